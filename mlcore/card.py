@@ -1,0 +1,197 @@
+"""The model card: made from spec and report, nothing typed in by hand (Mitchell et al. 2019, arXiv:1810.03993)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlcore.spec import ModelSpec
+
+# What is known of public sources, by the name of their folder.
+SOURCES = {
+    "navoneel": "Kaggle “Brain MRI Images for Brain Tumor Detection” (navoneel); licence not stated",
+    "nickparvar": "Kaggle “Brain Tumor MRI Dataset” (masoudnickparvar), made of three sets; CC0",
+}
+_ROWS = (
+    ("accuracy", "Accuracy (tumour or not)"),
+    ("auroc", "AUROC"),
+    ("auprc", "AUPRC"),
+    ("sensitivity", "Sensitivity"),
+    ("specificity", "Specificity"),
+    ("macro_f1", "Macro F1 over the labels"),
+    ("type_accuracy", "Accuracy over the labels"),
+    ("brier", "Brier score (lower is better)"),
+    ("ece", "Calibration error (lower is better)"),
+)
+
+
+def card(spec: ModelSpec, report: Mapping[str, Any], sha256: str) -> str:
+    """Write the card.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model's description.
+    report : mapping
+        Its `report.json`.
+    sha256 : str
+        Its identity.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = [
+        f"# Model card: {spec.name}",
+        f"`{sha256}`",
+        _what(spec, report),
+        _use(),
+        _data(spec, report),
+        *(_part(report, name, words) for name, words in (("test", "test"), ("validation", "validation"))),
+        _warnings(spec, report),
+        _making(spec, report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    training = report.get("training", {})
+    return "\n".join(
+        (
+            "## What it is",
+            "",
+            f"- Network `{spec.architecture}`, {training.get('parameters', 0):,} parameters, "
+            f"input {spec.size} × {spec.size} × {spec.channels}, preprocessing {spec.preprocess_version}",
+            f"- Labels: {', '.join(f'`{leaf}`' for leaf in spec.leaves)}",
+            f"- Finding `tumour` from a probability of {spec.threshold:.3f}, chosen on the validation part; "
+            f"temperature {spec.temperature:.3f}",
+        )
+    )
+
+
+def _use() -> str:
+    return "\n".join(
+        (
+            "## What it is for, and what not",
+            "",
+            "For research, teaching and the trial of reading work with a second opinion, on single 2-D slices of "
+            "brain MRI like those it was trained on.",
+            "",
+            "It is no medical device. It must not be used to diagnose, to rule out a tumour, to decide on treatment, "
+            "or to sort patients without a radiologist. It has seen neither whole volumes nor children’s scans known "
+            "as such, nor other diseases that look like a tumour (bleeding, infarction, abscess, inflammation) with "
+            "labels of their own. Sex, age, scanner and hospital are unknown for the public images, so nothing can be "
+            "said of how it does for each. Figures on public images do not carry over to a hospital.",
+        )
+    )
+
+
+def _data(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    rows = sorted({key for counts in spec.trained_on.values() for key in counts})
+    lines = ["## Data", "", "| source / label | training | validation | test |", "|---|---:|---:|---:|"]
+    for row in rows:
+        numbers = (str(spec.trained_on.get(part, {}).get(row, 0)) for part in ("train", "validation", "test"))
+        lines.append(f"| {row} | {' | '.join(numbers)} |")
+    groups = report.get("training", {}).get("groups", {})
+    if groups:
+        words = " | ".join(str(groups.get(part, 0)) for part in ("train", "validation", "test"))
+        lines.append(f"| groups | {words} |")
+    lines += [
+        "",
+        "A group holds what comes from one patient, where patients are known, and near-duplicates (same file, or a "
+        "correlation above 0.93 of the cropped head, flips included). No group lies in two parts.",
+        "",
+    ]
+    for source in sorted({row.split("/")[0] for row in rows}):
+        lines.append(f"- `{source}`: {SOURCES.get(source, 'source and licence as its owner knows them')}")
+    left_out = report.get("training", {}).get("left_out", 0)
+    if left_out:
+        lines.append(f"- {left_out} files could not be read and were left out")
+    return "\n".join(lines)
+
+
+def _part(report: Mapping[str, Any], name: str, words: str) -> str:
+    measured = report.get(name)
+    heading = f"## On the {words} part"
+    if measured is None:
+        return f"{heading}\n\nNot measured: the part does not hold both classes."
+    note = {
+        "test": "Groups that took no part in training, nor in the choice of epoch, temperature or threshold.",
+        "validation": "The epoch, the temperature and the threshold were chosen here, so these figures flatter.",
+    }[name]
+    lines = [
+        heading,
+        "",
+        f"{note} In brackets the 95 % interval, by bootstrap over groups; "
+        "that of the calibration error lies high, as drawing again adds noise to every bin.",
+        "",
+    ]
+    sections = [("all sources", measured), *sorted(measured["by_source"].items())]
+    for title, part in sections:
+        lines += [
+            f"### {title}: {part['n']} images ({part['n_tumour']} with a tumour) in {part['n_groups']} groups",
+            "",
+            "| | model | dummy: always the commonest |",
+            "|---|---|---|",
+        ]
+        for key, label in _ROWS:
+            if part["metrics"][key]["value"] is not None:
+                dummy = part["dummy"][key]
+                lines.append(f"| {label} | {_interval(part['metrics'][key])} | {_interval(dummy)} |")
+        lines.append("")
+    return "\n".join([*lines, *_classes(measured)]).rstrip()
+
+
+def _classes(measured: Mapping[str, Any]) -> list[str]:
+    lines = ["| label | images | sensitivity | precision |", "|---|---:|---|---|"]
+    # Not the order of the keys, which a report loses when it is written.
+    for leaf in measured["confusion"]["opinion"]:
+        row = measured["per_class"][leaf]
+        sensitivity, precision = _interval(row["sensitivity"]), _interval(row["precision"])
+        lines.append(f"| {leaf} | {row['n']} | {sensitivity} | {precision} |")
+    table = measured["confusion"]
+    lines += ["", "Opinions (columns) by truth (rows):", ""]
+    lines += ["| | " + " | ".join(table["opinion"]) + " |", "|---|" + "---:|" * len(table["opinion"])]
+    for truth, counts in zip(table["truth"], table["counts"], strict=True):
+        lines.append(f"| {truth} | " + " | ".join(str(count) for count in counts) + " |")
+    return lines
+
+
+def _warnings(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    flagged = report.get("novelty", {}).get("flagged", {})
+    lines = ["## Warnings that it gives", ""]
+    for name, share in sorted(flagged.items()):
+        lines.append(f"- `out_of_distribution`: {share:.1%} of the {name} part")
+    low, high = spec.uncertain
+    for name, band in sorted(report.get("uncertain", {}).items()):
+        inside, outside = band["wrong_inside"], band["wrong_outside"]
+        wrong = f"{inside:.0%} of them wrong" if inside is not None else "none"
+        rest = f", {outside:.1%} of the others" if outside is not None else ""
+        lines.append(
+            f"- `uncertain` (probability {low:.3f} to {high:.3f}): "
+            f"{band['share']:.1%} of the {name} part, {wrong}{rest}"
+        )
+    return "\n".join(lines)
+
+
+def _making(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    training = report.get("training", {})
+    lines = ["## How it was made", ""]
+    if training.get("command"):
+        lines += ["```", training["command"], "```", ""]
+    lines += [
+        f"- {len(training.get('history', []))} epochs in {training.get('seconds', 0) / 60:.0f} minutes, the best was "
+        f"{training.get('best_epoch', 0)}; ended because {training.get('stopped', 'unknown')}",
+        f"- data `{spec.data_sha256}`",
+        f"- code of mlcore `{spec.code_revision}`",
+    ]
+    return "\n".join(lines)
+
+
+def _interval(metric: Mapping[str, float | None]) -> str:
+    if metric["value"] is None:
+        return "–"
+    if metric["low"] is None or metric["high"] is None:
+        return f"{metric['value']:.3f}"
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"

@@ -1,0 +1,243 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlcore.config import ARCHITECTURE_NAMES, AUGMENT_LEVELS, BadConfig, TrainConfig
+from mlcore.decoded import Refused
+
+if TYPE_CHECKING:
+    from mlcore.dataset import Item
+    from mlcore.progress import Progress
+
+
+class Fault(Exception):
+    """What ends a command with exit code 2 and one sentence."""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the parser of all commands."""
+    whole = argparse.ArgumentParser(prog="python -m mlcore", description="The learning core of Overread.")
+    whole.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    whole.add_argument("--quiet", action="store_true", help="no progress")
+    commands = whole.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train a model on a folder or manifest")
+    train.add_argument("data", type=Path, help="folder of class folders, folder of such folders, or manifest.jsonl")
+    train.add_argument("--out", type=Path, required=True, help="model folder to write")
+    train.add_argument("--manifest", type=Path, help="also write the manifest with groups and parts here")
+    defaults = TrainConfig()
+    train.add_argument("--architecture", choices=ARCHITECTURE_NAMES, default=defaults.architecture)
+    train.add_argument("--augment", choices=AUGMENT_LEVELS, default=defaults.augment)
+    train.add_argument("--no-class-weights", dest="class_weights", action="store_false")
+    for name, kind in (("epochs", int), ("batch_size", int), ("seed", int), ("patience", int), ("threads", int)):
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(defaults, name))
+    train.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    train.add_argument("--least-share", type=float, default=defaults.least_share)
+    train.add_argument("--mixup", type=float, default=defaults.mixup, help="blend images in pairs (0.2 is usual)")
+    train.add_argument("--size", type=int)
+    train.add_argument("--minutes", type=float)
+    train.add_argument("--warm-start", type=Path)
+    train.add_argument("--afresh", dest="resume", action="store_false", help="forget a training that was broken off")
+    train.add_argument("--name", default="")
+
+    predict = commands.add_parser("predict", help="give an opinion on each file")
+    predict.add_argument("model", type=Path)
+    predict.add_argument("files", type=Path, nargs="+", help="files, or folders of them")
+    predict.add_argument("--threads", type=int, default=1)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on a folder or manifest")
+    evaluate.add_argument("model", type=Path)
+    evaluate.add_argument("data", type=Path)
+    evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
+    evaluate.add_argument("--threads", type=int, default=2)
+
+    engine = commands.add_parser("engine", help="prepare a model for serving by LiteRT; gives it a new identity")
+    engine.add_argument("model", type=Path)
+
+    card = commands.add_parser("card", help="write a model's card as markdown")
+    card.add_argument("model", type=Path)
+    card.add_argument("--out", type=Path, help="instead of standard output")
+    return whole
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; 0 when done, 2 with a sentence on standard error for a fault of the input."""
+    asked = parser().parse_args(arguments)
+    # TensorFlow greets the terminal before it can be asked not to.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # The heavy imports wait until a command needs them, so that --help answers at once.
+    from mlcore.artifact import ArtifactDamaged
+    from mlcore.dataset import NotADataset
+    from mlcore.train import NotTrainable
+
+    commands = {"train": _train, "predict": _predict, "evaluate": _evaluate, "engine": _engine, "card": _card}
+    run = commands[asked.command]
+    try:
+        run(asked, shlex.join(["python", "-m", "mlcore", *arguments]))
+    except (Fault, BadConfig, NotTrainable, NotADataset, ArtifactDamaged, OSError) as fault:
+        _say(f"mlcore: {fault}")
+        return 2
+    except KeyboardInterrupt:
+        _say("mlcore: stopped. A training goes on from its last whole epoch when the same command is given again.")
+        return 130
+    return 0
+
+
+def _items(data: Path, seed: int, quiet: bool) -> list[Item]:
+    """Read a manifest, or a folder with its groups and split."""
+    from mlcore.dataset import NotADataset, from_folder, read_manifest
+
+    if data.is_file():
+        return read_manifest(data)
+    if not data.exists():
+        raise NotADataset(f"{data} does not exist.")
+
+    def refused(path: Path, why: Refused) -> None:
+        _say(f"left out {path.name}: {why.sentence}")
+
+    def progress(done: int, total: int) -> None:
+        if not quiet and (done == total or done % 500 == 0):
+            _say(f"looked for near-duplicates in {done} of {total} images")
+
+    return from_folder(data, seed=seed, on_refused=refused, on_read=progress)
+
+
+def _train(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.dataset import write_manifest
+    from mlcore.train import train
+
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    config = TrainConfig.from_dict({name: value for name, value in vars(asked).items() if name in names})
+    items = _items(asked.data, config.seed, asked.quiet)
+    if asked.manifest is not None:
+        write_manifest(items, asked.manifest)
+
+    def progress(where: Progress) -> None:
+        if not asked.quiet:
+            _say(where.line)
+
+    done = train(items, config, asked.out, on_progress=progress, command=command, resume=asked.resume)
+    if asked.json:
+        print(json.dumps({"folder": str(done.folder), "sha256": done.sha256, "report": done.report}))
+    else:
+        print(f"{done.folder} {done.sha256}")
+        _print_metrics(done.report["test"] or done.report["validation"])
+
+
+def _predict(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.dataset import IMAGE_SUFFIXES
+    from mlcore.predict import Predictor
+
+    files: list[Path] = []
+    for path in asked.files:
+        if path.is_dir():
+            files += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise Fault(f"{path} does not exist.")
+    predictor = Predictor.load(asked.model, threads=asked.threads)
+    answers = []
+    for start in range(0, len(files), 64):
+        some = files[start : start + 64]
+        for path, said in zip(some, predictor.predict([p.read_bytes() for p in some]), strict=True):
+            if isinstance(said, Refused):
+                row: dict[str, Any] = {"file": str(path), "refused": said.code, "sentence": said.sentence}
+                line = f"{path}: refused ({said.code}): {said.sentence}"
+            else:
+                row = {
+                    "file": str(path),
+                    "finding": said.finding,
+                    "label": said.label,
+                    "tumour_probability": said.tumour_probability,
+                    "probabilities": said.probabilities,
+                    "warnings": list(said.warnings),
+                }
+                notes = f" ({', '.join(said.warnings)})" if said.warnings else ""
+                line = f"{path}: {said.label}, tumour {said.tumour_probability:.3f}{notes}"
+            answers.append(row)
+            if not asked.json:
+                print(line)
+    if asked.json:
+        print(json.dumps({"model": predictor.sha256, "predictions": answers}))
+
+
+def _evaluate(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.artifact import load
+    from mlcore.dataset import load_crops
+    from mlcore.evaluate import evaluate, scored_items
+    from mlcore.loop import logits_of
+    from mlcore.runtime import forward, limit_threads
+
+    limit_threads(asked.threads)
+    model, spec = load(asked.model)
+    items = _items(asked.data, 1, asked.quiet)
+    if asked.split is not None:
+        items = [item for item in items if item.split == asked.split]
+    kept, crops = load_crops(items, spec.size)
+    if not kept:
+        raise Fault("There are no images to measure on.")
+    logits, _ = logits_of(forward(model, spec), crops, spec.channels)
+    report = evaluate(scored_items(kept, logits, spec))
+    if asked.json:
+        print(json.dumps(report))
+    else:
+        _print_metrics(report)
+
+
+def _engine(asked: argparse.Namespace, command: str) -> None:
+    import numpy as np
+
+    from mlcore.artifact import load_all, load_report, save
+    from mlcore.runtime import limit_threads, published
+
+    limit_threads(1)
+    model, spec, familiar = load_all(asked.model)
+    report = load_report(asked.model)
+    # No image is at hand, and noise stirs every part of the network.
+    noise = np.random.default_rng(1).random((16, spec.size, spec.size, spec.channels), np.float32)
+    engine, report["engine"] = published(model, spec, noise)
+    sha256 = save(asked.model, model, spec, report, familiar, engine)
+    if asked.json:
+        print(json.dumps({"sha256": sha256, **report["engine"]}))
+    else:
+        print(f"{asked.model} {sha256} is served by {report['engine']['engine']}")
+
+
+def _card(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.artifact import load_report, load_spec, sha256_of
+    from mlcore.card import card
+
+    text = card(load_spec(asked.model), load_report(asked.model), sha256_of(asked.model))
+    if asked.out is None:
+        print(text, end="")
+    else:
+        asked.out.write_text(text, encoding="utf-8")
+
+
+def _print_metrics(report: dict[str, Any]) -> None:
+    for title, part in [("all", report), *report["by_source"].items()]:
+        print(f"{title}: {part['n']} images in {part['n_groups']} groups")
+        for name, metric in part["metrics"].items():
+            if metric["value"] is None:
+                continue
+            spread = f"[{metric['low']:.3f}, {metric['high']:.3f}]" if metric["low"] is not None else ""
+            dummy = part["dummy"][name]["value"]
+            beside = f"dummy {dummy:.3f}" if dummy is not None else ""
+            print(f"  {name:14} {metric['value']:.3f} {spread:16} {beside}")

@@ -1,0 +1,296 @@
+"""Manifests of labelled images, plain class folders, and batches for training."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mlcore.augment import augment
+from mlcore.decode import decode
+from mlcore.decoded import Refused
+from mlcore.fingerprint import fingerprint, groups
+from mlcore.labels import READABLE, allowed_leaves, label_from_folder
+from mlcore.preprocess import crop, to_tensor
+from mlcore.split import split_by_group
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom")
+
+
+class NotADataset(ValueError):
+    """A folder or manifest from which no labelled images can be read; its sentence says why."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled image.
+
+    Attributes
+    ----------
+    path : str
+        Path of the file, or a key that the caller's `read` understands.
+    sha256 : str
+        Of the file's bytes.
+    label : str
+        A member of `mlcore.labels.READABLE`.
+    group : str
+        Patient or near-duplicate group; never parted by a split.
+    source : str
+        Where it comes from; metrics are given by source.
+    split : str
+        `train`, `validation` or `test`.
+    """
+
+    path: str
+    sha256: str
+    label: str
+    group: str = ""
+    source: str = ""
+    split: str = "train"
+
+
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Item))
+
+
+def read_path(item: Item) -> bytes:
+    """Read an item's bytes from the file at its path."""
+    return Path(item.path).read_bytes()
+
+
+def write_manifest(items: Sequence[Item], path: Path) -> None:
+    """Write one JSON object a line."""
+    lines = (json.dumps(dataclasses.asdict(item), ensure_ascii=False, sort_keys=True) for item in items)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_manifest(path: Path) -> list[Item]:
+    """Read what `write_manifest` wrote; `NotADataset` names the first line that is none."""
+    items = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            fields = json.loads(line)
+            # A manifest may say more of an item, such as which scan it is; that is for others.
+            item = Item(**{name: value for name, value in fields.items() if name in _FIELDS})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise NotADataset(f"Line {number} of {path.name} is no item of a manifest: {error}.") from error
+        if item.label not in READABLE:
+            raise NotADataset(f"Line {number} of {path.name} has the unknown label {item.label!r}.")
+        items.append(item)
+    return items
+
+
+def data_sha256(items: Sequence[Item]) -> str:
+    """Give the hash of a dataset: over hash, label and part of each item, in sorted order."""
+    lines = sorted(f"{item.sha256} {item.label} {item.split}\n" for item in items)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def labelled_files(path: Path) -> list[tuple[Path, str, str]]:
+    """List (file, label, source) of a folder of class folders, or of a folder of such folders.
+
+    The source is the name of the folder that holds the class folders.
+
+    Raises
+    ------
+    NotADataset
+        Where the path is no folder, or no class folder is found.
+    """
+    if not path.is_dir():
+        raise NotADataset(f"{path} is no folder.")
+    found = []
+    for folder in [path, *sorted(p for p in path.iterdir() if p.is_dir())]:
+        for inside in sorted(p for p in folder.iterdir() if p.is_dir()):
+            label = label_from_folder(inside.name)
+            if label is None or (folder != path and label_from_folder(folder.name) is not None):
+                continue
+            files = sorted(p for p in inside.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += [(file, label, folder.resolve().name) for file in files]
+    if not found:
+        raise NotADataset(
+            f"{path} holds no images in class folders; wanted are folders named yes and no, "
+            "or no_tumour, glioma, meningioma and pituitary."
+        )
+    return found
+
+
+def from_folder(
+    path: Path,
+    *,
+    seed: int = 1,
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    on_refused: Callable[[Path, Refused], None] = lambda path, refused: None,
+    on_read: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Item]:
+    """Read a folder of class folders, find near-duplicates over all of it, split by group.
+
+    Parameters
+    ----------
+    path : Path
+        A folder of class folders (one source) or of such folders (several sources).
+    seed : int
+        Of the split.
+    fractions : (float, float, float)
+        Shares of train, validation and test.
+    on_refused : callable
+        Called with each file that cannot be decoded; it is left out.
+    on_read : callable
+        Called with (files done, files in all) after each file.
+
+    Raises
+    ------
+    NotADataset
+        Where nothing labelled is found.
+    """
+    files = labelled_files(path)
+    rows: list[tuple[Path, str, str, str]] = []
+    prints: list[bytes] = []
+    for done, (file, label, source) in enumerate(files, start=1):
+        data = file.read_bytes()
+        try:
+            prints.append(fingerprint(decode(data)))
+        except Refused as refused:
+            on_refused(file, refused)
+        else:
+            rows.append((file, label, source, hashlib.sha256(data).hexdigest()))
+        on_read(done, len(files))
+    numbers = groups(prints, [row[3] for row in rows])
+    splits = split_by_group(
+        [f"{source}/{label}" for _, label, source, _ in rows], numbers, seed=seed, fractions=fractions
+    )
+    return [
+        Item(str(file), sha, label, str(number), source, split)
+        for (file, label, source, sha), number, split in zip(rows, numbers, splits, strict=True)
+    ]
+
+
+def load_crops(
+    items: Sequence[Item],
+    size: int,
+    *,
+    read: Callable[[Item], bytes] = read_path,
+    on_read: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[Item], np.ndarray]:
+    """Decode and crop items once; items that are refused are left out.
+
+    Returns
+    -------
+    list of Item, numpy.ndarray
+        The items that could be read, and their heads, uint8 (N, size, size).
+    """
+    kept: list[Item] = []
+    crops = np.empty((len(items), size, size), np.uint8)
+    for done, item in enumerate(items, start=1):
+        try:
+            square, _ = crop(decode(read(item)), size)
+        except Refused:
+            pass
+        else:
+            crops[len(kept)] = square
+            kept.append(item)
+        on_read(done, len(items))
+    return kept, crops[: len(kept)]
+
+
+# The original showed its network each image seven to ten times an epoch, as augmented files; in a set this small an
+# epoch without that would be a handful of steps.
+_LEAST_IMAGES = 1000
+_MOST_TIMES = 10
+_MOST_OF_A_SOURCE = 10
+
+
+def epoch_order(items: Sequence[Item], rng: np.random.Generator, least_share: float) -> np.ndarray:
+    """Shuffle the items of an epoch; items of a small source, or of a small set, come up to ten times.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        The training part.
+    rng : numpy.random.Generator
+        Decides the order.
+    least_share : float
+        Share of an epoch that each source should have.
+
+    Returns
+    -------
+    numpy.ndarray, shape (M,), dtype int64
+        Indices into the items.
+    """
+    sources = np.array([item.source for item in items])
+    picked = []
+    for source in sorted(set(sources)):
+        inside = np.flatnonzero(sources == source)
+        wanted = least_share / (1.0 - least_share) * (len(items) - len(inside))
+        times = int(np.clip(round(wanted / len(inside)), 1, _MOST_OF_A_SOURCE))
+        picked.append(np.tile(inside, times))
+    once = np.concatenate(picked)
+    times = int(np.clip(_LEAST_IMAGES // len(once), 1, _MOST_TIMES))
+    return rng.permutation(np.tile(once, times))
+
+
+def allowed_masks(items: Sequence[Item], leaves: Sequence[str]) -> np.ndarray:
+    """Give float32 (N, leaves): 1 for each leaf that agrees with the item's label."""
+    masks = np.zeros((len(items), len(leaves)), np.float32)
+    for row, item in zip(masks, items, strict=True):
+        row[list(allowed_leaves(item.label, leaves))] = 1.0
+    return masks
+
+
+def training_batches(
+    crops: np.ndarray,
+    masks: np.ndarray,
+    weights: np.ndarray,
+    order: np.ndarray,
+    *,
+    level: str,
+    channels: int,
+    batch_size: int,
+    seed: tuple[int, int],
+) -> tf.data.Dataset:
+    """Give augmented batches of one epoch, prepared in the background.
+
+    Parameters
+    ----------
+    crops : numpy.ndarray, shape (N, s, s), dtype uint8
+        Cropped heads.
+    masks : numpy.ndarray, shape (N, leaves), dtype float32
+        Allowed leaves.
+    weights : numpy.ndarray, shape (N,), dtype float32
+        Weight of each item in the loss.
+    order : numpy.ndarray, dtype int64
+        Indices of the epoch.
+    level : str
+        Augmentation.
+    channels, batch_size : int
+        Of the batches; the last one is dropped where it holds a single image, which batch norm cannot bear.
+    seed : (int, int)
+        Seed of the training and number of the epoch.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of (image (B, s, s, c), allowed (B, leaves), weight (B,)), all float32.
+    """
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            if len(chosen) < 2 <= len(order):
+                return
+            changed = [
+                augment(crops[i], level, np.random.default_rng((*seed, start + k))) for k, i in enumerate(chosen)
+            ]
+            yield to_tensor(np.stack(changed), channels), masks[chosen], weights[chosen]
+
+    side = crops.shape[1]
+    signature = (
+        tf.TensorSpec((None, side, side, channels), tf.float32),
+        tf.TensorSpec((None, masks.shape[1]), tf.float32),
+        tf.TensorSpec((None,), tf.float32),
+    )
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(4)

@@ -1,0 +1,113 @@
+"""What a decoded scan is, and how a file that is none is refused."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+
+import numpy as np
+
+ACCEPTED = "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32 × 32 and at most 50 million pixels."
+BYTE_LIMIT = 128 * 1024 * 1024
+PIXEL_LIMIT = 50_000_000
+SMALLEST_SIDE = 32
+
+REFUSALS: dict[str, str] = {
+    "empty": "The file is empty.",
+    "not_an_image": "The file is not an image.",
+    "truncated": "The file is cut off: its end is missing.",
+    "too_large": "The image is too large.",
+    "too_small": "The image is too small to show a brain.",
+    "unsupported_format": "The file is of a kind that is not read here.",
+    "jpeg_extended_12bit": "The DICOM file is compressed as 12-bit JPEG Extended, which is not read here; "
+    "export it uncompressed, as JPEG lossless or as JPEG 2000.",
+    "multi_frame": "The file holds several frames; hand in the frame that matters as a single image.",
+    "no_pixels": "The DICOM file holds no image.",
+    "colour_dicom": "The DICOM file holds a colour image of a kind that is not read here.",
+    "not_mr": "The DICOM file is no MRI.",
+    "damaged": "The file is damaged: its image cannot be read.",
+}
+
+
+class Refused(ValueError):
+    """A file that cannot be taken.
+
+    Parameters
+    ----------
+    code : str
+        A key of `REFUSALS`, or a slug of `mlcore.quality`.
+    sentence : str, optional
+        What is wrong; what is accepted is added to it. The sentence of `REFUSALS` where left out.
+
+    Attributes
+    ----------
+    code : str
+        The slug that clients may rely on.
+    sentence : str
+        For people: what was wrong and what is accepted. Repeats nothing out of the file but technical words.
+    """
+
+    def __init__(self, code: str, sentence: str | None = None) -> None:
+        what = sentence if sentence is not None else REFUSALS[code]
+        self.code = code
+        self.sentence = what if what.endswith(ACCEPTED) else f"{what} {ACCEPTED}"
+        super().__init__(self.sentence)
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, str]]:
+        return (Refused, (self.code, self.sentence))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One grey image as stored, and what is needed to show its true values.
+
+    Attributes
+    ----------
+    pixels : numpy.ndarray, shape (H, W), dtype uint8, uint16, int16 or float32
+        Stored values, C-contiguous, little-endian.
+    slope, intercept : float
+        Modality rescale: value = stored * slope + intercept.
+    centre, width : float or None
+        First VOI window in rescaled units, where the file gives one.
+    presets : tuple of (str, float, float)
+        Every VOI window as (name, centre, width).
+    voi_function : str
+        `LINEAR`, `LINEAR_EXACT` or `SIGMOID` (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3).
+    inverted : bool
+        True for MONOCHROME1: low values are bright.
+    spacing : (float, float) or None
+        Millimetres between rows and between columns, from PixelSpacing only.
+    format : str
+        `jpeg`, `png` or `dicom`.
+    bits : int
+        Bits stored per pixel.
+    frames : int
+        Always 1 at present; files with more are refused.
+    meta : dict of str to str
+        Harmless technical words. Never a name, a description or an identifier.
+    study_date : datetime.date or None
+        StudyDate, offered as the default of a form; the only thing here that belongs to a patient.
+    """
+
+    pixels: np.ndarray
+    slope: float = 1.0
+    intercept: float = 0.0
+    centre: float | None = None
+    width: float | None = None
+    presets: tuple[tuple[str, float, float], ...] = ()
+    voi_function: str = "LINEAR"
+    inverted: bool = False
+    spacing: tuple[float, float] | None = None
+    format: str = "png"
+    bits: int = 8
+    frames: int = 1
+    meta: dict[str, str] = field(default_factory=dict)
+    study_date: datetime.date | None = None
+
+
+def check_sides(rows: int, columns: int, frames: int = 1) -> None:
+    """Refuse an image by its announced size, before any pixel of it is decoded."""
+    if rows < SMALLEST_SIDE or columns < SMALLEST_SIDE:
+        raise Refused("too_small", f"The image is too small to show a brain: {columns} × {rows} pixels.")
+    if rows * columns * max(frames, 1) > PIXEL_LIMIT:
+        raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels.")

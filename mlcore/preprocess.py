@@ -1,0 +1,175 @@
+"""The one road from a decoded scan to the network's input, walked by training and by inference alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mlcore.decode import rescaled
+from mlcore.decoded import Decoded
+from mlcore.spec import ModelSpec
+
+PREPROCESS_VERSION = "1"
+_WORKING_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One image, ready for a network.
+
+    Attributes
+    ----------
+    tensor : numpy.ndarray, shape (size, size, channels), dtype float32
+        Values from 0 to 1 in steps of 1/255, so that a cache of 8-bit pixels is exactly the same.
+    box : (int, int, int, int)
+        The crop (x0, y0, x1, y1) in pixels of the decoded image, the end excluded.
+    """
+
+    tensor: np.ndarray
+    box: tuple[int, int, int, int]
+
+
+def prepare(decoded: Decoded, spec: ModelSpec) -> Prepared:
+    """Crop the head, pad to a square, resize, scale by percentiles.
+
+    Parameters
+    ----------
+    decoded : Decoded
+        An image.
+    spec : ModelSpec
+        Its `size` and `channels` are used.
+
+    Returns
+    -------
+    Prepared
+        The tensor, and where in the image it lies.
+    """
+    square, box = crop(decoded, spec.size)
+    return Prepared(tensor=to_tensor(square, spec.channels), box=box)
+
+
+def crop(decoded: Decoded, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Give the cropped head as uint8 (size, size), and its box; what training keeps in memory."""
+    values = rescaled(decoded)
+    if decoded.inverted:
+        values = -values
+    box = head_box(values)
+    x0, y0, x1, y1 = box
+    return _square(scaled(values[y0:y1, x0:x1]), size), box
+
+
+def to_tensor(square: np.ndarray, channels: int) -> np.ndarray:
+    """Give float32 (..., size, size, channels) from 0 to 1 for uint8 (..., size, size)."""
+    grey = square.astype(np.float32)[..., None] / np.float32(255.0)
+    return np.ascontiguousarray(np.repeat(grey, channels, axis=-1))
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Scale by the percentiles 1 and 99 to uint8; what is constant becomes 0."""
+    low, high = (float(v) for v in np.percentile(values, (1.0, 99.0)))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint(np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def head_box(values: np.ndarray) -> tuple[int, int, int, int]:
+    """Find the head by its contour.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (H, W), dtype float32
+        True values, bright is bright.
+
+    Returns
+    -------
+    tuple of int
+        (x0, y0, x1, y1) around the largest bright thing, with what lies within a twentieth beside it; the whole
+        image where nothing stands out.
+    """
+    height, width = values.shape
+    grey = scaled(values)
+    shrink = min(1.0, _WORKING_SIDE / max(height, width))
+    small = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else grey
+    small = _without_white_border(cv2.GaussianBlur(small, (5, 5), 0))
+    otsu, _ = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    # Otsu parts tissue from tissue in bright scans; the dark of the air lies well below it.
+    mask = np.asarray(small > max(10.0, 0.4 * float(otsu)), dtype=np.uint8)
+    mask[:] = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8), iterations=2)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    whole = (0, 0, width, height)
+    if not outlines:
+        return whole
+    largest = max(outlines, key=cv2.contourArea)
+    if cv2.contourArea(largest) < 0.05 * small.size:
+        return whole
+    left, top, across, down = cv2.boundingRect(largest)
+    return (
+        max(0, int(left / shrink) - 1),
+        max(0, int(top / shrink) - 1),
+        min(width, int(np.ceil((left + across) / shrink)) + 1),
+        min(height, int(np.ceil((top + down) / shrink)) + 1),
+    )
+
+
+def _without_white_border(grey: np.ndarray) -> np.ndarray:
+    """Blacken what is nearly white and hangs together with the image's edge: page, frame, screenshot."""
+    edge = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
+    if np.mean(edge > 200) < 0.25:
+        return grey
+    white = np.asarray(grey > 200, dtype=np.uint8)
+    _, parts = cv2.connectedComponents(white)
+    touching = np.unique(np.concatenate((parts[0], parts[-1], parts[:, 0], parts[:, -1])))
+    outside = np.isin(parts, touching[touching > 0])
+    return np.where(cv2.dilate(outside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0, 0, grey).astype(np.uint8)
+
+
+def _square(grey: np.ndarray, size: int) -> np.ndarray:
+    height, width = grey.shape
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    padded = cv2.copyMakeBorder(
+        grey, top, side - height - top, left, side - width - left, cv2.BORDER_CONSTANT, value=0
+    )
+    # Area averaging when making smaller keeps noise from turning into pattern; it cannot make larger.
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(padded, (size, size), interpolation=how), dtype=np.uint8)
+
+
+def square_to_frame(
+    square: np.ndarray, box: tuple[int, int, int, int], frame: tuple[int, int], longest: int
+) -> np.ndarray:
+    """Lay a map over the crop back onto the whole image.
+
+    Parameters
+    ----------
+    square : numpy.ndarray, shape (s, s), dtype float32
+        A map over the square that `crop` made, from 0 to 1.
+    box : (int, int, int, int)
+        The crop's box in the image.
+    frame : (int, int)
+        Height and width of the image.
+    longest : int
+        Longest side of the result; only ever makes smaller.
+
+    Returns
+    -------
+    numpy.ndarray, shape (h, w), dtype uint8
+        In the image's own proportions, 0 outside the crop.
+    """
+    height, width = frame
+    shrink = min(1.0, longest / max(height, width))
+    out = np.zeros((max(1, round(height * shrink)), max(1, round(width * shrink))), np.float32)
+    x0, y0, x1, y1 = (round(v * shrink) for v in box)
+    x1, y1 = min(max(x1, x0 + 1), out.shape[1]), min(max(y1, y0 + 1), out.shape[0])
+    across, down = x1 - x0, y1 - y0
+    if across < 1 or down < 1:
+        return out.astype(np.uint8)
+    side = max(across, down)
+    large = cv2.resize(square.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    top, left = (side - down) // 2, (side - across) // 2
+    out[y0:y1, x0:x1] = large[top : top + down, left : left + across]
+    return np.rint(np.clip(out, 0.0, 1.0) * 255.0).astype(np.uint8)

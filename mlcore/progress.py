@@ -1,0 +1,108 @@
+"""How a training tells where it stands, and how it is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_SAY_EVERY = 1.0
+_ASK_EVERY = 0.5
+
+
+class Cancelled(Exception):
+    """A training that was asked to stop; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    epoch, epochs : int
+        Epochs done, and at most to do.
+    fraction : float
+        0 to 1, never falling.
+    loss, val_loss, val_auroc : float or None
+        Of the running epoch, and of the last one measured on the validation part.
+    seconds_left : float or None
+        Guessed from the time taken so far.
+    line : str
+        The same for people.
+    """
+
+    epoch: int
+    epochs: int
+    fraction: float
+    loss: float | None
+    val_loss: float | None
+    val_auroc: float | None
+    seconds_left: float | None
+    line: str
+
+
+class Reporter:
+    """Calls back about once a second, and asks about twice a second whether to stop.
+
+    Parameters
+    ----------
+    on_progress : callable
+        Called with a `Progress`.
+    should_cancel : callable
+        True asks the training to stop.
+    epochs : int
+        At most to do.
+    """
+
+    def __init__(
+        self, on_progress: Callable[[Progress], None], should_cancel: Callable[[], bool], epochs: int
+    ) -> None:
+        self._tell, self._ask, self._epochs = on_progress, should_cancel, epochs
+        self._begun = time.monotonic()
+        self._said = self._asked = float("-inf")
+        self._fraction = 0.0
+        self.epoch = 0
+        self.loss: float | None = None
+        self.val_loss: float | None = None
+        self.val_auroc: float | None = None
+
+    def at(self, fraction: float, what: str, *, now: bool = False) -> None:
+        """Report; `now` reports at once. Raises `Cancelled` where the caller wants to stop."""
+        moment = time.monotonic()
+        if moment - self._asked >= _ASK_EVERY or now:
+            self._asked = moment
+            if self._ask():
+                raise Cancelled("The training was cancelled.")
+        self._fraction = max(self._fraction, min(fraction, 1.0))
+        if moment - self._said < _SAY_EVERY and not now:
+            return
+        self._said = moment
+        spent = moment - self._begun
+        left = spent * (1.0 - self._fraction) / self._fraction if self._fraction > 0.02 else None
+        words = [f"{self._fraction:4.0%}", what]
+        if self.loss is not None:
+            words.append(f"loss {self.loss:.3f}")
+        if self.val_loss is not None:
+            words.append(f"validation loss {self.val_loss:.3f}")
+        if self.val_auroc is not None:
+            words.append(f"AUROC {self.val_auroc:.3f}")
+        if left is not None and self._fraction < 1.0:
+            words.append(f"{_clock(left)} left")
+        self._tell(
+            Progress(
+                self.epoch,
+                self._epochs,
+                self._fraction,
+                self.loss,
+                self.val_loss,
+                self.val_auroc,
+                left,
+                " · ".join(words),
+            )
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,290 @@
+"""Training from labelled items to a model folder with its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+from mlcore import architectures, artifact, novelty
+from mlcore.calibrate import (
+    choose_threshold,
+    fit_temperature,
+    softmax,
+    tumour_probability,
+    uncertain_band,
+)
+from mlcore.checkpoint import Checkpoint
+from mlcore.config import BadConfig, TrainConfig
+from mlcore.dataset import Item, allowed_masks, data_sha256, load_crops, read_path
+from mlcore.evaluate import band_report, evaluate, prior_of, scored_items
+from mlcore.labels import NO_TUMOUR, leaves_for
+from mlcore.loop import Fitted, Part, fit, logits_of
+from mlcore.preprocess import PREPROCESS_VERSION, to_tensor
+from mlcore.progress import Cancelled, Progress, Reporter
+from mlcore.runtime import NotFinite, forward, limit_threads, published
+from mlcore.spec import ModelSpec
+from mlcore.split import SPLITS
+
+__all__ = ["BadConfig", "Cancelled", "NotTrainable", "Progress", "TrainConfig", "Trained", "train"]
+
+_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+_PARITY_IMAGES = 64
+
+
+class NotTrainable(ValueError):
+    """Data from which nothing can be learned; the sentence says what is missing."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes
+    ----------
+    folder : Path
+        The model folder.
+    sha256 : str
+        The model's identity.
+    report : dict
+        As in `report.json`: `training`, `validation`, `test` (None where too little), `novelty`, `uncertain`,
+        `engine`.
+    """
+
+    folder: Path
+    sha256: str
+    report: dict[str, Any]
+
+
+def train(
+    items: Sequence[Item],
+    config: TrainConfig,
+    out: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_cancel: Callable[[], bool] = lambda: False,
+    read: Callable[[Item], bytes] = read_path,
+    command: str = "",
+    resume: bool = True,
+) -> Trained:
+    """Train, calibrate and measure a model, and write its folder.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        Labelled images with their parts; a group lies in one part only.
+    config : TrainConfig
+        The settings.
+    out : Path
+        The model folder to write; an older one there is replaced, and only at the very end.
+    on_progress : callable
+        Called with a `Progress` about once a second.
+    should_cancel : callable
+        Asked about twice a second.
+    read : callable
+        Gives an item's bytes.
+    command : str
+        How the training was called, for the report.
+    resume : bool
+        Whether to go on where a training of the same settings, data and code into the same folder was broken off.
+        Its state lies in a file beside the folder, and is removed when the training ends or is cancelled.
+
+    Returns
+    -------
+    Trained
+        The folder, its hash, and what was measured.
+
+    Raises
+    ------
+    NotTrainable
+        For no data, data of one class, a training or validation part without one class, a group in two parts, or a
+        warm start that does not fit.
+    Cancelled
+        Where `should_cancel` said so.
+    """
+    begun = time.monotonic()
+    reporter = Reporter(on_progress, should_cancel, config.epochs)
+    reporter.at(0.0, "checking the data", now=True)
+    check_trainable(items)
+    limit_threads(config.threads)
+    kept, crops = load_crops(
+        items,
+        config.side,
+        read=read,
+        on_read=lambda done, total: reporter.at(0.1 * done / total, f"read {done} of {total} images"),
+    )
+    check_trainable(kept)
+    spec = _spec(kept, config)
+    parts = _parts(kept, crops, spec)
+    checkpoint = Checkpoint.beside(out, _key(spec))
+    if not resume:
+        checkpoint.discard()
+    try:
+        both = (parts["train"], parts["validation"])
+        fitted = fit(_networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
+        reporter.at(0.92, "calibrating and measuring", now=True)
+        spec, familiar, report = _measured(fitted, spec, parts, reporter)
+        reporter.at(0.985, "preparing the model for serving", now=True)
+        some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
+        engine, report["engine"] = published(fitted.model, spec, some)
+        report["training"] = {
+            **_told(fitted, config, parts),
+            "command": command,
+            "seconds": round(time.monotonic() - begun, 1),
+            "left_out": len(items) - len(kept),
+        }
+        reporter.at(0.99, "writing the model", now=True)
+        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine)
+    except (Cancelled, NotFinite):
+        checkpoint.discard()
+        raise
+    checkpoint.discard()
+    reporter.at(1.0, "done", now=True)
+    return Trained(out, sha256, report)
+
+
+def _key(spec: ModelSpec) -> str:
+    """Say which training this is: by settings, data and code."""
+    return hashlib.sha256(spec.to_json().encode()).hexdigest()
+
+
+def _told(fitted: Fitted, config: TrainConfig, parts: dict[str, Part]) -> dict[str, Any]:
+    """Give what the report says of the course of a training."""
+    return {
+        "settings": config.to_dict(),
+        "parameters": int(fitted.model.count_params()),
+        "history": fitted.history,
+        "best_epoch": fitted.best_epoch,
+        "stopped": fitted.stopped,
+        "groups": {name: len({item.group or item.sha256 for item in parts[name].items}) for name in SPLITS},
+    }
+
+
+def check_trainable(items: Sequence[Item]) -> None:
+    """Raise `NotTrainable` where nothing can be learned from these items or nothing measured."""
+    if not items:
+        raise NotTrainable("There are no labelled images to train on.")
+    found = {"tumour" if item.label != NO_TUMOUR else NO_TUMOUR for item in items}
+    if len(found) < 2:
+        missing = "without a tumour" if "tumour" in found else "with a tumour"
+        raise NotTrainable(f"All images are of one class; images {missing} are missing.")
+    for part in ("train", "validation"):
+        inside = [item.label != NO_TUMOUR for item in items if item.split == part]
+        for wanted, words in ((True, "with a tumour"), (False, "without a tumour")):
+            if wanted not in inside:
+                raise NotTrainable(
+                    f"The {_NAMES[part]} part holds no image {words}; more images, or more patients, are needed."
+                )
+    parts: dict[str, str] = {}
+    for item in items:
+        if item.split not in SPLITS:
+            raise NotTrainable(f"The part {item.split!r} is unknown; known are {', '.join(SPLITS)}.")
+        if item.group and parts.setdefault(item.group, item.split) != item.split:
+            raise NotTrainable(f"The group {item.group} lies in two parts, so the measured figures would mislead.")
+
+
+def code_revision() -> str:
+    """Give the first 16 digits of a hash over the source files of mlcore, in order of their names."""
+    whole = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        whole.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()[:16]
+
+
+def _spec(items: Sequence[Item], config: TrainConfig) -> ModelSpec:
+    data = data_sha256(items)
+    counts: dict[str, dict[str, int]] = {}
+    for part in SPLITS:
+        inside = Counter(f"{item.source or 'data'}/{item.label}" for item in items if item.split == part)
+        counts[part] = dict(sorted(inside.items()))
+    return ModelSpec(
+        name=config.name or f"{config.architecture}-{data[:8]}",
+        architecture=config.architecture,
+        size=config.side,
+        channels=config.channels,
+        leaves=leaves_for([item.label for item in items if item.split == "train"]),
+        preprocess_version=PREPROCESS_VERSION,
+        data_sha256=data,
+        code_revision=code_revision(),
+        trained_on=counts,
+        settings=config.to_dict(),
+    )
+
+
+def _parts(items: Sequence[Item], crops: np.ndarray, spec: ModelSpec) -> dict[str, Part]:
+    masks = allowed_masks(items, spec.leaves)
+    parts = {}
+    for name in SPLITS:
+        chosen = [i for i, item in enumerate(items) if item.split == name]
+        parts[name] = Part([items[i] for i in chosen], crops[chosen], masks[chosen])
+    return parts
+
+
+def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.Model]:
+    """Build the network and the twin that takes its average, from the seed or from an older model."""
+    keras.utils.set_random_seed(config.seed)
+    model, averaged = architectures.build(spec), architectures.build(spec)
+    if config.warm_start is not None:
+        older, older_spec = artifact.load(config.warm_start)
+        if (older_spec.architecture, older_spec.size, older_spec.leaves) != (
+            spec.architecture,
+            spec.size,
+            spec.leaves,
+        ):
+            raise NotTrainable(
+                f"The model {older_spec.name} cannot be the start: its architecture, size or labels are others."
+            )
+        model.set_weights(older.get_weights())
+    averaged.set_weights(model.get_weights())
+    return model, averaged
+
+
+def _measured(
+    fitted: Fitted, spec: ModelSpec, parts: dict[str, Part], reporter: Reporter
+) -> tuple[ModelSpec, novelty.Familiar, dict[str, Any]]:
+    """Calibrate on the validation part; then measure on it and, unseen so far, on the test part."""
+    run = forward(fitted.model, spec)
+    out: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for number, name in enumerate(SPLITS):
+        if len(parts[name].items):
+            out[name] = logits_of(run, parts[name].crops, spec.channels)
+        reporter.at(0.93 + 0.015 * number, f"measured on the {_NAMES[name]} part", now=True)
+    validation = parts["validation"]
+    temperature = fit_temperature(out["validation"][0], validation.masks)
+    probabilities = softmax(out["validation"][0], temperature)
+    scores = tumour_probability(probabilities, spec.leaves)
+    tumour = np.array([item.label != NO_TUMOUR for item in validation.items], dtype=bool)
+    groups = [item.group or item.sha256 for item in validation.items]
+    threshold = choose_threshold(scores, tumour, groups)
+    inside = parts["train"].masks * softmax(out["train"][0], temperature)
+    familiar = novelty.fit(out["train"][1], inside.argmax(axis=1), len(spec.leaves))
+    limit = float(np.quantile(familiar.distances(out["validation"][1]), 0.99))
+    spec = dataclasses.replace(
+        spec,
+        temperature=round(temperature, 6),
+        threshold=round(threshold, 6),
+        uncertain=uncertain_band(scores, threshold),
+        novelty_threshold=round(limit, 6),
+    )
+    prior = prior_of([item.label for item in parts["train"].items], spec.leaves)
+    report: dict[str, Any] = {"novelty": {"threshold": limit, "flagged": {}}, "uncertain": {}}
+    for number, name in enumerate(("validation", "test")):
+        reporter.at(0.975 + 0.005 * number, f"intervals for the {_NAMES[name]} part", now=True)
+        labels = {item.label != NO_TUMOUR for item in parts[name].items}
+        if len(labels) < 2:
+            report[name] = None
+            continue
+        scored = scored_items(parts[name].items, out[name][0], spec)
+        report[name] = evaluate(scored, prior=prior)
+        report["uncertain"][name] = band_report(scored, spec.uncertain)
+        far = familiar.distances(out[name][1]) > spec.novelty_threshold
+        report["novelty"]["flagged"][name] = round(float(far.mean()), 5)
+    return spec, familiar, report

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from mlcore.command import main
+from tests.mlcore.phantom import head, png
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folder")
+    for name, tumour in (("yes", True), ("no", False)):
+        (root / name).mkdir()
+        for i in range(15):
+            (root / name / f"{i}.png").write_bytes(png(head(i + 100 * tumour, tumour=tumour)))
+    return root
+
+
+def test_train_predict_evaluate_card_on_a_plain_folder(folder, tmp_path, capsys):
+    model = tmp_path / "model"
+    manifest = tmp_path / "manifest.jsonl"
+    words = ["--epochs", "2", "--size", "16", "--batch-size", "8", "--augment", "none"]
+    assert main(["--json", "train", str(folder), "--out", str(model), "--manifest", str(manifest), *words]) == 0
+    out = capsys.readouterr()
+    trained = json.loads(out.out)
+    assert "epoch 2 of 2" in out.err
+    assert main(["--json", "predict", str(model), str(folder / "yes" / "1.png"), str(manifest)]) == 0
+    predicted = json.loads(capsys.readouterr().out)
+    assert predicted["model"] == trained["sha256"]
+    assert predicted["predictions"][0]["finding"] in ("tumour", "no_tumour")
+    assert predicted["predictions"][1]["refused"] == "not_an_image"
+    assert main(["--json", "evaluate", str(model), str(manifest), "--split", "test"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["metrics"] == trained["report"]["test"]["metrics"]
+    assert main(["card", str(model)]) == 0
+    assert capsys.readouterr().out == (model / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "nowhere", "--out", "model"], "nowhere does not exist"),
+        (["train", ".", "--out", "model", "--epochs", "0"], "epochs must lie between"),
+        (["predict", "nowhere", "picture.png"], "picture.png does not exist"),
+        (["evaluate", "nowhere", "nothing"], "has no readable weights.npz"),
+        (["card", "nowhere"], "has no readable spec.json"),
+    ],
+)
+def test_a_fault_ends_with_one_sentence_and_code_two(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_folder_of_one_class_is_refused_with_a_sentence(tmp_path, capsys):
+    (tmp_path / "yes").mkdir()
+    for i in range(6):
+        (tmp_path / "yes" / f"{i}.png").write_bytes(png(head(i, tumour=True)))
+    assert main(["--quiet", "train", str(tmp_path), "--out", str(tmp_path / "model")]) == 2
+    assert "images without a tumour are missing" in capsys.readouterr().err
