@@ -1,0 +1,94 @@
+"""Institutions, who belongs to them, and what was done there."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.models import AuditEvent, Institution, Membership
+from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.scans.institutions import change_institution, make_institution
+from diagnostics.scans.people import audit_events_for
+
+from .rooms import RoomAdmin, by_institution, column
+
+
+class InstitutionForm(ModelForm):
+    """Name and reading mode; the code only at the beginning, for commands and programs rely on it."""
+
+    class Meta:
+        model = Institution
+        fields = ("code", "name", "reading_mode")
+
+
+@admin.register(Institution)
+class InstitutionAdmin(RoomAdmin):
+    """Institutions that one administers. A new one is made by the administrator of the installation."""
+
+    sees = Permission.ADMINISTER
+    form = InstitutionForm
+    list_display = ("name", "code", "reading_mode", "created_at")
+    search_fields = ("name", "code")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return institutions_where(user, Permission.ADMINISTER)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request.user, Permission.ADMINISTER, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("code",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Whatever the form says goes through the audited service."""
+        if change:
+            change_institution(by=request.user, institution=obj, name=obj.name, reading_mode=obj.reading_mode)
+        else:
+            made = make_institution(by=request.user, code=obj.code, name=obj.name, reading_mode=obj.reading_mode)
+            obj.pk = made.pk
+
+
+@admin.register(Membership)
+class MembershipAdmin(RoomAdmin):
+    """Who has which role where. Roles are given and taken on the person's page, where the acts are."""
+
+    sees = Permission.ADMINISTER
+    list_display = ("person", "role", "institution", "created_at")
+    list_display_links = None
+    list_select_related = ("user", "institution")
+    list_filter = (by_institution("institution", Permission.ADMINISTER), "role")
+    search_fields = ("user__username", "user__last_name")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return Membership.objects.filter(institution__in=institutions_where(user, Permission.ADMINISTER))
+
+    @column(_("person"), "user__username")
+    def person(self, row: Membership) -> SafeString | str:
+        try:
+            page = reverse("admin:accounts_user_role", args=[row.user_id])
+        except NoReverseMatch:
+            return str(row.user)
+        return format_html('<a href="{}">{}</a>', page, row.user)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(RoomAdmin):
+    """What was done. Written with the act, never edited."""
+
+    sees = Permission.SEE_AUDIT
+    list_display = ("at", "act", "actor", "target_type", "target_id", "institution")
+    list_select_related = ("actor", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_AUDIT), "at")
+    search_fields = ("=target_id", "act", "actor__username")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return audit_events_for(user)

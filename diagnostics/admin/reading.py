@@ -1,0 +1,70 @@
+"""Opinions, cases, claims and reads, to look at. They are never edited; a newer one stands beside the old."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+
+from diagnostics.models import Case, Claim, Prediction, Read
+from diagnostics.reviews.queries import predictions_for, reads_for
+from diagnostics.scans.access import Permission, institutions_where
+
+from .rooms import RoomAdmin, by_institution, fields_of
+
+
+@admin.register(Prediction)
+class PredictionAdmin(RoomAdmin):
+    """The AI's opinions. Whoever must still read a case blindly does not find its opinion here either."""
+
+    sees = Permission.SEE_SCANS
+    list_display = ("__str__", "scan", "model_version", "state", "label", "tumour_probability", "finished_at")
+    list_select_related = ("scan", "model_version")
+    list_filter = (by_institution("scan__institution", Permission.SEE_SCANS), "state", "model_version")
+    search_fields = ("=id", "=scan__id", "=scan__sha256")
+    fields = fields_of(Prediction, without=("fence", "heatmap"))
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return predictions_for(user).filter(Q(blinded=False))
+
+
+@admin.register(Case)
+class CaseAdmin(RoomAdmin):
+    """Scans as work."""
+
+    sees = Permission.SEE_SCANS
+    list_display = ("__str__", "scan", "institution", "priority", "state", "opened_at", "done_at")
+    list_select_related = ("scan", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_SCANS), "state", "priority")
+    search_fields = ("=id", "=scan__id")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return Case.objects.visible_to(user)
+
+
+@admin.register(Claim)
+class ClaimAdmin(RoomAdmin):
+    """Who held which case when. The token that must come with a read is shown to nobody."""
+
+    sees = Permission.SEE_READS
+    list_display = ("__str__", "case", "stage", "holder", "claimed_at", "expires_at", "release")
+    list_select_related = ("case", "holder")
+    list_filter = (by_institution("case__institution", Permission.SEE_READS), "release")
+    search_fields = ("=case__id", "holder__username")
+    fields = fields_of(Claim, without=("token",))
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return Claim.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_READS))
+
+
+@admin.register(Read)
+class ReadAdmin(RoomAdmin):
+    """What readers stated, as far as one may see it."""
+
+    sees = Permission.SEE_READS
+    list_display = ("__str__", "case", "reader", "kind", "revision", "label", "certainty", "may_train", "created_at")
+    list_select_related = ("case", "reader")
+    list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "label", "may_train", "adopted")
+    search_fields = ("=case__id", "reader__username")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return reads_for(user)

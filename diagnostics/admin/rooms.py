@@ -1,0 +1,101 @@
+"""What every page of the domain in the admin has in common: who sees it, and that nothing is edited in place."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.scans.access import NotAllowed, Permission, institutions_where, may
+
+
+class RoomAdmin(admin.ModelAdmin):
+    """A table to look at. What a person may see is what ``visible`` gives; rows of others do not exist for them."""
+
+    sees: Permission
+    show_full_result_count = False
+    actions = None
+    list_per_page = 50
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        """The rows that ``user`` may see."""
+        raise NotImplementedError
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = self.visible(request.user)
+        ordering = self.get_ordering(request)
+        return rows.order_by(*ordering) if ordering else rows
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, self.sees)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request.user, self.sees)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        # Django's own title would say "Select … to view", which nobody needs to be told.
+        title = {"title": str(self.model._meta.verbose_name_plural).capitalize()}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
+
+    def act_page(
+        self, request: HttpRequest, *, title: str, template: str = "admin/diagnostics/act.html", **context: Any
+    ) -> HttpResponse:
+        """A page on which an act is looked at and confirmed."""
+        status = context.pop("status", 200)
+        shared = {**self.admin_site.each_context(request), "opts": self.model._meta, "title": title}
+        return TemplateResponse(request, template, {**shared, **context}, status=status)
+
+    def needs(self, request: HttpRequest, permission: Permission) -> None:
+        """Raise unless the person has ``permission`` somewhere; the service asks again, in the right place."""
+        if not may(request.user, permission):
+            raise NotAllowed("Your role does not include this.")
+
+
+def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFilter]:
+    """A filter that names only the institutions in which the person has ``permission``."""
+
+    class ByInstitution(admin.SimpleListFilter):
+        title = _("institution")
+        parameter_name = "institution"
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [(place.code, place.name) for place in institutions_where(request.user, permission)]
+
+        def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+            return rows.filter(**{f"{path}__code": self.value()}) if self.value() else rows
+
+    return ByInstitution
+
+
+def column(text: Any, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A computed column's heading and order."""
+    return admin.display(description=text, ordering=order)
+
+
+def fields_of(model: type[Model], *, without: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Every field of a model that people can make sense of."""
+    return tuple(field.name for field in model._meta.fields if field.name not in without)
+
+
+class ReasonForm(forms.Form):
+    """Why something is decided."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        required=False,  # the service asks for it, with a sentence of its own
+        help_text=_("Kept with the decision: the next person will want to know."),
+    )

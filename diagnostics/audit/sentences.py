@@ -1,0 +1,71 @@
+"""Each act as a sentence, to follow the name of whoever did it: "ada handed in a scan"."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from .models import AuditEvent
+
+# Words in %(…)s come from the event's detail: codes, numbers and ids, never a patient's data.
+SENTENCES: dict[str, Any] = {
+    "scan_stored": _("handed in a scan"),
+    "scan_submitted_again": _("handed in a scan that was here already"),
+    "scan_rejected": _("found a scan unreadable (%(code)s)"),
+    "reference_label_given": _("gave a scan its reference label from an imported folder"),
+    "prediction_queued": _("queued a scan for model %(model_version)s"),
+    "prediction_ready": _("had model %(model_version)s's opinion of a scan"),
+    "prediction_failed": _("got no opinion of a scan (%(code)s)"),
+    "prediction_retried": _("had a scan analysed again"),
+    "case_opened": _("opened a case"),
+    "case_claimed": _("claimed a case"),
+    "claim_released": _("gave a case back unread"),
+    "claim_expired": _("ended a claim that was left idle"),
+    "case_taken_over": _("took a case over: %(reason)s"),
+    "read_recorded": _("recorded a %(kind)s read"),
+    "read_amended": _("amended a read (revision %(revision)s)"),
+    "heatmap_shown": _("looked at a heat map"),
+    "dataset_frozen": _("froze dataset version %(number)s"),
+    "training_queued": _("queued training run %(number)s"),
+    "training_started": _("started training run %(number)s"),
+    "training_succeeded": _("finished training run %(number)s with a model"),
+    "training_failed": _("ended training run %(number)s without a model"),
+    "training_cancelled": _("asked to cancel training run %(number)s"),
+    "training_stopped": _("stopped training run %(number)s"),
+    "model_registered": _("entered model version %(number)s"),
+    "model_installed": _("put the model that came with the software into use"),
+    "model_promoted": _("promoted a model version"),
+    "model_rolled_back": _("put the former model version back into use"),
+    "institution_made": _("made the institution %(code)s"),
+    "institution_changed": _("changed an institution"),
+    "person_added": _("added a person"),
+    "person_changed": _("changed a person's account"),
+    "role_given": _("gave a person the role %(role)s"),
+    "role_taken": _("took the role %(role)s from a person"),
+    "token_made": _("made an API token (%(start)s…) for %(days)s days"),
+    "token_revoked": _("revoked an API token (%(start)s…)"),
+    "signed_in": _("signed in"),
+    "signed_out": _("signed out"),
+    "sign_in_failed": _("saw a sign-in fail"),
+    "password_changed": _("changed their password"),
+    "password_reset": _("set a new password by the link in a mail"),
+}
+
+
+class _Detail(dict[str, Any]):
+    """An event's detail; a word that an older event lacks is said to be missing, not an error."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def sentence_of(event: AuditEvent) -> str:
+    """What happened, without who and when. An act without a sentence is named by its code."""
+    sentence = SENTENCES.get(event.act)
+    if sentence is None:
+        return event.act.replace("_", " ")
+    return str(sentence) % _Detail(_words(event.detail))
+
+
+def _words(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: str(value).replace("_", " ") if key == "role" else value for key, value in detail.items()}

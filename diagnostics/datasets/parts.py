@@ -1,0 +1,182 @@
+"""Who stands together, and who goes to which part: nothing is parted, and what was test once never trains."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mlcore import fingerprint
+from mlcore.labels import NO_TUMOUR, READABLE, TUMOUR, finding_of
+from mlcore.split import SPLITS, split_by_group
+
+from .labelling import Ghost, Labelled
+
+FRACTIONS = (0.7, 0.15, 0.15)
+# The share of each that is left where the test part stands already.
+_WITHOUT_TEST = (0.7 / 0.85, 0.15 / 0.85, 0.0)
+
+
+@dataclass(frozen=True)
+class History:
+    """What earlier versions of the lineage decided."""
+
+    test: frozenset[uuid.UUID] = frozenset()
+    parts: Mapping[uuid.UUID, str] = field(default_factory=dict)
+    institutions: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The outcome: a part for each scan that is in, and how many had to stay out."""
+
+    groups: list[str]
+    parts: list[str | None]
+    conflicts: list[list[int]]
+
+    @property
+    def held_back(self) -> int:
+        return self.parts.count(None)
+
+
+class _Union:
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def root(self, i: int) -> int:
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        a, b = self.root(i), self.root(j)
+        if a != b:
+            self._parent[max(a, b)] = min(a, b)
+
+
+def deal(items: Sequence[Labelled], ghosts: Sequence[Ghost], history: History, *, seed: int) -> Dealt:
+    """Group by patient and likeness, and give every group its part.
+
+    Raises
+    ------
+    ValueError
+        A fingerprint is of another version.
+    """
+    known = {item.scan for item in items}
+    everybody: list[Labelled | Ghost] = [*items, *(ghost for ghost in ghosts if ghost.scan not in known)]
+    alike = fingerprint.groups([each.fingerprint for each in everybody], [each.sha256 for each in everybody])
+    roots = _together(everybody, alike)
+    members: dict[int, list[int]] = defaultdict(list)
+    for place, root in enumerate(roots):
+        members[root].append(place)
+    names = {root: "g-" + min(everybody[i].sha256 for i in inside)[:16] for root, inside in members.items()}
+    parts = _parts(items, members, everybody, history, seed)
+    return Dealt([names[root] for root in roots[: len(items)]], parts, _conflicts(items, alike))
+
+
+def _together(everybody: Sequence[Labelled | Ghost], alike: Sequence[int]) -> list[int]:
+    union = _Union(len(everybody))
+    first_alike: dict[int, int] = {}
+    first_patient: dict[uuid.UUID, int] = {}
+    for place, (each, group) in enumerate(zip(everybody, alike, strict=True)):
+        union.join(first_alike.setdefault(group, place), place)
+        union.join(first_patient.setdefault(each.patient, place), place)
+    return [union.root(place) for place in range(len(everybody))]
+
+
+def _parts(
+    items: Sequence[Labelled],
+    members: Mapping[int, Sequence[int]],
+    everybody: Sequence[Labelled | Ghost],
+    history: History,
+    seed: int,
+) -> list[str | None]:
+    """Give each item ``train``, ``validation``, ``test``, or None where it must stay out.
+
+    The test part of a lineage is the set of scans drawn when their institution first took part. What belongs to a
+    test group and is not of that set stays out: it may not train, and the test part must not change under the models
+    that are compared on it.
+    """
+    parts: list[str | None] = [None] * len(items)
+    anew: dict[int, list[int]] = {}
+    refilled: dict[int, list[int]] = {}
+    frozen: dict[int, str] = {}
+    for root, inside in members.items():
+        mine = [place for place in inside if place < len(items)]
+        if any(everybody[place].scan in history.test for place in inside):
+            for place in mine:
+                if items[place].scan in history.test:
+                    parts[place] = "test"
+            continue
+        former = {history.parts[items[place].scan] for place in mine if items[place].scan in history.parts}
+        if former:
+            frozen[root] = "train" if "train" in former else "validation"
+        if former or any(items[place].institution in history.institutions for place in mine):
+            refilled[root] = mine
+        else:
+            anew[root] = mine
+    for chosen, fractions in ((anew, FRACTIONS), (refilled, _WITHOUT_TEST)):
+        for place, part in _dealt(items, chosen, fractions, frozen, seed).items():
+            parts[place] = part
+    return parts
+
+
+def _dealt(
+    items: Sequence[Labelled],
+    groups: Mapping[int, Sequence[int]],
+    fractions: tuple[float, float, float],
+    frozen: Mapping[int, str],
+    seed: int,
+) -> dict[int, str]:
+    """Deal whole groups, as finely stratified as leaves every part with both findings."""
+    # In the order of their content, not of the database, so that the same scans are dealt the same way anywhere.
+    roots = sorted(groups, key=lambda root: min(items[place].sha256 for place in groups[root]))
+    numbers = {root: number for number, root in enumerate(roots)}
+    places = [place for root in roots for place in groups[root]]
+    if not places:
+        return {}
+    owners = [numbers[root] for root in roots for _ in groups[root]]
+    decided = {numbers[root]: part for root, part in frozen.items() if root in numbers}
+    wanted = {
+        (part, finding_of(items[place].label))
+        for part, share in zip(SPLITS, fractions, strict=True)
+        for place in places
+        if share
+    }
+    answer: dict[int, str] = {}
+    for stratum in (
+        lambda item: f"{item.institution}/{item.label}",
+        lambda item: item.label,
+        lambda item: finding_of(item.label),
+    ):
+        strata = [stratum(items[place]) for place in places]
+        split = split_by_group(strata, owners, seed=seed, fractions=fractions, frozen=decided)
+        answer = dict(zip(places, split, strict=True))
+        if wanted <= {(part, finding_of(items[place].label)) for place, part in answer.items()}:
+            break
+    return answer
+
+
+def _conflicts(items: Sequence[Labelled], alike: Sequence[int]) -> list[list[int]]:
+    """Give the items of every set of look-alikes whose labels cannot all be right."""
+    sets: dict[int, list[int]] = defaultdict(list)
+    for place in range(len(items)):
+        sets[alike[place]].append(place)
+    return [inside for inside in sets.values() if _contradict({items[place].label for place in inside})]
+
+
+def _contradict(labels: set[str]) -> bool:
+    # "Tumour" without a type agrees with every type.
+    types = labels - {TUMOUR, NO_TUMOUR}
+    return len(types) > 1 or (NO_TUMOUR in labels and len(labels) > 1)
+
+
+def groups_by_finding(items: Sequence[Labelled], groups: Sequence[str]) -> Counter[str]:
+    """Count the independent groups in which each finding occurs."""
+    pairs = {(group, finding_of(item.label)) for item, group in zip(items, groups, strict=True)}
+    return Counter(finding for _, finding in pairs)
+
+
+def in_order(labels: Mapping[str, int]) -> list[str]:
+    """Labels in the order of the tree."""
+    return [label for label in READABLE if label in labels]

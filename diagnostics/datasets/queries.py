@@ -1,0 +1,81 @@
+"""What may be asked about datasets without freezing one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from diagnostics.reviews.models import Label, Read, ReadKind
+from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.models import Scan
+from mlcore.labels import READABLE
+
+from .models import DatasetVersion, Split
+
+
+def newest_for(user: Any) -> DatasetVersion | None:
+    """The newest dataset version that ``user`` may see."""
+    return DatasetVersion.objects.visible_to(user).filter(frozen_at__isnull=False).order_by("-number").first()
+
+
+def new_labels_since(user: Any, version: DatasetVersion | None) -> int:
+    """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets."""
+    theirs = institutions_where(user, Permission.FREEZE_DATASET)
+    reads = Read.objects.filter(kind=ReadKind.FINAL, may_train=True, label__in=READABLE, case__institution__in=theirs)
+    imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
+        # A scan that somebody read counts among the reads.
+        ~Q(cases__reads__kind=ReadKind.FINAL)
+    )
+    if version is not None and version.frozen_at is not None:
+        reads = reads.filter(created_at__gt=version.frozen_at)
+        imported = imported.filter(updated_at__gt=version.frozen_at).exclude(dataset_items__dataset=version)
+    return reads.values("case__scan").distinct().count() + imported.distinct().count()
+
+
+def split_table(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset's counts, labels down and parts across."""
+    table = counts.get("table", [])
+    labels = [label for label, _words in Label.choices if any(row["label"] == label for row in table)]
+    parts = [part for part, _words in Split.choices if any(row["split"] == part for row in table)]
+
+    def total(**wanted: str) -> int:
+        return sum(row["n"] for row in table if all(row[key] == value for key, value in wanted.items()))
+
+    return {
+        "parts": [dict(Split.choices)[part] for part in parts],
+        "rows": [
+            {
+                "label": dict(Label.choices)[label],
+                "numbers": [total(label=label, split=part) for part in parts],
+                "total": total(label=label),
+            }
+            for label in labels
+        ],
+        "totals": [total(split=part) for part in parts],
+        "total": total(),
+        "institutions": list(counts.get("by_institution", {}).items()),
+    }
+
+
+def left_out(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Why scans are not in a dataset, in words, with how many."""
+    words = {
+        "unlabelled": _("not labelled yet"),
+        "may_not_train": _("read, but may not train"),
+        "not_judged": _("not assessable or out of scope"),
+        "rejected": _("not readable"),
+        "demo": _("synthetic phantoms"),
+        "held_back": _("belong to a scan of the test part, so they neither train nor change it"),
+    }
+    return [(words.get(reason, reason), number) for reason, number in counts.get("left_out", {}).items()]
+
+
+def by_label_source(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Where labels come from, in words, with how many."""
+    words = {
+        "read": _("final reads"),
+        "adopted": _("final reads that adopted the AI's label"),
+        "imported": _("imported reference labels"),
+    }
+    return [(words.get(source, source), number) for source, number in counts.get("by_label_source", {}).items()]

@@ -1,0 +1,65 @@
+"""``manage.py freeze_dataset --institution CODE --by NAME``: freeze what is labelled now."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from diagnostics.datasets import services
+from diagnostics.scans.access import NotAllowed
+from diagnostics.scans.models import Institution
+
+
+class Command(BaseCommand):
+    help = (
+        "Freezes a dataset version of every scan with a label that may train: final reads, and labels that came with "
+        "imported folders. With --plan it only shows what freezing would make."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--institution", action="append", required=True, metavar="CODE", help="May be repeated.")
+        parser.add_argument("--by", required=True, metavar="NAME", help="Who is answerable: a data manager.")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--lineage", default="main", help="Versions of one lineage share a test part.")
+        parser.add_argument("--reads-only", action="store_true", help="Leave imported reference labels out.")
+        parser.add_argument("--demo", action="store_true", help="Count synthetic phantoms.")
+        parser.add_argument("--plan", action="store_true", help="Change nothing.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
+        if by is None:
+            raise CommandError(f"There is no account {options['by']}.")
+        codes = options["institution"]
+        institutions = list(Institution.objects.filter(code__in=codes))
+        missing = sorted(set(codes) - {place.code for place in institutions})
+        if missing:
+            raise CommandError(f"There is no institution {missing[0]}.")
+        wanted = {
+            "by": by,
+            "institutions": institutions,
+            "seed": options["seed"],
+            "lineage": options["lineage"],
+            "include_imported": not options["reads_only"],
+            "include_demo": options["demo"],
+        }
+        try:
+            if options["plan"]:
+                plan = services.plan(**wanted)
+                self._show(plan.counts)
+                self.stdout.write(plan.problem or "Nothing stands against freezing this.")
+                return
+            version = services.freeze(**wanted)
+        except (NotAllowed, services.NotFreezable) as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self._show(version.counts)
+        self.stdout.write(f"Frozen as {version}: {version.sha256}")
+
+    def _show(self, counts: dict[str, Any]) -> None:
+        for row in counts.get("table", []):
+            self.stdout.write(
+                f"{row['split']:<11} {row['label']:<12} {row['label_source']:<9} "
+                f"{row['institution']:<20} {row['n']:>6}"
+            )
+        if "groups" in counts:
+            self.stdout.write(f"{counts['scans']} scans in {counts['groups']} groups; left out: {counts['left_out']}")

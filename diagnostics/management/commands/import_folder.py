@@ -1,0 +1,102 @@
+"""``manage.py import_folder PATH --institution CODE [--labels]``: load a folder tree of images."""
+
+import hashlib
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from diagnostics import pipeline
+from diagnostics.scans.intake import Refused
+from diagnostics.scans.models import Institution, Scan
+from diagnostics.scans.service_accounts import importer_of
+from diagnostics.scans.services import Conflict
+from mlcore.labels import label_from_folder
+
+SHOW_EVERY = 25  # files between two lines of progress where the output is no terminal
+
+
+class Command(BaseCommand):
+    help = (
+        "Loads every image below PATH into an institution. With --labels the name of the folder that an image lies in "
+        "(yes, no, glioma, notumor …) becomes its reference label. Run it again at will: nothing is stored twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--institution", required=True, metavar="CODE")
+        parser.add_argument("--labels", action="store_true", help="Folder names are reference labels.")
+        parser.add_argument(
+            "--worklist",
+            action="store_true",
+            help="Put labelled images on the worklist too (images without a label always are).",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        root: Path = options["path"]
+        if not root.is_dir():
+            raise CommandError(f"{root} is not a folder. Give the folder that holds the images.")
+        institution = Institution.objects.filter(code=options["institution"]).first()
+        if institution is None:
+            known = ", ".join(Institution.objects.values_list("code", flat=True)) or "none yet"
+            raise CommandError(
+                f"There is no institution {options['institution']} (known: {known}). "
+                "manage.py create_person makes one together with its first person."
+            )
+        files = sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+        if not files:
+            raise CommandError(f"There is no file below {root}.")
+        self._import(files, institution, options["labels"], options["worklist"])
+
+    def _import(self, files: list[Path], institution: Institution, labels: bool, worklist: bool) -> None:
+        by = importer_of(institution)
+        tally: Counter[str] = Counter()
+        for number, file in enumerate(files, 1):
+            label = (label_from_folder(file.parent.name) or "") if labels else ""
+            outcome = self._one(by, institution, file, label, worklist)
+            tally[outcome] += 1
+            if labels and not label and outcome in ("stored", "already here"):
+                tally["without a label"] += 1
+            self._progress(number, len(files))
+        with connection.cursor() as cursor:
+            # So many new rows change which index serves which question best.
+            cursor.execute("ANALYZE")
+        self.stdout.write("")
+        self.stdout.write(", ".join(f"{tally[name]} {name}" for name in ("stored", "already here", "refused")))
+        if tally["without a label"]:
+            self.stdout.write(
+                f"{tally['without a label']} have no reference label, because their folder's name is none that is "
+                "known (yes, no, glioma, meningioma, pituitary, notumor)."
+            )
+
+    def _one(self, by: Any, institution: Institution, file: Path, label: str, worklist: bool) -> str:
+        try:
+            data = file.read_bytes()
+            submitted = pipeline.submit_scan(
+                by=by,
+                institution=institution,
+                data=data,
+                # A file's name may hold a patient's; the content's hash holds nobody's.
+                patient=f"IMPORT-{hashlib.sha256(data).hexdigest()[:12]}",
+                source=Scan.Source.IMPORT,
+                reference_label=label,
+                to_read=worklist or not label,
+            )
+        except (Refused, Conflict) as refusal:
+            self.stderr.write(f"refused {file}: {refusal.sentence}")
+            return "refused"
+        except OSError as error:
+            self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
+            return "refused"
+        return "stored" if submitted.created else "already here"
+
+    def _progress(self, number: int, total: int) -> None:
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{number} of {total}", ending="")
+            sys.stdout.flush()
+        elif number % SHOW_EVERY == 0 or number == total:
+            self.stdout.write(f"{number} of {total}")

@@ -1,0 +1,39 @@
+"""Enter the model that came with the software, and put it into use where none is: ``manage.py install_model``."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from diagnostics.registry import services
+from mlcore.identity import WEIGHTS
+
+
+class Command(BaseCommand):
+    help = "Enter the model in the box, and put it into use where none is. Does nothing the second time."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--folder",
+            type=Path,
+            default=settings.MODEL_IN_THE_BOX,
+            help="a model folder (default: the one in the box)",
+        )
+
+    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+        if not (folder / WEIGHTS).is_file():
+            raise CommandError(
+                f"There is no model in {folder}: scans wait until one is trained and promoted, "
+                "or installed with --folder."
+            )
+        before = services.live()
+        try:
+            version = services.install_box(folder)
+        except services.ArtifactDamaged as error:
+            raise CommandError(f"The model in {folder} is damaged: {error} Fetch the software again.") from error
+        now = services.live()
+        if before is None and now is not None and options["verbosity"]:
+            self.stdout.write(f"{now} is in use.")
+        elif options["verbosity"] > 1:
+            self.stdout.write(f"{version} was there already; {now} is in use.")

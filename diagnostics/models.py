@@ -1,0 +1,28 @@
+"""The tables, in the order in which the data travels."""
+
+from diagnostics.audit.models import AuditEvent
+from diagnostics.registry.models import ModelVersion, Promotion
+from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
+
+from diagnostics.predictions.models import Prediction  # isort: skip
+from diagnostics.reviews.models import Case, Claim, Read  # isort: skip
+from diagnostics.datasets.models import DatasetItem, DatasetVersion  # isort: skip
+from diagnostics.training.models import TrainingRun  # isort: skip
+
+__all__ = [
+    "AuditEvent",
+    "Case",
+    "Claim",
+    "DatasetItem",
+    "DatasetVersion",
+    "Institution",
+    "Membership",
+    "ModelVersion",
+    "Patient",
+    "Prediction",
+    "Promotion",
+    "Read",
+    "Scan",
+    "Study",
+    "TrainingRun",
+]

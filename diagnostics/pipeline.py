@@ -1,0 +1,148 @@
+"""The way of a scan, act by act. Only here does one room's work become the next room's, or background work start."""
+
+import time
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import structlog
+from celery import Task
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from diagnostics import tasks
+from diagnostics.audit.services import record
+from diagnostics.datasets.models import DatasetVersion
+from diagnostics.predictions import services as predictions
+from diagnostics.predictions.models import Prediction
+from diagnostics.registry import services as registry
+from diagnostics.reviews import services as reviews
+from diagnostics.scans import intake
+from diagnostics.scans import services as scans
+from diagnostics.scans.access import Permission, require
+from diagnostics.scans.models import Institution, Priority, Scan
+from diagnostics.training import services as training
+from diagnostics.training.models import TrainingRun
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The scan, and whether it is new or was here already."""
+
+    scan: Scan
+    created: bool
+
+
+def submit_scan(
+    *,
+    by: Any,
+    institution: Institution,
+    data: bytes,
+    patient: str,
+    accession: str = "",
+    study_date: date | None = None,
+    priority: Priority = Priority.ROUTINE,
+    source: Scan.Source = Scan.Source.PORTAL,
+    reference_label: str = "",
+    to_read: bool = True,
+) -> Submitted:
+    """Take a file in: scan stored, prediction queued, case opened, all in one transaction; then a nudge.
+
+    ``to_read=False`` opens no case: a labelled image that is imported to train from waits for no reader.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not hand in scans here.
+    Conflict
+        A word that files the scan is not acceptable; says which and what would be.
+    Refused
+        The file is not; says why and what is accepted.
+    """
+    require(by, Permission.SUBMIT_SCAN, institution)
+    place = scans.filing(patient=patient, accession=accession, study_date=study_date)
+    taken = intake.take(data)
+    found = scans.existing(institution, taken.sha256)
+    if found is not None:
+        return _submitted_again(by, found, reference_label)
+    keys = scans.keep_files(institution, taken)
+    with transaction.atomic():
+        scan, created = scans.store(
+            by=by,
+            institution=institution,
+            taken=taken,
+            keys=keys,
+            place=place,
+            priority=priority,
+            source=source,
+            reference_label=reference_label,
+        )
+        if created:
+            if to_read:
+                reviews.open_case(by=by, scan=scan)
+            live = registry.live()
+            if live is not None:
+                predictions.queue(scan=scan, version=live, by=by)
+            transaction.on_commit(lambda: nudge(tasks.infer))
+    if not created:
+        return _submitted_again(by, scan, reference_label)
+    return Submitted(scan, True)
+
+
+def _submitted_again(by: Any, scan: Scan, reference_label: str) -> Submitted:
+    """The same content was here already."""
+    if reference_label:
+        scans.give_reference_label(by=by, scan=scan, label=reference_label)
+    with transaction.atomic():
+        record(by=by, act="scan_submitted_again", target=scan, institution=scan.institution)
+    return Submitted(scan, False)
+
+
+def retry_prediction(*, by: Any, scan: Scan) -> Prediction:
+    """Analyse a scan again whose analysis failed.
+
+    Raises
+    ------
+    NotAllowed, NothingToRetry
+    """
+    with transaction.atomic():
+        prediction = predictions.retry(by=by, scan=scan)
+        transaction.on_commit(lambda: nudge(tasks.infer))
+    return prediction
+
+
+def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any]) -> TrainingRun:
+    """Queue a training run.
+
+    Raises
+    ------
+    NotAllowed, NotTrainable, AnotherRunning
+    """
+    with transaction.atomic():
+        run = training.queue(by=by, dataset=dataset, config=config)
+        transaction.on_commit(lambda: nudge(tasks.train, str(run.pk)))
+    return run
+
+
+BROKER_PAUSE_SECONDS = 5.0
+_broker_away_until = 0.0
+
+
+def nudge(task: Task, *args: str) -> bool:
+    """Tell a worker that a row waits; whether the message went out.
+
+    A broker that is away costs nobody anything: the row is written, and the reconciler nudges again. After a failure
+    none is tried for some seconds, so that a hundred uploads do not each wait for the same dead broker.
+    """
+    global _broker_away_until
+    if time.monotonic() < _broker_away_until:
+        return False
+    try:
+        task.apply_async(args, retry=False)
+    except (OperationalError, OSError) as error:
+        _broker_away_until = time.monotonic() + BROKER_PAUSE_SECONDS
+        log.warning("broker_away", task=task.name, error=type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""Run the model over what waits. Worker only: imported inside a task body, never by the web process."""
+
+from collections import OrderedDict
+from typing import Any
+
+import cv2
+import numpy as np
+import structlog
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
+from mlcore.artifact import ArtifactDamaged
+from mlcore.decode import Refused
+from mlcore.predict import Opinion, Predictor
+
+from . import services
+from .models import Prediction
+
+log = structlog.get_logger(__name__)
+
+# The live model and the one before it, so that a promotion or rollback under way loads nothing twice.
+_LOADED: "OrderedDict[str, Predictor]" = OrderedDict()
+_KEEP = 2
+
+
+def run_waiting() -> int:
+    """Work until nothing waits; how many rows were finished or failed."""
+    live = registry.live()
+    if live is not None:
+        services.queue_missing(live)
+        _warm(live)
+    done = 0
+    while (batch := services.claim_waiting(limit=settings.INFERENCE_BATCH)) is not None:
+        done += _run(batch)
+    return done
+
+
+def _warm(version: ModelVersion) -> None:
+    """Load before claiming, so that no lease runs while TensorFlow starts."""
+    try:
+        predictor_for(version)
+    except ArtifactDamaged as error:
+        log.error("model_damaged", model_version=version.number, error=str(error))
+
+
+def predictor_for(version: ModelVersion) -> Predictor:
+    """The loaded model, verified by hash when it is loaded.
+
+    Raises
+    ------
+    ArtifactDamaged
+    """
+    predictor = _LOADED.get(version.sha256)
+    if predictor is None:
+        folder = registry.fetch(version)
+        predictor = Predictor.load(folder, expected_sha256=version.sha256, threads=settings.INFERENCE_THREADS)
+        _LOADED[version.sha256] = predictor
+        while len(_LOADED) > _KEEP:
+            _LOADED.popitem(last=False)
+        log.info("model_loaded", model_version=version.number)
+    _LOADED.move_to_end(version.sha256)
+    return predictor
+
+
+def _run(batch: services.Batch) -> int:
+    """One batch from claim to commit."""
+    try:
+        predictor = predictor_for(batch.model_version)
+    except ArtifactDamaged as error:
+        log.error("model_damaged", model_version=batch.model_version.number, error=str(error))
+        failure = services.Failure(
+            "model_damaged",
+            "The model's files are damaged, so nothing was analysed. An administrator must put the former model back "
+            "or install this one again; then retry.",
+        )
+        return services.finish(
+            batch=batch, outcomes={prediction.pk: failure for prediction in batch.predictions}, provenance={}
+        )
+    outcomes: dict[Any, services.Result | services.Failure] = {}
+    files: list[tuple[Prediction, bytes]] = []
+    for prediction in batch.predictions:
+        try:
+            with default_storage.open(prediction.scan.original) as file:
+                files.append((prediction, file.read()))
+        except FileNotFoundError:
+            log.error("original_missing", scan=str(prediction.scan_id))
+            outcomes[prediction.pk] = services.Failure(
+                "file_missing",
+                "The stored image is missing. Tell your administrator; hand the file in again.",
+            )
+    try:
+        opinions = predictor.predict([data for _, data in files])
+        for (prediction, _), opinion in zip(files, opinions, strict=True):
+            outcomes[prediction.pk] = _outcome(prediction, opinion)
+    except Exception:
+        # The edge of the task: whatever broke, the rows go back and are tried one at a time, three times at most.
+        log.exception("batch_failed", size=len(batch.predictions), model_version=batch.model_version.number)
+        services.give_back(batch=batch)
+        return 0
+    return services.finish(
+        batch=batch,
+        outcomes=outcomes,
+        provenance={
+            "weights_sha256": predictor.sha256,
+            "preprocess_version": predictor.spec.preprocess_version,
+            "code_revision": settings.CODE_REVISION,
+        },
+    )
+
+
+def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> services.Result | services.Failure:
+    """Translate the model's answer, and store its heat map beside."""
+    if isinstance(opinion, Refused):
+        return services.Failure(opinion.code, opinion.sentence, rejects=True)
+    result = services.Result(
+        label=opinion.label,
+        finding=opinion.finding,
+        probabilities=opinion.probabilities,
+        tumour_probability=opinion.tumour_probability,
+        warnings=opinion.warnings,
+        heatmap=f"heatmaps/{prediction.pk}.png",
+    )
+    try:
+        result.check()
+    except services.NotAResult as error:
+        return services.Failure("not_a_result", f"{error} Nothing was published. Tell your administrator.")
+    default_storage.save(result.heatmap, ContentFile(heatmap_png(opinion.heatmap)))
+    return result
+
+
+def heatmap_png(heat: np.ndarray) -> bytes:
+    """A heat map as a transparent PNG.
+
+    Parameters
+    ----------
+    heat
+        (height, width) uint8, aligned with the whole original image; 0 says nothing.
+
+    Returns
+    -------
+    bytes
+        RGBA PNG in a perceptual palette (inferno), opaque in proportion to the influence.
+    """
+    bgr = cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO)
+    encoded, png = cv2.imencode(".png", np.dstack([bgr, heat]))
+    if not encoded:
+        raise ValueError("The heat map could not be encoded.")
+    return png.tobytes()

@@ -1,0 +1,333 @@
+"""Queue, claim, finish, fail: the life of a prediction's row.
+
+A claim is a conditional UPDATE that writes a fresh fencing token; only whoever holds the token may finish the row, so
+running twice equals running once, and a worker that slept past its lease changes nothing.
+"""
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.registry.models import ModelVersion
+from diagnostics.scans.access import Permission, require
+from diagnostics.scans.models import Scan
+from diagnostics.scans.services import reject
+
+from .models import Prediction, PredictionState
+
+NUDGE_AFTER_SECONDS = 5  # a row that waits longer may have lost its message
+
+
+class NothingToRetry(RuntimeError):
+    """The scan's newest prediction has not failed."""
+
+
+class NotAResult(ValueError):
+    """What the model gave is no opinion: not finite, out of range, or not adding up to 1."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model's opinion as it will be stored."""
+
+    label: str
+    finding: str
+    probabilities: dict[str, float]
+    tumour_probability: float
+    warnings: Sequence[str] = ()
+    heatmap: str = ""
+
+    def check(self) -> None:
+        """Raise unless this is publishable.
+
+        Raises
+        ------
+        NotAResult
+        """
+        values = [*self.probabilities.values(), self.tumour_probability]
+        if not self.probabilities or not all(math.isfinite(value) and -1e-6 <= value <= 1 + 1e-6 for value in values):
+            raise NotAResult("The model gave numbers that are no probabilities.")
+        if abs(sum(self.probabilities.values()) - 1) > 1e-3:
+            raise NotAResult("The model's probabilities do not add up to one.")
+        if self.label not in self.probabilities or self.finding not in ("tumour", "no_tumour"):
+            raise NotAResult("The model named a label that it does not know.")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no opinion. ``rejects`` says that the image itself cannot be read."""
+
+    code: str
+    sentence: str
+    rejects: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows claimed together: one model version, one fencing token."""
+
+    fence: uuid.UUID
+    model_version: ModelVersion
+    predictions: list[Prediction] = field(default_factory=list)
+
+
+def queue(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
+    """Write the row that asks for ``version``'s opinion of ``scan``, in the caller's transaction. Twice is once."""
+    prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version)
+    if made:
+        record(
+            by=by,
+            act="prediction_queued",
+            target=prediction,
+            institution=scan.institution,
+            scan=scan.pk,
+            model_version=version.number,
+        )
+    return prediction
+
+
+def queue_missing(version: ModelVersion, limit: int = 500) -> int:
+    """Queue scans that were stored while no model was live; how many."""
+    without = Scan.objects.readable().filter(~Exists(Prediction.objects.filter(scan=OuterRef("pk"))))
+    with transaction.atomic():
+        scans = list(without.select_related("institution").order_by("created_at")[:limit])
+        for scan in scans:
+            queue(scan=scan, version=version)
+    return len(scans)
+
+
+def _claimable(now: Any) -> Q:
+    return Q(state=PredictionState.QUEUED) | Q(state=PredictionState.RUNNING, lease_until__lt=now)
+
+
+def claim_waiting(*, limit: int) -> Batch | None:
+    """Claim up to ``limit`` waiting rows of one model version; None when nothing waits.
+
+    Rows tried before come alone: if one of them brings the worker down, it takes no other with it.
+    """
+    now = timezone.now()
+    waiting = Prediction.objects.filter(_claimable(now), attempts__lt=settings.INFERENCE_ATTEMPTS)
+    # An imported folder of thousands must not keep a patient's scan waiting.
+    bulk = When(scan__source=Scan.Source.IMPORT, then=Value(1))
+    order = ("scan__priority", Case(bulk, default=Value(0)), "queued_at")
+    first = waiting.filter(attempts=0).order_by(*order).values_list("model_version", "pk").first()
+    if first is not None:
+        same = waiting.filter(attempts=0, model_version=first[0])
+        wanted = list(same.order_by(*order).values_list("pk", flat=True)[:limit])
+    else:
+        first = waiting.order_by("attempts", *order).values_list("model_version", "pk").first()
+        if first is None:
+            return None
+        wanted = [first[1]]
+    fence = uuid.uuid4()
+    with transaction.atomic():
+        for pk in wanted:
+            # One conditional UPDATE a row: two workers that chose the same rows share them out, neither waits long.
+            Prediction.objects.filter(_claimable(now), pk=pk, attempts__lt=settings.INFERENCE_ATTEMPTS).update(
+                state=PredictionState.RUNNING,
+                fence=fence,
+                lease_until=now + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS),
+                attempts=F("attempts") + 1,
+                started_at=now,
+                updated_at=now,
+            )
+    mine = list(
+        Prediction.objects.filter(fence=fence, state=PredictionState.RUNNING)
+        .select_related("scan", "scan__institution", "model_version")
+        .order_by(*order)
+    )
+    if not mine:
+        # Another worker was faster with all of them. Look again only on the next nudge.
+        return None
+    return Batch(fence=fence, model_version=mine[0].model_version, predictions=mine)
+
+
+def finish(*, batch: Batch, outcomes: dict[uuid.UUID, Result | Failure], provenance: dict[str, str]) -> int:
+    """Write the outcomes of a batch and their audit events in one transaction; how many rows took them.
+
+    A row whose claim was lost meanwhile stays as it is: whoever holds the newer token finishes it.
+    ``provenance``: ``weights_sha256``, ``preprocess_version``, ``code_revision``.
+    """
+    written = 0
+    with transaction.atomic():
+        for prediction in batch.predictions:
+            outcome = outcomes.get(prediction.pk)
+            if outcome is None:
+                continue
+            if isinstance(outcome, Result):
+                outcome.check()
+                written += _finish_one(batch, prediction, outcome, provenance)
+            else:
+                written += _fail_one(batch.fence, prediction, outcome)
+    return written
+
+
+def _mine(fence: uuid.UUID, prediction: Prediction) -> Any:
+    return Prediction.objects.filter(pk=prediction.pk, fence=fence, state=PredictionState.RUNNING)
+
+
+def _finish_one(batch: Batch, prediction: Prediction, result: Result, provenance: dict[str, str]) -> int:
+    now = timezone.now()
+    taken = _mine(batch.fence, prediction).update(
+        state=PredictionState.READY,
+        lease_until=None,
+        finished_at=now,
+        updated_at=now,
+        label=result.label,
+        finding=result.finding,
+        probabilities={label: float(value) for label, value in result.probabilities.items()},
+        tumour_probability=min(1.0, max(0.0, float(result.tumour_probability))),
+        warnings=list(result.warnings),
+        heatmap=result.heatmap,
+        **provenance,
+    )
+    if taken:
+        Scan.objects.filter(pk=prediction.scan_id).update(updated_at=now)
+        # The opinion itself stays out of the audit: readers' blinding must not hang on who may read it.
+        record(
+            by=None,
+            act="prediction_ready",
+            target=prediction,
+            institution=prediction.scan.institution,
+            scan=prediction.scan_id,
+            model_version=batch.model_version.number,
+        )
+    return taken
+
+
+def _fail_one(fence: uuid.UUID, prediction: Prediction, failure: Failure) -> int:
+    now = timezone.now()
+    taken = _mine(fence, prediction).update(
+        state=PredictionState.FAILED,
+        lease_until=None,
+        finished_at=now,
+        updated_at=now,
+        failure_code=failure.code,
+        failure=failure.sentence,
+    )
+    if taken:
+        Scan.objects.filter(pk=prediction.scan_id).update(updated_at=now)
+        if failure.rejects:
+            reject(scan_id=prediction.scan_id, code=failure.code, sentence=failure.sentence)
+        record(
+            by=None,
+            act="prediction_failed",
+            target=prediction,
+            institution=prediction.scan.institution,
+            scan=prediction.scan_id,
+            code=failure.code,
+        )
+    return taken
+
+
+def give_back(*, batch: Batch) -> None:
+    """Put a batch that broke as a whole back into the queue; its rows will be tried one at a time."""
+    now = timezone.now()
+    Prediction.objects.filter(fence=batch.fence, state=PredictionState.RUNNING).update(
+        state=PredictionState.QUEUED, lease_until=None, updated_at=now
+    )
+
+
+def abandon_exhausted() -> int:
+    """Fail the rows that were tried often enough and whose worker is gone; how many."""
+    now = timezone.now()
+    exhausted = Prediction.objects.filter(_claimable(now), attempts__gte=settings.INFERENCE_ATTEMPTS)
+    failed = 0
+    for prediction in exhausted.select_related("scan", "scan__institution")[:100]:
+        with transaction.atomic():
+            taken = Prediction.objects.filter(
+                _claimable(now), pk=prediction.pk, attempts__gte=settings.INFERENCE_ATTEMPTS
+            ).update(state=PredictionState.RUNNING, lease_until=now, fence=(fence := uuid.uuid4()))
+            if taken:
+                failed += _fail_one(
+                    fence,
+                    prediction,
+                    Failure(
+                        "gave_up",
+                        f"The analysis was tried {settings.INFERENCE_ATTEMPTS} times and did not finish. "
+                        "Retry it; if it fails again, tell your administrator.",
+                    ),
+                )
+    return failed
+
+
+def anything_waiting() -> bool:
+    """Whether a row waits whose message may have been lost, or whose worker died."""
+    now = timezone.now()
+    return Prediction.objects.filter(
+        Q(state=PredictionState.QUEUED, queued_at__lt=now - timedelta(seconds=NUDGE_AFTER_SECONDS))
+        | Q(state=PredictionState.RUNNING, lease_until__lt=now)
+    ).exists()
+
+
+def retry(*, by: Any, scan: Scan) -> Prediction:
+    """Queue the scan's newest prediction again after it failed, in the caller's transaction.
+
+    Raises
+    ------
+    NothingToRetry, NotAllowed
+    """
+    require(by, Permission.RETRY_PREDICTION, scan.institution)
+    newest = Prediction.objects.filter(scan=scan).order_by("-created_at", "-id").first()
+    now = timezone.now()
+    taken = (
+        Prediction.objects.filter(pk=newest.pk, state=PredictionState.FAILED).update(
+            state=PredictionState.QUEUED,
+            attempts=0,
+            fence=None,
+            failure="",
+            failure_code="",
+            finished_at=None,
+            started_at=None,
+            queued_at=now,
+            updated_at=now,
+        )
+        if newest is not None
+        else 0
+    )
+    if newest is None or not taken:
+        raise NothingToRetry("The analysis of this scan has not failed, so there is nothing to retry.")
+    Scan.objects.filter(pk=scan.pk).update(rejected_code="", rejected_reason="", updated_at=now)
+    newest.refresh_from_db()
+    record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)
+    return newest
+
+
+def current(scan: Scan) -> Prediction | None:
+    """The newest prediction of a scan. Uses the prefetched ones of ``reviews.queries.scans_for`` where present."""
+    newest = getattr(scan, "newest_predictions", None)
+    if newest is None:
+        newest = list(scan.predictions.select_related("model_version").order_by("-created_at", "-id"))
+    return newest[0] if newest else None
+
+
+def status_of(scan: Scan) -> str:
+    """``queued | analysing | ready | failed | rejected``."""
+    if scan.rejected_code:
+        return "rejected"
+    prediction = current(scan)
+    if prediction is None:
+        return "queued"  # no model was live when it came; the reconciler queues it when one is
+    return {
+        PredictionState.QUEUED: "queued",
+        PredictionState.RUNNING: "analysing",
+        PredictionState.READY: "ready",
+        PredictionState.FAILED: "failed",
+    }[PredictionState(prediction.state)]
+
+
+def failure_of(scan: Scan) -> str | None:
+    """Why there is no opinion, as a sentence, or None."""
+    if scan.rejected_reason:
+        return scan.rejected_reason
+    prediction = current(scan)
+    return (prediction.failure or None) if prediction is not None else None

@@ -1,0 +1,116 @@
+"""Model folders in the artifact storage, under the hash that is their name, and the local copies that workers load."""
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import Storage, storages
+
+from mlcore.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
+
+# The first two are the model, and its hash covers them; a folder may lack the others.
+NEEDED = (WEIGHTS, SPEC)
+FILES = (*NEEDED, REPORT, CARD)
+
+
+def _storage() -> Storage:
+    return storages["artifacts"]
+
+
+def keep(folder: Path) -> str:
+    """Copy a model folder into the storage and read it back; gives its sha256.
+
+    Raises
+    ------
+    ArtifactDamaged
+        The folder is incomplete, or what the storage gives back is not what it was given.
+    """
+    sha256 = sha256_of(folder)
+    if _stored_whole(sha256):
+        return sha256
+    storage = _storage()
+    for name in FILES:
+        source = folder / name
+        if not source.is_file():
+            continue
+        key = f"{sha256}/{name}"
+        # Damaged leftovers of the same name must go: not every storage overwrites.
+        storage.delete(key)
+        with source.open("rb") as file:
+            stored = storage.save(key, File(file, name=name))
+        if stored != key:
+            storage.delete(stored)
+            raise ArtifactDamaged(f"The storage keeps model files under other names ({stored}).")
+    if not _stored_whole(sha256):
+        raise ArtifactDamaged(f"The storage gave back other bytes than it was given for model {sha256[:12]}.")
+    return sha256
+
+
+def _stored_whole(sha256: str) -> bool:
+    with tempfile.TemporaryDirectory(prefix="overread-model-") as scratch:
+        try:
+            _copy_out(sha256, Path(scratch))
+            return sha256_of(Path(scratch)) == sha256
+        except ArtifactDamaged:
+            return False
+
+
+def _copy_out(sha256: str, folder: Path) -> None:
+    """Write the stored files of a model into ``folder``."""
+    storage = _storage()
+    for name in FILES:
+        try:
+            with storage.open(f"{sha256}/{name}", "rb") as source, (folder / name).open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except FileNotFoundError as error:
+            if name in NEEDED:
+                raise ArtifactDamaged(f"The stored model {sha256[:12]} has no {name}.") from error
+
+
+def local_copy(sha256: str) -> Path:
+    """Give a local folder that holds this model, verified by hash now.
+
+    Raises
+    ------
+    ArtifactDamaged
+        The stored model is incomplete or altered. Nothing else is given in its place.
+    """
+    target = Path(settings.MODEL_CACHE_DIR) / sha256
+    if _is_whole(target, sha256):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=target.parent))
+    try:
+        _copy_out(sha256, scratch)
+        if sha256_of(scratch) != sha256:
+            raise ArtifactDamaged(f"The stored model {sha256[:12]} is not what was registered: its hash differs.")
+        scratch.chmod(0o755)
+        _put_in_place(scratch, target, sha256)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _is_whole(folder: Path, sha256: str) -> bool:
+    try:
+        return sha256_of(folder) == sha256
+    except ArtifactDamaged:
+        return False
+
+
+def _put_in_place(scratch: Path, target: Path, sha256: str) -> None:
+    """Rename ``scratch`` to ``target``; another worker may do the same at this instant."""
+    if target.exists() and not _is_whole(target, sha256):
+        spoilt = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=target.parent))
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(spoilt / "spoilt")
+        shutil.rmtree(spoilt, ignore_errors=True)
+    try:
+        scratch.rename(target)
+    except OSError:
+        # Somebody was quicker; theirs is as good as ours if its hash says so.
+        if not _is_whole(target, sha256):
+            raise

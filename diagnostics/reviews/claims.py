@@ -1,0 +1,217 @@
+"""Claims: who may work on a case, for how long, and how that ends. Part of :mod:`diagnostics.reviews.services`."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.predictions.models import Prediction
+from diagnostics.scans.access import Permission, require
+from diagnostics.scans.models import Scan
+
+from .models import Case, CaseState, Claim, Stage
+from .queries import waiting_for
+from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+
+MAX_REASON = 4000  # characters
+
+
+def lease() -> datetime:
+    return timezone.now() + timedelta(minutes=settings.CLAIM_MINUTES)
+
+
+def claim_next(*, by: Any) -> Claim | None:
+    """Claim the first waiting case of the policy's order; None when nothing waits.
+
+    Two people pressing at the same instant get two different cases: the database's unique constraint decides, and
+    whoever comes second takes the next.
+
+    Raises
+    ------
+    NotAllowed
+    """
+    require(by, Permission.READ_CASE)
+    skip: set[uuid.UUID] = set()
+    while True:
+        with transaction.atomic():
+            waiting = waiting_for(by).exclude(pk__in=skip)
+            if connection.features.has_select_for_update_skip_locked:
+                waiting = waiting.select_for_update(skip_locked=True, of=("self",))
+            case = waiting.select_related("institution").first()
+            if case is None:
+                return None
+            try:
+                return _claim(by, case)
+            except AlreadyClaimed:
+                skip.add(case.pk)
+
+
+def _claim(by: Any, case: Case) -> Claim:
+    """Write the claim, ending one that has expired; inside a transaction."""
+    now = timezone.now()
+    ended = Claim.objects.filter(case=case, released_at__isnull=True, expires_at__lte=now)
+    for old in ended:
+        if Claim.objects.filter(pk=old.pk, released_at__isnull=True).update(released_at=now, release="expired"):
+            record(by=None, act="claim_expired", target=case, institution=case.institution, claim=old.pk)
+    try:
+        with transaction.atomic():
+            made = Claim.objects.create(case=case, stage=Stage.FIRST, holder=by, expires_at=lease())
+    except IntegrityError:
+        live = Claim.objects.select_related("holder").filter(case=case, released_at__isnull=True).first()
+        if live is None:
+            raise
+        raise AlreadyClaimed(live.holder, live.expires_at) from None
+    tell(case.pk, now)
+    record(by=by, act="case_claimed", target=case, institution=case.institution, claim=made.pk)
+    return made
+
+
+@transaction.atomic
+def claim(*, by: Any, case: Case) -> Claim:
+    """Claim this case; one's own live claim is returned, renewed.
+
+    Raises
+    ------
+    NotAllowed, AlreadyDone, AlreadyClaimed, WrongStage
+    """
+    require(by, Permission.READ_CASE, case.institution)
+    case = locked(case)
+    if case.scan.rejected_code:
+        raise WrongStage("This scan was rejected, so there is nothing to read.")
+    mine = Claim.objects.filter(case=case, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()).first()
+    if mine is not None:
+        Claim.objects.filter(pk=mine.pk).update(expires_at=lease())
+        mine.refresh_from_db()
+        return mine
+    return _claim(by, case)
+
+
+def locked(case: Case) -> Case:
+    """The case's row, locked until the transaction ends.
+
+    Raises
+    ------
+    AlreadyDone
+    """
+    fresh = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
+    if fresh.state == CaseState.DONE:
+        raise AlreadyDone
+    return fresh
+
+
+def live_with(by: Any, case: Case, claim_token: Any) -> Claim:
+    """The live claim with this token, held by this person.
+
+    Raises
+    ------
+    StaleClaim
+    """
+    try:
+        token = uuid.UUID(str(claim_token))
+    except ValueError:
+        raise StaleClaim from None
+    found = Claim.objects.filter(
+        case=case, token=token, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()
+    ).first()
+    if found is None:
+        raise StaleClaim
+    return found
+
+
+@transaction.atomic
+def renew(*, by: Any, case: Case, claim_token: Any) -> Claim:
+    """Extend the lease, because the reader is at work.
+
+    Raises
+    ------
+    StaleClaim
+    """
+    live = live_with(by, case, claim_token)
+    Claim.objects.filter(pk=live.pk).update(expires_at=lease())
+    live.refresh_from_db()
+    return live
+
+
+@transaction.atomic
+def release(*, by: Any, case: Case, claim_token: Any) -> None:
+    """Give the case back unread.
+
+    Raises
+    ------
+    StaleClaim
+    """
+    live = live_with(by, case, claim_token)
+    end(live, "given_back")
+    record(by=by, act="claim_released", target=case, institution=case.institution, claim=live.pk)
+
+
+def end(live: Claim, how: str) -> None:
+    now = timezone.now()
+    if not Claim.objects.filter(pk=live.pk, released_at__isnull=True).update(released_at=now, release=how):
+        raise StaleClaim
+    tell(live.case_id, now)
+
+
+def tell(case_id: Any, now: datetime) -> None:
+    """Move the times of a case and of what may just have become visible or blinded to somebody.
+
+    Whoever asks for what changed since must hear of it. Predictions come before scans, as where they are finished:
+    two transactions that take rows in opposite orders could wait for each other for ever.
+    """
+    Case.objects.filter(pk=case_id).update(updated_at=now)
+    Prediction.objects.filter(scan__cases=case_id).update(updated_at=now)
+    Scan.objects.filter(cases=case_id).update(updated_at=now)
+
+
+@transaction.atomic
+def take_over(*, by: Any, case: Case, reason: str) -> Claim:
+    """Take a case that somebody else holds; says why.
+
+    Raises
+    ------
+    NotAllowed, AlreadyDone, InvalidRead
+    """
+    require(by, Permission.READ_CASE, case.institution)
+    reason = reason.strip()
+    if not reason:
+        raise InvalidRead("reason", "Say why you take the case over, so that its holder can understand it.")
+    case = locked(case)
+    live = Claim.objects.filter(case=case, released_at__isnull=True).exclude(holder=by).first()
+    if live is not None:
+        end(live, "taken_over")
+        record(
+            by=by,
+            act="case_taken_over",
+            target=case,
+            institution=case.institution,
+            claim=live.pk,
+            former_holder=live.holder_id,
+            reason=reason[:MAX_REASON],
+        )
+    return claim(by=by, case=case)
+
+
+def expire_claims() -> int:
+    """End the claims whose lease has run out, so that the history says so; how many."""
+    now = timezone.now()
+    ended = 0
+    stale = Claim.objects.filter(released_at__isnull=True, expires_at__lte=now).select_related("case__institution")
+    for old in stale[:200]:
+        with transaction.atomic():
+            if Claim.objects.filter(pk=old.pk, released_at__isnull=True, expires_at__lte=now).update(
+                released_at=now, release="expired"
+            ):
+                tell(old.case_id, now)
+                record(
+                    by=None,
+                    act="claim_expired",
+                    target=old.case,
+                    institution=old.case.institution,
+                    claim=old.pk,
+                )
+                ended += 1
+    return ended

@@ -1,0 +1,24 @@
+"""The label tree as readers use it: when does a statement contradict the AI's opinion?"""
+
+from typing import Any
+
+from .models import Label
+
+TUMOUR_TYPES = (Label.GLIOMA, Label.MENINGIOMA, Label.PITUITARY)
+
+
+def differs(label: str, prediction: Any) -> bool:
+    """Whether ``label`` contradicts the opinion; False where there is none.
+
+    A reader may say less than the AI ("tumour" where it says "glioma") or more (a type where it only says "tumour")
+    without contradicting it. "Not assessable" and "out of scope" always differ.
+    """
+    if prediction is None or not prediction.label:
+        return False
+    if label == prediction.label:
+        return False
+    if label == Label.TUMOUR:
+        return bool(prediction.label not in TUMOUR_TYPES)
+    if label in TUMOUR_TYPES:
+        return bool(prediction.label != Label.TUMOUR)
+    return True

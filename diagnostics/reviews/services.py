@@ -1,0 +1,236 @@
+"""Open a case, state what one sees, amend it: each act atomic, audited, and refused with a sentence."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.predictions.services import current
+from diagnostics.scans.access import Permission, require
+from diagnostics.scans.models import ReadingMode, Scan
+
+from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
+from .labels import differs
+from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason
+from .queries import own_blind_read
+from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+
+__all__ = [
+    "AlreadyClaimed",
+    "AlreadyDone",
+    "InvalidRead",
+    "StaleClaim",
+    "WrongStage",
+    "amend",
+    "claim",
+    "claim_next",
+    "differs",
+    "expire_claims",
+    "open_case",
+    "record_read",
+    "release",
+    "renew",
+    "take_over",
+]
+
+MAX_COMMENT = 4000  # characters
+CURRENT = object()  # "whatever opinion there is now", for callers that show none
+
+
+def open_case(*, by: Any, scan: Scan) -> Case:
+    """Make the scan work for a reader, in the caller's transaction. Twice is once."""
+    case, made = Case.objects.get_or_create(
+        scan=scan,
+        state=CaseState.OPEN,
+        defaults={"institution": scan.institution, "priority": scan.priority},
+    )
+    if made:
+        record(by=by, act="case_opened", target=case, institution=scan.institution, scan=scan.pk)
+    return case
+
+
+@transaction.atomic
+def record_read(
+    *,
+    by: Any,
+    case: Case,
+    claim_token: Any,
+    kind: str,
+    label: str,
+    certainty: str,
+    reason: str = "",
+    comment: str = "",
+    may_train: bool = False,
+    heatmap_seen: bool = False,
+    seen: Any = CURRENT,
+) -> Read:
+    """Record the blind or the final read of a claimed case. The final read ends the case and its claim.
+
+    ``seen`` is the id of the opinion that stood before the reader, or None where none did; an opinion that landed
+    since is not stored as seen. Left out (a program), the current one counts.
+
+    Raises
+    ------
+    NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead
+    """
+    require(by, Permission.READ_CASE, case.institution)
+    _check_words(kind=kind, label=label, certainty=certainty, reason=reason, comment=comment)
+    case = locked(case)
+    live = live_with(by, case, claim_token)
+    blind = own_blind_read(by, case)
+    if kind == ReadKind.BLIND:
+        return _record_blind(by, case, live, blind, label, certainty, comment)
+    mode = ReadingMode(case.institution.reading_mode)
+    if mode == ReadingMode.BLIND_FIRST and blind is None:
+        raise WrongStage("The blind read comes first: state what you see before the AI's opinion is shown.")
+    opinion = None if mode == ReadingMode.AI_HIDDEN else _ready_opinion(case)
+    if seen is not CURRENT and seen != (opinion.pk if opinion is not None else None):
+        raise WrongStage(
+            "The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost."
+        )
+    _check_reason(label, reason, comment, opinion)
+    began = blind.created_at if blind is not None else live.claimed_at
+    read = Read.objects.create(
+        case=case,
+        claim=live,
+        reader=by,
+        kind=ReadKind.FINAL,
+        mode=mode,
+        label=label,
+        certainty=certainty,
+        reason=reason,
+        comment=comment.strip(),
+        may_train=may_train,
+        prediction=opinion,
+        adopted=_adopted(label, blind, opinion),
+        heatmap_seen=heatmap_seen and opinion is not None,
+        seconds=_seconds_since(began),
+    )
+    end(live, "done")
+    now = timezone.now()
+    Case.objects.filter(pk=case.pk).update(state=CaseState.DONE, done_at=now, updated_at=now)
+    Read.objects.filter(case=case).update(updated_at=now)  # open to the whole institution from now on
+    record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
+    return read
+
+
+def _record_blind(
+    by: Any, case: Case, live: Claim, blind: Read | None, label: str, certainty: str, comment: str
+) -> Read:
+    if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
+        raise WrongStage("This institution does not read blind first: record the final read.")
+    if blind is not None:
+        raise WrongStage("Your blind read of this case is locked already. Record the final read.")
+    read = Read.objects.create(
+        case=case,
+        claim=live,
+        reader=by,
+        kind=ReadKind.BLIND,
+        mode=ReadingMode.BLIND_FIRST,
+        label=label,
+        certainty=certainty,
+        comment=comment.strip(),
+        seconds=_seconds_since(live.claimed_at),
+    )
+    now = timezone.now()
+    Claim.objects.filter(pk=live.pk).update(expires_at=lease())
+    tell(case.pk, now)
+    record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="blind")
+    return read
+
+
+def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment: str) -> None:
+    """Raise for a word that is none of the codes."""
+    for field, value, codes in (
+        ("stage", kind, ReadKind.values),
+        ("label", label, Label.values),
+        ("certainty", certainty, Certainty.values),
+        ("reason", reason, ["", *Reason.values]),
+    ):
+        if value not in codes:
+            raise InvalidRead(field, f"Choose one of: {', '.join(code for code in codes if code)}.")
+    if kind == ReadKind.BLIND and reason:
+        raise InvalidRead("reason", "A blind read has no reason: it is given when the final read differs from the AI.")
+    if len(comment) > MAX_COMMENT:
+        raise InvalidRead("comment", f"A comment has at most {MAX_COMMENT} characters; this one has {len(comment)}.")
+
+
+def _check_reason(label: str, reason: str, comment: str, opinion: Prediction | None) -> None:
+    if differs(label, opinion) and not reason:
+        raise InvalidRead("reason", "Your read differs from the AI's opinion: choose the reason that fits best.")
+    if reason == Reason.OTHER and not comment.strip():
+        raise InvalidRead("comment", "Say in the comment what the other reason is.")
+
+
+def _ready_opinion(case: Case) -> Prediction | None:
+    prediction = current(case.scan)
+    return prediction if prediction is not None and prediction.state == PredictionState.READY else None
+
+
+def _adopted(label: str, blind: Read | None, opinion: Prediction | None) -> bool:
+    """Whether the reader came round to the AI's opinion after having said otherwise."""
+    return opinion is not None and blind is not None and differs(blind.label, opinion) and not differs(label, opinion)
+
+
+def _seconds_since(began: datetime) -> int:
+    return max(0, int((timezone.now() - began).total_seconds()))
+
+
+@transaction.atomic
+def amend(
+    *,
+    by: Any,
+    read: Read,
+    label: str,
+    certainty: str,
+    reason: str = "",
+    comment: str = "",
+    may_train: bool = False,
+) -> Read:
+    """Supersede one's own final read by a new revision; the comment says why.
+
+    Raises
+    ------
+    NotAllowed, WrongStage, InvalidRead
+    """
+    require(by, Permission.READ_CASE, read.case.institution)
+    if read.reader_id != by.pk or read.kind != ReadKind.FINAL:
+        raise WrongStage("Only your own final read can be amended.")
+    _check_words(kind=ReadKind.FINAL, label=label, certainty=certainty, reason=reason, comment=comment)
+    if not comment.strip():
+        raise InvalidRead("comment", "Say in the comment why you amend your read.")
+    case = Case.objects.select_for_update(of=("self",)).select_related("institution").get(pk=read.case_id)
+    newest = case.reads.filter(reader=by, kind=ReadKind.FINAL).order_by("-revision").first()
+    if newest is None or newest.pk != read.pk:
+        raise WrongStage("This read has a newer revision already: amend that one.")
+    _check_reason(label, reason, comment, read.prediction)
+    blind = own_blind_read(by, case)
+    amended = Read.objects.create(
+        case=case,
+        claim=read.claim,
+        reader=by,
+        kind=ReadKind.FINAL,
+        revision=read.revision + 1,
+        mode=read.mode,
+        label=label,
+        certainty=certainty,
+        reason=reason,
+        comment=comment.strip(),
+        may_train=may_train,
+        prediction=read.prediction,
+        adopted=_adopted(label, blind, read.prediction),
+        heatmap_seen=read.heatmap_seen,
+    )
+    Case.objects.filter(pk=case.pk).update(updated_at=timezone.now())
+    record(
+        by=by,
+        act="read_amended",
+        target=amended,
+        institution=case.institution,
+        case=case.pk,
+        revision=amended.revision,
+    )
+    return amended

@@ -1,0 +1,109 @@
+"""Who may do what where: roles, the permissions they carry, and the questions asked before every act.
+
+The answers live in the domain, not in the views, so that a page, the API and the admin cannot differ (ADR 0003).
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    TECHNOLOGIST = "technologist", "Technologist"
+    RADIOLOGIST = "radiologist", "Radiologist"
+    ADJUDICATOR = "adjudicator", "Adjudicator"
+    DATA_MANAGER = "data_manager", "Data manager"
+    ADMINISTRATOR = "administrator", "Administrator"
+
+
+class Permission(StrEnum):
+    SEE_SCANS = "see_scans"  # scans, patients and cases of the institution
+    SUBMIT_SCAN = "submit_scan"
+    RETRY_PREDICTION = "retry_prediction"
+    READ_CASE = "read_case"  # claim, read, amend one's own reads
+    ADJUDICATE = "adjudicate"
+    SEE_OPINIONS = "see_opinions"  # the AI's opinion before the reader has spoken
+    SEE_READS = "see_reads"  # reads of others while a case is open
+    FREEZE_DATASET = "freeze_dataset"
+    TRAIN = "train"
+    SEE_MODELS = "see_models"
+    PROMOTE = "promote"
+    SEE_AUDIT = "see_audit"
+    ADMINISTER = "administer"
+
+
+_DATA_MANAGER = frozenset(
+    {
+        Permission.SEE_SCANS,
+        Permission.SUBMIT_SCAN,  # imports folders, so hands in
+        Permission.RETRY_PREDICTION,
+        Permission.SEE_OPINIONS,
+        Permission.SEE_READS,
+        Permission.FREEZE_DATASET,
+        Permission.TRAIN,
+        Permission.SEE_MODELS,
+    }
+)
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.TECHNOLOGIST: frozenset({Permission.SEE_SCANS, Permission.SUBMIT_SCAN, Permission.RETRY_PREDICTION}),
+    Role.RADIOLOGIST: frozenset({Permission.SEE_SCANS, Permission.READ_CASE, Permission.RETRY_PREDICTION}),
+    Role.ADJUDICATOR: frozenset({Permission.SEE_SCANS, Permission.ADJUDICATE, Permission.RETRY_PREDICTION}),
+    Role.DATA_MANAGER: _DATA_MANAGER,
+    Role.ADMINISTRATOR: _DATA_MANAGER | {Permission.PROMOTE, Permission.SEE_AUDIT, Permission.ADMINISTER},
+}
+# Whoever may still be asked to read a case stays blind to it, whatever other roles they hold.
+READING_ROLES = (Role.RADIOLOGIST, Role.ADJUDICATOR)
+
+
+class NotAllowed(PermissionError):
+    """The person lacks the permission; ``str()`` is a sentence that may be shown to them."""
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """The roles that carry a permission."""
+    return [role for role, carried in PERMISSIONS.items() if permission in carried]
+
+
+def institutions_where(user: Any, permission: Permission) -> models.QuerySet[Any]:
+    """Institutions in which ``user`` has ``permission``.
+
+    A superuser of the installation acts as administrator everywhere. Nobody inactive has any permission.
+    """
+    from .models import Institution  # the models need Role first
+
+    if not user.is_authenticated or not user.is_active:
+        return Institution.objects.none()
+    if user.is_superuser and permission in PERMISSIONS[Role.ADMINISTRATOR]:
+        return Institution.objects.all()
+    return Institution.objects.filter(
+        pk__in=user.memberships.filter(role__in=roles_with(permission)).values("institution")
+    )
+
+
+def may(user: Any, permission: Permission, institution: Any = None) -> bool:
+    """Whether ``user`` has ``permission`` in ``institution``, or (None) in any."""
+    if not user.is_authenticated or not user.is_active:
+        return False
+    if user.is_superuser and permission in PERMISSIONS[Role.ADMINISTRATOR]:
+        return True
+    # Kept on the user for one request: a page asks a dozen times. A new request loads the user anew.
+    held = getattr(user, "_held_roles", None)
+    if held is None:
+        held = user._held_roles = frozenset(user.memberships.values_list("institution_id", "role"))
+    wanted = roles_with(permission)
+    place = getattr(institution, "pk", institution)
+    return any(role in wanted and place in (None, pk) for pk, role in held)
+
+
+def require(user: Any, permission: Permission, institution: Any = None, *, sentence: str = "") -> None:
+    """Raise unless ``user`` has ``permission`` in ``institution`` (None: anywhere).
+
+    Raises
+    ------
+    NotAllowed
+        With ``sentence``, or one that names the roles that may.
+    """
+    if not may(user, permission, institution):
+        roles = " or ".join(role.label.lower() for role in roles_with(permission))
+        raise NotAllowed(sentence or f"This needs the role {roles}.")

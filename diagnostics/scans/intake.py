@@ -1,0 +1,106 @@
+"""From bytes at the door to something that can be stored: checked, decoded, stripped of metadata.
+
+This is the only room of the domain that decodes. It uses mlcore's own decoder, so what is accepted here is what the
+model will see (ADR 0002).
+"""
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from PIL import Image
+
+from mlcore.decode import Decoded, Refused, decode, to_display
+from mlcore.fingerprint import fingerprint
+
+__all__ = ["Refused", "Taken", "take"]
+
+PREVIEW_SIDE = 256  # pixels
+_DTYPES = {"uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
+_CONTAINER = struct.Struct("<4sHHIIffffffHHI")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An accepted file: the untouched ``original`` and what is made of it for showing and comparing."""
+
+    original: bytes
+    sha256: str
+    format: str
+    width: int
+    height: int
+    bits: int
+    study_date: date | None
+    pixels: bytes
+    preview: bytes
+    fingerprint: bytes
+
+
+def take(data: bytes) -> Taken:
+    """Check and decode one file.
+
+    Raises
+    ------
+    Refused
+        With a sentence that says what was wrong and what is accepted.
+    """
+    decoded = decode(data)
+    height, width = decoded.pixels.shape
+    return Taken(
+        original=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        format=decoded.format,
+        width=width,
+        height=height,
+        bits=decoded.bits,
+        study_date=decoded.study_date,
+        pixels=container(decoded),
+        preview=_preview(decoded),
+        fingerprint=fingerprint(decoded),
+    )
+
+
+def container(decoded: Decoded) -> bytes:
+    """The true pixels as the viewer reads them: a 48-byte header, then little-endian pixels row by row.
+
+    Header: magic ``OVRD``, version, dtype (1 u8, 2 u16, 3 i16, 4 f32), width, height, rescale slope and intercept,
+    window centre and width in rescaled units, row and column spacing in mm (NaN where the file says nothing), flags
+    (1 MONOCHROME1, 2 SIGMOID, 4 LINEAR_EXACT). No header of the original passes through.
+    """
+    pixels = np.ascontiguousarray(decoded.pixels)
+    height, width = pixels.shape
+    nan = float("nan")
+    rows, columns = decoded.spacing or (nan, nan)
+    flags = (
+        (1 if decoded.inverted else 0)
+        | (2 if decoded.voi_function == "SIGMOID" else 0)
+        | (4 if decoded.voi_function == "LINEAR_EXACT" else 0)
+    )
+    head = _CONTAINER.pack(
+        b"OVRD",
+        1,
+        _DTYPES[pixels.dtype.name],
+        width,
+        height,
+        decoded.slope,
+        decoded.intercept,
+        nan if decoded.centre is None else decoded.centre,
+        nan if decoded.width is None else decoded.width,
+        rows,
+        columns,
+        flags,
+        0,
+        0,
+    )
+    return head + pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _preview(decoded: Decoded) -> bytes:
+    """A small PNG for lists, made anew from the pixels, so that nothing of the original file comes along."""
+    shown = Image.fromarray(to_display(decoded, PREVIEW_SIDE))
+    out = io.BytesIO()
+    shown.save(out, format="PNG", optimize=False)
+    return out.getvalue()

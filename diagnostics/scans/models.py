@@ -1,0 +1,176 @@
+"""Where a scan belongs: institution, patient, study, scan; and who belongs to which institution."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from .access import Role
+from .querysets import PatientQuerySet, ScanQuerySet
+
+
+class ReadingMode(models.TextChoices):
+    BLIND_FIRST = "blind_first", "Blind first, then the AI's opinion"
+    CONCURRENT = "concurrent", "The AI's opinion from the start"
+    AI_HIDDEN = "ai_hidden", "The AI's opinion stays hidden"
+
+
+class Institution(models.Model):
+    """A hospital or research group. Nothing crosses its border."""
+
+    code = models.SlugField(max_length=40, unique=True, help_text="Short name used in commands and the API.")
+    name = models.CharField(max_length=120)
+    reading_mode = models.CharField(max_length=12, choices=ReadingMode, default=ReadingMode.BLIND_FIRST)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in an institution. One person may have several roles in several institutions."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    institution = models.ForeignKey(Institution, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["institution", "user", "role"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "institution", "role"], name="one_membership_per_role"),
+            models.CheckConstraint(condition=Q(role__in=[role.value for role in Role]), name="role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} {self.institution_id}"
+
+
+class Patient(models.Model):
+    """A person scanned, known here only by the institution's pseudonym."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="patients")
+    pseudonym = models.CharField(
+        max_length=64,
+        validators=[
+            RegexValidator(
+                r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
+                "Use letters, digits, dot, hyphen and underscore only, and no name: a pseudonym such as P-0042.",
+            )
+        ],
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
+
+    objects = PatientQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pseudonym"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["institution", "pseudonym"], name="one_patient_per_pseudonym"),
+        ]
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class Study(models.Model):
+    """One visit: an accession number, a date, or neither."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    accession = models.CharField(max_length=64, blank=True, default="")
+    date = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-date", "-created_at"]
+        verbose_name_plural = "studies"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["patient", "accession"], condition=~Q(accession=""), name="one_study_per_accession"
+            ),
+            models.UniqueConstraint(
+                fields=["patient", "date"],
+                condition=Q(accession="", date__isnull=False),
+                name="one_study_per_date_without_accession",
+            ),
+            models.UniqueConstraint(
+                fields=["patient"],
+                condition=Q(accession="", date__isnull=True),
+                name="one_study_without_date_or_accession",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at", "id"], name="study_made")]
+
+    def __str__(self) -> str:
+        return self.accession or str(self.date or "undated")
+
+
+class Priority(models.IntegerChoices):
+    """Smaller is sooner, so that the worklist's order is an index's order."""
+
+    STAT = 0, "STAT"
+    URGENT = 1, "Urgent"
+    ROUTINE = 2, "Routine"
+
+
+class Scan(models.Model):
+    """One image: the unit that is predicted and read. The original bytes are kept untouched."""
+
+    class Source(models.TextChoices):
+        PORTAL = "portal", "Handed in through the portal"
+        API = "api", "Handed in through the API"
+        IMPORT = "import", "Imported from a folder"
+        DEMO = "demo", "Synthetic phantom"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="scans")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="scans")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="scans")
+    sha256 = models.CharField(max_length=64, help_text="Of the original bytes.")
+    size_bytes = models.PositiveBigIntegerField()
+    format = models.CharField(max_length=8, help_text="jpeg, png or dicom, by content.")
+    width = models.PositiveIntegerField(help_text="Pixels.")
+    height = models.PositiveIntegerField(help_text="Pixels.")
+    bits = models.PositiveSmallIntegerField(help_text="Bits stored per pixel.")
+    original = models.CharField(max_length=200, help_text="Storage key of the untouched original.")
+    pixels = models.CharField(max_length=200, help_text="Storage key of the true pixels without metadata.")
+    preview = models.CharField(max_length=200, help_text="Storage key of a small PNG without metadata.")
+    fingerprint = models.BinaryField(help_text="Thumbnail of the brain, to find near-duplicates.")
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
+    source = models.CharField(max_length=8, choices=Source)
+    reference_label = models.CharField(
+        max_length=16, blank=True, default="", help_text="Label that came with an imported folder."
+    )
+    rejected_code = models.CharField(max_length=32, blank=True, default="")
+    rejected_reason = models.TextField(blank=True, default="", help_text="Why it cannot be read, as a sentence.")
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ScanQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["institution", "sha256"], name="one_scan_per_content"),
+            models.CheckConstraint(
+                condition=Q(rejected_code="", rejected_reason="") | (~Q(rejected_code="") & ~Q(rejected_reason="")),
+                name="rejection_has_a_reason",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
+            models.Index(fields=["updated_at", "id"], name="scan_updated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"scan {str(self.id)[:8]}"

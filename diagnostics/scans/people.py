@@ -1,0 +1,138 @@
+"""Who belongs where: give a role, take it away, and what an administrator may look up about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Q
+
+from diagnostics.audit.models import AuditEvent
+from diagnostics.audit.services import record
+
+from .access import PERMISSIONS, Permission, Role, institutions_where, require
+from .models import Institution, Membership
+from .services import Conflict
+
+# The Django admin is a place of work for these; what they may do in it is asked of `may` again at each act.
+ADMIN_ROLES = tuple(role for role, carried in PERMISSIONS.items() if Permission.TRAIN in carried)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The membership, and what was new about it."""
+
+    membership: Membership
+    created: bool
+    institution_made: bool
+
+
+@transaction.atomic
+def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -> Joined:
+    """Give ``user`` a role in an institution. ``by`` None is the command line, which also makes the institution.
+
+    Giving a role twice is giving it once: ``created`` says which it was.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` does not administer this institution.
+    Conflict
+        There is no such role or institution, or the code cannot be one.
+    """
+    if role not in Role.values:
+        raise Conflict("role", f"There is no role “{role}”. Choose one of: {', '.join(Role.values)}.")
+    if by is not None:
+        require(by, Permission.ADMINISTER)
+    institution = _institution(by, institution_code)
+    institution_made = institution is None
+    if institution is None:
+        institution = _make_institution(institution_code)
+    membership, created = Membership.objects.get_or_create(user=user, institution=institution, role=role)
+    if role in ADMIN_ROLES and not user.is_staff:
+        type(user).objects.filter(pk=user.pk).update(is_staff=True)
+        user.is_staff = True
+    if created:
+        user.__dict__.pop("_held_roles", None)
+        record(by=by, act="role_given", target=user, institution=institution, role=str(role))
+    return Joined(membership, created, institution_made)
+
+
+@transaction.atomic
+def remove_member(*, by: Any, membership: Membership) -> None:
+    """Take a role away from somebody; what they did stays theirs.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` does not administer this institution.
+    Conflict
+        It is one's own role of administrator: nobody locks themselves out.
+    """
+    if by is not None:
+        require(by, Permission.ADMINISTER, membership.institution)
+        if membership.user_id == by.pk and membership.role == Role.ADMINISTRATOR and not by.is_superuser:
+            raise Conflict("role", "You cannot take the role of administrator from yourself. Ask another one.")
+    user = membership.user
+    record(by=by, act="role_taken", target=user, institution=membership.institution, role=str(membership.role))
+    membership.delete()
+    if not user.is_superuser and not user.memberships.filter(role__in=ADMIN_ROLES).exists():
+        type(user).objects.filter(pk=user.pk).update(is_staff=False)
+
+
+def _institution(by: Any, code: str) -> Institution | None:
+    """The institution with this code, as far as ``by`` administers it; None only where it may be made."""
+    if by is None:
+        return Institution.objects.filter(code=code).first()
+    found = institutions_where(by, Permission.ADMINISTER).filter(code=code).first()
+    if found is None:
+        raise Conflict("institution", f"There is no institution “{code}” that you administer.")
+    return found
+
+
+def _make_institution(code: str) -> Institution:
+    institution = Institution(code=code, name=code.replace("-", " ").replace("_", " ").capitalize())
+    try:
+        institution.full_clean()
+    except ValidationError as error:
+        raise Conflict(
+            "institution",
+            f"“{code}” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores.",
+        ) from error
+    institution.save()
+    record(by=None, act="institution_made", target=institution, institution=institution, code=code)
+    return institution
+
+
+def people_administered_by(user: Any) -> models.QuerySet[Any]:
+    """The people whom ``user`` may change: those who belong to institutions of theirs and to no other.
+
+    Somebody who also works elsewhere, or who administers the installation, is out of one institution's reach: who
+    sets a person's password becomes that person.
+    """
+    people = Membership._meta.get_field("user").related_model._default_manager.all()
+    if user.is_active and user.is_superuser:
+        return people
+    theirs = institutions_where(user, Permission.ADMINISTER)
+    elsewhere = Membership.objects.exclude(institution__in=theirs.values("pk"))
+    return people.filter(
+        Q(pk__in=Membership.objects.filter(institution__in=theirs.values("pk")).values("user")),
+        ~Q(pk__in=elsewhere.values("user")),
+        is_superuser=False,
+    )
+
+
+def audit_events_for(user: Any) -> models.QuerySet[AuditEvent]:
+    """The events that ``user`` may look at: those of institutions in which they may, or all for a superuser.
+
+    What was done to models concerns everybody whom they serve, so every administrator sees it.
+    """
+    events = AuditEvent.objects.select_related("actor", "institution")
+    if user.is_authenticated and user.is_active and user.is_superuser:
+        return events
+    theirs = institutions_where(user, Permission.SEE_AUDIT)
+    if not theirs.exists():
+        return events.none()
+    return events.filter(
+        Q(institution__in=theirs.values("pk")) | Q(institution__isnull=True, target_type="modelversion")
+    )

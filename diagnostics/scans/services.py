@@ -1,0 +1,203 @@
+"""Store a scan where it belongs, once."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+
+from .access import NotAllowed, Permission, institutions_where, require
+from .intake import Taken
+from .models import Institution, Patient, Priority, Scan, Study
+
+MAX_ACCESSION = 64
+EARLIEST_STUDY = date(1970, 1, 1)  # the first MR images of a head are younger
+
+
+class Conflict(ValueError):
+    """What was asked does not fit; ``field`` names the part, ``sentence`` says what would."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Filing:
+    """Where a scan is to be filed, checked by :func:`filing`."""
+
+    patient: str
+    accession: str
+    study_date: date | None
+
+
+def institution_for(user: Any, permission: Permission, code: str | None = None) -> Institution:
+    """The institution in which ``user`` wants to use ``permission``: the one named, or their only one.
+
+    Raises
+    ------
+    NotAllowed
+        There is none in which they have the permission.
+    Conflict
+        None or an unknown one was named, and they have several. A foreign institution is as unknown as a missing one.
+    """
+    theirs = institutions_where(user, permission)
+    if code:
+        found = theirs.filter(code=code).first()
+        if found is None:
+            require(user, permission)
+            known = ", ".join(theirs.values_list("code", flat=True))
+            raise Conflict("institution", f"There is no institution “{code}” here for you. Yours: {known}.")
+        return found
+    several = list(theirs[:2])
+    if not several:
+        require(user, permission)
+        raise NotAllowed("There is no institution yet. An administrator adds the first one.")
+    if len(several) > 1:
+        known = ", ".join(theirs.values_list("code", flat=True))
+        raise Conflict("institution", f"You belong to several institutions. Name one of: {known}.")
+    return several[0]
+
+
+def filing(*, patient: str, accession: str = "", study_date: date | None = None) -> Filing:
+    """Check the words that file a scan.
+
+    Raises
+    ------
+    Conflict
+        Naming the field and what it accepts.
+    """
+    patient = patient.strip()
+    if not patient:
+        raise Conflict("patient", "Give the patient's pseudonym, for example P-0042.")
+    try:
+        Patient(pseudonym=patient).clean_fields(exclude={"institution"})
+    except ValidationError as error:
+        raise Conflict("patient", " ".join(error.messages)) from error
+    accession = accession.strip()
+    if len(accession) > MAX_ACCESSION or not accession.isprintable():
+        raise Conflict("accession", f"An accession number has at most {MAX_ACCESSION} printable characters.")
+    today = timezone.localdate()
+    if study_date is not None and not EARLIEST_STUDY <= study_date <= today:
+        raise Conflict("study_date", f"The study date must lie between {EARLIEST_STUDY} and today, {today}.")
+    return Filing(patient, accession, study_date)
+
+
+def existing(institution: Institution, sha256: str) -> Scan | None:
+    """The scan with this content in the institution, if there is one."""
+    return Scan.objects.filter(institution=institution, sha256=sha256).first()
+
+
+def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
+    """Write original, pixels and preview; return their storage keys.
+
+    Keys follow from the content, so writing twice is writing once, and a file whose row was never committed is
+    overwritten by the next try. Called before the transaction: no database lock is held while bytes travel.
+    """
+    folder = f"{institution.pk}/{taken.sha256[:2]}/{taken.sha256}"
+    keys = {}
+    for name, content in (
+        ("original", taken.original),
+        ("pixels", taken.pixels),
+        ("preview", taken.preview),
+    ):
+        key = f"{folder}/{name}"
+        default_storage.save(key, ContentFile(content))
+        keys[name] = key
+    return keys
+
+
+def store(
+    *,
+    by: Any,
+    institution: Institution,
+    taken: Taken,
+    keys: dict[str, str],
+    place: Filing,
+    priority: Priority = Priority.ROUTINE,
+    source: Scan.Source = Scan.Source.PORTAL,
+    reference_label: str = "",
+) -> tuple[Scan, bool]:
+    """Write the rows of one scan inside the caller's transaction; (scan, whether it is new).
+
+    The same content in the same institution leads to the existing scan, also when two arrive at the same instant.
+    """
+    require(by, Permission.SUBMIT_SCAN, institution)
+    try:
+        with transaction.atomic():
+            patient, _ = Patient.objects.get_or_create(institution=institution, pseudonym=place.patient)
+            scan = Scan.objects.create(
+                institution=institution,
+                patient=patient,
+                study=_study(patient, place, taken.study_date),
+                sha256=taken.sha256,
+                size_bytes=len(taken.original),
+                format=taken.format,
+                width=taken.width,
+                height=taken.height,
+                bits=taken.bits,
+                original=keys["original"],
+                pixels=keys["pixels"],
+                preview=keys["preview"],
+                fingerprint=taken.fingerprint,
+                priority=priority,
+                source=source,
+                reference_label=reference_label,
+                uploaded_by=by,
+            )
+    except IntegrityError:
+        found = existing(institution, taken.sha256)
+        if found is None:
+            raise
+        return found, False
+    record(by=by, act="scan_stored", target=scan, institution=institution, source=source, sha256=taken.sha256)
+    return scan, True
+
+
+def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
+    """The visit that the scan belongs to, made where it is missing."""
+    day = place.study_date or date_in_file
+    if not place.accession:
+        return Study.objects.get_or_create(patient=patient, accession="", date=day)[0]
+    study, made = Study.objects.get_or_create(patient=patient, accession=place.accession, defaults={"date": day})
+    if not made and place.study_date and study.date and study.date != place.study_date:
+        raise Conflict(
+            "study_date",
+            f"The study {place.accession} of this patient is dated {study.date}. "
+            "Leave the date empty, or use another accession number.",
+        )
+    return study
+
+
+def give_reference_label(*, by: Any, scan: Scan, label: str) -> None:
+    """Add the reference label that an imported folder gives to a scan that has none yet.
+
+    Raises
+    ------
+    Conflict
+        The scan already carries a different one.
+    """
+    if scan.reference_label == label:
+        return
+    if scan.reference_label:
+        raise Conflict("reference_label", f"It is already here with the label {scan.reference_label}, not {label}.")
+    with transaction.atomic():
+        require(by, Permission.SUBMIT_SCAN, scan.institution)
+        Scan.objects.filter(pk=scan.pk, reference_label="").update(reference_label=label, updated_at=timezone.now())
+        record(by=by, act="reference_label_given", target=scan, institution=scan.institution, label=label)
+
+
+def reject(*, scan_id: Any, code: str, sentence: str) -> None:
+    """The quality gate found that the scan cannot be read; called inside the transaction that ends its prediction."""
+    scan = Scan.objects.select_related("institution").get(pk=scan_id)
+    Scan.objects.filter(pk=scan_id, rejected_code="").update(
+        rejected_code=code, rejected_reason=sentence, updated_at=timezone.now()
+    )
+    record(by=None, act="scan_rejected", target=scan, institution=scan.institution, code=code)

@@ -1,0 +1,41 @@
+"""Every Celery task. Each translates in, makes one call into the domain, and ends.
+
+Contract of them all: the message is a nudge and may be lost, late or repeated. What is to be done is found in the
+rows, claimed by a conditional UPDATE. TensorFlow is imported inside the bodies only: one operation in the parent of a
+forking pool would hang every child.
+"""
+
+from celery import shared_task
+
+
+@shared_task(name="diagnostics.tasks.infer")
+def infer() -> None:
+    """Analyse whatever waits."""
+    from diagnostics.predictions import inference
+
+    inference.run_waiting()
+
+
+@shared_task(name="diagnostics.tasks.train")
+def train(run_id: str) -> None:
+    """Carry out one training run."""
+    from diagnostics.training import fitting
+
+    fitting.fit(run_id)
+
+
+@shared_task(name="diagnostics.tasks.reconcile")
+def reconcile() -> None:
+    """Find rows whose message was lost or whose worker died, and nudge again."""
+    from diagnostics.predictions import services as predictions
+    from diagnostics.registry import services as registry
+    from diagnostics.reviews import services as reviews
+    from diagnostics.training import services as training
+
+    predictions.abandon_exhausted()
+    reviews.expire_claims()
+    live = registry.live()
+    if (live is not None and predictions.queue_missing(live)) or predictions.anything_waiting():
+        infer.delay()
+    for run_id in training.due():
+        train.delay(str(run_id))

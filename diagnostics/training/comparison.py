@@ -1,0 +1,97 @@
+"""The candidate beside the model in use, on the very same images. Worker only."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from django.conf import settings
+
+from diagnostics.datasets.models import DatasetItem
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
+from diagnostics.registry.services import ArtifactDamaged
+from mlcore.dataset import Item, load_crops
+from mlcore.evaluate import compare, evaluate, scored_items
+from mlcore.metrics import Scored
+from mlcore.predict import Predictor
+from mlcore.preprocess import to_tensor
+
+from .originals import read_original
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 64
+
+
+def with_live(
+    live: ModelVersion, candidate: Path, items: Sequence[Item], check: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Measure the live model on a candidate's test part, and the difference between the two.
+
+    Parameters
+    ----------
+    live
+        The model in use.
+    candidate
+        Folder of the candidate.
+    items
+        The test part.
+    check
+        Called now and then; raises to stop.
+
+    Returns
+    -------
+    dict
+        ``version``, ``number``, ``name``, ``sha256`` of the live model; ``seen``, how many of these images it is known
+        to have trained on (None where that is not known); ``test``, its metrics; ``difference``, candidate minus live,
+        by paired bootstrap. ``problem`` instead of the last two, where it cannot be measured.
+    """
+    answer: dict[str, Any] = {
+        "version": str(live.pk),
+        "number": live.number,
+        "name": live.name,
+        "sha256": live.sha256,
+        "seen": _seen(live, items),
+    }
+    if len({item.label == "no_tumour" for item in items}) < 2:
+        return {**answer, "problem": "The test part holds one kind of scan only, so nothing can be compared on it."}
+    try:
+        folder = registry.fetch(live)
+        old = Predictor.load(folder, expected_sha256=live.sha256, threads=settings.TRAINING_THREADS)
+    except ArtifactDamaged as error:
+        log.error("live_model_damaged", model_version=live.number)
+        return {**answer, "problem": f"The live model could not be loaded: {error}"}
+    new = Predictor.load(candidate, threads=settings.TRAINING_THREADS)
+    kept_old, scored_old = _scored(old, items, check)
+    kept_new, scored_new = _scored(new, items, check)
+    if not kept_old:
+        return {**answer, "problem": "None of the test scans could be read."}
+    answer["test"] = evaluate(scored_old)
+    if [item.sha256 for item in kept_old] == [item.sha256 for item in kept_new]:
+        answer["difference"] = compare(scored_old, scored_new)
+    return answer
+
+
+def _scored(predictor: Predictor, items: Sequence[Item], check: Callable[[], None]) -> tuple[list[Item], Scored]:
+    kept: list[Item] = []
+    logits: list[np.ndarray] = []
+    for start in range(0, len(items), _AT_ONCE):
+        check()
+        inside, crops = load_crops(items[start : start + _AT_ONCE], predictor.spec.size, read=read_original)
+        if inside:
+            kept += inside
+            logits.append(predictor.logits(to_tensor(crops, predictor.spec.channels))[0])
+    leaves = len(predictor.spec.leaves)
+    joined = np.concatenate(logits) if logits else np.zeros((0, leaves), np.float32)
+    return kept, scored_items(kept, joined, predictor.spec)
+
+
+def _seen(live: ModelVersion, items: Sequence[Item]) -> int | None:
+    """How many of these images the live model was trained or tuned on; None for a model that was not trained here."""
+    dataset = DatasetItem.objects.filter(dataset__training_runs__produced=live).exclude(split="test")
+    if not dataset.exists():
+        return None
+    known = set(dataset.values_list("scan__sha256", flat=True))
+    return sum(item.sha256 in known for item in items)

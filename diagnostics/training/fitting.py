@@ -1,0 +1,204 @@
+"""Carry out a training run. Worker only: imported inside a task body, never by the web process."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from diagnostics.datasets.services import ManifestDamaged, manifest
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
+from diagnostics.registry.services import ArtifactDamaged
+from mlcore.dataset import NotADataset, read_manifest
+from mlcore.runtime import NotFinite
+from mlcore.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
+
+from . import work
+from .comparison import with_live
+from .models import TrainingRun
+from .originals import OriginalDamaged, read_original
+from .work import LostLease, Step
+
+log = structlog.get_logger(__name__)
+
+NICENESS = 10
+_WRITE_EVERY = 1.0
+
+
+def fit(run_id: Any) -> ModelVersion | None:
+    """Claim a run and see it through; the candidate, or None where there was nothing to do or nothing came of it."""
+    run = work.claim(run_id)
+    if run is None or run.fence is None:
+        return None
+    log.info("training_started", run=run.number, attempt=run.attempts)
+    _step_back()
+    scratch = Path(tempfile.mkdtemp(prefix="overread-training-"))
+    watch = _Watch(run.pk, run.fence)
+    try:
+        with watch.keeping_the_lease():
+            folder, report = _train(run, scratch, watch)
+        version = work.succeed(run_id=run.pk, fence=run.fence, folder=folder, report=report)
+        log.info("training_succeeded", run=run.number, model_version=version.number)
+        return version
+    except Cancelled:
+        _unless_lost(watch, lambda fence: work.stopped(run_id=run.pk, fence=fence))
+    except LostLease:
+        log.warning("training_lost_its_lease", run=run.number)
+    except _EXPECTED as error:
+        _failed(watch, run, str(error))
+    except NotFinite:
+        _failed(
+            watch,
+            run,
+            "The loss was not a number any more: the network's steps were too far. Lower the learning rate and try "
+            "again.",
+        )
+    except MemoryError:
+        _failed(watch, run, "The machine ran out of memory. Try the small network, or smaller steps.")
+    except Exception as error:
+        # The edge of the task: whatever broke, people must read that it did, and may start another run.
+        log.exception("training_broke", run=run.number)
+        _failed(
+            watch,
+            run,
+            f"The training broke off ({type(error).__name__}). The worker's log has the details. Try again.",
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return None
+
+
+_EXPECTED = (NotTrainable, NotADataset, BadConfig, ManifestDamaged, ArtifactDamaged, OriginalDamaged)
+
+
+def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any]]:
+    """Everything between the claim and the candidate: gives the model folder and its report."""
+    listed = scratch / "manifest.jsonl"
+    listed.write_bytes(manifest(run.dataset))
+    items = read_manifest(listed)
+    watch.say(f"{run.dataset}: {len(items)} scans")
+    trained = train(
+        items,
+        _config(run),
+        scratch / f"model-{run.number}",
+        on_progress=watch.on_progress,
+        should_cancel=watch.should_cancel,
+        read=read_original,
+        command=f"training run {run.number}",
+    )
+    report = {**trained.report, "dataset": {"number": run.dataset.number, "sha256": run.dataset.sha256}}
+    live = registry.live()
+    if live is not None:
+        watch.say(f"comparing with {live}")
+        report["compared_with_live"] = with_live(
+            live, trained.folder, [item for item in items if item.split == "test"], watch.check
+        )
+    return trained.folder, report
+
+
+def _config(run: TrainingRun) -> TrainConfig:
+    recipe = dict(run.config)
+    start = recipe.pop("warm_start", None)
+    if start:
+        recipe["warm_start"] = registry.fetch(ModelVersion.objects.get(pk=start))
+    name = f"{recipe.get('architecture', 'model')}-run{run.number}"
+    return TrainConfig.from_dict({**recipe, "threads": settings.TRAINING_THREADS, "name": name})
+
+
+def _step_back() -> None:
+    """Let reading and inference go first on this machine."""
+    lacking = NICENESS - os.nice(0)
+    if lacking > 0:
+        os.nice(lacking)
+
+
+def _failed(watch: "_Watch", run: TrainingRun, sentence: str) -> None:
+    log.warning("training_failed", run=run.number)
+    _unless_lost(watch, lambda fence: work.fail(run_id=run.pk, fence=fence, sentence=sentence))
+
+
+def _unless_lost(watch: "_Watch", act: Any) -> None:
+    try:
+        act(watch.fence)
+    except LostLease:
+        log.warning("training_lost_its_lease", run=str(watch.run_id))
+
+
+class _Watch:
+    """Carries word between the learning core and the row: progress out, the wish to cancel in."""
+
+    def __init__(self, run_id: uuid.UUID, fence: uuid.UUID) -> None:
+        self.run_id, self.fence = run_id, fence
+        self._epochs: list[dict[str, float | None]] = []
+        self._cancel = self._lost = False
+        self._written = float("-inf")
+        self._fraction = 0.0
+
+    def on_progress(self, at: Progress) -> None:
+        """Write a row's worth of progress, about once a second and after every epoch."""
+        line, epochs = "", None
+        if at.epoch > len(self._epochs):
+            self._epochs.append(
+                {"epoch": at.epoch, "loss": at.loss, "val_loss": at.val_loss, "val_auroc": at.val_auroc}
+            )
+            line, epochs = at.line, self._epochs
+        elif time.monotonic() - self._written < _WRITE_EVERY:
+            return
+        # The comparison with the live model and the registration are still to come.
+        self._fraction = 0.97 * at.fraction
+        self._write(Step(self._fraction, at.seconds_left, epochs, line))
+
+    def say(self, line: str) -> None:
+        """Put a line into the run's log."""
+        self._write(Step(self._fraction, None, None, line))
+
+    def _write(self, step: Step) -> None:
+        self._cancel = work.progress(run_id=self.run_id, fence=self.fence, step=step)
+        self._written = time.monotonic()
+
+    def should_cancel(self) -> bool:
+        """Whether to stop: somebody asked for it, or the run is no longer ours."""
+        if self._lost:
+            raise LostLease(f"Training run {self.run_id} is no longer held.")
+        return self._cancel
+
+    def check(self) -> None:
+        """Raise where the work is to stop."""
+        if self.should_cancel():
+            raise Cancelled("The training was cancelled.")
+
+    @contextlib.contextmanager
+    def keeping_the_lease(self) -> Iterator[None]:
+        """Renew the lease beside the work, which may be silent for longer than a lease (TensorFlow starting, a large
+        test part being measured)."""
+        done = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(done,), name="training-lease", daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beat.join(timeout=30)
+
+    def _beat(self, done: threading.Event) -> None:
+        while not done.wait(settings.TRAINING_LEASE_SECONDS / 4):
+            try:
+                self._cancel = work.renew(run_id=self.run_id, fence=self.fence)
+            except LostLease:
+                self._lost = True
+                return
+            except Exception:
+                # A database that is away for a moment must not end hours of training; the next beat tries again.
+                log.exception("training_lease_not_renewed", run=str(self.run_id))
+            finally:
+                connection.close()

@@ -1,0 +1,85 @@
+"""A training run: what was asked, how far it has come, what it produced."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from diagnostics.datasets.models import DatasetVersion
+from diagnostics.registry.models import ModelVersion
+
+
+class TrainingState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE = (TrainingState.QUEUED, TrainingState.RUNNING)
+
+
+class TrainingRunQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: Any) -> "TrainingRunQuerySet":
+        """Runs on dataset versions that ``user`` may see."""
+        return self.filter(dataset__in=DatasetVersion.objects.visible_to(user))
+
+
+class TrainingRun(models.Model):
+    """One run. The row is the truth about the work: state, lease and fencing token, as for a prediction."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.PositiveIntegerField(unique=True, help_text="Counts up from 1.")
+    dataset = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="training_runs")
+    config = models.JSONField(help_text="The recipe: architecture, epochs, seed and so on.")
+    state = models.CharField(max_length=10, choices=TrainingState, default=TrainingState.QUEUED)
+    active = models.BooleanField(
+        null=True,
+        default=True,
+        help_text="True while queued or running, else empty; unique, so one at a time.",
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    fence = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    progress = models.FloatField(default=0.0, help_text="0 to 1.")
+    seconds_left = models.PositiveIntegerField(null=True, blank=True)
+    epochs = models.JSONField(default=list, help_text="One object an epoch: loss, validation loss, AUROC.")
+    log = models.TextField(blank=True, default="")
+    failure = models.TextField(blank=True, default="", help_text="Why it ended without a model, as a sentence.")
+    produced = models.OneToOneField(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
+    )
+    code_revision = models.CharField(max_length=64, blank=True, default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-number"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["active"], name="one_training_at_a_time"),
+            models.CheckConstraint(
+                # Without "is not null" the first half would be unknown for an empty value, and unknown passes a check.
+                condition=Q(active__isnull=False, active=True, state__in=["queued", "running"])
+                | Q(active__isnull=True, state__in=["succeeded", "failed", "cancelled"]),
+                name="active_follows_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="succeeded", produced__isnull=False)
+                | (~Q(state="succeeded") & Q(produced__isnull=True)),
+                name="succeeded_means_a_model",
+            ),
+            models.CheckConstraint(condition=~Q(state="failed") | ~Q(failure=""), name="failed_training_has_a_reason"),
+            models.CheckConstraint(condition=Q(progress__gte=0.0, progress__lte=1.0), name="progress_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"training run {self.number}"

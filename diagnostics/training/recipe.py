@@ -1,0 +1,114 @@
+"""What may be asked of a training, said once for pages, admin, API and command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from mlcore.config import BadConfig, TrainConfig
+
+
+class NotTrainable(ValueError):
+    """No training can start so; ``str()`` says what is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One setting: its kind decides the form field, its limits are checked again by the learning core."""
+
+    name: str
+    label: str | Promise
+    help: str | Promise
+    default: Any
+    kind: str
+    low: float = 0
+    high: float = 0
+    choices: tuple[tuple[str, str | Promise], ...] = ()
+
+
+INGREDIENTS = (
+    Ingredient(
+        "architecture",
+        _("Network"),
+        _("The small one learns in minutes on two cores; the residual one is better and several times slower."),
+        "seed_cnn",
+        "choice",
+        choices=(("seed_cnn", _("Small CNN (64 × 64)")), ("residual", _("Residual CNN (128 × 128)"))),
+    ),
+    Ingredient(
+        "epochs",
+        _("Epochs at most"),
+        _("How often every training scan is shown. It stops earlier when nothing improves."),
+        8,
+        "whole",
+        1,
+        200,
+    ),
+    Ingredient("patience", _("Patience"), _("Epochs without improvement after which it stops."), 6, "whole", 1, 200),
+    Ingredient("batch_size", _("Scans a step"), _("Smaller learns slower and steadier."), 32, "whole", 2, 256),
+    Ingredient(
+        "learning_rate",
+        _("Learning rate"),
+        _("How far each step goes. Lower it if the loss jumps."),
+        0.001,
+        "number",
+        0.000001,
+        0.1,
+    ),
+    Ingredient(
+        "augment",
+        _("Variation"),
+        _("Random changes to every scan, so that the network learns the brain and not the file."),
+        "light",
+        "choice",
+        choices=(("none", _("None")), ("light", _("Light")), ("strong", _("Strong"))),
+    ),
+    Ingredient(
+        "class_weights",
+        _("Rare labels weigh more"),
+        _("So that the commonest label does not win by numbers alone."),
+        True,
+        "yes_no",
+    ),
+    Ingredient(
+        "warm_start",
+        _("Begin with the live model's weights"),
+        _("Fine-tunes the model in use instead of starting from nothing. It must be the same kind of network."),
+        False,
+        "yes_no",
+    ),
+    Ingredient(
+        "seed", _("Seed"), _("The same seed, data and settings give the same model."), 1, "whole", 0, 2**31 - 1
+    ),
+)
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in INGREDIENTS}
+_BY_NAME = {each.name: each for each in INGREDIENTS}
+
+
+def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the whole recipe, what was not asked for by default.
+
+    Raises
+    ------
+    NotTrainable
+        For a setting that is unknown, of the wrong type, or out of range.
+    """
+    unknown = sorted(set(asked) - set(_BY_NAME))
+    if unknown:
+        raise NotTrainable(f"The setting “{unknown[0]}” is unknown. Known are: {', '.join(_BY_NAME)}.")
+    recipe = {**DEFAULTS, **asked}
+    if not isinstance(recipe["warm_start"], bool):
+        raise NotTrainable("The setting “warm_start” must be true or false.")
+    for name, value in recipe.items():
+        each = _BY_NAME[name]
+        if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
+            raise NotTrainable(
+                f"The setting “{name}” must lie between {each.low:g} and {each.high:g}, not at {value:g}."
+            )
+    try:
+        TrainConfig.from_dict({name: value for name, value in recipe.items() if name != "warm_start"})
+    except BadConfig as error:
+        raise NotTrainable(str(error)) from error
+    return recipe

@@ -1,0 +1,195 @@
+"""Start a training, stop it, and say why it cannot start. What workers do to the row stands in ``work``."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from diagnostics.datasets.models import DatasetVersion
+from diagnostics.registry import services as registry
+from diagnostics.registry.numbering import create_numbered
+from diagnostics.scans.access import Permission, may, require
+from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of, leaves_for
+
+from .models import ACTIVE, TrainingRun, TrainingState
+from .recipe import NotTrainable, checked
+from .work import LostLease, Step, claim, due, ended, fail, note, progress, renew, stopped, succeed
+
+__all__ = [
+    "AnotherRunning",
+    "LostLease",
+    "NotTrainable",
+    "NothingToCancel",
+    "Step",
+    "active",
+    "cancel",
+    "claim",
+    "due",
+    "fail",
+    "progress",
+    "queue",
+    "renew",
+    "stopped",
+    "succeed",
+    "what_is_missing",
+    "why_not",
+]
+
+_WORDS = {TUMOUR: "with a tumour", NO_TUMOUR: "without a tumour"}
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+class AnotherRunning(ValueError):
+    """Only one training may wait or run at a time; ``str()`` says which one does."""
+
+
+class NothingToCancel(ValueError):
+    """The run has ended already."""
+
+
+def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str, Any]) -> TrainingRun:
+    """Queue a training run.
+
+    Parameters
+    ----------
+    by
+        Must be allowed to train in every institution of the dataset.
+    dataset
+        A frozen version.
+    config
+        Some of the settings of ``recipe.INGREDIENTS``; the others get their default.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not train on this dataset.
+    NotTrainable
+        A setting or the dataset is not such that a model could come of it.
+    AnotherRunning
+        A training is queued or running already.
+    """
+    for institution in dataset.institutions.all():
+        require(by, Permission.TRAIN, institution)
+    require(by, Permission.TRAIN)
+    recipe = checked(config)
+    lacking = what_is_missing(dataset)
+    if lacking:
+        raise NotTrainable(lacking)
+    recipe["warm_start"] = _warm_start(dataset, recipe) if recipe["warm_start"] else None
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                run: TrainingRun = create_numbered(
+                    TrainingRun,
+                    dataset=dataset,
+                    config=recipe,
+                    code_revision=settings.CODE_REVISION,
+                    created_by=by,
+                )
+        except IntegrityError as error:
+            # The constraint is the judge: two who press at the same instant get one run and one sentence.
+            other = active()
+            if other is None:
+                raise
+            raise AnotherRunning(_occupied(by, other)) from error
+        note(run, "training_queued", by=by, dataset=dataset.pk, **{k: v for k, v in recipe.items() if v is not None})
+    return run
+
+
+def why_not(*, by: Any, dataset: DatasetVersion) -> str:
+    """Why ``by`` cannot start a training on this dataset now, as a sentence; empty where they can."""
+    if not all(may(by, Permission.TRAIN, institution) for institution in dataset.institutions.all()):
+        return "Training on this dataset needs the role data manager or administrator in each of its institutions."
+    other = active()
+    if other is not None:
+        return _occupied(by, other)
+    return what_is_missing(dataset)
+
+
+def what_is_missing(dataset: DatasetVersion) -> str:
+    """What this dataset lacks to be trained on, as a sentence; empty where nothing."""
+    if dataset.frozen_at is None:
+        return f"{_capital(dataset)} is not frozen."
+    there = Counter(dataset.items.values_list("split", "label"))
+    if not there:
+        return f"{_capital(dataset)} holds no labelled scans. Freeze one that does."
+    have = {(split, finding_of(label)) for split, label in there}
+    for part in ("train", "validation", "test"):
+        for finding, words in _WORDS.items():
+            if (part, finding) not in have:
+                return f"The {_PARTS[part]} part of {dataset} holds no scan {words}. Freeze a larger one."
+    return ""
+
+
+def cancel(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
+    """Cancel a run: a waiting one at once, a running one within seconds.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not train on its dataset.
+    NothingToCancel
+        The run has ended.
+    """
+    for institution in run.dataset.institutions.all():
+        require(by, Permission.TRAIN, institution)
+    require(by, Permission.TRAIN)
+    now = timezone.now()
+    with transaction.atomic():
+        rows = TrainingRun.objects.filter(pk=run.pk)
+        waiting = rows.filter(state=TrainingState.QUEUED).update(
+            **ended(TrainingState.CANCELLED, now), cancel_requested_at=now
+        )
+        running = not waiting and rows.filter(state=TrainingState.RUNNING, cancel_requested_at=None).update(
+            cancel_requested_at=now, updated_at=now
+        )
+        run.refresh_from_db()
+        if waiting or running:
+            note(run, "training_cancelled", by=by)
+        elif run.state not in ACTIVE:
+            raise NothingToCancel(f"{_capital(run)} has ended already: it {_how(run)}.")
+    return run
+
+
+def active() -> TrainingRun | None:
+    """The run that waits or runs, if there is one."""
+    return TrainingRun.objects.filter(active=True).select_related("dataset").first()
+
+
+def _occupied(by: Any, other: TrainingRun) -> str:
+    if TrainingRun.objects.visible_to(by).filter(pk=other.pk).exists():
+        state = "is waiting" if other.state == TrainingState.QUEUED else f"is running ({other.progress:.0%} done)"
+        return f"Training run {other.number} {state}, and one runs at a time. Wait for it, or cancel it."
+    return "Another training is under way on this installation, and one runs at a time. Try again later."
+
+
+def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
+    """The id of the live model, whose weights can be the beginning."""
+    live = registry.live()
+    if live is None:
+        raise NotTrainable("No model is live whose weights could be the beginning.")
+    if live.architecture != recipe["architecture"]:
+        raise NotTrainable(
+            f"The live model is a {live.architecture}, so its weights cannot be the beginning of a "
+            f"{recipe['architecture']}. Choose the same network, or start from nothing."
+        )
+    labels = list(dataset.items.filter(split="train").values_list("label", flat=True).distinct())
+    if tuple(live.spec.get("leaves", ())) != leaves_for(labels):
+        raise NotTrainable(
+            "The live model knows other labels than this dataset, so its weights cannot be the beginning. "
+            "Start from nothing."
+        )
+    return str(live.pk)
+
+
+def _how(run: TrainingRun) -> str:
+    return {"succeeded": "produced a model", "failed": "failed", "cancelled": "was cancelled"}[run.state]
+
+
+def _capital(row: Any) -> str:
+    words = str(row)
+    return words[0].upper() + words[1:]

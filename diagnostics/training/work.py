@@ -1,0 +1,246 @@
+"""What workers do to a run's row: take it, keep it, say where it stands, and end it in exactly one way."""
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
+
+from .models import TrainingRun, TrainingState
+
+ATTEMPTS = 2
+NUDGE_AFTER_SECONDS = 30  # a run that waits longer may have lost its message
+_LOG_KEPT = 20_000
+
+
+class LostLease(RuntimeError):
+    """The run is no longer this worker's: somebody else may have claimed it."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a worker says about where it stands."""
+
+    fraction: float
+    seconds_left: float | None = None
+    epochs: Sequence[Mapping[str, float | None]] | None = None
+    line: str = ""
+
+
+def claim(run_id: Any) -> TrainingRun | None:
+    """Take a waiting run, or one whose worker is gone; None where there is nothing to take.
+
+    Whoever gets the row holds its ``fence``; every later word must carry it.
+    """
+    now = timezone.now()
+    fence = uuid.uuid4()
+    taken = TrainingRun.objects.filter(
+        Q(state=TrainingState.QUEUED) | Q(state=TrainingState.RUNNING, lease_until__lt=now),
+        pk=run_id,
+        attempts__lt=ATTEMPTS,
+        cancel_requested_at=None,
+    ).update(
+        state=TrainingState.RUNNING,
+        fence=fence,
+        lease_until=_lease(now),
+        attempts=F("attempts") + 1,
+        started_at=now,
+        progress=0.0,
+        seconds_left=None,
+        epochs=[],
+        updated_at=now,
+    )
+    return TrainingRun.objects.select_related("dataset", "created_by").get(pk=run_id) if taken else None
+
+
+def renew(*, run_id: Any, fence: uuid.UUID) -> bool:
+    """Keep the lease; whether the run is to be cancelled.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's.
+    """
+    now = timezone.now()
+    if not _held(run_id, fence).update(lease_until=_lease(now)):
+        raise LostLease(f"Training run {run_id} is no longer held.")
+    return _held(run_id, fence).filter(cancel_requested_at__isnull=False).exists()
+
+
+def progress(*, run_id: Any, fence: uuid.UUID, step: Step) -> bool:
+    """Write down where the run stands and keep the lease; whether it is to be cancelled.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's, and nothing was written.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        held = _held(run_id, fence).select_for_update()
+        row = held.values("log", "cancel_requested_at").first()
+        if row is None:
+            raise LostLease(f"Training run {run_id} is no longer held.")
+        changes: dict[str, Any] = {
+            "progress": min(max(step.fraction, 0.0), 1.0),
+            "seconds_left": None if step.seconds_left is None else max(0, round(step.seconds_left)),
+            "lease_until": _lease(now),
+            "updated_at": now,
+        }
+        if step.epochs is not None:
+            changes["epochs"] = [{name: _finite(value) for name, value in row.items()} for row in step.epochs]
+        if step.line:
+            changes["log"] = _longer(row["log"], step.line, now)
+        _held(run_id, fence).update(**changes)
+    return row["cancel_requested_at"] is not None
+
+
+def succeed(*, run_id: Any, fence: uuid.UUID, folder: Path, report: Mapping[str, Any]) -> ModelVersion:
+    """Enter the model as a candidate and end the run, both or neither.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's; no model is entered.
+    ArtifactDamaged
+        The storage did not keep the model as it was.
+    """
+    kept = registry.keep(folder)
+    with transaction.atomic():
+        run = _held(run_id, fence).select_for_update().first()
+        if run is None:
+            raise LostLease(f"Training run {run_id} is no longer held.")
+        version = registry.register(by=run.created_by, folder=folder, report=report, kept_as=kept)
+        now = timezone.now()
+        _held(run_id, fence).update(
+            **ended(TrainingState.SUCCEEDED, now),
+            produced=version,
+            progress=1.0,
+            log=_longer(run.log, f"done: {version} is a candidate", now),
+        )
+        note(run, "training_succeeded", model_version=version.pk)
+    return version
+
+
+def fail(*, run_id: Any, fence: uuid.UUID, sentence: str) -> None:
+    """End a run without a model, with the reason that people will read.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's.
+    """
+    _end(run_id, fence, TrainingState.FAILED, sentence)
+
+
+def stopped(*, run_id: Any, fence: uuid.UUID) -> None:
+    """End a run that was asked to stop.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's.
+    """
+    _end(run_id, fence, TrainingState.CANCELLED, "")
+
+
+def due() -> list[uuid.UUID]:
+    """Put right what dead workers left behind; gives the runs of which a worker must be told.
+
+    A run whose worker is gone is queued again and starts over; the second time it is failed with a reason. A run whose
+    message may be lost is given again.
+    """
+    now = timezone.now()
+    gone = TrainingRun.objects.filter(state=TrainingState.RUNNING, lease_until__lt=now)
+    for run in gone:
+        with transaction.atomic():
+            still = gone.filter(pk=run.pk, fence=run.fence).select_for_update()
+            if run.cancel_requested_at is not None:
+                if still.update(**ended(TrainingState.CANCELLED, now)):
+                    note(run, "training_stopped")
+            elif run.attempts >= ATTEMPTS:
+                reason = (
+                    f"The worker was lost {ATTEMPTS} times in the middle of this run, so it was given up. Perhaps the "
+                    "machine ran out of memory: try the small network, or smaller steps."
+                )
+                if still.update(**ended(TrainingState.FAILED, now), failure=reason):
+                    note(run, "training_failed")
+            else:
+                still.update(
+                    state=TrainingState.QUEUED,
+                    fence=None,
+                    lease_until=None,
+                    seconds_left=None,
+                    progress=0.0,
+                    log=_longer(run.log, "the worker was lost; starting over", now),
+                    # So that it counts as waiting long enough below.
+                    updated_at=now - timedelta(seconds=NUDGE_AFTER_SECONDS + 1),
+                )
+    waiting = TrainingRun.objects.filter(
+        state=TrainingState.QUEUED, updated_at__lt=now - timedelta(seconds=NUDGE_AFTER_SECONDS)
+    )
+    found = list(waiting.values_list("pk", flat=True))
+    # Without this a busy worker would find one message for every beat of the clock.
+    TrainingRun.objects.filter(pk__in=found, state=TrainingState.QUEUED).update(updated_at=now)
+    return found
+
+
+def _held(run_id: Any, fence: uuid.UUID) -> "QuerySet[TrainingRun]":
+    return TrainingRun.objects.filter(pk=run_id, state=TrainingState.RUNNING, fence=fence)
+
+
+def _lease(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.TRAINING_LEASE_SECONDS)
+
+
+def ended(state: TrainingState, now: datetime) -> dict[str, Any]:
+    """What a row says once it is over."""
+    return {
+        "state": state,
+        "active": None,
+        "lease_until": None,
+        "seconds_left": None,
+        "finished_at": now,
+        "updated_at": now,
+    }
+
+
+def _end(run_id: Any, fence: uuid.UUID, state: TrainingState, sentence: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        run = _held(run_id, fence).select_for_update().first()
+        if run is None:
+            raise LostLease(f"Training run {run_id} is no longer held.")
+        line = f"failed: {sentence}" if sentence else "cancelled"
+        _held(run_id, fence).update(**ended(state, now), failure=sentence, log=_longer(run.log, line, now))
+        note(run, "training_failed" if sentence else "training_stopped")
+
+
+def note(run: TrainingRun, act: str, *, by: AbstractBaseUser | None = None, **detail: Any) -> None:
+    """Record an act on a run in each institution of its dataset."""
+    institutions: list[Any] = list(run.dataset.institutions.all())
+    for institution in institutions or [None]:
+        record(by=by, act=act, target=run, institution=institution, number=run.number, **detail)
+
+
+def _longer(log: str, line: str, now: datetime) -> str:
+    """The log with one line more; its beginning goes when it gets long."""
+    longer = f"{log}{now:%H:%M:%S}  {line}\n"
+    return longer if len(longer) <= _LOG_KEPT else longer[-_LOG_KEPT:].split("\n", 1)[1]
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN; PostgreSQL refuses it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,158 @@
+"""Who may know the AI's opinion when: one table, asked of every query that can answer."""
+
+import pytest
+
+from diagnostics.reviews import queries, services
+from diagnostics.scans.access import Role
+from diagnostics.scans.models import ReadingMode
+from tests.factories import (
+    CaseFactory,
+    InstitutionFactory,
+    MembershipFactory,
+    PredictionFactory,
+    ScanFactory,
+    UserFactory,
+    person,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def institution():
+    return InstitutionFactory()
+
+
+@pytest.fixture
+def case(institution):
+    scan = ScanFactory(institution=institution)
+    PredictionFactory(scan=scan)
+    return CaseFactory(scan=scan)
+
+
+def blind_everywhere(user, case):
+    """What each way of asking says; they must agree."""
+    answers = {
+        queries.is_blinded(user, case.scan),
+        queries.scans_for(user).get().blinded,
+        queries.predictions_for(user).get().blinded,
+        queries.cases_for(user).get().blinded,
+        queries.opinion_for(user, queries.scans_for(user).get()) is None,
+        queries.opinion_for(user, case.scan) is None,
+        not any(moment.kind == "opinion" for moment in queries.history_of(user, case.scan)),
+    }
+    assert len(answers) == 1, answers
+    return answers.pop()
+
+
+def speak(by, case, kind="blind"):
+    claim = services.claim(by=by, case=case)
+    return services.record_read(
+        by=by, case=case, claim_token=claim.token, kind=kind, label="tumour", certainty="certain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "open_case", "done_case"),
+    [
+        (Role.TECHNOLOGIST, True, False),
+        (Role.RADIOLOGIST, True, False),
+        (Role.ADJUDICATOR, True, False),
+        (Role.DATA_MANAGER, False, False),
+        (Role.ADMINISTRATOR, False, False),
+    ],
+)
+def test_blind_by_role(role, open_case, done_case, case, institution):
+    user = person(role, institution)
+    assert blind_everywhere(user, case) is open_case
+    reader = person(Role.RADIOLOGIST, institution)
+    speak(reader, case)
+    assert blind_everywhere(user, case) is open_case, "another's blind read unblinds nobody"
+    speak(reader, case, "final")
+    assert blind_everywhere(user, case) is done_case
+
+
+def test_blind_read_unblinds_its_reader(case, institution):
+    reader = person(Role.RADIOLOGIST, institution)
+    services.claim(by=reader, case=case)
+    assert blind_everywhere(reader, case)
+    speak(reader, case)
+    assert not blind_everywhere(reader, case)
+
+
+def test_reader_who_also_manages_data_stays_blind(case, institution):
+    both = person(Role.RADIOLOGIST, institution)
+    MembershipFactory(user=both, institution=institution, role=Role.DATA_MANAGER)
+    assert blind_everywhere(both, case)
+
+
+def test_superuser_sees_unless_reading(case, institution):
+    root = UserFactory(is_superuser=True)
+    assert not blind_everywhere(root, case)
+    MembershipFactory(user=root, institution=institution, role=Role.RADIOLOGIST)
+    assert blind_everywhere(root, case)
+
+
+@pytest.mark.parametrize(
+    ("mode", "blind_with_claim"), [(ReadingMode.CONCURRENT, False), (ReadingMode.AI_HIDDEN, True)]
+)
+def test_blind_by_mode(mode, blind_with_claim, case, institution):
+    institution.reading_mode = mode
+    institution.save()
+    reader = person(Role.RADIOLOGIST, institution)
+    assert blind_everywhere(reader, case)
+    services.claim(by=reader, case=case)
+    assert blind_everywhere(reader, case) is blind_with_claim
+
+
+def test_stranger_sees_nothing_at_all(case):
+    stranger = person(Role.DATA_MANAGER, InstitutionFactory())
+    assert not queries.scans_for(stranger).exists()
+    assert not queries.predictions_for(stranger).exists()
+    assert not queries.cases_for(stranger).exists()
+    assert not queries.reads_for(stranger).exists()
+    assert queries.is_blinded(stranger, case.scan) and queries.opinion_for(stranger, case.scan) is None
+
+
+def test_deactivated_person_sees_nothing(case, institution):
+    gone = person(Role.ADMINISTRATOR, institution, is_active=False)
+    assert not queries.scans_for(gone).exists() and queries.opinion_for(gone, case.scan) is None
+
+
+def test_reads_of_an_open_case_are_hidden_from_other_readers(case, institution):
+    reader, colleague = (person(Role.RADIOLOGIST, institution) for _ in range(2))
+    speak(reader, case)
+    assert queries.reads_for(reader).count() == 1
+    assert not queries.reads_for(colleague).exists()
+    assert queries.reads_for(person(Role.DATA_MANAGER, institution)).count() == 1
+    speak(reader, case, "final")
+    assert queries.reads_for(colleague).count() == 2
+
+
+def test_scan_without_a_case_stays_hidden_from_readers(institution):
+    """A labelled import may be mixed in as a known case later."""
+    scan = PredictionFactory(scan=ScanFactory(institution=institution)).scan
+    assert queries.is_blinded(person(Role.RADIOLOGIST, institution), scan)
+    assert not queries.is_blinded(person(Role.DATA_MANAGER, institution), scan)
+
+
+def test_lists_ask_the_same_number_of_queries_for_ten_and_thirty(institution):
+    user = person(Role.RADIOLOGIST, institution)
+
+    def look():
+        for scan in queries.scans_for(user):
+            queries.opinion_for(user, scan)
+        for case in queries.tab(user, "unclaimed"):
+            assert case.scan.patient.pseudonym and case.holder_id is None
+
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    counts = []
+    for more in (10, 20):
+        for _ in range(more):
+            CaseFactory(scan=PredictionFactory(scan=ScanFactory(institution=institution)).scan)
+        with CaptureQueriesContext(connection) as caught:
+            look()
+        counts.append(len(caught))
+    assert counts[0] == counts[1]

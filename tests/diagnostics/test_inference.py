@@ -1,0 +1,157 @@
+"""From a claimed row to a stored opinion, with the model in the box."""
+
+import io
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage, storages
+from django.utils import timezone
+from PIL import Image
+
+from diagnostics.predictions import services
+from diagnostics.predictions.models import Prediction
+from diagnostics.registry import services as registry
+from diagnostics.scans import phantom
+from diagnostics.scans.models import Scan
+from tests.factories import PredictionFactory, ScanFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def inference(monkeypatch):
+    """The worker's module; nothing loaded before, nothing kept after."""
+    from diagnostics.predictions import inference
+
+    monkeypatch.setattr(inference, "_LOADED", type(inference._LOADED)())
+    return inference
+
+
+@pytest.fixture
+def box():
+    return registry.install_box(settings.MODEL_IN_THE_BOX)
+
+
+def waiting(seed=1, **scan):
+    data = phantom.as_png(phantom.draw(seed, phantom.Lesion(0.6, 0.4, 0.08)))
+    return PredictionFactory(scan=ScanFactory(data=data, **scan), model_version=registry.live(), queued=True)
+
+
+def test_waiting_scans_get_opinions_with_heat_map_and_provenance(inference, box):
+    rows = [waiting(seed) for seed in range(3)]
+    assert inference.run_waiting() == 3
+    for row in rows:
+        row.refresh_from_db()
+        assert row.state == "ready", row.failure
+        assert abs(sum(row.probabilities.values()) - 1) < 1e-4
+        assert row.label == max(row.probabilities, key=row.probabilities.get)
+        assert row.weights_sha256 == box.sha256 and row.preprocess_version
+        with default_storage.open(row.heatmap) as file:
+            heat = Image.open(io.BytesIO(file.read()))
+        assert heat.mode == "RGBA"
+        assert abs(heat.width / heat.height - row.scan.width / row.scan.height) < 0.05, "it covers the whole image"
+
+
+def test_same_scan_alone_or_in_a_batch_gets_the_same_opinion(inference, box):
+    alone = waiting(1)
+    inference.run_waiting()
+    for seed in (2, 3, 4):
+        waiting(seed)
+    Prediction.objects.filter(pk=alone.pk).update(heatmap="")
+    alone.refresh_from_db()
+    before = alone.probabilities
+    Prediction.objects.filter(pk=alone.pk).update(
+        state="queued", probabilities=None, tumour_probability=None, label="", finding="", attempts=0
+    )
+    inference.run_waiting()
+    alone.refresh_from_db()
+    assert alone.probabilities == pytest.approx(before, abs=1e-5)
+
+
+def test_scan_stored_while_no_model_was_live_is_analysed_when_one_is(inference):
+    scan = ScanFactory()
+    assert inference.run_waiting() == 0
+    registry.install_box(settings.MODEL_IN_THE_BOX)
+    assert inference.run_waiting() == 1
+    assert Prediction.objects.get().scan == scan
+
+
+def test_missing_original_fails_that_scan_and_no_other(inference, box):
+    lost, good = waiting(1), waiting(2)
+    default_storage.delete(lost.scan.original)
+    assert inference.run_waiting() == 2
+    lost.refresh_from_db()
+    good.refresh_from_db()
+    assert (lost.state, lost.failure_code) == ("failed", "file_missing")
+    assert good.state == "ready"
+
+
+def test_blank_image_is_rejected_with_a_sentence(inference, box):
+    out = io.BytesIO()
+    Image.fromarray(np.full((96, 96), 40, np.uint8)).save(out, format="PNG")
+    row = PredictionFactory(scan=ScanFactory(data=out.getvalue()), model_version=box, queued=True)
+    inference.run_waiting()
+    row.refresh_from_db()
+    assert row.state == "failed" and row.probabilities is None
+    assert services.status_of(Scan.objects.get(pk=row.scan_id)) == "rejected"
+    assert row.failure.endswith(".")
+
+
+def test_one_flipped_byte_in_the_weights_publishes_nothing(inference, box):
+    row = waiting()
+    key = f"{box.sha256}/weights.npz"
+    artifacts = storages["artifacts"]
+    with artifacts.open(key) as file:
+        whole = file.read()
+    broken = bytearray(whole)
+    broken[len(broken) // 2] ^= 1
+    import shutil
+
+    from django.core.files.base import ContentFile
+
+    artifacts.save(key, ContentFile(bytes(broken)))
+    shutil.rmtree(settings.MODEL_CACHE_DIR, ignore_errors=True)
+    try:
+        inference.run_waiting()
+    finally:
+        artifacts.save(key, ContentFile(whole))
+    row.refresh_from_db()
+    assert (row.state, row.failure_code) == ("failed", "model_damaged")
+    assert row.probabilities is None and "administrator" in row.failure
+
+
+def test_batch_that_breaks_is_tried_singly_and_ends_failed(inference, box, monkeypatch):
+    rows = [waiting(seed) for seed in range(2)]
+    sizes = []
+
+    class Breaking:
+        sha256, spec = box.sha256, None
+
+        def predict(self, files):
+            sizes.append(len(files))
+            raise MemoryError("too much")
+
+    monkeypatch.setattr(inference, "predictor_for", lambda version: Breaking())
+    inference.run_waiting()
+    assert sizes[0] == 2 and set(sizes[1:]) == {1}
+    assert services.abandon_exhausted() == 2
+    assert {Prediction.objects.get(pk=row.pk).failure_code for row in rows} == {"gave_up"}
+
+
+def test_worker_paused_past_its_lease_changes_nothing(inference, box, monkeypatch):
+    row = waiting()
+    finish = services.finish
+
+    def late(*, batch, outcomes, provenance):
+        """While this worker slept, another took the row and failed it."""
+        Prediction.objects.filter(pk=row.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        newer = services.claim_waiting(limit=1)
+        finish(batch=newer, outcomes={row.pk: services.Failure("x", "Another's word.")}, provenance={})
+        return finish(batch=batch, outcomes=outcomes, provenance=provenance)
+
+    monkeypatch.setattr(services, "finish", late)
+    assert inference.run_waiting() == 0
+    row.refresh_from_db()
+    assert row.failure == "Another's word."

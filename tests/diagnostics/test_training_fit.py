@@ -1,0 +1,192 @@
+"""A training run from its row to a candidate, with a real network on phantoms."""
+
+import hashlib
+import io
+import math
+import threading
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from diagnostics.datasets.services import freeze
+from diagnostics.models import ModelVersion, Scan
+from diagnostics.registry import services as registry
+from diagnostics.scans.access import Role
+from diagnostics.training import services, work
+from tests.diagnostics.test_datasets import look, own_files  # noqa: F401 - fixture
+from tests.diagnostics.test_registry import at_once
+from tests.factories import InstitutionFactory, ScanFactory, person, phantom
+
+fitting = pytest.importorskip("diagnostics.training.fitting")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings, tmp_path):
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    settings.TRAINING_THREADS = 1
+
+
+def head(seed: int, tumour: bool) -> bytes:
+    """A phantom, with a large bright mass where there is a tumour."""
+    image = np.asarray(Image.open(io.BytesIO(phantom(seed)))).copy()
+    if tumour:
+        image[20:34, 34:48] = 250
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, format="PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def keeper(db):
+    return person(Role.DATA_MANAGER, InstitutionFactory(code="north", name="North"))
+
+
+@pytest.fixture
+def dataset(keeper):
+    north = keeper.memberships.get().institution
+    for number in range(24):
+        ScanFactory(
+            institution=north,
+            data=head(number, number % 2 == 0),
+            fingerprint=look(number),
+            source=Scan.Source.IMPORT,
+            reference_label="tumour" if number % 2 == 0 else "no_tumour",
+        )
+    return freeze(by=keeper, institutions=[north])
+
+
+def queued(keeper, dataset, **config):
+    return services.queue(
+        by=keeper, dataset=dataset, config={"epochs": 2, "batch_size": 8, "augment": "none", **config}
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_turns_a_run_into_a_candidate_and_compares_it_with_the_live_model(keeper, dataset):
+    first = queued(keeper, dataset)
+    version = fitting.fit(first.pk)
+    first.refresh_from_db()
+    assert (first.state, first.produced) == ("succeeded", version), first.failure
+    assert [row["epoch"] for row in first.epochs] == [1, 2]
+    assert all(math.isfinite(row["loss"]) for row in first.epochs)
+    assert "epoch 2 of 2" in first.log
+    assert version.report["test"]["n"] == dataset.counts["by_split"]["test"]
+    assert set(version.report["test"]["metrics"]["auroc"]) == {"value", "low", "high"}
+    assert version.report["dataset"]["sha256"] == dataset.sha256
+    assert "compared_with_live" not in version.report
+    assert "run1" in version.name
+    assert registry.fetch(version).is_dir()
+
+    registry.promote(by=person(Role.ADMINISTRATOR, dataset.institutions.get()), version=version, reason="the first")
+    second = queued(keeper, dataset, warm_start=True, seed=2)
+    candidate = fitting.fit(second.pk)
+    beside = candidate.report["compared_with_live"]
+    assert (beside["number"], beside["sha256"], beside["seen"]) == (version.number, version.sha256, 0)
+    assert beside["test"]["metrics"]["accuracy"] == version.report["test"]["metrics"]["accuracy"]
+    apart = candidate.report["test"]["metrics"]["accuracy"]["value"] - beside["test"]["metrics"]["accuracy"]["value"]
+    assert beside["difference"]["accuracy"]["value"] == pytest.approx(apart, abs=1e-5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_twice_at_once_trains_once(keeper, dataset):
+    run = queued(keeper, dataset, epochs=1)
+    answers = at_once(*[lambda: fitting.fit(run.pk)] * 2)
+    assert sorted(type(each).__name__ for each in answers) == ["ModelVersion", "NoneType"], answers
+    assert ModelVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_that_is_cancelled_stops_and_keeps_nothing(keeper, dataset, monkeypatch, tmp_path):
+    run = queued(keeper, dataset, epochs=200, patience=200)
+    monkeypatch.setattr(fitting.tempfile, "mkdtemp", lambda prefix: str(_made(tmp_path / "scratch")))
+    began = threading.Event()
+    real = work.progress
+
+    def watched(**given):
+        if given["step"].epochs:
+            began.set()
+        return real(**given)
+
+    monkeypatch.setattr(work, "progress", watched)
+
+    def cancel():
+        assert began.wait(120)
+        return services.cancel(by=keeper, run=run)
+
+    answers = at_once(lambda: fitting.fit(run.pk), cancel)
+    run.refresh_from_db()
+    assert run.state == "cancelled", answers
+    assert len(run.epochs) < 200
+    assert not ModelVersion.objects.exists()
+    assert not (tmp_path / "scratch").exists()
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_that_diverges_fails_with_a_sentence(keeper, dataset, monkeypatch):
+    from mlcore.runtime import NotFinite
+
+    def diverging(*args, on_progress, **kwargs):
+        from mlcore.progress import Progress
+
+        on_progress(Progress(1, 2, 0.5, math.nan, math.nan, math.nan, 3.0, "epoch 1 of 2 · loss nan"))
+        raise NotFinite("no number")
+
+    monkeypatch.setattr(fitting, "train", diverging)
+    run = queued(keeper, dataset)
+    assert fitting.fit(run.pk) is None
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "Lower the learning rate" in run.failure
+    assert run.epochs == [{"epoch": 1, "loss": None, "val_loss": None, "val_auroc": None}]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", ["gone", "altered"])
+def test_fit_with_an_image_that_is_not_what_was_frozen_fails_with_a_sentence(keeper, dataset, fault):
+    original = dataset.items.first().scan.original
+    default_storage.delete(original)
+    if fault == "altered":
+        from django.core.files.base import ContentFile
+
+        default_storage.save(original, ContentFile(head(999, True)))
+    run = queued(keeper, dataset)
+    assert fitting.fit(run.pk) is None
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert {"gone": "gone from the storage", "altered": "not what was frozen"}[fault] in run.failure
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_that_breaks_off_unexpectedly_fails_with_a_sentence_and_no_secrets(keeper, dataset, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("patient P-0001")
+
+    monkeypatch.setattr(fitting, "train", broken)
+    run = queued(keeper, dataset)
+    fitting.fit(run.pk)
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "broke off (RuntimeError)" in run.failure
+    assert "P-0001" not in run.failure + run.log
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_that_lost_its_lease_leaves_the_run_to_the_other_worker(keeper, dataset, monkeypatch, tmp_path):
+    run = queued(keeper, dataset)
+
+    def overtaken(*args, **kwargs):
+        run.__class__.objects.filter(pk=run.pk).update(fence=hashlib.md5(b"other").hexdigest())
+        kwargs["should_cancel"]()
+        return fitting.work.progress(run_id=run.pk, fence=run.pk, step=work.Step(0.5))
+
+    monkeypatch.setattr(fitting, "train", overtaken)
+    assert fitting.fit(run.pk) is None
+    run.refresh_from_db()
+    assert (run.state, run.failure) == ("running", "")
