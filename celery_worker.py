@@ -1,0 +1,42 @@
+"""The Celery application. ``celery -A celery_worker worker -Q inference`` starts a worker with it.
+
+The task bodies live in ``diagnostics/tasks.py``; this file only binds them to the settings. The message is a
+nudge and the row is the truth, so there is no result backend.
+"""
+
+import os
+import threading
+import time
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+# TensorFlow's greeting in the child that loads a model: its errors are enough.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# The worker reads this file before it forks: a child finds here whose child it is, however late it asks.
+_LOADED_BY = os.getpid()
+
+app = Celery("overread")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["diagnostics"])
+
+
+@setup_logging.connect
+def keep_the_logs_of_the_settings(**_: Any) -> None:
+    """Being connected is the effect: Celery then leaves the logs as ``settings.LOGGING`` set them up."""
+
+
+@worker_process_init.connect
+def die_with_the_worker(**_: Any) -> None:
+    """Without this a child whose worker was killed would fit on for an hour, and nobody could tell it to stop."""
+    worker = os.getppid() if os.getpid() == _LOADED_BY else _LOADED_BY
+
+    def watch() -> None:
+        while os.getppid() == worker:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch-the-worker", daemon=True).start()

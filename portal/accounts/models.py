@@ -1,0 +1,111 @@
+"""People who sign in, and the tokens with which their programs do."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+
+
+class User(AbstractUser):
+    """A person or a service account. Where they belong is a Membership, never a field here."""
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = "person"
+        verbose_name_plural = "people"
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for, within what its person may do anyway."""
+
+    READ = "read", "Look at things"
+    SUBMIT = "submit", "Hand in scans"
+    REVIEW = "review", "Claim cases and record reads"
+    LEARN = "learn", "Freeze datasets, start training, promote"
+
+
+class ApiToken(models.Model):
+    """A bearer token: only its hash is kept, so it can be shown once and never again."""
+
+    PREFIX: ClassVar[str] = "ovr_"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80, help_text="What it is for, so that it can be recognised later.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    start = models.CharField(max_length=12, editable=False, help_text="First characters, to recognise it.")
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.start}…)"
+
+    @staticmethod
+    def digest_of(token: str) -> str:
+        """SHA-256 suffices: the token is 256 random bits, so there is nothing to guess from a stolen hash."""
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    @property
+    def usable(self) -> bool:
+        return self.revoked_at is None and self.expires_at > timezone.now() and self.user.is_active
+
+
+def issue_token(*, user: User, name: str, scopes: list[str], expires_at: datetime) -> tuple[ApiToken, str]:
+    """Make a token; the second value is the token itself and exists only now.
+
+    Raises
+    ------
+    ValueError
+        For an unknown scope, or an end that has passed.
+    """
+    unknown = sorted(set(scopes) - set(Scope.values))
+    if unknown or not scopes:
+        raise ValueError(
+            f"Unknown scope {', '.join(unknown) or '(none given)'}. Known are: {', '.join(Scope.values)}."
+        )
+    if expires_at <= timezone.now():
+        raise ValueError("The token would have expired already. Choose an end in the future.")
+    token = ApiToken.PREFIX + secrets.token_urlsafe(32)
+    row = ApiToken.objects.create(
+        user=user,
+        name=name,
+        digest=ApiToken.digest_of(token),
+        start=token[:8],
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+    )
+    return row, token
+
+
+class KeptAnswer(models.Model):
+    """What the API answered to a request that carried an ``Idempotency-Key``: the same again gets the same answer."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    address = models.CharField(max_length=200)
+    body_sha256 = models.CharField(max_length=64)
+    standing = models.CharField(max_length=64, help_text="Hash of the person's roles and scopes at that time.")
+    status = models.PositiveSmallIntegerField(default=0)
+    body = models.JSONField(null=True)
+    location = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "key", "address"], name="one_answer_per_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"answer {self.pk}"

@@ -1,0 +1,189 @@
+"""Sign in and out, passwords, one's own account and API tokens."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import views as auth
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST
+
+from diagnostics.scans.access import PERMISSIONS, Role
+from portal.ui.context import THEME_COOKIE, THEMES
+
+from . import attempts, services
+from .forms import OwnDetailsForm, SignInForm, TokenForm
+from .models import User
+
+THEME_SECONDS = 365 * 24 * 3600
+WHAT_ROLES_MAY = {
+    Role.TECHNOLOGIST: gettext_lazy("Hands in scans and sees how far they have come."),
+    Role.RADIOLOGIST: gettext_lazy("Claims cases and reads them, blind to the AI first."),
+    Role.ADJUDICATOR: gettext_lazy("Settles cases on which readers disagree."),
+    Role.DATA_MANAGER: gettext_lazy("Freezes datasets, trains models and watches their quality."),
+    Role.ADMINISTRATOR: gettext_lazy("Looks after people and institutions, promotes models, sees the audit."),
+}
+
+
+def _self(request: HttpRequest) -> User:
+    """Whoever is signed in, as a row of their own: a form may change it without changing ``request.user``."""
+    return User.objects.get(pk=request.user.pk or 0)
+
+
+class SignIn(auth.LoginView):
+    """The door."""
+
+    template_name = "accounts/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        with transaction.atomic():
+            response = super().form_valid(form)
+            services.note(act="signed_in", user=form.get_user(), by=form.get_user())
+        return response
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponseBase:
+    """End the session; a second press, or one after it expired, is no error."""
+    user = _self(request) if request.user.is_authenticated else None
+    response = auth.LogoutView.as_view()(request)
+    if user is not None:
+        services.note(act="signed_out", user=user, by=user)
+        messages.success(request, _("You are signed out."))
+    return response
+
+
+class PasswordChange(auth.PasswordChangeView):
+    template_name = "accounts/password_change.html"
+    success_url = reverse_lazy("accounts:account")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        with transaction.atomic():
+            response = super().form_valid(form)
+            services.note(act="password_changed", user=form.user, by=form.user)
+        messages.success(self.request, _("Your password is changed. Other browsers were signed out."))
+        return response
+
+
+class PasswordReset(auth.PasswordResetView):
+    template_name = "accounts/password_reset.html"
+    email_template_name = "accounts/password_reset_email.txt"
+    subject_template_name = "accounts/password_reset_subject.txt"
+    success_url = reverse_lazy("accounts:password-reset-sent")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        # Whoever fills other people's mailboxes hears the same as everybody, and nothing is sent.
+        if attempts.too_many_mails(self.request):
+            return redirect(self.get_success_url())
+        return super().form_valid(form)
+
+
+class PasswordResetSent(auth.PasswordResetDoneView):
+    template_name = "accounts/password_reset_sent.html"
+
+
+class PasswordResetConfirm(auth.PasswordResetConfirmView):
+    template_name = "accounts/password_reset_confirm.html"
+    success_url = reverse_lazy("accounts:sign-in")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        with transaction.atomic():
+            response = super().form_valid(form)
+            services.note(act="password_reset", user=form.user, by=form.user)
+        messages.success(self.request, _("Your new password is set. Sign in with it."))
+        return response
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponseRedirect:
+    """Keep the wanted theme in a cookie and go back. A cookie, because the theme is the screen's, not the person's."""
+    target = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        target = "/"
+    response = HttpResponseRedirect(target)
+    wanted = request.POST.get("theme")
+    if wanted in THEMES:
+        # Not HttpOnly: the toggle's script changes it without a request. It holds one word.
+        response.set_cookie(THEME_COOKIE, wanted, max_age=THEME_SECONDS, samesite="Lax", secure=request.is_secure())
+    return response
+
+
+def _account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+    user = request.user
+    memberships = user.memberships.select_related("institution")  # type: ignore[union-attr]
+    return render(
+        request,
+        "accounts/account.html",
+        {
+            "details": OwnDetailsForm(instance=user),
+            "token_form": TokenForm(),
+            "tokens": user.api_tokens.all(),  # type: ignore[union-attr]
+            "memberships": [(m, WHAT_ROLES_MAY[Role(m.role)]) for m in memberships],
+            "permissions": PERMISSIONS,
+            **context,
+        },
+        status=status,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    """One's own account."""
+    if request.method != "POST":
+        return _account_page(request)
+    form = OwnDetailsForm(request.POST, instance=_self(request))
+    if not form.is_valid():
+        return _account_page(request, status=400, details=form)
+    form.save()
+    messages.success(request, _("Your details are saved."))
+    return redirect("accounts:account")
+
+
+@require_POST
+@login_required
+@sensitive_variables("token")
+def token_make(request: HttpRequest) -> HttpResponse:
+    """Make a token and show it, this once: so the answer to the POST is the page, not a redirect."""
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _account_page(request, status=400, token_form=form)
+    wanted = form.cleaned_data
+    user = _self(request)
+    row, token = services.make_token(
+        by=user, user=user, name=wanted["name"], scopes=wanted["scopes"], days=wanted["days"]
+    )
+    return _account_page(request, status=201, new_token=token, new_token_row=row)
+
+
+@require_POST
+@login_required
+def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    """End one of one's own tokens."""
+    user = _self(request)
+    token = get_object_or_404(user.api_tokens, pk=pk)
+    try:
+        services.revoke_token(by=user, token=token)
+    except services.AlreadyRevoked as error:
+        messages.info(request, str(error))
+    else:
+        messages.success(request, _("The token “%(name)s” is revoked: it works no longer.") % {"name": token.name})
+    return redirect("accounts:account")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The form was too old or came from elsewhere: say so, and what to do."""
+    if request.headers.get("HX-Request") and not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
+    return render(request, "403_csrf.html", status=403)

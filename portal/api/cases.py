@@ -1,0 +1,194 @@
+"""Cases: a scan as work. Claim one, state what one sees, give it back."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.models import Case, Claim
+from diagnostics.predictions.services import status_of
+from diagnostics.reviews import services as reviews
+from diagnostics.reviews.models import CaseState, ReadKind
+from diagnostics.reviews.queries import TABS, cases_for, reads_for, step_of, tab
+from portal.accounts.models import Scope
+
+from .reads import ReadShape, Statement, stated
+from .resource import Resource
+from .shapes import SCAN_STATUSES, PriorityWord
+from .strict import Changes, Nothing, OneOf, Page, Strict
+
+STEPS = ["claim", "blind", "final", "done", "taken"]
+
+
+class HolderShape(serializers.Serializer[Any]):
+    """Who holds the case, and until when."""
+
+    holder = serializers.CharField()
+    mine = serializers.BooleanField()
+    expires_at = serializers.DateTimeField()
+
+
+class CaseShape(serializers.Serializer[Case]):
+    """A scan as work."""
+
+    id = serializers.UUIDField()
+    scan = serializers.UUIDField(source="scan_id")
+    institution = serializers.CharField(source="institution.code")
+    patient = serializers.CharField(source="scan.patient.pseudonym")
+    priority = PriorityWord()
+    state = serializers.ChoiceField(choices=CaseState.values)
+    scan_status = serializers.SerializerMethodField()
+    blinded = serializers.BooleanField()
+    claim = serializers.SerializerMethodField(help_text="The live claim, or null.")
+    opened_at = serializers.DateTimeField()
+    done_at = serializers.DateTimeField(allow_null=True)
+    updated_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
+    def get_scan_status(self, case: Case) -> str:
+        return status_of(case.scan)
+
+    @extend_schema_field(HolderShape(allow_null=True))
+    def get_claim(self, case: Any) -> dict[str, Any] | None:
+        if case.holder_id is None:
+            return None
+        mine = case.holder_id == self.context["request"].user.pk
+        return HolderShape({"holder": case.holder_name, "mine": mine, "expires_at": case.expires_at}).data
+
+
+class CaseDetail(CaseShape):
+    """A case, and what this person would do next with it."""
+
+    step = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=STEPS))
+    def get_step(self, case: Case) -> str:
+        return step_of(self.context["request"].user, case)
+
+
+class ClaimShape(serializers.Serializer[Claim]):
+    """A lease on a case. The token must come with every read."""
+
+    case = serializers.UUIDField(source="case_id")
+    scan = serializers.UUIDField(source="case.scan_id")
+    claim_token = serializers.UUIDField(source="token")
+    expires_at = serializers.DateTimeField()
+
+
+class CaseListing(Changes):
+    scan = serializers.UUIDField(required=False)
+    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
+    patient = serializers.CharField(required=False, source="scan__patient__pseudonym", help_text="Pseudonym.")
+    priority = PriorityWord(required=False)
+    state = OneOf(choices=CaseState.values, required=False)
+    tab = OneOf(choices=TABS, required=False, help_text="As the tabs of the worklist.")
+
+
+class ClaimToken(Strict):
+    claim_token = serializers.UUIDField()
+
+
+class NewRead(Statement):
+    """What a reader states, and on which claim."""
+
+    claim_token = serializers.UUIDField()
+    stage = OneOf(choices=ReadKind.values)
+
+
+class TakeOver(Strict):
+    reason = serializers.CharField(max_length=4000, help_text="Shown to whoever held the case.")
+
+
+class CaseViewSet(Resource):
+    """Cases of the institutions in which this person may see scans."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page}
+    serializer_class = CaseShape
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(
+        ["next", "claim", "take_over", "release", "renew", "record"], Scope.REVIEW
+    )
+
+    def get_queryset(self) -> QuerySet[Case]:
+        return cases_for(self.person)
+
+    def filter_queryset(self, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        wanted = self.query.pop("tab", None)
+        return super().filter_queryset(tab(self.person, wanted) if wanted else queryset)
+
+    def current_state(self) -> dict[str, Any] | None:
+        """The case as it is now, for whoever came too late."""
+        case = self.get_queryset().filter(pk=self.kwargs["pk"]).first() if "pk" in self.kwargs else None
+        return CaseDetail(case, context=self.get_serializer_context()).data if case is not None else None
+
+    @extend_schema(responses=CaseDetail)
+    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+        """One case."""
+        return Response(CaseDetail(self.get_object(), context=self.get_serializer_context()).data)
+
+    @extend_schema(
+        request=None, responses={200: ClaimShape, 204: OpenApiResponse(description="Nothing waits for this person.")}
+    )
+    @action(detail=False, methods=["post"])
+    def next(self, request: Request) -> Response:
+        """Claim the case that comes first by the policy of the worklist."""
+        self.body(Nothing)
+        claim = reviews.claim_next(by=self.person)
+        if claim is None:
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(ClaimShape(claim).data)
+
+    @extend_schema(request=None, responses=ClaimShape)
+    @action(detail=True, methods=["post"])
+    def claim(self, request: Request, **kwargs: Any) -> Response:
+        """Claim this case. One's own live claim is answered again, renewed."""
+        self.body(Nothing)
+        return Response(ClaimShape(reviews.claim(by=self.person, case=self.get_object())).data)
+
+    @extend_schema(request=TakeOver, responses=ClaimShape)
+    @action(detail=True, methods=["post"], url_path="take-over")
+    def take_over(self, request: Request, **kwargs: Any) -> Response:
+        """Take a case that somebody else holds; says why."""
+        case, given = self.get_object(), self.body(TakeOver)
+        return Response(ClaimShape(reviews.take_over(by=self.person, case=case, reason=given["reason"])).data)
+
+    @extend_schema(request=ClaimToken, responses={204: OpenApiResponse(description="Given back.")})
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, **kwargs: Any) -> Response:
+        """Give the case back unread."""
+        case, given = self.get_object(), self.body(ClaimToken)
+        reviews.release(by=self.person, case=case, claim_token=given["claim_token"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=ClaimToken, responses=ClaimShape)
+    @action(detail=True, methods=["post"])
+    def renew(self, request: Request, **kwargs: Any) -> Response:
+        """Extend the lease, because the reader is at work."""
+        case, given = self.get_object(), self.body(ClaimToken)
+        return Response(ClaimShape(reviews.renew(by=self.person, case=case, claim_token=given["claim_token"])).data)
+
+    @extend_schema(responses=ReadShape(many=True))
+    @action(detail=True)
+    def reads(self, request: Request, **kwargs: Any) -> Response:
+        """The reads of this case that this person may see, in the order in which they were made."""
+        self.ordered_by = "created_at"
+        page: Any = self.paginate_queryset(reads_for(self.person).filter(case=self.get_object()))
+        return self.get_paginated_response(ReadShape(page, many=True, context=self.get_serializer_context()).data)
+
+    @extend_schema(request=NewRead, responses={201: ReadShape})
+    @reads.mapping.post
+    def record(self, request: Request, **kwargs: Any) -> Response:
+        """Record the blind or the final read. The final read ends the case and its claim."""
+        case, given = self.get_object(), self.body(NewRead)
+        read = reviews.record_read(
+            by=self.person,
+            case=case,
+            claim_token=given["claim_token"],
+            kind=given["stage"],
+            **stated(given),
+        )
+        shape = ReadShape(reads_for(self.person).get(pk=read.pk), context=self.get_serializer_context()).data
+        return Response(shape, status=status.HTTP_201_CREATED)

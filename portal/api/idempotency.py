@@ -1,0 +1,93 @@
+"""``Idempotency-Key``: a request that is sent again, because its answer was lost, acts once.
+
+The key's row is written in the transaction of the act itself, so either both are there or neither: a refused or broken
+request leaves no trace and may be sent again under the same key. Two at the same instant wait for each other at the
+unique constraint, and the second gets the first one's answer.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.scans.access import NotAllowed
+from portal.accounts.models import ApiToken, KeptAnswer
+
+from .problems import InvalidInput, KeyReused
+
+HEADER = "Idempotency-Key"
+KEPT_FOR = timedelta(hours=24)
+_KEY = re.compile(r"[!-~]{1,200}\Z")
+
+
+def once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
+    """``handler``'s answer, or the one that was given to the same key before.
+
+    Raises
+    ------
+    InvalidInput, KeyReused, NotAllowed
+        The key is no key; came with another body; was used when the person had other roles or scopes.
+    """
+    key = request.headers[HEADER]
+    if not _KEY.match(key):
+        raise InvalidInput({HEADER: [_("A key has 1 to 200 visible ASCII characters.")]})
+    digest, standing = _digest_of(request.data), _standing_of(request)
+    person: Any = request.user
+    with transaction.atomic():
+        KeptAnswer.objects.filter(user=person, created_at__lt=timezone.now() - KEPT_FOR).delete()
+        kept, new = KeptAnswer.objects.get_or_create(
+            user=person,
+            key=key,
+            address=request.path,
+            defaults={"body_sha256": digest, "standing": standing},
+        )
+        if not new:
+            return _again(kept, digest, standing)
+        response = handler(request, *args, **kwargs)
+        KeptAnswer.objects.filter(pk=kept.pk).update(
+            status=response.status_code, body=response.data, location=response.headers.get("Location", "")
+        )
+    return response
+
+
+def _again(kept: KeptAnswer, digest: str, standing: str) -> Response:
+    if kept.body_sha256 != digest:
+        raise KeyReused(_("This key came with another body before. Take a new key for a new request."))
+    if kept.standing != standing:
+        raise NotAllowed(_("Your roles or your token's scopes have changed since. Take a new key."))
+    headers = {"Idempotency-Replayed": "true"}
+    if kept.location:
+        headers["Location"] = kept.location
+    return Response(kept.body, status=kept.status, headers=headers)
+
+
+def _digest_of(data: Any) -> str:
+    """Hash of what was sent, whatever the boundary between the parts or the order of the keys."""
+    found = hashlib.sha256()
+    for name, values in sorted(data.lists()) if isinstance(data, QueryDict) else [("", [data])]:
+        for value in values:
+            found.update(json.dumps(name).encode())
+            if isinstance(value, UploadedFile):
+                for chunk in value.chunks():
+                    found.update(chunk)
+                value.seek(0)
+            else:
+                found.update(json.dumps(value, sort_keys=True).encode())
+    return found.hexdigest()
+
+
+def _standing_of(request: Request) -> str:
+    user: Any = request.user
+    roles = sorted(user.memberships.values_list("institution", "role"))
+    scopes = request.auth.scopes if isinstance(request.auth, ApiToken) else None
+    return hashlib.sha256(json.dumps([roles, user.is_superuser, scopes]).encode()).hexdigest()

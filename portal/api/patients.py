@@ -1,0 +1,71 @@
+"""Patients and their studies, by pseudonym only."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from diagnostics.models import Patient, Study
+
+from .resource import Resource
+from .strict import Changes
+
+
+class PatientShape(serializers.Serializer[Patient]):
+    """A person scanned, known here only by the institution's pseudonym."""
+
+    id = serializers.UUIDField()
+    pseudonym = serializers.CharField()
+    institution = serializers.CharField(source="institution.code")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class PatientListing(Changes):
+    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
+    pseudonym = serializers.CharField(required=False)
+
+
+class PatientViewSet(Resource):
+    """Patients of the institutions in which this person may see scans."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": PatientListing}
+    serializer_class = PatientShape
+
+    def get_queryset(self) -> QuerySet[Patient]:
+        return Patient.objects.visible_to(self.person).select_related("institution")
+
+
+class StudyShape(serializers.Serializer[Study]):
+    """One visit."""
+
+    id = serializers.UUIDField()
+    patient = serializers.CharField(source="patient.pseudonym")
+    patient_id = serializers.UUIDField()
+    institution = serializers.CharField(source="patient.institution.code")
+    accession = serializers.CharField()
+    study_date = serializers.DateField(source="date", allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class StudyListing(Changes):
+    # A study never changes once it is made.
+    updated_since = serializers.DateTimeField(
+        required=False, source="created_at__gte", help_text="Only what was made at or after this time (ISO 8601)."
+    )
+    institution = serializers.CharField(required=False, source="patient__institution__code", help_text="Code.")
+    patient = serializers.CharField(required=False, source="patient__pseudonym", help_text="Pseudonym.")
+    patient_id = serializers.UUIDField(required=False, source="patient")
+    accession = serializers.CharField(required=False)
+
+
+class StudyViewSet(Resource):
+    """Studies of patients that this person may see."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": StudyListing}
+    ordered_by = "created_at"
+    serializer_class = StudyShape
+
+    def get_queryset(self) -> QuerySet[Study]:
+        theirs = Patient.objects.visible_to(self.person)
+        return Study.objects.filter(patient__in=theirs).select_related("patient", "patient__institution")

@@ -1,0 +1,102 @@
+"""Reads: what readers stated, and amending one's own."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.models import Read
+from diagnostics.reviews import services as reviews
+from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.queries import reads_for
+from diagnostics.scans.models import ReadingMode
+from portal.accounts.models import Scope
+
+from .resource import Resource
+from .strict import Changes, OneOf, Strict
+
+
+class ReadShape(serializers.Serializer[Read]):
+    """One reader's statement. Never edited: a higher revision supersedes it."""
+
+    id = serializers.UUIDField()
+    case = serializers.UUIDField(source="case_id")
+    scan = serializers.UUIDField(source="case.scan_id")
+    institution = serializers.CharField(source="case.institution.code")
+    reader = serializers.CharField(source="reader.username")
+    stage = serializers.ChoiceField(choices=ReadKind.values, source="kind")
+    revision = serializers.IntegerField()
+    mode = serializers.ChoiceField(choices=ReadingMode.values, help_text="The institution's policy at that time.")
+    label = serializers.ChoiceField(choices=Label.values)  # type: ignore[assignment]
+    certainty = serializers.ChoiceField(choices=Certainty.values)
+    reason = serializers.SerializerMethodField(help_text="Why it differs from the AI's opinion.")
+    comment = serializers.CharField()
+    may_train = serializers.BooleanField()
+    adopted = serializers.BooleanField(help_text="The reader changed to the AI's label after seeing it.")
+    prediction = serializers.UUIDField(source="prediction_id", allow_null=True, help_text="The opinion that was seen.")
+    heatmap_seen = serializers.BooleanField()
+    seconds = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=Reason.values, allow_null=True))
+    def get_reason(self, read: Read) -> str | None:
+        return read.reason or None
+
+
+class Statement(Strict):
+    """What a reader states."""
+
+    label = OneOf(choices=Label.values)  # type: ignore[assignment]
+    certainty = OneOf(choices=Certainty.values)
+    reason = OneOf(
+        choices=Reason.values, required=False, allow_blank=True, allow_null=True, help_text="Needed if it differs."
+    )
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=4000)
+    may_train = serializers.BooleanField(required=False, default=False)
+
+
+class ReadListing(Changes):
+    case = serializers.UUIDField(required=False)
+    scan = serializers.UUIDField(required=False, source="case__scan")
+    institution = serializers.CharField(required=False, source="case__institution__code", help_text="Code.")
+    reader = serializers.CharField(required=False, source="reader__username")
+    stage = OneOf(choices=ReadKind.values, required=False, source="kind")
+    label = OneOf(choices=Label.values, required=False)  # type: ignore[assignment]
+    certainty = OneOf(choices=Certainty.values, required=False)
+    may_train = serializers.BooleanField(required=False)
+
+
+class ReadViewSet(Resource):
+    """One's own reads, those of done cases, and all where one may see reads."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": ReadListing}
+    serializer_class = ReadShape
+    scopes: ClassVar[dict[str, str]] = {"amend": Scope.REVIEW}
+
+    def get_queryset(self) -> QuerySet[Read]:
+        return reads_for(self.person)
+
+    @extend_schema(request=Statement, responses={201: ReadShape})
+    @action(detail=True, methods=["post"])
+    def amend(self, request: Request, **kwargs: Any) -> Response:
+        """Supersede one's own final read by a new revision; the comment says why."""
+        read = self.get_object()
+        amended = reviews.amend(by=self.person, read=read, **stated(self.body(Statement)))
+        shape = self.get_serializer(self.get_queryset().get(pk=amended.pk)).data
+        return Response(shape, status=status.HTTP_201_CREATED)
+
+
+def stated(given: dict[str, Any]) -> dict[str, Any]:
+    """A checked statement in the domain's words: what was left out is empty."""
+    return {
+        "label": given["label"],
+        "certainty": given["certainty"],
+        "reason": given.get("reason") or "",
+        "comment": given.get("comment", ""),
+        "may_train": given["may_train"],
+    }

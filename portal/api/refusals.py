@@ -1,0 +1,58 @@
+"""What the domain refuses, and which status a client gets for it."""
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.exceptions import APIException
+
+from diagnostics.datasets.services import ManifestDamaged, NotFreezable
+from diagnostics.predictions.services import NothingToRetry
+from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
+from diagnostics.reviews.services import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from diagnostics.scans.access import NotAllowed
+from diagnostics.scans.intake import Refused
+from diagnostics.scans.services import Conflict
+from diagnostics.training.services import AnotherRunning, NothingToCancel, NotTrainable
+
+# The first class that fits decides, so narrower ones stand first.
+STATUS_OF: list[tuple[type[Exception], int, str]] = [
+    (NotAllowed, status.HTTP_403_FORBIDDEN, "not_allowed"),
+    # What was sent is at fault.
+    (Refused, status.HTTP_400_BAD_REQUEST, "refused"),
+    (Conflict, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (InvalidRead, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
+    # What was sent is well, but does not fit where things stand.
+    (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
+    (WrongStage, status.HTTP_409_CONFLICT, "wrong_stage"),
+    (AlreadyClaimed, status.HTTP_409_CONFLICT, "already_claimed"),
+    (AlreadyDone, status.HTTP_409_CONFLICT, "already_done"),
+    (NothingToRetry, status.HTTP_409_CONFLICT, "nothing_to_retry"),
+    (NotFreezable, status.HTTP_409_CONFLICT, "not_freezable"),
+    (ManifestDamaged, status.HTTP_409_CONFLICT, "manifest_damaged"),
+    (NotTrainable, status.HTTP_409_CONFLICT, "not_trainable"),
+    (AnotherRunning, status.HTTP_409_CONFLICT, "another_running"),
+    (NothingToCancel, status.HTTP_409_CONFLICT, "nothing_to_cancel"),
+    (PromotionRefused, status.HTTP_409_CONFLICT, "promotion_refused"),
+    (ArtifactDamaged, status.HTTP_409_CONFLICT, "artifact_damaged"),
+]
+
+
+class DomainRefusal(APIException):
+    """A named error of the domain on its way out; its sentence was written for people."""
+
+    def __init__(self, exc: Exception, status_code: int, code: str) -> None:
+        self.status_code = status_code
+        sentence = getattr(exc, "sentence", "") or str(exc)
+        super().__init__(sentence, code)
+        self.code = str(getattr(exc, "code", "") or code)
+        field = getattr(exc, "field", "")
+        self.errors: dict[str, Any] = {field: [sentence]} if field else {}
+
+
+def as_problem(exc: Exception) -> DomainRefusal | None:
+    """``exc`` as an answer to the client, or None if it is not one of the domain's named errors."""
+    for kind, status_code, code in STATUS_OF:
+        if isinstance(exc, kind):
+            return DomainRefusal(exc, status_code, code)
+    return None

@@ -1,0 +1,124 @@
+"""What every resource of the API has in common: input by allow-list, scopes, paging, problem documents."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from portal.accounts.models import Scope
+
+from .idempotency import HEADER, once
+from .problems import TooLarge
+from .strict import PAGING, Page, Query, checked
+
+SMALL_BODY = 1024 * 1024  # bytes; DRF's parsers know no limit of their own
+
+
+class PlainJSON(JSONParser):
+    """JSON, also where it is nested so deeply that Python gives up."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError(_("The JSON is nested too deeply.")) from None
+
+
+class OneShape(DefaultContentNegotiation):
+    """Each address has one representation, so ``Accept`` chooses nothing and cannot fail."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Resource(GenericViewSet):
+    """A resource. Subclasses say what a list may be filtered by, and which scope each action needs."""
+
+    http_method_names = ["get", "head", "post"]
+    lookup_value_converter = "uuid"
+    parser_classes = (PlainJSON,)
+    content_negotiation_class = OneShape  # type: ignore[assignment] # its stub says str
+    largest_body: ClassVar[int] = SMALL_BODY
+    # By action, the query it takes; every other address takes none.
+    listings: ClassVar[dict[str, type[Query]]] = {"list": Page}
+    ordered_by: str = "updated_at"
+    # By action; reading needs `read`, and a POST must be named here.
+    scopes: ClassVar[dict[str, str]] = {}
+    # Actions other than a POST that can end in 409.
+    may_conflict: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def person(self) -> Any:
+        """Who asks."""
+        return self.request.user
+
+    def scope_of(self, action: str) -> str:
+        """The scope that a token needs for ``action``."""
+        if action in self.scopes:
+            return self.scopes[action]
+        return Scope.READ if self.request.method in ("GET", "HEAD") else self.scopes[action]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if int(request.META.get("CONTENT_LENGTH") or 0) > self.largest_body:
+            raise TooLarge(_("The body may have %(limit)s bytes at most.") % {"limit": self.largest_body})
+        if self.action and request.method == "POST" and HEADER in request.headers:
+            self.post = partial(once, getattr(self, self.action))
+        if self.action:
+            self.query = checked(self.listings.get(self.action, Query), request.query_params, request)
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Each parameter of the query is the look-up that its ``source`` names."""
+        wanted = {look_up: value for look_up, value in self.query.items() if look_up not in PAGING}
+        return queryset.filter(**wanted) if wanted else queryset
+
+    def list(self, request: Request) -> Response:
+        """Oldest change first; follow `next` to the end, then ask again with `updated_since`."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+        """One of them."""
+        return Response(self.get_serializer(self.get_object()).data)
+
+    def get_object(self) -> Any:
+        """The row that was asked for, of those that this person may see.
+
+        Raises
+        ------
+        Http404
+            It is not there, or not for them: the answer is the same.
+        """
+        name = self.lookup_url_kwarg or self.lookup_field
+        found = self.get_queryset().filter(**{self.lookup_field: self.kwargs[name]}).first()
+        if found is None:
+            raise Http404
+        return found
+
+    def get_queryset(self) -> QuerySet[Any]:
+        raise NotImplementedError
+
+    def body(self, kind: Any) -> dict[str, Any]:
+        """The body of a POST as ``kind`` understands it; InvalidInput otherwise."""
+        return checked(kind, self.request.data, self.request)
+
+
+class Nowhere(APIView):
+    """Whatever is no address of the API: a problem document, whoever asks and by whichever method."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise Http404

@@ -1,0 +1,212 @@
+"""Scans: hand in, look at, ask for another analysis, fetch the image."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics import pipeline
+from diagnostics.models import Scan
+from diagnostics.predictions.services import failure_of, status_of
+from diagnostics.reviews.queries import opinion_for, scans_for
+from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.models import Priority
+from diagnostics.scans.services import institution_for
+from portal.accounts.models import Scope
+
+from .files import file_answer
+from .problems import TooLarge
+from .resource import SMALL_BODY, Resource
+from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
+from .strict import Changes, Nothing, OneOf, Strict
+
+FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+
+
+class ScanLinks(serializers.Serializer[Any]):
+    """Where the scan's files are."""
+
+    self = serializers.URLField()
+    pixels = serializers.URLField(help_text="True pixel values without metadata, in Overread's container.")
+    preview = serializers.URLField(help_text="A small PNG without metadata.")
+    original = serializers.URLField(help_text="The untouched file; open to those who may hand in scans.")
+
+
+class ScanShape(serializers.Serializer[Scan]):
+    """A scan, how far its analysis is, and the AI's opinion as far as this person may know it."""
+
+    id = serializers.UUIDField()
+    sha256 = serializers.CharField(help_text="Of the original bytes.")
+    status = serializers.SerializerMethodField()
+    failure = serializers.SerializerMethodField(help_text="Why there is no opinion, as a sentence.")
+    blinded = serializers.BooleanField(help_text="This person must not learn the AI's opinion yet.")
+    prediction = serializers.SerializerMethodField(help_text="Null while blinded or not ready.")
+    institution = serializers.CharField(source="institution.code")
+    patient = serializers.CharField(source="patient.pseudonym")
+    patient_id = serializers.UUIDField()
+    study_id = serializers.UUIDField()
+    accession = serializers.CharField(source="study.accession")
+    study_date = serializers.DateField(source="study.date", allow_null=True)
+    priority = PriorityWord()
+    format = serializers.ChoiceField(choices=list(FORMATS))
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    links = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
+    def get_status(self, scan: Scan) -> str:
+        return status_of(scan)
+
+    def get_failure(self, scan: Scan) -> str | None:
+        return failure_of(scan)
+
+    @extend_schema_field(Opinion(allow_null=True))
+    def get_prediction(self, scan: Scan) -> dict[str, Any] | None:
+        opinion = opinion_for(self.context["request"].user, scan)
+        return Opinion(opinion, context=self.context).data if opinion is not None else None
+
+    @extend_schema_field(ScanLinks)
+    def get_links(self, scan: Scan) -> dict[str, str]:
+        return {
+            "self": address(self.context, "scan-detail", pk=scan.pk),
+            **{name: address(self.context, f"scan-{name}", pk=scan.pk) for name in ("pixels", "preview", "original")},
+        }
+
+
+class ScanListing(Changes):
+    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
+    patient = serializers.CharField(required=False, source="patient__pseudonym", help_text="Pseudonym.")
+    patient_id = serializers.UUIDField(required=False, source="patient")
+    study_id = serializers.UUIDField(required=False, source="study")
+    accession = serializers.CharField(required=False, source="study__accession")
+    sha256 = serializers.RegexField("^[0-9a-f]{64}$", required=False)
+    priority = PriorityWord(required=False)
+    format = OneOf(choices=list(FORMATS), required=False)
+
+
+class HandIn(Strict):
+    """What comes with a file."""
+
+    # Emptiness is the domain's to refuse, with its own code and sentence.
+    file = serializers.FileField(allow_empty_file=True, help_text="JPEG, PNG or DICOM; the content decides.")
+    patient = serializers.CharField(max_length=64, help_text="Pseudonym, no name: P-0042.")
+    institution = serializers.CharField(
+        required=False, allow_blank=True, help_text="Code; may be left out by those who belong to one only."
+    )
+    accession = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    study_date = serializers.DateField(required=False)
+    priority = PriorityWord(required=False, help_text="`routine` where left out.")
+
+
+class ScanViewSet(Resource):
+    """Scans of the institutions in which this person may see scans."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": ScanListing}
+    serializer_class = ScanShape
+    scopes: ClassVar[dict[str, str]] = {"create": Scope.SUBMIT, "retry": Scope.SUBMIT}
+
+    @property
+    def largest_body(self) -> int:  # type: ignore[override]
+        return (settings.MAX_UPLOAD_BYTES if self.action == "create" else 0) + SMALL_BODY
+
+    def get_parsers(self) -> list[Any]:
+        # Asked before the action is known, and by the schema's generator without any request.
+        asked = getattr(self, "action", None)
+        if asked is None and self.request is not None:
+            asked = self.action_map.get((self.request.method or "").lower())
+        if asked == "create":
+            return [MultiPartParser()]
+        return super().get_parsers()
+
+    def get_queryset(self) -> QuerySet[Scan]:
+        return scans_for(self.person)
+
+    @extend_schema(
+        request={"multipart/form-data": HandIn},
+        responses={201: ScanShape, 200: OpenApiResponse(ScanShape, description="The same content was here already.")},
+    )
+    def create(self, request: Request) -> Response:
+        """Hand in one scan. The same content again in the same institution answers 200 with the scan that is here."""
+        given = self.body(HandIn)
+        if given["file"].size > settings.MAX_UPLOAD_BYTES:
+            raise TooLarge(_("A file may have %(limit)s bytes at most.") % {"limit": settings.MAX_UPLOAD_BYTES})
+        submitted = pipeline.submit_scan(
+            by=self.person,
+            institution=institution_for(self.person, Permission.SUBMIT_SCAN, given.get("institution") or None),
+            data=given["file"].read(),
+            patient=given["patient"],
+            accession=given.get("accession", ""),
+            study_date=given.get("study_date"),
+            priority=given.get("priority", Priority.ROUTINE),
+            source=Scan.Source.API,
+        )
+        shape = self.get_serializer(self.get_queryset().get(pk=submitted.scan.pk)).data
+        return Response(
+            shape,
+            status=status.HTTP_201_CREATED if submitted.created else status.HTTP_200_OK,
+            headers={"Location": shape["links"]["self"]},
+        )
+
+    @extend_schema(request=None, responses={202: ScanShape})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, **kwargs: Any) -> Response:
+        """Analyse a scan again whose analysis failed; poll the scan."""
+        self.body(Nothing)
+        scan = self.get_object()
+        pipeline.retry_prediction(by=self.person, scan=scan)
+        return Response(self.get_serializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def pixels(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+        """The true pixel values without any metadata: a 48-byte header, then the pixels row by row (docs/api.md)."""
+        scan = self.get_object()
+        return file_answer(
+            request,
+            key=scan.pixels,
+            name=f"{scan.pk}.ovrd",
+            content_type="application/octet-stream",
+            etag=f"{scan.sha256}-pixels",
+        )
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def preview(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+        """A small picture made anew from the pixels."""
+        scan = self.get_object()
+        return file_answer(
+            request,
+            key=scan.preview,
+            name=f"{scan.pk}.png",
+            content_type="image/png",
+            etag=f"{scan.sha256}-preview",
+        )
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def original(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+        """The untouched original as a download. It may carry the patient's name, so readers do not get it."""
+        scan = self.get_object()
+        if not may(self.person, Permission.SUBMIT_SCAN, scan.institution):
+            raise NotAllowed(
+                _("The original may carry the patient's name: it is open to those who hand in scans. Use the pixels.")
+            )
+        suffix, _kind = FORMATS.get(scan.format, ("bin", ""))
+        return file_answer(
+            request,
+            key=scan.original,
+            name=f"{scan.pk}.{suffix}",
+            content_type="application/octet-stream",
+            attachment=True,
+        )

@@ -1,0 +1,65 @@
+"""Shapes that several resources show: words for codes, the AI's opinion, a model's name."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from diagnostics.models import Prediction
+from diagnostics.reviews.models import Label
+from diagnostics.scans.models import Priority
+
+PRIORITIES = {"stat": Priority.STAT, "urgent": Priority.URGENT, "routine": Priority.ROUTINE}
+PRIORITY_WORDS = {value: word for word, value in PRIORITIES.items()}
+FINDINGS = ["tumour", "no_tumour"]
+SCAN_STATUSES = ["queued", "analysing", "ready", "failed", "rejected"]
+
+
+class PriorityWord(serializers.ChoiceField):
+    """A priority by its word; inside it is a number, so that an index can sort it."""
+
+    default_error_messages = {"invalid_choice": "“{input}” is not accepted. Accepted are: stat, urgent, routine."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(PRIORITIES), **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return PRIORITIES[super().to_internal_value(data)]
+
+    def to_representation(self, value: Any) -> str:
+        return PRIORITY_WORDS[value]
+
+
+def address(context: dict[str, Any], name: str, **kwargs: Any) -> str:
+    """The absolute address of a view of this API."""
+    return reverse(f"api:{name}", kwargs=kwargs, request=context["request"])
+
+
+class ModelName(serializers.Serializer[Any]):
+    """Which model version."""
+
+    id = serializers.UUIDField()
+    sha256 = serializers.CharField(help_text="Of the weights and their spec.")
+    name = serializers.CharField()
+    number = serializers.IntegerField()
+
+
+class Opinion(serializers.Serializer[Prediction]):
+    """The AI's opinion of one scan. Decision support for research, not a diagnosis."""
+
+    id = serializers.UUIDField()
+    finding = serializers.ChoiceField(choices=FINDINGS)
+    # mypy takes it for the caption that every field of DRF has
+    label = serializers.ChoiceField(choices=Label.values)  # type: ignore[assignment]
+    probabilities = serializers.DictField(child=serializers.FloatField(), help_text="By label; they add up to 1.")
+    tumour_probability = serializers.FloatField()
+    warnings = serializers.ListField(child=serializers.CharField(), help_text="Codes.")
+    heatmap = serializers.SerializerMethodField(help_text="Address of a PNG; shows influence, not lesion extent.")
+    model_version = ModelName()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField()
+
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
+    def get_heatmap(self, prediction: Prediction) -> str | None:
+        return address(self.context, "prediction-heatmap", pk=prediction.pk) if prediction.heatmap else None

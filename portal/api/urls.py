@@ -1,0 +1,41 @@
+"""Addresses of the REST API, version 1."""
+
+from django.urls import include, path, re_path
+from rest_framework.routers import SimpleRouter
+
+from .audit_events import AuditEventViewSet
+from .cases import CaseViewSet
+from .dataset_versions import DatasetVersionViewSet
+from .documentation import DocsView, SchemaView
+from .model_versions import ModelVersionViewSet
+from .patients import PatientViewSet, StudyViewSet
+from .people import InstitutionViewSet, UserViewSet
+from .predictions import PredictionViewSet
+from .reads import ReadViewSet
+from .resource import Nowhere
+from .scans import ScanViewSet
+from .training_runs import TrainingRunViewSet
+
+app_name = "api"
+
+router = SimpleRouter(use_regex_path=False)  # type: ignore[call-arg] # newer than its stubs
+router.register("scans", ScanViewSet, "scan")
+router.register("predictions", PredictionViewSet, "prediction")
+router.register("cases", CaseViewSet, "case")
+router.register("reads", ReadViewSet, "read")
+router.register("patients", PatientViewSet, "patient")
+router.register("studies", StudyViewSet, "study")
+router.register("institutions", InstitutionViewSet, "institution")
+router.register("dataset-versions", DatasetVersionViewSet, "datasetversion")
+router.register("training-runs", TrainingRunViewSet, "trainingrun")
+router.register("model-versions", ModelVersionViewSet, "modelversion")
+router.register("audit-events", AuditEventViewSet, "auditevent")
+
+urlpatterns = [
+    path("v1/users/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
+    path("v1/", include(router.urls)),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", DocsView.as_view(), name="docs"),
+    # Everything else below /api/ is a problem document too, never an HTML page or a redirect.
+    re_path("", Nowhere.as_view(), name="nowhere"),
+]

@@ -1,0 +1,170 @@
+"""What was: patients with everything about them, one's own reads, the audit."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
+from django.db.models import Count, Max
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from diagnostics.audit.models import AuditEvent
+from diagnostics.audit.sentences import sentence_of
+from diagnostics.models import Patient
+from diagnostics.predictions.services import status_of
+from diagnostics.reviews.queries import label_in_words, moments_of, opinion_for, own_statements, scans_for
+from diagnostics.reviews.services import differs
+from diagnostics.scans.access import Permission, may, require
+from diagnostics.scans.people import audit_events_for
+from portal.ui.paging import page_of
+
+from .forms import AuditFilterForm, PatientFilterForm
+
+SCANS_SHOWN = 200  # of one patient, newest first; nobody has as many
+
+
+@require_safe
+@login_required
+def patients(request: HttpRequest) -> HttpResponse:
+    """Patients by pseudonym."""
+    require(request.user, Permission.SEE_SCANS)
+    form = PatientFilterForm(request.GET)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    begins = form.cleaned_data["patient"].strip()
+    found = Patient.objects.visible_to(request.user).select_related("institution")
+    if begins:
+        found = found.filter(pseudonym__istartswith=begins)
+    page = page_of(
+        found.annotate(scan_count=Count("scans"), newest=Max("scans__created_at")),
+        order=("pseudonym", "id"),
+        after=request.GET.get("after", ""),
+    )
+    context = {"form": form, "begins": begins, "rows": page.rows, "after": page.after, "paged": "after" in request.GET}
+    return render(request, "history/patients.html", context)
+
+
+@require_safe
+@login_required
+def patient(request: HttpRequest, pk: Any) -> HttpResponse:
+    """One patient: scans, opinions by model version, reads, in the order of time."""
+    found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
+    scans = list(scans_for(request.user).filter(patient=found).order_by("-created_at", "-id")[:SCANS_SHOWN])
+    cards = []
+    for scan in scans:
+        opinion = opinion_for(request.user, scan)
+        cards.append(
+            {
+                "scan": scan,
+                "status": status_of(scan),
+                "opinion": opinion,
+                "opinion_label": label_in_words(opinion.label) if opinion else "",
+            }
+        )
+    names = {scan.pk: scan.study.accession or str(scan) for scan in scans}
+    moments = [
+        {"moment": moment, "scan_id": moment.scan_id, "scan_name": names[moment.scan_id]}
+        for moment in reversed(moments_of(request.user, scans))
+    ]
+    context = {
+        "patient": found,
+        "cards": cards,
+        "moments": moments,
+        "may_submit": may(request.user, Permission.SUBMIT_SCAN, found.institution),
+    }
+    return render(request, "history/patient.html", context)
+
+
+@require_safe
+@login_required
+def my_reads(request: HttpRequest) -> HttpResponse:
+    """What one has stated oneself, and where the AI stood, once the case is done."""
+    if not any(may(request.user, wanted) for wanted in (Permission.READ_CASE, Permission.ADJUDICATE)):
+        require(request.user, Permission.READ_CASE)
+    mine = own_statements(request.user)
+    page = page_of(mine, order=("-created_at", "-id"), after=request.GET.get("after", ""))
+    rows = []
+    for read in page.rows:
+        done = read.case.state == "done"
+        opinion = read.prediction if done else None
+        rows.append(
+            {
+                "read": read,
+                "done": done,
+                "blind_label": label_in_words(read.blind_label) if read.blind_label else "",
+                "opinion_label": label_in_words(opinion.label) if opinion else "",
+                "differs": differs(read.label, opinion) if opinion else None,
+            }
+        )
+    week = timezone.now() - timedelta(days=7)
+    context = {
+        "rows": rows,
+        "after": page.after,
+        "paged": "after" in request.GET,
+        "total": mine.count(),
+        "this_week": mine.filter(created_at__gte=week).count(),
+        "came_round": mine.filter(adopted=True).count(),
+    }
+    return render(request, "history/my_reads.html", context)
+
+
+@require_safe
+@login_required
+def audit(request: HttpRequest) -> HttpResponse:
+    """Who did what, newest first."""
+    require(request.user, Permission.SEE_AUDIT)
+    form = AuditFilterForm(request.GET)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    filters = form.cleaned_data
+    events = audit_events_for(request.user)
+    if filters["act"]:
+        events = events.filter(act=filters["act"])
+    if filters["person"]:
+        events = events.filter(actor__username__istartswith=filters["person"].strip())
+    if filters["since"]:
+        events = events.filter(at__gte=_midnight(filters["since"]))
+    if filters["until"]:
+        events = events.filter(at__lt=_midnight(filters["until"] + timedelta(days=1)))
+    page = page_of(events, order=("-id",), after=request.GET.get("after", ""))
+    context = {
+        "form": form,
+        "filtered": any(filters.values()),
+        "rows": [{"event": event, "sentence": sentence_of(event), "url": _address_of(event)} for event in page.rows],
+        "after": page.after,
+        "paged": "after" in request.GET,
+    }
+    return render(request, "history/audit.html", context)
+
+
+def _midnight(day: Any) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+# Where the row behind an event is looked at: its own page, or the one that its detail points to.
+_PAGES: dict[str, tuple[str, str]] = {
+    "scan": ("uploads:scan", ""),
+    "prediction": ("uploads:scan", "scan"),
+    "case": ("reading:case", ""),
+    "read": ("reading:case", "case"),
+    "datasetversion": ("lab:dataset", ""),
+    "trainingrun": ("lab:run", ""),
+    "modelversion": ("lab:model", ""),
+}
+
+
+def _address_of(event: AuditEvent) -> str:
+    """The page of what the event is about, or nothing."""
+    page, key = _PAGES.get(event.target_type, ("", ""))
+    target = event.detail.get(key) if key else event.target_id
+    if not page or not target:
+        return ""
+    try:
+        return reverse(page, args=[target])
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,80 @@
+"""Forms of the lab; what they may say is declared in the domain."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.models import Institution
+from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.training.recipe import INGREDIENTS
+
+
+class FreezeForm(forms.Form):
+    """Of whose scans, in which lineage."""
+
+    institutions = forms.ModelMultipleChoiceField(
+        queryset=Institution.objects.none(),
+        to_field_name="code",
+        label=_("Institutions"),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    lineage = forms.CharField(
+        label=_("Lineage"),
+        max_length=40,
+        initial="main",
+        help_text=_("Versions of one lineage share a test part that never changes. Another name begins a new one."),
+    )
+    seed = forms.IntegerField(
+        label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=0, help_text=_("Decides how new groups are dealt.")
+    )
+    include_imported = forms.BooleanField(
+        label=_("Count imported reference labels where nobody has read the scan"), required=False, initial=True
+    )
+    include_demo = forms.BooleanField(label=_("Count synthetic phantoms"), required=False)
+
+    def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        theirs = institutions_where(by, Permission.FREEZE_DATASET)
+        self.fields["institutions"].queryset = theirs  # type: ignore[attr-defined]
+        self.fields["institutions"].initial = [place.code for place in theirs]
+
+    def defaults(self) -> dict[str, Any]:
+        """What the form says before anybody has touched it."""
+        return {
+            "institutions": list(self.fields["institutions"].queryset),  # type: ignore[attr-defined]
+            "lineage": "main",
+            "seed": 0,
+            "include_imported": True,
+            "include_demo": False,
+        }
+
+
+class TrainForm(forms.Form):
+    """The recipe of a training, field by field as the domain declares it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for each in INGREDIENTS:
+            shared: dict[str, Any] = {"label": each.label, "help_text": each.help, "initial": each.default}
+            if each.kind == "choice":
+                self.fields[each.name] = forms.ChoiceField(choices=each.choices, **shared)
+            elif each.kind == "whole":
+                self.fields[each.name] = forms.IntegerField(
+                    min_value=int(each.low), max_value=int(each.high), **shared
+                )
+            elif each.kind == "number":
+                self.fields[each.name] = forms.FloatField(min_value=each.low, max_value=each.high, **shared)
+            else:
+                self.fields[each.name] = forms.BooleanField(required=False, **shared)
+
+
+class ReasonForm(forms.Form):
+    """Why a model goes into use."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Kept with the decision: the next person will want to know."),
+        required=False,  # the domain asks for it, with a sentence of its own
+    )

@@ -1,0 +1,82 @@
+"""What to do next in the lab, worked out from what is there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from diagnostics.models import DatasetVersion, ModelVersion, TrainingRun
+from diagnostics.scans.access import Permission, may
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """One thing that can be done now; ``url`` is empty where it is done elsewhere."""
+
+    icon: str
+    title: str
+    text: str
+    url: str = ""
+    action: str = ""
+
+
+def next_steps(
+    user: Any,
+    *,
+    live: ModelVersion | None,
+    candidate: ModelVersion | None,
+    dataset: DatasetVersion | None,
+    new_labels: int,
+    run: TrainingRun | None,
+    trained: bool,
+) -> list[NextStep]:
+    """The steps that make sense now, the most pressing first.
+
+    Parameters
+    ----------
+    live, candidate
+        The model in use; the newest candidate that is newer than it.
+    dataset, new_labels
+        The newest version that the person may see, and how many labels came since.
+    run
+        The training under way.
+    trained
+        Whether a training has succeeded on ``dataset``.
+    """
+    steps = []
+    if live is None:
+        text = _(
+            "Nothing is predicted until a model is promoted. manage.py install_model installs the one in the box."
+        )
+        steps.append(NextStep("alert", _("No model is in use"), text))
+    if run is not None:
+        url = reverse("lab:run", args=[run.pk])
+        steps.append(NextStep("clock", _("A training is under way"), str(run).capitalize(), url, _("Watch it")))
+    if candidate is not None:
+        text = _("%(name)s waits beside the model in use.") % {"name": candidate}
+        what = _("Compare and promote") if may(user, Permission.PROMOTE) else _("Compare")
+        url = reverse("lab:model", args=[candidate.pk])
+        steps.append(NextStep("flask", _("Look at the candidate"), text, url, what))
+    if dataset is not None and run is None and not trained:
+        text = _("%(name)s has not been trained on yet.") % {"name": str(dataset).capitalize()}
+        steps.append(
+            NextStep("play", _("Start a training"), text, reverse("lab:dataset", args=[dataset.pk]), _("Choose how"))
+        )
+    if new_labels and may(user, Permission.FREEZE_DATASET):
+        if dataset is None:
+            text = ngettext("%(n)d scan has a label.", "%(n)d scans have a label.", new_labels) % {"n": new_labels}
+        else:
+            text = ngettext("%(n)d label came since %(name)s.", "%(n)d labels came since %(name)s.", new_labels) % {
+                "n": new_labels,
+                "name": dataset,
+            }
+        steps.append(NextStep("list", _("Freeze a dataset"), text, reverse("lab:freeze"), _("See the plan")))
+    elif dataset is None:
+        text = _(
+            "A dataset is made of final reads that may train, and of imported folders with labels. Read some cases, "
+            "or run manage.py import_folder PATH --institution CODE --labels."
+        )
+        steps.append(NextStep("scan", _("Labels are needed first"), text))
+    return steps

@@ -1,0 +1,20 @@
+"""Addresses of the room ``lab``."""
+
+from django.urls import path
+
+from . import views
+
+app_name = "lab"
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("datasets/freeze/", views.freeze, name="freeze"),
+    path("datasets/<uuid:pk>/", views.dataset, name="dataset"),
+    path("datasets/<uuid:pk>/manifest.jsonl", views.manifest, name="manifest"),
+    path("datasets/<uuid:pk>/train/", views.train, name="train"),
+    path("runs/<uuid:pk>/", views.run, name="run"),
+    path("runs/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("models/<uuid:pk>/", views.model, name="model"),
+    path("models/<uuid:pk>/card.md", views.card, name="card"),
+    path("models/<uuid:pk>/promote/", views.promote, name="promote"),
+    path("models/roll-back/", views.roll_back, name="roll-back"),
+]

@@ -1,0 +1,292 @@
+"""The learning loop on pages: datasets, training runs, models. The Django admin does the same by the same acts."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from diagnostics import pipeline
+from diagnostics.datasets import queries as datasets_queries
+from diagnostics.datasets import services as datasets
+from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
+from diagnostics.registry import queries as registry_queries
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelState
+from diagnostics.scans.access import Permission, institutions_where, may, require
+from diagnostics.training import services as training
+from diagnostics.training.models import ACTIVE
+
+from . import figures
+from .card import as_html
+from .forms import FreezeForm, ReasonForm, TrainForm
+from .next_steps import next_steps
+
+SHOWN = 10
+
+
+@require_safe
+@login_required
+def overview(request: HttpRequest) -> HttpResponse:
+    """The model in use, what waits beside it, and what to do next."""
+    require(request.user, Permission.SEE_MODELS)
+    live, newest = registry.live(), datasets_queries.newest_for(request.user)
+    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset", "produced", "created_by")
+    models = ModelVersion.objects.order_by("-number")
+    candidates = models.filter(state=ModelState.CANDIDATE)
+    if live is not None:
+        candidates = candidates.filter(number__gt=live.number)
+    new_labels = datasets_queries.new_labels_since(request.user, newest)
+    return render(
+        request,
+        "lab/overview.html",
+        {
+            "live": live,
+            "live_rows": registry_queries.rows(live)[:5] if live else [],
+            "previous": registry.previous(),
+            "promotion": Promotion.objects.select_related("by", "version").first(),
+            "models": models[:SHOWN],
+            "datasets": DatasetVersion.objects.visible_to(request.user)
+            .annotate(places=Count("institutions"))
+            .order_by("-number")[:SHOWN],
+            "runs": runs.order_by("-number")[:SHOWN],
+            "steps": next_steps(
+                request.user,
+                live=live,
+                candidate=candidates.first(),
+                dataset=newest,
+                new_labels=new_labels,
+                run=runs.filter(active=True).first(),
+                trained=newest is not None and runs.filter(dataset=newest, produced__isnull=False).exists(),
+            ),
+            "reason_form": ReasonForm(auto_id="roll-back-%s"),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def freeze(request: HttpRequest) -> HttpResponse:
+    """GET: what freezing would make now. POST: freeze it."""
+    require(request.user, Permission.FREEZE_DATASET)
+    given = request.POST if request.method == "POST" else request.GET
+    form = FreezeForm(given or None, by=request.user)
+    wanted: dict[str, Any] | None = form.defaults()
+    if form.is_bound:
+        wanted = (
+            dict(form.cleaned_data, institutions=list(form.cleaned_data["institutions"])) if form.is_valid() else None
+        )
+    refused = ""
+    if request.method == "POST" and wanted is not None:
+        try:
+            version = datasets.freeze(by=request.user, **wanted)  # type: ignore[arg-type]
+        except datasets.NotFreezable as refusal:
+            refused = str(refusal)
+        else:
+            messages.success(request, _("%(name)s is frozen.") % {"name": str(version).capitalize()})
+            return redirect("lab:dataset", pk=version.pk)
+    plan = datasets.plan(by=request.user, **wanted) if wanted is not None else None
+    context = {
+        "form": form,
+        "plan": plan,
+        "problem": refused or (plan.problem if plan else ""),
+        "table": datasets_queries.split_table(plan.counts) if plan else None,
+        "left_out": datasets_queries.left_out(plan.counts) if plan else [],
+        "label_sources": datasets_queries.by_label_source(plan.counts) if plan else [],
+        "given": given if form.is_bound else None,
+    }
+    return render(request, "lab/freeze.html", context, status=400 if request.method == "POST" else 200)
+
+
+def _dataset(request: HttpRequest, pk: UUID) -> DatasetVersion:
+    """The dataset version, if it exists for this person."""
+    require(request.user, Permission.SEE_MODELS)
+    found: DatasetVersion = get_object_or_404(DatasetVersion.objects.visible_to(request.user), pk=pk)
+    return found
+
+
+@require_safe
+@login_required
+def dataset(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What a dataset version holds, and how to train on it."""
+    return _dataset_page(request, _dataset(request, pk), TrainForm())
+
+
+def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm, status: int = 200) -> HttpResponse:
+    return render(
+        request,
+        "lab/dataset.html",
+        {
+            "version": version,
+            "institutions": version.institutions.all(),
+            "table": datasets_queries.split_table(version.counts),
+            "left_out": datasets_queries.left_out(version.counts),
+            "label_sources": datasets_queries.by_label_source(version.counts),
+            "runs": version.training_runs.select_related("produced").order_by("-number")[:SHOWN],
+            "form": form,
+            "obstacle": training.why_not(by=request.user, dataset=version),
+        },
+        status=status,
+    )
+
+
+@require_safe
+@login_required
+def manifest(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The manifest, as frozen."""
+    version = _dataset(request, pk)
+    try:
+        content = datasets.manifest(version)
+    except datasets.ManifestDamaged as fault:
+        messages.error(request, str(fault))
+        return redirect("lab:dataset", pk=pk)
+    answer = HttpResponse(content, content_type="application/x-ndjson")
+    answer["Content-Disposition"] = f'attachment; filename="dataset-v{version.number}.jsonl"'
+    return answer
+
+
+@require_POST
+@login_required
+def train(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Start a training on a dataset."""
+    version = _dataset(request, pk)
+    form = TrainForm(request.POST)
+    if not form.is_valid():
+        return _dataset_page(request, version, form, status=400)
+    try:
+        started = pipeline.start_training(by=request.user, dataset=version, config=form.cleaned_data)
+    except (training.NotTrainable, training.AnotherRunning) as refusal:
+        messages.error(request, str(refusal))
+        return _dataset_page(
+            request, version, form, status=409 if isinstance(refusal, training.AnotherRunning) else 400
+        )
+    return redirect("lab:run", pk=started.pk)
+
+
+def _run(request: HttpRequest, pk: UUID) -> TrainingRun:
+    require(request.user, Permission.SEE_MODELS)
+    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset", "produced", "created_by")
+    found: TrainingRun = get_object_or_404(runs, pk=pk)
+    return found
+
+
+@require_safe
+@login_required
+def run(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How far a training is; looks for news by itself until it has ended."""
+    found = _run(request, pk)
+    context = {"run": found, "may_train": may(request.user, Permission.TRAIN)}
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "lab/run.html", context)
+    answer = render(request, "lab/_progress.html", context)
+    if found.state not in ACTIVE:
+        return HttpResponseStopPolling(answer.content)
+    return answer
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Stop a training."""
+    found = _run(request, pk)
+    try:
+        training.cancel(by=request.user, run=found)  # type: ignore[arg-type]
+    except training.NothingToCancel as refusal:
+        messages.info(request, str(refusal))
+    return redirect("lab:run", pk=pk)
+
+
+def _model(request: HttpRequest, pk: UUID) -> ModelVersion:
+    """The model version: it belongs to the installation, so whoever may see models may see each."""
+    require(request.user, Permission.SEE_MODELS)
+    return get_object_or_404(ModelVersion, pk=pk)
+
+
+@require_safe
+@login_required
+def model(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What a model is worth, beside the dummy and the live model, and the way into use."""
+    return _model_page(request, _model(request, pk), ReasonForm())
+
+
+def _model_page(request: HttpRequest, version: ModelVersion, form: ReasonForm, status: int = 200) -> HttpResponse:
+    theirs = institutions_where(request.user, Permission.SEE_MODELS)
+    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset")
+    return render(
+        request,
+        "lab/model.html",
+        {
+            "version": version,
+            "live": registry.live(),
+            "part": registry_queries.part_of(version),
+            "beside": registry_queries.beside(version),
+            "rows": registry_queries.rows(version),
+            "classes": figures.classes(version),
+            "sources": figures.sources(version, figures.site_names(theirs)),
+            "drawings": figures.drawings(version),
+            "run": runs.filter(produced=version).first(),
+            "promotions": version.promotions.select_related("by", "former"),
+            "card": as_html(version.card) if _card_is_open(request, version) else "",
+            "form": form,
+        },
+        status=status,
+    )
+
+
+def _card_is_open(request: HttpRequest, version: ModelVersion) -> bool:
+    """Whether this person may read the card, which counts the scans of every institution that took part."""
+    if not version.card:
+        return False
+    trained = TrainingRun.objects.filter(produced=version)
+    return not trained.filter(~Q(pk__in=TrainingRun.objects.visible_to(request.user))).exists()
+
+
+@require_safe
+@login_required
+def card(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The model card, to keep."""
+    version = _model(request, pk)
+    if not _card_is_open(request, version):
+        return render(request, "404.html", status=404)
+    answer = HttpResponse(version.card, content_type="text/markdown; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="model-v{version.number}-card.md"'
+    return answer
+
+
+@require_POST
+@login_required
+def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Put a model into use."""
+    version = _model(request, pk)
+    form = ReasonForm(request.POST)
+    form.is_valid()
+    try:
+        registry.promote(by=request.user, version=version, reason=form.cleaned_data.get("reason", ""))  # type: ignore[arg-type]
+    except registry.ReasonMissing as refusal:
+        form.add_error("reason", str(refusal))
+        return _model_page(request, version, form, status=400)
+    except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("%(name)s is in use. New scans are predicted by it.") % {"name": version})
+    return redirect("lab:model", pk=pk)
+
+
+@require_POST
+@login_required
+def roll_back(request: HttpRequest) -> HttpResponse:
+    """Put the former model back into use."""
+    require(request.user, Permission.SEE_MODELS)
+    try:
+        promotion = registry.roll_back(by=request.user, reason=request.POST.get("reason", ""))  # type: ignore[arg-type]
+    except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("%(name)s is in use again.") % {"name": promotion.version})
+    return redirect("lab:overview")

@@ -1,0 +1,152 @@
+"""The files of a scan, streamed from the storage to whoever may have them: pixels, preview, original, heat map."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from diagnostics.models import Scan
+from diagnostics.reviews.queries import predictions_for
+from diagnostics.scans.access import Permission, may
+
+CHUNK = 256 * 1024
+# A shared cache must never answer for us: who may see a scan, and an opinion, changes from minute to minute.
+REVALIDATE = "private, max-age=0, must-revalidate"
+# A file opened as a page of its own may do nothing at all.
+SANDBOX = "default-src 'none'; sandbox"
+SUFFIXES = {"dicom": "dcm", "jpeg": "jpg", "png": "png"}
+TYPES = {"dicom": "application/dicom", "jpeg": "image/jpeg", "png": "image/png"}
+
+
+def _opened(key: str) -> File:
+    """The stored file; 404 where a row names none, or one that is gone."""
+    if not key:
+        raise Http404
+    try:
+        return default_storage.open(key)
+    except FileNotFoundError:
+        raise Http404(_("The stored file is missing.")) from None
+
+
+def _dressed(response: HttpResponseBase, *, cache: str) -> Any:
+    response["Cache-Control"] = cache
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = SANDBOX
+    return response
+
+
+def _answer(request: HttpRequest, *, key: str, etag: str, name: str, content_type: str) -> HttpResponseBase:
+    """The file, or 304 where the browser has it."""
+    unchanged = get_conditional_response(request, etag=etag)
+    if unchanged is not None:
+        return _dressed(unchanged, cache=REVALIDATE)
+    response = FileResponse(_opened(key), filename=name, content_type=content_type)
+    response["ETag"] = etag
+    return _dressed(response, cache=REVALIDATE)
+
+
+class Squeezed:
+    """A file gzipped at level 1 while it is sent: a third smaller for a few milliseconds."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+        for chunk in self.file.chunks(CHUNK):
+            yield squeeze.compress(chunk)
+        yield squeeze.flush()
+
+    def close(self) -> None:
+        """Called by the response, also where nothing was sent: a HEAD, or a browser that went away."""
+        self.file.close()
+
+
+def _scan(request: HttpRequest, pk: Any) -> Scan:
+    return get_object_or_404(Scan.objects.visible_to(request.user), pk=pk)
+
+
+@require_safe
+@login_required
+def pixels(request: HttpRequest, pk: Any) -> HttpResponseBase:
+    """The true pixels without any metadata, in the container that the viewer reads."""
+    scan = _scan(request, pk)
+    squeeze = "gzip" in request.headers.get("Accept-Encoding", "")
+    etag = f'"{scan.sha256}-pixels{"-gzip" if squeeze else ""}"'
+    if squeeze and get_conditional_response(request, etag=etag) is None:
+        response: HttpResponseBase = StreamingHttpResponse(
+            Squeezed(_opened(scan.pixels)), content_type="application/octet-stream"
+        )
+        response["Content-Encoding"] = "gzip"
+        response["Content-Disposition"] = f'inline; filename="{scan.pk}.ovrd"'
+        response["ETag"] = etag
+        _dressed(response, cache=REVALIDATE)
+    else:
+        response = _answer(
+            request,
+            key=scan.pixels,
+            etag=etag,
+            name=f"{scan.pk}.ovrd",
+            content_type="application/octet-stream",
+        )
+    patch_vary_headers(response, ["Accept-Encoding"])
+    return response
+
+
+@require_safe
+@login_required
+def preview(request: HttpRequest, pk: Any) -> HttpResponseBase:
+    """A small picture for lists, made anew from the pixels."""
+    scan = _scan(request, pk)
+    return _answer(
+        request,
+        key=scan.preview,
+        etag=f'"{scan.sha256}-preview"',
+        name=f"{scan.pk}.png",
+        content_type="image/png",
+    )
+
+
+@require_safe
+@login_required
+def original(request: HttpRequest, pk: Any) -> HttpResponseBase:
+    """The untouched original as a download.
+
+    It may carry the patient's name. Whoever hands in scans of the institution has it anyway; a reader needs the
+    pixels only, so readers get what is de-identified and nothing else.
+    """
+    scan = _scan(request, pk)
+    if not may(request.user, Permission.SUBMIT_SCAN, scan.institution_id):
+        raise PermissionDenied(
+            _("The original may carry the patient's name: it is open to those who hand in scans. Read from the image.")
+        )
+    response = FileResponse(
+        _opened(scan.original),
+        as_attachment=True,
+        filename=f"{scan.pk}.{SUFFIXES.get(scan.format, 'bin')}",
+        content_type=TYPES.get(scan.format, "application/octet-stream"),
+    )
+    return _dressed(response, cache="private, no-store")
+
+
+@require_safe
+@login_required
+def heatmap(request: HttpRequest, pk: Any) -> HttpResponseBase:
+    """A prediction's heat map. For a blinded reader it does not exist, as for a stranger."""
+    prediction = get_object_or_404(predictions_for(request.user), pk=pk, blinded=False)
+    return _answer(
+        request,
+        key=prediction.heatmap,
+        etag=f'"{prediction.pk}-heatmap"',
+        name=f"{prediction.pk}.png",
+        content_type="image/png",
+    )

@@ -1,0 +1,199 @@
+"""What the reading page shows to this person at this moment, gathered in one place for every answer it gives."""
+
+from functools import cached_property
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from diagnostics.models import Case, Claim, Prediction, Read
+from diagnostics.predictions.services import failure_of, status_of
+from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.queries import (
+    history_of,
+    latest,
+    live_claim,
+    may_read,
+    opinion_for,
+    own_blind_read,
+    reads_for,
+    step_of,
+)
+from diagnostics.reviews.services import differs
+from diagnostics.scans.models import ReadingMode
+
+from .forms import CERTAINTY_KEYS, LABEL_KEYS, AmendForm, BlindForm, FinalForm, TakeOverForm
+from .opinions import Opinion, in_words
+
+# What a reader may have entered and must not lose when their claim has ended.
+ENTRIES = ("choice", "label", "certainty", "reason", "comment", "may_train", "heatmap_seen")
+
+
+class CasePage:
+    """One case as one person meets it. Everything is asked for once, and only when it is shown."""
+
+    def __init__(self, user: Any, case: Case) -> None:
+        self.user = user
+        self.case = case
+        self.scan = case.scan
+
+    @cached_property
+    def step(self) -> str:
+        """``claim | blind | final | done | taken``."""
+        return step_of(self.user, self.case)
+
+    @cached_property
+    def may_read(self) -> bool:
+        return may_read(self.user, self.case)
+
+    @cached_property
+    def claim(self) -> Claim | None:
+        return live_claim(self.user, self.case)
+
+    @cached_property
+    def prediction(self) -> Prediction | None:
+        """The AI's opinion as far as this person may know it."""
+        return opinion_for(self.user, self.scan)
+
+    @cached_property
+    def opinion(self) -> Opinion | None:
+        return in_words(self.prediction) if self.prediction is not None else None
+
+    @cached_property
+    def status(self) -> str:
+        return status_of(self.scan)
+
+    @cached_property
+    def failure(self) -> str | None:
+        return failure_of(self.scan)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this institution never shows the opinion before the case is done."""
+        return bool(self.case.institution.reading_mode == ReadingMode.AI_HIDDEN)
+
+    @property
+    def blind_first(self) -> bool:
+        return bool(self.case.institution.reading_mode == ReadingMode.BLIND_FIRST)
+
+    @property
+    def pending(self) -> bool:
+        """Whether an opinion that this person may see is still to come."""
+        return self.step == "final" and not self.hidden and self.status in ("queued", "analysing")
+
+    @cached_property
+    def blind_read(self) -> Read | None:
+        return own_blind_read(self.user, self.case)
+
+    @property
+    def keeping_differs(self) -> bool:
+        """Whether the reader's own blind read contradicts the opinion that they see now."""
+        return self.blind_read is not None and differs(self.blind_read.label, self.prediction)
+
+    @cached_property
+    def reads(self) -> list[Read]:
+        """The reads that stand, as far as this person may know them."""
+        return list(latest(reads_for(self.user).filter(case=self.case)))
+
+    @cached_property
+    def own_final(self) -> Read | None:
+        """The final read that this person may amend."""
+        mine = [read for read in self.reads if read.kind == ReadKind.FINAL and read.reader_id == self.user.pk]
+        return mine[-1] if mine and self.may_read else None
+
+    def blind_form(self, data: Any = None, kept: dict[str, str] | None = None) -> BlindForm:
+        return BlindForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
+
+    def final_form(self, data: Any = None, kept: dict[str, str] | None = None) -> FinalForm:
+        initial = {
+            "claim_token": self.claim.token if self.claim else "",
+            "opinion": str(self.prediction.pk) if self.prediction else "",
+            # Their own word of a moment ago, not a suggestion. The final read itself starts unchosen.
+            "certainty": self.blind_read.certainty if self.blind_read else None,
+        }
+        return FinalForm(
+            data,
+            initial={**initial, **(kept or {})},
+            own=self.blind_read.label if self.blind_read else "",
+            ai=self.prediction.label if self.prediction else "",
+        )
+
+    def amend_form(self, data: Any = None) -> AmendForm | None:
+        read = self.own_final
+        if read is None:
+            return None
+        initial = {
+            "label": read.label,
+            "certainty": read.certainty,
+            "reason": read.reason,
+            "may_train": read.may_train,
+        }
+        return AmendForm(data, initial=initial)
+
+    def form(self, kept: dict[str, str] | None = None) -> forms.Form | None:
+        """The empty form of the step, or with what was entered before the claim ended."""
+        if self.step == "blind":
+            return self.blind_form(kept=kept)
+        if self.step == "final":
+            return self.final_form(kept=kept)
+        return self.amend_form() if self.step == "done" else None
+
+    def labels(self) -> list[tuple[str, str, str, bool]]:
+        """(code, words, key, whether it needs a reason) for each label."""
+        # While there is no opinion to be seen nothing differs, so that nothing can be told from here.
+        against = self.own_final.prediction if self.step == "done" and self.own_final else self.prediction
+        return [
+            (label.value, str(label.label), LABEL_KEYS[label.value], differs(label.value, against)) for label in Label
+        ]
+
+    def context(self) -> dict[str, Any]:
+        return {
+            "case": self.case,
+            "scan": self.scan,
+            "page": self,
+            "labels": self.labels(),
+            "certainties": [(c.value, str(c.label), CERTAINTY_KEYS[c.value]) for c in Certainty],
+            "take_over": TakeOverForm(),
+            "history": history_of(self.user, self.scan),
+            "done": self.case.state == CaseState.DONE,
+        }
+
+
+def entries_of(data: Any) -> dict[str, str]:
+    """What was entered, out of a form whose claim has ended."""
+    return {name: data[name] for name in ENTRIES if data.get(name)}
+
+
+def _spoken(entries: dict[str, str]) -> list[str]:
+    """Entries as a reader recognises them."""
+    words = {
+        "label": dict(Label.choices),
+        "certainty": dict(Certainty.choices),
+        "reason": dict(Reason.choices),
+    }
+    known = [str(words[name].get(entries[name], "")) for name in words if name in entries]
+    return [word for word in [*known, entries.get("comment", "")] if word]
+
+
+def show(
+    request: HttpRequest,
+    page: CasePage,
+    *,
+    form: forms.Form | None = None,
+    take_over: TakeOverForm | None = None,
+    refusal: str = "",
+    entries: dict[str, str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The reading page."""
+    context = {
+        **page.context(),
+        "form": form if form is not None else page.form(),
+        "refusal": refusal,
+        "entries": entries or {},
+        "spoken": _spoken(entries or {}),
+    }
+    if take_over is not None:
+        context["take_over"] = take_over
+    return render(request, "reading/case.html", context, status=status)

@@ -1,0 +1,21 @@
+"""Addresses of the room ``reading``."""
+
+from django.urls import path
+
+from . import files, views
+
+app_name = "reading"
+urlpatterns = [
+    path("files/<uuid:pk>/pixels", files.pixels, name="pixels"),
+    path("files/<uuid:pk>/preview.png", files.preview, name="preview"),
+    path("files/<uuid:pk>/original", files.original, name="original"),
+    path("files/predictions/<uuid:pk>/heatmap.png", files.heatmap, name="heatmap"),
+    path("<uuid:pk>/", views.case, name="case"),
+    path("<uuid:pk>/blind/", views.blind, name="blind"),
+    path("<uuid:pk>/final/", views.final, name="final"),
+    path("<uuid:pk>/release/", views.release, name="release"),
+    path("<uuid:pk>/amend/", views.amend, name="amend"),
+    path("<uuid:pk>/renew/", views.renew, name="renew"),
+    path("<uuid:pk>/claim/", views.claim, name="claim"),
+    path("<uuid:pk>/take-over/", views.take_over, name="take-over"),
+]

@@ -1,0 +1,231 @@
+"""The reading page and its acts. The domain keeps the order blind, reveal, final; a page only shows where one is."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnostics.models import Claim, Read
+from diagnostics.reviews import services
+from diagnostics.reviews.models import ReadKind
+from diagnostics.reviews.queries import cases_for
+from diagnostics.scans.access import NotAllowed, Permission, may
+
+from .forms import TakeOverForm
+from .pages import CasePage, entries_of, show
+
+# The case is not, or no longer, where the page thought it was.
+CONFLICTS = (services.StaleClaim, services.WrongStage, services.AlreadyDone, services.AlreadyClaimed)
+
+
+def _page(request: HttpRequest, pk: Any) -> CasePage:
+    """The case as this person meets it; 404 for a stranger, 403 for a colleague who does not work with cases."""
+    case = get_object_or_404(cases_for(request.user), pk=pk)
+    wanted = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
+    if not any(may(request.user, permission, case.institution) for permission in wanted):
+        raise PermissionDenied(_("Cases are open to readers and data managers."))
+    return CasePage(request.user, case)
+
+
+def _conflict(request: HttpRequest, pk: Any, refused: Exception) -> HttpResponse:
+    """The page as it is now, with what happened and what the reader had entered."""
+    return show(request, _page(request, pk), refusal=str(refused), entries=entries_of(request.POST), status=409)
+
+
+def _attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], Read]) -> Read | HttpResponse:
+    """The read that ``act`` records, or the page that says why it was refused."""
+    try:
+        return act()
+    except services.InvalidRead as refused:
+        form.add_error(refused.field if refused.field in form.fields else None, refused.sentence)
+        return show(request, page, form=form, status=400)
+    except CONFLICTS as refused:
+        return _conflict(request, page.case.pk, refused)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+
+
+@require_safe
+@login_required
+def case(request: HttpRequest, pk: Any) -> HttpResponse:
+    """One case: image, where the reader stands, what happened so far. Asked by htmx: has the opinion landed?"""
+    page = _page(request, pk)
+    if request.htmx:  # type: ignore[attr-defined]
+        if page.pending:
+            return HttpResponse(status=204)
+        return render(request, "reading/_panel.html", {**page.context(), "form": page.form()})
+    return show(request, page)
+
+
+@require_POST
+@login_required
+def blind(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Lock the blind read; afterwards the page shows the AI's opinion."""
+    page = _page(request, pk)
+    form = page.blind_form(request.POST)
+    if not form.is_valid():
+        return show(request, page, form=form if page.step == "blind" else None, status=400)
+    said = form.cleaned_data
+    act = partial(
+        services.record_read,
+        by=request.user,
+        case=page.case,
+        claim_token=said["claim_token"],
+        kind=ReadKind.BLIND,
+        label=said["label"],
+        certainty=said["certainty"],
+        comment=said["comment"],
+    )
+    outcome = _attempt(request, page, form, act)
+    return outcome if isinstance(outcome, HttpResponse) else redirect("reading:case", pk)
+
+
+@require_POST
+@login_required
+def final(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Record the final read; ``then=next`` goes on with the next case."""
+    page = _page(request, pk)
+    form = page.final_form(request.POST)
+    shown = str(page.prediction.pk) if page.prediction is not None else ""
+    if page.step == "final" and shown != request.POST.get("opinion", ""):
+        # Ending the case now would store that the reader had seen an opinion which they had not.
+        kept = page.final_form(kept=entries_of(request.POST))
+        news = _("The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost.")
+        return show(request, page, form=kept, refusal=news, status=409)
+    if form.is_valid() and page.pending and not form.cleaned_data["without_ai"]:
+        form.add_error(
+            "without_ai", _("The analysis is still running. Wait for it, or tick this to finish without it.")
+        )
+    if not form.is_valid():
+        return show(request, page, form=form if page.step == "final" else None, status=400)
+    said = form.cleaned_data
+    act = partial(
+        services.record_read,
+        by=request.user,
+        case=page.case,
+        claim_token=said["claim_token"],
+        kind=ReadKind.FINAL,
+        label=said["final_label"],
+        certainty=said["certainty"],
+        reason=said["reason"],
+        comment=said["comment"],
+        may_train=said["may_train"],
+        heatmap_seen=said["heatmap_seen"],
+        seen=page.prediction.pk if page.prediction is not None else None,
+    )
+    read = _attempt(request, page, form, act)
+    if isinstance(read, HttpResponse):
+        return read
+    messages.success(
+        request,
+        _("Read recorded: %(label)s, %(certainty)s.")
+        % {"label": read.get_label_display(), "certainty": read.get_certainty_display().lower()},
+    )
+    if request.POST.get("then") == "next":
+        return redirect("worklist:next", preserve_request=True)
+    return redirect("reading:case", pk)
+
+
+@require_POST
+@login_required
+def amend(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Put a new revision beside one's own final read."""
+    page = _page(request, pk)
+    form = page.amend_form(request.POST)
+    if form is None or page.own_final is None:
+        raise PermissionDenied(_("Only the reader of a final read can amend it."))
+    if not form.is_valid():
+        return show(request, page, form=form, status=400)
+    said = form.cleaned_data
+    act = partial(
+        services.amend,
+        by=request.user,
+        read=page.own_final,
+        label=said["label"],
+        certainty=said["certainty"],
+        reason=said["reason"],
+        comment=said["comment"],
+        may_train=said["may_train"],
+    )
+    amended = _attempt(request, page, form, act)
+    if isinstance(amended, HttpResponse):
+        return amended
+    messages.success(request, _("Your read is amended. The former one stays in the history."))
+    return redirect("reading:case", pk)
+
+
+@require_POST
+@login_required
+def release(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Give the case back unread."""
+    page = _page(request, pk)
+    try:
+        services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    except CONFLICTS as refused:
+        return _conflict(request, pk, refused)
+    messages.info(request, _("The case is back in the list."))
+    return redirect("worklist:list")
+
+
+@require_POST
+@login_required
+def renew(request: HttpRequest, pk: Any) -> JsonResponse:
+    """Extend the lease while the reader is at work; 409 with a sentence when it has ended."""
+    page = _page(request, pk)
+    try:
+        lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    except CONFLICTS as refused:
+        return JsonResponse({"sentence": str(refused)}, status=409)
+    local = timezone.localtime(lease.expires_at)
+    return JsonResponse({"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"})
+
+
+def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
+    """On with the case; where something had been entered before, it stands in the form again."""
+    entries = entries_of(request.POST) if "kept" in request.POST else {}
+    if not entries:
+        return redirect("reading:case", pk)
+    page = _page(request, pk)
+    return show(request, page, form=page.form(kept=entries))
+
+
+@require_POST
+@login_required
+def claim(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Claim the case again after the lease has ended, with what had been entered."""
+    page = _page(request, pk)
+    try:
+        return _claimed(request, pk, services.claim(by=request.user, case=page.case))
+    except CONFLICTS as refused:
+        return _conflict(request, pk, refused)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+
+
+@require_POST
+@login_required
+def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Take the case from whoever holds it, saying why."""
+    page = _page(request, pk)
+    form = TakeOverForm({"reason": request.POST.get("why", "")})
+    entries = entries_of(request.POST)
+    if not form.is_valid():
+        return show(request, page, take_over=form, entries=entries, status=400)
+    try:
+        lease = services.take_over(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
+        return _claimed(request, pk, lease)
+    except services.InvalidRead as refused:
+        form.add_error("reason", refused.sentence)
+        return show(request, page, take_over=form, entries=entries, status=400)
+    except CONFLICTS as refused:
+        return _conflict(request, pk, refused)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None

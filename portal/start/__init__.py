@@ -1,0 +1,1 @@
+"""How one machine runs everything: ``make run`` ends here (``python -m portal.start``)."""

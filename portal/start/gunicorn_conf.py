@@ -1,0 +1,26 @@
+"""How gunicorn serves the portal, on one machine and in a container."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+bind = f"{os.environ.get('OVERREAD_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("OVERREAD_WEB_PROCESSES", "2"))
+threads = int(os.environ.get("OVERREAD_WEB_THREADS", "4"))
+worker_class = "gthread"
+# Loaded once, before the fork: half the memory and half the start.
+preload_app = True
+timeout = 60
+graceful_timeout = 8
+# A stalled disk must not look like a stalled process.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+control_socket_disable = True
+# Requests are logged by Django, without query strings; gunicorn's own words go the same way.
+accesslog = None
+_logging: dict[str, Any] = settings.LOGGING
+logconfig_dict: dict[str, Any] = {
+    **_logging,
+    "loggers": {**_logging["loggers"], "gunicorn.error": {"level": "WARNING", "propagate": True}},
+}

@@ -1,0 +1,84 @@
+"""Which processes one machine runs, and how each is told to run."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from django.conf import settings
+
+from portal.settings import embedded_socket
+from portal.start import broker
+from portal.start.keeper import Program
+
+WEB_CONFIGURATION = Path(__file__).parent / "gunicorn_conf.py"
+
+# Advice for a server of many gigabytes, alarming at a first start.
+OVERCOMMIT = "WARNING Memory overcommit must be enabled"
+
+
+def programs(port: int) -> list[Program]:
+    """Broker (only where REDIS_URL names none), web, the two workers, scheduler; stages order start and stop."""
+    kept = [
+        Program(
+            name="web",
+            command=[sys.executable, "-m", "gunicorn", "-c", str(WEB_CONFIGURATION), "portal.wsgi:application"],
+            stage=1,
+            environment={"PORT": str(port)},
+            answers=lambda: web_answers(port),
+        ),
+        # A fit cannot be hurried: the run is taken up again at the next start, so it gets no longer than the others.
+        Program(name="inference", command=worker("inference"), stage=2),
+        Program(name="training", command=worker("training"), stage=2),
+        Program(
+            name="scheduler",
+            command=[*celery("beat"), "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME, "--pidfile="],
+            stage=3,
+        ),
+    ]
+    if not settings.REDIS_URL:
+        kept.insert(
+            0, Program(name="broker", command=broker.command(), stage=0, answers=broker_answers, unsaid=OVERCOMMIT)
+        )
+    return kept
+
+
+def manage(command: str) -> list[str]:
+    return [sys.executable, str(settings.BASE_DIR / "manage.py"), command]
+
+
+def celery(command: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", "celery_worker", "--quiet", command, "--loglevel", "INFO"]
+
+
+def worker(queue: str) -> list[str]:
+    """One child per queue: a model is loaded once, and a fit never waits behind an opinion or the reverse."""
+    return [*celery("worker"), "-Q", queue, "-c", "1", "-n", f"{queue}@%h", "--without-mingle", "--without-gossip"]
+
+
+async def broker_answers() -> bool:
+    return await _reply(lambda: asyncio.open_unix_connection(str(embedded_socket())), b"PING\r\n") == b"+PONG"
+
+
+async def web_answers(port: int) -> bool:
+    host = next((host for host in settings.ALLOWED_HOSTS if host[:1] not in "*."), "localhost")
+    request = f"GET /healthz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
+    status = await _reply(lambda: asyncio.open_connection("127.0.0.1", port), request)
+    return status.startswith(b"HTTP/") and status.endswith(b" 200")
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _reply(connect: Callable[[], Awaitable[Connection]], question: bytes) -> bytes:
+    """The first word or two that a server answers within a second; nothing where it does not."""
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await connect()
+            try:
+                writer.write(question)
+                return (await reader.read(12)).rstrip()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return b""

@@ -1,0 +1,289 @@
+"""Charts as SVG that the server draws: geometry here, drawing in ``templates/components/chart_*.html``, colour in CSS.
+
+No script and no inline style, so the strict content policy holds; every chart says in words what it shows.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+WIDTH, HEIGHT = 420, 320
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 46
+_OTHER_INK_FROM = 0.65  # share of a row from which the text of a cell needs the other ink
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: ``path`` in pixels; ``tone`` 1 to 5 picks a colour, ``dots`` its single points."""
+
+    name: str
+    path: str
+    tone: int = 1
+    dots: list[Point] = field(default_factory=list)
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over two axes. ``text`` is what a screen reader says."""
+
+    title: str
+    text: str
+    x_label: str
+    y_label: str
+    lines: list[Line]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    diagonal: str = ""
+    note: str = ""
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right_edge: int = WIDTH - RIGHT
+    top: int = TOP
+    bottom_edge: int = HEIGHT - BOTTOM
+
+    @property
+    def x_middle(self) -> float:
+        return (self.left + self.right_edge) / 2
+
+    @property
+    def y_middle(self) -> float:
+        return (self.top + self.bottom_edge) / 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    x: float
+    y: float
+    count: int
+    share: str
+    strength: str
+    strong: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix; rows are the truth, columns the opinion."""
+
+    title: str
+    text: str
+    cells: list[Cell]
+    rows: list[tuple[float, str]]
+    columns: list[tuple[float, str]]
+    cell_width: float
+    cell_height: float
+    width: int
+    height: int
+    left: int
+    note: str = ""
+
+
+class _Axes:
+    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        self._x, self._y = x, y
+
+    def x(self, value: float) -> float:
+        low, high = self._x
+        return round(LEFT + (value - low) / (high - low or 1) * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self._y
+        return round(HEIGHT - BOTTOM - (value - low) / (high - low or 1) * (HEIGHT - TOP - BOTTOM), 1)
+
+    def path(self, points: Sequence[Point]) -> str:
+        return " ".join(f"{'M' if n == 0 else 'L'}{self.x(x)} {self.y(y)}" for n, (x, y) in enumerate(points))
+
+    def dots(self, points: Sequence[Point]) -> list[Point]:
+        return [(self.x(x), self.y(y)) for x, y in points]
+
+
+def _shares() -> list[float]:
+    return [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def _unit_chart(
+    title: str, text: str, labels: tuple[str, str], lines: list[Line], axes: _Axes, note: str
+) -> LineChart:
+    return LineChart(
+        title,
+        text,
+        *labels,
+        lines,
+        [Tick(axes.x(value), f"{value:.1f}") for value in _shares()],
+        [Tick(axes.y(value), f"{value:.1f}") for value in _shares()],
+        diagonal=axes.path([(0, 0), (1, 1)]),
+        note=note,
+    )
+
+
+def roc(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> LineChart | None:
+    """Sensitivity against false alarms, one line per model; None where nothing was measured."""
+    axes = _Axes((0, 1), (0, 1))
+    lines = [
+        Line(name, axes.path([(x, y) for x, y in points]), tone)
+        for tone, (name, points) in enumerate(series.items(), start=1)
+        if points
+    ]
+    if not lines:
+        return None
+    text = _("ROC curve of %(names)s. %(note)s") % {"names": ", ".join(line.name for line in lines), "note": note}
+    return _unit_chart(_("ROC"), text, (_("1 − specificity"), _("Sensitivity")), lines, axes, note)
+
+
+def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str = "") -> LineChart | None:
+    """How often it was a tumour against how probable it was called; None where nothing was measured."""
+    axes = _Axes((0, 1), (0, 1))
+    lines = []
+    for tone, (name, bins) in enumerate(series.items(), start=1):
+        points = [(each["predicted"], each["observed"]) for each in bins]
+        if points:
+            lines.append(Line(name, axes.path(points), tone, axes.dots(points)))
+    if not lines:
+        return None
+    text = _("Calibration of %(names)s; on the diagonal a probability means what it says. %(note)s") % {
+        "names": ", ".join(line.name for line in lines),
+        "note": note,
+    }
+    labels = (_("Probability given"), _("Share that had a tumour"))
+    return _unit_chart(_("Calibration"), text, labels, lines, axes, note)
+
+
+def confusion(table: Mapping[str, Any], words: Mapping[str, str]) -> Matrix | None:
+    """Opinions by truth with each row's shares; None where there is no table."""
+    truths, opinions, counts = table.get("truth", []), table.get("opinion", []), table.get("counts", [])
+    if not (truths and opinions and counts):
+        return None
+    left, bottom, gap = 100, 34, 3
+    cell_width, cell_height = (WIDTH - left - RIGHT) / len(opinions), (HEIGHT - TOP - bottom) / len(truths)
+    cells, said = [], []
+    for row, (truth, numbers) in enumerate(zip(truths, counts, strict=True)):
+        total = sum(numbers)
+        for column, (opinion, count) in enumerate(zip(opinions, numbers, strict=True)):
+            share = count / total if total else 0.0
+            text = _("%(truth)s called %(opinion)s: %(count)d of %(total)d") % {
+                "truth": words.get(truth, truth),
+                "opinion": words.get(opinion, opinion),
+                "count": count,
+                "total": total,
+            }
+            said.append(text)
+            x, y = left + column * cell_width, TOP + row * cell_height
+            cells.append(
+                Cell(
+                    round(x, 1),
+                    round(y, 1),
+                    int(count),
+                    f"{share:.0%}".replace("%", " %") if total else "–",
+                    f"{0.06 + 0.94 * share:.2f}",
+                    share > _OTHER_INK_FROM,
+                    text,
+                )
+            )
+    return Matrix(
+        _("Confusion matrix"),
+        "; ".join(said),
+        cells,
+        [(round(TOP + (n + 0.5) * cell_height, 1), words.get(each, each)) for n, each in enumerate(truths)],
+        [(round(left + (n + 0.5) * cell_width, 1), words.get(each, each)) for n, each in enumerate(opinions)],
+        round(cell_width - gap, 1),
+        round(cell_height - gap, 1),
+        WIDTH,
+        HEIGHT,
+        left,
+        _("Rows are the truth, columns the model's opinion; shares are of each row."),
+    )
+
+
+def over_epochs(
+    epochs: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str, y_label: str, *, unit: bool = False
+) -> LineChart | None:
+    """Values of each epoch of a training, one line per name; None before the first epoch.
+
+    ``unit`` fixes the upper end of the scale at 1, for what cannot be more.
+    """
+    series = {
+        label: [(float(row["epoch"]), float(row[name])) for row in epochs if _is_number(row.get(name))]
+        for name, label in wanted.items()
+    }
+    values = [y for points in series.values() for _x, y in points]
+    if not values:
+        return None
+    low, high = _scale(values, unit)
+    last = max(int(row["epoch"]) for row in epochs)
+    axes = _Axes((1, max(2, last)), (low, high))
+    lines = [
+        Line(label, axes.path(points), tone, axes.dots(points) if len(points) <= 40 else [])
+        for tone, (label, points) in enumerate(series.items(), start=1)
+        if points
+    ]
+    text = "; ".join(
+        _("%(name)s %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
+        % {
+            "name": label,
+            "first": f"{points[0][1]:.3f}",
+            "from": points[0][0],
+            "last": f"{points[-1][1]:.3f}",
+            "to": points[-1][0],
+        }
+        for label, points in series.items()
+        if points
+    )
+    step = _step(high - low)
+    steps = [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return LineChart(
+        title,
+        text,
+        _("Epoch"),
+        y_label,
+        lines,
+        [Tick(axes.x(each), str(each)) for each in _whole_ticks(last)],
+        [Tick(axes.y(each), f"{each:.{max(1, -math.floor(math.log10(step)))}f}") for each in steps],
+    )
+
+
+def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
+    """The two charts of a training: loss, and AUROC on the validation part."""
+    loss = over_epochs(epochs, {"loss": _("Training"), "val_loss": _("Validation")}, _("Loss"), _("Loss"))
+    auroc = over_epochs(
+        epochs, {"val_auroc": _("Validation")}, _("AUROC on the validation part"), _("AUROC"), unit=True
+    )
+    return [chart for chart in (loss, auroc) if chart is not None]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _scale(values: Iterable[float], unit: bool) -> tuple[float, float]:
+    found = list(values)
+    low, high = min(found), max(found)
+    if unit:
+        return (max(0.0, min(0.5, math.floor(low * 10) / 10)), 1.0)
+    room = 0.08 * (high - low or high or 1)
+    return (max(0.0, low - room), high + room)
+
+
+def _step(span: float) -> float:
+    """A round distance of ticks that gives about five of them."""
+    rough = max(span, 1e-9) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
+
+
+def _whole_ticks(last: int) -> list[int]:
+    """Whole epochs, at most eight or so."""
+    step = max(1, math.ceil(last / 8))
+    return list(range(1, max(2, last) + 1, step))

@@ -1,0 +1,34 @@
+"""What every page's template may ask: which doors are open, which theme, where one stands."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from diagnostics.scans.access import Permission, may
+
+THEME_COOKIE = "theme"
+THEMES = ("dark", "light")
+
+
+def theme_of(request: HttpRequest) -> str:
+    """The browser's theme. Known on the server, so that a light page never flashes dark, nor a dark one light."""
+    wanted = request.COOKIES.get(THEME_COOKIE, "")
+    return wanted if wanted in THEMES else THEMES[0]
+
+
+def portal(request: HttpRequest) -> dict[str, Any]:
+    """``may.submit_scan`` and so on: True where the person has that permission in any institution.
+
+    ``room`` is the namespace of the page's address, ``here`` the full name, for the navigation.
+    """
+    match = request.resolver_match
+    context: dict[str, Any] = {
+        "theme": theme_of(request),
+        "room": match.namespace if match else "",
+        "here": match.view_name if match else "",
+        "may": {},
+    }
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        context["may"] = {permission.value: may(user, permission) for permission in Permission}
+    return context

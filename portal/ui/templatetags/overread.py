@@ -1,0 +1,144 @@
+"""Small things that every page draws the same way: icons, chips, bars, times."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from diagnostics.reviews.queries import label_in_words
+from portal.ui.icons import ICONS
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon; silent to screen readers unless it has a label of its own."""
+    drawing = mark_safe(ICONS[name])  # noqa: S308 - our own constants
+    if label:
+        return format_html('<svg class="icon" viewBox="0 0 24 24" role="img" aria-label="{}">{}</svg>', label, drawing)
+    return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', drawing)
+
+
+@register.simple_tag
+def icon_drawing(name: str) -> SafeString:
+    """Only the inside of an icon, where the template brings its own ``<svg>``."""
+    return mark_safe(ICONS[name])  # noqa: S308 - our own constants
+
+
+_SPINNER = mark_safe('<span class="spinner" aria-hidden="true"></span>')
+_STATES: dict[str, tuple[Any, str, str]] = {
+    "queued": (gettext_lazy("Queued"), "quiet", "clock"),
+    "analysing": (gettext_lazy("Analysing"), "info", ""),
+    "ready": (gettext_lazy("Ready"), "ok", "check"),
+    "failed": (gettext_lazy("No AI result"), "danger", "alert"),
+    "rejected": (gettext_lazy("Not readable"), "warn", "stop"),
+}
+
+
+@register.simple_tag
+def state_chip(state: str) -> SafeString:
+    """How far the work on a scan has come, as word, colour and icon."""
+    text, tone, drawing = _STATES[state]
+    return format_html('<span class="chip chip--{}">{}{}</span>', tone, icon(drawing) if drawing else _SPINNER, text)
+
+
+@register.simple_tag
+def priority_chip(priority: int) -> SafeString:
+    """A scan's priority as word and colour."""
+    text, tone = {0: (_("STAT"), "danger"), 1: (_("Urgent"), "warn")}.get(int(priority), (_("Routine"), "quiet"))
+    return format_html('<span class="chip chip--{}">{}</span>', tone, text)
+
+
+@register.simple_tag
+def bar(value: float, tone: str = "", label: str = "", wide: bool = False) -> SafeString:
+    """A bar of ``value`` (0 to 1). Without a label it is decoration beside a number."""
+    width = f"{max(0.0, min(1.0, float(value))) * 100:.1f}"
+    classes = " ".join(["bar", *([f"bar--{tone}"] if tone else []), *(["bar--wide"] if wide else [])])
+    said = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return format_html(
+        '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" {}><rect class="bar__track" width="100" '
+        'height="6"></rect><rect class="bar__fill" width="{}" height="6" rx="2"></rect></svg>',
+        classes,
+        said,
+        width,
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime | None) -> SafeString | str:
+    """A moment as "12 min ago", with the full time in the title and for machines."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 60:
+        text = _("just now")
+    elif seconds < 7 * 86400:
+        text = _("%(time)s ago") % {"time": timesince(moment, depth=1)}
+    else:
+        text = local.strftime("%-d %b %Y")
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), _full(local), text)
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString | str:
+    """A moment as "23 Nov 2026, 12:03"."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        _full(local),
+        local.strftime("%-d %b %Y, %H:%M"),
+    )
+
+
+def _full(local: datetime) -> str:
+    return local.strftime("%-d %b %Y, %H:%M:%S %Z")
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """0.942 as "94 %"; nothing as a dash. Never 0 % or 100 %: no model is that sure."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.01:
+        return "< 1 %"
+    if 0.99 < value < 1:
+        return "> 99 %"
+    return f"{value * 100:.0f} %"
+
+
+@register.simple_tag
+def label_words(label: str) -> str:
+    """A label's code as a person reads it."""
+    return label_in_words(label)
+
+
+@register.filter
+def initials(user: Any) -> str:
+    """Two letters for the round badge in the header."""
+    names = [part for part in (user.first_name, user.last_name) if part] or [user.username]
+    return "".join(part[0] for part in names[:2]).upper()
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The page's query string with some values changed; an empty value takes the parameter away."""
+    request: HttpRequest = context["request"]
+    params = request.GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            params.pop(name, None)
+        else:
+            params[name] = str(value)
+    return f"?{params.urlencode()}" if params else "?"

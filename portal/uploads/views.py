@@ -1,0 +1,225 @@
+"""Hand in scans, and see how far they have come."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from diagnostics import pipeline
+from diagnostics.models import Scan
+from diagnostics.predictions.queries import scans_with_status
+from diagnostics.predictions.services import NothingToRetry, failure_of, status_of
+from diagnostics.reviews.queries import cases_for, label_in_words, opinion_for, scans_for
+from diagnostics.scans.access import Permission, may, require
+from diagnostics.scans.intake import Refused
+from diagnostics.scans.services import Conflict
+from portal.ui.paging import page_of
+
+from .forms import FilingForm, FilterForm
+
+BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
+PENDING = ("queued", "analysing")
+PAGE_SIZE = 25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file. ``kind``: ``stored | known | refused``."""
+
+    name: str
+    kind: str
+    sentence: str = ""
+    scan: Scan | None = None
+
+
+def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
+    """Hand one file to the domain; whatever it says becomes a sentence for this file alone."""
+    name = file.name or _("a file without a name")
+    if file.size is not None and file.size > settings.MAX_UPLOAD_BYTES:
+        return Outcome(name, "refused", _too_large())
+    try:
+        done = pipeline.submit_scan(
+            by=user,
+            institution=filed["institution"],
+            data=file.read(),
+            patient=filed["patient"],
+            accession=filed["accession"],
+            study_date=filed["study_date"],
+            priority=filed["priority"],
+        )
+    except Refused as error:
+        return Outcome(name, "refused", error.sentence)
+    except Conflict as error:
+        return Outcome(name, "refused", error.sentence)
+    if done.created:
+        return Outcome(name, "stored", scan=done.scan)
+    return Outcome(name, "known", _("The same picture is here already, so nothing was stored twice."), done.scan)
+
+
+def _limit() -> int:
+    return settings.MAX_UPLOAD_BYTES // (1024 * 1024)
+
+
+def _too_large() -> str:
+    return _("The file is larger than %(limit)d MB, the most that is accepted.") % {"limit": _limit()}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def hand_in(request: HttpRequest) -> HttpResponse:
+    """The page; a POST with files hands them in, one answer a file. A script that sends one file asks for JSON."""
+    require(request.user, Permission.SUBMIT_SCAN)
+    wants_json = request.headers.get("Accept", "").startswith("application/json")
+    if request.method != "POST":
+        first = {name: request.GET[name] for name in ("patient", "accession") if name in request.GET}
+        return _hand_in_page(request, FilingForm(user=request.user, initial=first))
+    form = FilingForm(request.POST, user=request.user)
+    files = request.FILES.getlist("files")
+    form.full_clean()
+    if not files:
+        form.add_error(None, _("Choose at least one file."))
+    if not form.is_valid():
+        if wants_json:
+            return JsonResponse({"errors": form.errors}, status=400)
+        return _hand_in_page(request, form, status=400)
+    outcomes = [_submit(request.user, file, form.cleaned_data) for file in files]
+    if wants_json:
+        outcome = outcomes[0]
+        html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
+        return JsonResponse({"outcome": outcome.kind, "html": html})
+    return _hand_in_page(request, form, outcomes=outcomes)
+
+
+def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: Any) -> HttpResponse:
+    context = {"form": form, "limit": _limit(), "limit_bytes": settings.MAX_UPLOAD_BYTES, **context}
+    return render(request, "uploads/hand_in.html", context, status=status)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list, ready to be drawn."""
+
+    scan: Any
+    status: str
+    failure: str | None
+    opinion: Any
+    opinion_label: str
+    retry: bool
+
+
+def _row(user: Any, scan: Any) -> Row:
+    status, opinion = status_of(scan), opinion_for(user, scan)
+    return Row(
+        scan=scan,
+        status=status,
+        failure=failure_of(scan),
+        opinion=opinion,
+        opinion_label=label_in_words(opinion.label) if opinion else "",
+        retry=status in ("failed", "rejected") and may(user, Permission.RETRY_PREDICTION, scan.institution_id),
+    )
+
+
+def _list_context(request: HttpRequest) -> dict[str, Any]:
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    filters = form.cleaned_data
+    scans = scans_for(request.user)
+    if filters["patient"]:
+        scans = scans.filter(patient__pseudonym__istartswith=filters["patient"].strip())
+    if filters["priority"] is not None:
+        scans = scans.filter(priority=filters["priority"])
+    if filters["state"]:
+        scans = scans_with_status(scans, filters["state"])
+    page = page_of(scans, order=("-created_at", "-id"), after=request.GET.get("after", ""), size=PAGE_SIZE)
+    rows = [_row(request.user, scan) for scan in page.rows]
+    return {
+        "form": form,
+        "rows": rows,
+        "after": page.after,
+        "paged": "after" in request.GET,
+        "filtered": any(value not in (None, "") for value in filters.values()),
+        "pending": any(row.status in PENDING for row in rows),
+    }
+
+
+def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The live part as HTML, its fingerprint, and how soon to look again."""
+    since = request.headers.get("X-Since", "")
+    opened = int(since) if since.isdigit() else int(time.time())
+    html = render_to_string("uploads/_rows.html", context, request)
+    return {
+        "live": html,
+        "pending": context["pending"],
+        # Not of the HTML: "12 min ago" would then be news.
+        "seen": hashlib.sha256(
+            repr([(row.scan.pk, row.status, bool(row.opinion)) for row in context["rows"]]).encode()
+        ).hexdigest()[:16],
+        "since": opened,
+        "pace": "5s" if time.time() - opened > BUSY_SECONDS else "1s",
+    }
+
+
+@require_safe
+@login_required
+def scans(request: HttpRequest) -> HttpResponse:
+    """The list; asked by htmx, only its live part: 204 where nothing changed, 286 once nothing is under way."""
+    require(request.user, Permission.SEE_SCANS)
+    context = _list_context(request)
+    live = _live(request, context)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "uploads/list.html", {**context, **live})
+    if not live["pending"]:
+        return render(request, "uploads/_live.html", live, status=286)
+    if (live["seen"], live["pace"]) == (request.headers.get("X-Seen"), request.headers.get("X-Pace")):
+        return HttpResponse(status=204)
+    return render(request, "uploads/_live.html", live)
+
+
+@require_safe
+@login_required
+def scan(request: HttpRequest, pk: Any) -> HttpResponse:
+    """One scan: its state, what to do about it, its facts, and who has said what so far as one may know."""
+    found: Any = get_object_or_404(scans_for(request.user), pk=pk)
+    row = _row(request.user, found)
+    context = {
+        "row": row,
+        "scan": found,
+        "predictions": [] if found.blinded else found.newest_predictions,
+        "case": cases_for(request.user).filter(scan=found).order_by("-opened_at").first(),
+        "may_work": any(
+            may(request.user, permission, found.institution_id)
+            for permission in (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
+        ),
+        "pending": row.status in PENDING,
+    }
+    if request.htmx:  # type: ignore[attr-defined]
+        if request.headers.get("X-Seen") == row.status:
+            return HttpResponse(status=204 if context["pending"] else 286)
+        return render(request, "uploads/_scan.html", context, status=200 if context["pending"] else 286)
+    return render(request, "uploads/scan.html", context)
+
+
+@require_POST
+@login_required
+def retry(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Have a scan analysed again whose analysis failed."""
+    found = get_object_or_404(scans_for(request.user), pk=pk)
+    try:
+        pipeline.retry_prediction(by=request.user, scan=found)
+    except NothingToRetry as error:
+        messages.info(request, str(error))
+    else:
+        messages.success(request, _("The scan is queued again."))
+    return redirect("uploads:scan", found.pk)

@@ -1,0 +1,183 @@
+"""The worklist: what waits for whom, and the claim that takes a case from it."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnostics.predictions.services import failure_of, status_of
+from diagnostics.reviews import services
+from diagnostics.reviews.models import Label
+from diagnostics.reviews.queries import COUNT_LIMIT, cases_for, tab, tab_counts, with_status
+from diagnostics.scans.access import NotAllowed, Permission, may
+
+from .forms import FilterForm
+from .paging import BadCursor, page_of
+
+# Second read, Adjudicate and Returned take their places here when two readers read a case.
+TABS = (
+    ("mine", gettext_lazy("Mine")),
+    ("unclaimed", gettext_lazy("Unclaimed")),
+    ("others", gettext_lazy("With others")),
+    ("done", gettext_lazy("Done")),
+)
+DEFAULT_TAB = "unclaimed"
+BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list, ready to be drawn."""
+
+    case: Any
+    status: str
+    failure: str | None
+    final_label: str
+    waited: str
+
+
+def _guarded(request: HttpRequest) -> None:
+    wanted = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
+    if not any(may(request.user, permission) for permission in wanted):
+        raise PermissionDenied(_("The worklist is for readers and data managers."))
+
+
+def _rows(cases: list[Any]) -> list[Row]:
+    return [
+        Row(
+            case=case,
+            status=status_of(case.scan),
+            failure=failure_of(case.scan),
+            final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
+            waited=_waited(case.opened_at),
+        )
+        for case in cases
+    ]
+
+
+def _waited(since: datetime) -> str:
+    """How long a case waits, as short as a column wants it: "12 min", "2 h 05", "3 days"."""
+    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    if minutes < 48 * 60:
+        return _("%(hours)d h %(minutes)02d") % {"hours": minutes // 60, "minutes": minutes % 60}
+    return _("%(days)d days") % {"days": minutes // (24 * 60)}
+
+
+def _list_context(request: HttpRequest) -> dict[str, Any]:
+    """Everything that both the page and its live part show."""
+    names = [name for name, _title in TABS]
+    name = request.GET.get("tab", DEFAULT_TAB)
+    if name not in names:
+        raise BadRequest(_("There is no such tab."))
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    cases = tab(request.user, name)
+    filters = form.cleaned_data
+    if filters["patient"]:
+        begins = filters["patient"].strip()
+        cases = cases.filter(
+            Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
+        )
+    if filters["priority"] is not None:
+        cases = cases.filter(priority=filters["priority"])
+    if filters["analysis"]:
+        cases = with_status(cases, filters["analysis"])
+    try:
+        page = page_of(cases, done=name == "done", after=request.GET.get("after", ""))
+    except BadCursor:
+        raise BadRequest(_("There is no such page. Go back to the first one.")) from None
+    counts = tab_counts(request.user)
+    return {
+        "form": form,
+        "list_url": reverse("worklist:list"),
+        "tab": name,
+        "tabs": [(key, title, _capped(counts[key])) for key, title in TABS],
+        "rows": _rows(page.cases),
+        "after": page.after,
+        "paged": "after" in request.GET,
+        "filtered": any(value not in (None, "") for value in filters.values()),
+        "progress": counts,
+        "total": _capped(counts["all"]),
+        "may_read": may(request.user, Permission.READ_CASE),
+    }
+
+
+def _capped(count: int) -> str:
+    return f"{COUNT_LIMIT - 1}+" if count >= COUNT_LIMIT else str(count)
+
+
+def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
+    context = {**_list_context(request), "refusal": refusal}
+    return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
+
+
+def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The live part as HTML, its fingerprint, and when the page was opened."""
+    since = request.headers.get("X-Since", "")
+    opened = float(since) if since.replace(".", "", 1).isdigit() else time.time()
+    html = render_to_string("worklist/_rows.html", context, request)
+    return {
+        "live": html,
+        "live_url": f"{context['list_url']}?{request.GET.urlencode()}",
+        "seen": hashlib.sha256(html.encode()).hexdigest()[:16],
+        "since": f"{opened:.0f}",
+        "pace": "5s" if time.time() - opened > BUSY_SECONDS else "1s",
+    }
+
+
+@require_safe
+@login_required
+def worklist(request: HttpRequest) -> HttpResponse:
+    """The list; asked by htmx, only its live part, and nothing at all where nothing changed."""
+    _guarded(request)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return _page(request)
+    live = _live(request, _list_context(request))
+    if (live["seen"], live["pace"]) == (request.headers.get("X-Seen"), request.headers.get("X-Pace")):
+        return HttpResponse(status=204)
+    return render(request, "worklist/_live.html", live)
+
+
+@require_POST
+@login_required
+def read_next(request: HttpRequest) -> HttpResponse:
+    """Claim the next case by the policy's order and open it."""
+    try:
+        claim = services.claim_next(by=request.user)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    if claim is None:
+        messages.info(request, _("Nothing waits to be read. New scans appear here by themselves."))
+        return redirect("worklist:list")
+    return redirect("reading:case", claim.case_id)
+
+
+@require_POST
+@login_required
+def claim(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Claim one case and open it."""
+    case = get_object_or_404(cases_for(request.user), pk=pk)
+    try:
+        services.claim(by=request.user, case=case)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    except (services.AlreadyClaimed, services.AlreadyDone, services.WrongStage) as refused:
+        return _page(request, refusal=str(refused), status=409)
+    return redirect("reading:case", case.pk)

@@ -1,0 +1,181 @@
+/**
+ * Hand in: files are dropped or chosen, then sent one a request, three at a time, each with its own bar.
+ * Without this script the same form sends all files at once and the page lists what became of each.
+ */
+
+const AT_ONCE = 3;
+
+const form = document.querySelector("form[data-hand-in]");
+if (form) bind(form);
+
+/** @param {HTMLFormElement} form */
+function bind(form) {
+  const say = form.dataset;
+  const input = form.querySelector("input[type=file]");
+  const drop = form.querySelector("[data-drop]");
+  const list = form.querySelector("[data-outcomes]");
+  const line = form.querySelector("[data-summary-line]");
+  const row = document.getElementById("outcome-row");
+  const waiting = [];
+  const tally = { stored: 0, known: 0, refused: 0, left: 0 };
+  let chosen = [];
+  let running = 0;
+
+  form.classList.add("has-script");
+  for (const part of form.querySelectorAll("[data-needs-script]")) part.hidden = false;
+
+  input.addEventListener("change", () => {
+    choose([...input.files]);
+    input.value = ""; // so that the same file can be chosen again
+  });
+  for (const name of ["dragenter", "dragover"]) {
+    drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("is-over"); });
+  }
+  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("is-over"));
+  drop.addEventListener("drop", (event) => { event.preventDefault(); choose([...event.dataTransfer.files]); });
+  addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!form.reportValidity()) return;
+    clearErrors();
+    if (!chosen.length) {
+      line.textContent = say.none;
+      input.focus();
+      return;
+    }
+    const fields = new FormData(form);
+    fields.delete("files");
+    for (const one of chosen) waiting.push({ ...one, fields });
+    tally.left += chosen.length;
+    chosen = [];
+    next();
+  });
+
+  /** New files join those that wait for the button. */
+  function choose(files) {
+    for (const file of files) {
+      const element = row.content.firstElementChild.cloneNode(true);
+      element.querySelector(".outcome__name").textContent = file.name;
+      list.prepend(element);
+      const one = { file, element };
+      if (file.size > Number(say.limit)) refuse(one, say.tooLarge);
+      else if (file.size === 0) refuse(one, say.empty);
+      else {
+        state(one, say.waiting);
+        chosen.push(one);
+      }
+    }
+    summary();
+  }
+
+  function next() {
+    while (running < AT_ONCE && waiting.length) {
+      running += 1;
+      send(waiting.shift()).finally(() => { running -= 1; summary(); next(); });
+    }
+    summary();
+  }
+
+  /** @returns {Promise<void>} fulfilled when the file has its outcome, whatever it is */
+  function send(one) {
+    return new Promise((done) => {
+      const request = new XMLHttpRequest();
+      const body = new FormData();
+      for (const [name, value] of one.fields) body.append(name, value);
+      body.append("files", one.file);
+      const bar = one.element.querySelector("progress");
+      state(one, say.sending);
+      request.upload.addEventListener("progress", (event) => {
+        if (event.lengthComputable) bar.value = (100 * event.loaded) / event.total;
+      });
+      request.upload.addEventListener("load", () => { bar.removeAttribute("value"); state(one, say.checking); });
+      request.addEventListener("load", () => { answered(one, request); done(); });
+      for (const name of ["error", "timeout", "abort"]) {
+        request.addEventListener(name, () => { lost(one, say.lost); done(); });
+      }
+      request.open("POST", form.action);
+      request.setRequestHeader("Accept", "application/json");
+      request.send(body);
+    });
+  }
+
+  function answered(one, request) {
+    const isJson = request.getResponseHeader("Content-Type")?.startsWith("application/json");
+    if (!isJson) {
+      lost(one, request.responseURL.includes("/accounts/") || request.status === 403 ? say.signedOut : say.broke);
+      return;
+    }
+    const answer = JSON.parse(request.responseText);
+    if (answer.errors) {
+      showErrors(answer.errors);
+      lost(one, Object.values(answer.errors).flat().join(" "));
+      return;
+    }
+    tally[answer.outcome] += 1;
+    tally.left -= 1;
+    one.element.className = `outcome outcome--${answer.outcome}`;
+    one.element.innerHTML = answer.html;
+  }
+
+  function refuse(one, sentence) {
+    tally.refused += 1;
+    one.element.className = "outcome outcome--refused";
+    one.element.querySelector("progress").remove();
+    state(one, sentence, "outcome__why");
+  }
+
+  /** The file did not get through; the button sends it again with what the fields say then. */
+  function lost(one, sentence) {
+    one.element.className = "outcome outcome--lost";
+    state(one, sentence, "outcome__why");
+    const bar = one.element.querySelector("progress");
+    bar.hidden = true;
+    const button = one.element.querySelector("[data-retry]");
+    button.hidden = false;
+    button.onclick = () => {
+      if (!form.reportValidity()) return;
+      clearErrors();
+      button.hidden = true;
+      bar.hidden = false;
+      bar.value = 0;
+      one.element.className = "outcome outcome--sending";
+      const fields = new FormData(form);
+      fields.delete("files");
+      waiting.push({ ...one, fields });
+      next();
+    };
+  }
+
+  function state(one, text, className = "muted") {
+    const element = one.element.querySelector(".outcome__state");
+    element.textContent = text;
+    element.className = `outcome__state small ${className}`;
+  }
+
+  function summary() {
+    const started = tally.stored + tally.known + tally.refused + tally.left > 0;
+    line.textContent = started ? say.summary.replace(/%(\w+)%/g, (_, name) => tally[name]) : "";
+  }
+
+  function showErrors(errors) {
+    for (const [name, sentences] of Object.entries(errors)) {
+      const field = form.elements.namedItem(name);
+      if (!(field instanceof HTMLElement)) continue;
+      field.setAttribute("aria-invalid", "true");
+      const place = document.createElement("div");
+      place.className = "field__error";
+      place.id = `${field.id}_said`;
+      place.textContent = sentences.join(" ");
+      field.setAttribute("aria-describedby", place.id);
+      document.getElementById(place.id)?.remove();
+      field.closest(".field").append(place);
+      field.focus();
+    }
+  }
+
+  function clearErrors() {
+    for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    for (const place of form.querySelectorAll(".field__error")) place.remove();
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The decision panel: keys choose, and what does not apply stays out of sight. Everything works without this file;
+ * the server decides what is needed. The panel may be replaced by a fresh one, so nothing is looked up beforehand.
+ */
+
+const panel = () => document.querySelector("[data-panel]");
+const find = (selector) => panel()?.querySelector(selector) ?? null;
+const chosen = (name) => find(`[data-decision] input[name=${name}]:checked`);
+
+/** Choose a radio button as a click would. */
+function choose(input) {
+  input.checked = true;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+  input.closest(".option").scrollIntoView({ block: "nearest" });
+}
+
+/** Show what the choice asks for: the list of labels for another one, the reason where it differs from the AI's. */
+function arrange() {
+  const choices = find("[data-choices]");
+  const choice = chosen("choice");
+  const other = find("[data-other]");
+  if (other && choices) other.hidden = choice?.value !== "other";
+  const reason = find("[data-decision] [data-reason]");
+  if (!reason) return;
+  const final = choices && choice?.value !== "other" ? choice : chosen("label");
+  const before = reason.hidden;
+  reason.hidden = !final?.hasAttribute("data-needs-reason") && !reason.querySelector(".field__error");
+  if (before && !reason.hidden) reason.scrollIntoView({ block: "nearest" });
+}
+
+/** True once anything was entered, so that news from the server does not wipe it out. */
+function touched() {
+  const form = find("[data-decision]");
+  return form !== null && form.dataset.touched === "1";
+}
+
+function chooseByDigit(digit) {
+  const input = find(`[data-decision] input[data-key="${digit}"]`);
+  if (!input) return false;
+  const other = find("[data-choices] input[value=other]");
+  if (input.name === "label" && other && !other.checked) choose(other);
+  choose(input);
+  return true;
+}
+
+function focusOn(selector) {
+  const element = find(selector);
+  element?.focus();
+  element?.scrollIntoView({ block: "nearest" });
+}
+
+/** After a refusal: bring what is missing into view, with the focus on it. */
+function showFirstFault() {
+  const fault = find(".field__error:not([hidden]), [data-refusal]");
+  if (!fault) return;
+  const field = fault.closest(".field, .options, form");
+  field?.querySelector("select, textarea, input:checked, input:not([type=hidden])")?.focus({ preventScroll: true });
+  (field ?? fault).scrollIntoView({ block: "nearest" });
+  fault.scrollIntoView({ block: "nearest" });
+}
+
+function bindKeys(keys) {
+  const has = (selector) => () => find(selector) !== null;
+  const pick = (name, key, value) => ({
+    name,
+    keys: [key],
+    when: has(`[data-choices] input[value=${value}]`),
+    run: () => choose(find(`[data-choices] input[value=${value}]`)),
+  });
+  keys.add(
+    {
+      name: "label",
+      keys: ["1", "2", "3", "4", "5", "6", "7"],
+      when: has("[data-decision] [data-labels]"),
+      run: ({ code }) => chooseByDigit(code.at(-1)),
+    },
+    {
+      name: "certainty",
+      keys: ["8", "9", "0"],
+      when: has("[data-decision] [data-certainties]"),
+      run: ({ code }) => chooseByDigit(code.at(-1)),
+    },
+    pick("keep", "k", "keep"),
+    pick("adopt", "a", "adopt"),
+    pick("another", "l", "other"),
+    {
+      name: "reason",
+      keys: ["y"],
+      when: () => find("[data-decision] [data-reason]:not([hidden])") !== null,
+      run: () => focusOn("[data-decision] [data-reason] select"),
+    },
+    { name: "comment", keys: ["m"], when: has("[data-decision] textarea"), run: () => focusOn("[data-decision] textarea") },
+    {
+      name: "train",
+      keys: ["t"],
+      when: has("[data-decision] [data-may-train]"),
+      run: () => find("[data-decision] [data-may-train]").click(),
+    },
+    { name: "submit", keys: ["n"], when: has("[data-submit]"), run: () => find("[data-submit]").click() },
+    { name: "back", keys: ["b"], when: has("[data-back]"), run: () => find("[data-back]").click() },
+    {
+      name: "leave",
+      keys: ["Escape"],
+      when: () => document.activeElement?.matches("textarea, select, input") ?? false,
+      run: () => document.activeElement.blur(),
+    },
+  );
+}
+
+export function bindDecision(keys) {
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("[data-decision]");
+    if (!form) return;
+    form.dataset.touched = "1";
+    const other = form.querySelector("[data-choices] input[value=other]");
+    if (event.target.name === "label" && other && !other.checked) other.checked = true;
+    arrange();
+  });
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("[data-decision]");
+    if (form) form.dataset.touched = "1";
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id !== "panel" || !touched()) return;
+    // The opinion has landed while something was being entered: say so, and let the server show it on submitting.
+    event.detail.shouldSwap = false;
+    const waiting = find("[data-pending]");
+    waiting.querySelector("[data-landed]").hidden = false;
+    waiting.removeAttribute("hx-get");
+    window.htmx.process(waiting);
+  });
+  document.addEventListener("htmx:afterSwap", arrange);
+  bindKeys(keys);
+  arrange();
+  showFirstFault();
+}

@@ -1,0 +1,14 @@
+/** The reading page: the viewer, the decision's keys, the heat map, the lease. */
+
+import { bindDecision } from "./reading-decision.js";
+import { bindHeatMap } from "./reading-heatmap.js";
+import { bindLease } from "./reading-lease.js";
+import { mountViewer } from "./viewer/index.js";
+import { Keys, bindKeysPanel } from "./viewer/keys.js";
+
+const keys = new Keys();
+const { viewport } = mountViewer(document.querySelector("[data-viewer]"), keys);
+bindHeatMap(keys, viewport);
+bindDecision(keys); // last of what changes the panel's height: it brings a fault into view
+bindLease();
+bindKeysPanel(keys);

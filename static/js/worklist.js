@@ -1,0 +1,43 @@
+/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, / looks for a patient. */
+
+import { Keys, bindKeysPanel } from "./viewer/keys.js";
+
+const actions = () => [...document.querySelectorAll("[data-row-action]")];
+const current = () => document.activeElement?.closest("[data-row]");
+
+/** Move the focus by one row; from outside the list to its first or last. */
+function move(step) {
+  const all = actions();
+  if (!all.length) return false;
+  const at = all.findIndex((action) => action.closest("[data-row]") === current());
+  const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step));
+  all[next].focus();
+  all[next].scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+const keys = new Keys();
+keys.add(
+  { name: "down", keys: ["j"], run: () => move(1), when: () => actions().length > 0 },
+  { name: "up", keys: ["k"], run: () => move(-1), when: () => actions().length > 0 },
+  // Buttons and links heed Enter themselves; this serves the rest of the row, and the list of keys.
+  {
+    name: "open",
+    keys: ["Enter"],
+    run: () => current()?.querySelector("[data-row-action]").click() ?? false,
+    when: () => actions().length > 0,
+  },
+  {
+    name: "next",
+    keys: ["n"],
+    run: () => document.querySelector("[data-read-next]").requestSubmit(),
+    when: () => document.querySelector("[data-read-next]") !== null,
+  },
+  { name: "search", keys: ["/"], run: () => document.querySelector("[data-search]").focus() },
+);
+bindKeysPanel(keys);
+
+// A list that nobody looks at need not ask for news.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.target.matches("[data-live]")) event.preventDefault();
+});

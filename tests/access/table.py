@@ -1,0 +1,156 @@
+"""Who may do what at which address: the expected answer of every address to every method from every viewpoint.
+
+Columns after the method: nobody, then the home institution's technologist, radiologist, adjudicator, data manager
+and administrator; ``foreign`` for the five same roles of another institution; somebody signed in without any role;
+somebody deactivated; a superuser without any membership.
+
+``foreign`` is ``=`` (as the home role: the address belongs to no institution), ``404`` (it does not exist for them),
+``403/404`` (403 where the home role gets it too, else 404), or five answers with commas. ``|`` parts answers of which
+any is right. A method that has no line must be refused to everybody. ``(word)`` is the row of ``world.py`` that goes
+into the address.
+"""
+
+API = """
+# address                          method nobody tech rad  adj  dm   adm  foreign              norole off super
+api:scan-list                      GET    401    200  200  200  200  200  =                    200    401 200
+api:scan-list                      POST   401    201  403  403  201  201  =                    403    401 400
+api:scan-detail(scan)              GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-retry(failed)             POST   401    202  202  202  202  202  404                  404    401 202
+api:scan-pixels(scan)              GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-preview(scan)             GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-original(scan)            GET    401    200  403  403  200  200  404                  404    401 200
+api:prediction-list                GET    401    200  200  200  200  200  =                    200    401 200
+api:prediction-detail(prediction)  GET    401    200  200  200  200  200  404                  404    401 200
+api:prediction-heatmap(prediction) GET    401    404  404  404  200  200  404                  404    401 200
+api:case-list                      GET    401    200  200  200  200  200  =                    200    401 200
+api:case-detail(case)              GET    401    200  200  200  200  200  404                  404    401 200
+api:case-next                      POST   401    403  200  403  403  403  403,204,403,403,403  403    401 403
+api:case-claim(case)               POST   401    403  200  403  403  403  404                  404    401 403
+api:case-take-over(held)           POST   401    403  200  403  403  403  404                  404    401 403
+api:case-release(held)             POST   401    409  204  409  409  409  404                  404    401 409
+api:case-renew(held)               POST   401    409  200  409  409  409  404                  404    401 409
+api:case-reads(held)               GET    401    200  200  200  200  200  404                  404    401 200
+api:case-reads(held)               POST   401    403  201  403  403  403  404                  404    401 403
+api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
+api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
+api:read-amend(read)               POST   401    403  201  403  403  403  404                  404    401 403
+api:patient-list                   GET    401    200  200  200  200  200  =                    200    401 200
+api:patient-detail(patient)        GET    401    200  200  200  200  200  404                  404    401 200
+api:study-list                     GET    401    200  200  200  200  200  =                    200    401 200
+api:study-detail(study)            GET    401    200  200  200  200  200  404                  404    401 200
+api:institution-list               GET    401    200  200  200  200  200  =                    200    401 200
+api:institution-detail(institution) GET   401    200  200  200  200  200  404                  404    401 200
+api:user-me                        GET    401    200  200  200  200  200  =                    200    401 200
+api:datasetversion-list            GET    401    403  403  403  200  200  =                    403    401 200
+api:datasetversion-list            POST   401    403  403  403  409  409  =                    403    401 409
+api:datasetversion-detail(dataset) GET    401    403  403  403  200  200  403/404              403    401 200
+api:datasetversion-manifest(dataset) GET  401    403  403  403  409  409  403/404              403    401 409
+api:trainingrun-list               GET    401    403  403  403  200  200  =                    403    401 200
+api:trainingrun-list               POST   401    403  403  403  409  409  403,403,403,400,400  403    401 409
+api:trainingrun-detail(run)        GET    401    403  403  403  200  200  403/404              403    401 200
+api:trainingrun-cancel(run)        POST   401    403  403  403  202  202  403/404              403    401 202
+api:modelversion-list              GET    401    403  403  403  200  200  =                    403    401 200
+api:modelversion-detail(model)     GET    401    403  403  403  200  200  =                    403    401 200
+api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
+api:modelversion-promote(model)    POST   401    403  403  403  403  409  =                    403    401 409
+api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
+api:auditevent-list                GET    401    403  403  403  403  200  =                    403    401 200
+api:auditevent-detail(event)       GET    401    403  403  403  403  200  403/404              403    401 200
+api:schema                         GET    200    200  200  200  200  200  =                    200    200 200
+api:docs                           GET    200    200  200  200  200  200  =                    200    200 200
+"""
+
+PAGES = """
+# address                          method nobody tech rad  adj  dm   adm  foreign              norole off super
+home                               GET    302    302  302  302  302  302  =                    302    302 302
+favicon                            GET    302    302  302  302  302  302  =                    302    302 302
+healthz                            GET    200    200  200  200  200  200  =                    200    200 200
+readyz                             GET    200|503 200|503 200|503 200|503 200|503 200|503 =    200|503 200|503 200|503
+accounts:account                   GET    302    200  200  200  200  200  =                    200    302 200
+accounts:account                   POST   302    302  302  302  302  302  =                    302    302 302
+accounts:sign-in                   GET    200    302  302  302  302  302  =                    302    200 302
+accounts:sign-in                   POST   200    302  302  302  302  302  =                    302    200 302
+accounts:sign-out                  POST   302    302  302  302  302  302  =                    302    302 302
+accounts:theme                     POST   302    302  302  302  302  302  =                    302    302 302
+accounts:password-change           GET    302    200  200  200  200  200  =                    200    302 200
+accounts:password-change           POST   302    200  200  200  200  200  =                    200    302 200
+accounts:password-reset            GET    200    200  200  200  200  200  =                    200    200 200
+accounts:password-reset            POST   302    302  302  302  302  302  =                    302    302 302
+accounts:password-reset-sent       GET    200    200  200  200  200  200  =                    200    200 200
+accounts:password-reset-confirm    GET    200    200  200  200  200  200  =                    200    200 200
+accounts:password-reset-confirm    POST   200    200  200  200  200  200  =                    200    200 200
+accounts:token-make                POST   302    201  201  201  201  201  =                    201    302 201
+accounts:token-revoke(token)       POST   302    404  302  404  404  404  404                  404    302 404
+uploads:list                       GET    302    200  200  200  200  200  =                    403    302 200
+uploads:hand-in                    GET    302    200  403  403  200  200  =                    403    302 200
+uploads:hand-in                    POST   302    200  403  403  200  200  =                    403    302 400
+uploads:scan(scan)                 GET    302    200  200  200  200  200  404                  404    302 200
+uploads:retry(failed)              POST   302    302  302  302  302  302  404                  404    302 302
+worklist:list                      GET    302    403  200  200  200  200  =                    403    302 200
+worklist:next                      POST   302    403  302  403  403  403  =                    403    302 403
+worklist:claim(case)               POST   302    403  302  403  403  403  404                  404    302 403
+reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
+reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
+reading:original(scan)             GET    302    200  403  403  200  200  404                  404    302 200
+reading:heatmap(prediction)        GET    302    404  404  404  200  200  404                  404    302 200
+reading:case(case)                 GET    302    403  200  200  200  200  404                  404    302 200
+reading:blind(held)                POST   302    403  302  403  403  403  404                  404    302 403
+reading:final(held)                POST   302    403  409  403  403  403  404                  404    302 403
+reading:release(held)              POST   302    403  302  409  409  409  404                  404    302 409
+reading:renew(held)                POST   302    403  200  409  409  409  404                  404    302 409
+reading:claim(case)                POST   302    403  302  403  403  403  404                  404    302 403
+reading:take-over(held)            POST   302    403  302  403  403  403  404                  404    302 403
+reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
+history:patients                   GET    302    200  200  200  200  200  =                    403    302 200
+history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
+history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
+history:audit                      GET    302    403  403  403  403  200  =                    403    302 200
+lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
+lab:freeze                         GET    302    403  403  403  200  200  =                    403    302 200
+lab:freeze                         POST   302    403  403  403  400  400  =                    403    302 400
+lab:dataset(dataset)               GET    302    403  403  403  200  200  403/404              403    302 200
+lab:manifest(dataset)              GET    302    403  403  403  302  302  403/404              403    302 302
+lab:train(dataset)                 POST   302    403  403  403  400  400  403/404              403    302 400
+lab:run(run)                       GET    302    403  403  403  200  200  403/404              403    302 200
+lab:cancel(run)                    POST   302    403  403  403  302  302  403/404              403    302 302
+lab:model(model)                   GET    302    403  403  403  200  200  =                    403    302 200
+lab:card(model)                    GET    302    403  403  403  200  200  =                    403    302 200
+lab:promote(model)                 POST   302    403  403  403  403  302  =                    403    302 302
+lab:roll-back                      POST   302    403  403  403  403  302  =                    403    302 302
+"""
+
+# What goes into an address that no single row names.
+ARGUMENTS: dict[str, list[str]] = {"accounts:password-reset-confirm": ["MQ", "no-such-token"]}
+
+# What a request carries; a word in braces is a row of ``world.py``.
+BODIES: dict[str, dict[str, object]] = {
+    "api:scan-list": {"patient": "P-7", "file": "phantom"},
+    "api:case-take-over": {"reason": "The holder has gone home."},
+    "api:case-release": {"claim_token": "{claim_token}"},
+    "api:case-renew": {"claim_token": "{claim_token}"},
+    "api:case-reads": {
+        "claim_token": "{claim_token}",
+        "stage": "blind",
+        "label": "glioma",
+        "certainty": "certain",
+    },
+    "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
+    "api:trainingrun-list": {"dataset_version": "{dataset}"},
+    "api:modelversion-promote": {"reason": "Better."},
+    "api:modelversion-rollback": {"reason": "Worse on site."},
+    "accounts:account": {"first_name": "A", "last_name": "B", "email": "a@example.org"},
+    "accounts:sign-in": {"username": "nobody", "password": "wrong"},
+    "accounts:theme": {"theme": "dark"},
+    "accounts:password-reset": {"email": "a@example.org"},
+    "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
+    "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},
+    "reading:blind": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
+    "reading:final": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
+    "reading:release": {"claim_token": "{claim_token}"},
+    "reading:renew": {"claim_token": "{claim_token}"},
+    "reading:take-over": {"why": "The holder has gone home."},
+    "reading:amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
+    "lab:freeze": {"institutions": "home", "lineage": "main", "seed": 0},
+    "lab:promote": {"reason": "Better."},
+    "lab:roll-back": {"reason": "Worse."},
+}

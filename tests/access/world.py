@@ -1,0 +1,110 @@
+"""One institution with a row of everything, its people, and strangers with the same roles elsewhere."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.test import Client
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.scans.access import Role
+from portal.accounts.models import Scope, User, issue_token
+from tests.factories import (
+    CaseFactory,
+    ClaimFactory,
+    DatasetVersionFactory,
+    InstitutionFactory,
+    ModelVersionFactory,
+    PredictionFactory,
+    ReadFactory,
+    ScanFactory,
+    TrainingRunFactory,
+    UserFactory,
+    live_model,
+    person,
+)
+
+ROLES = [role.value for role in Role]
+
+
+@dataclass
+class World:
+    """``people`` by viewpoint, ``rows`` by the word that the table uses for them."""
+
+    people: dict[str, User] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+
+    def client(self, viewpoint: str, *, token: bool) -> Client:
+        """A client that asks as ``viewpoint``: by token, or by the session that was opened when the world was made."""
+        client = Client(raise_request_exception=False)
+        if viewpoint == "nobody":
+            return client
+        if token:
+            client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[viewpoint]}"
+        else:
+            client.cookies[settings.SESSION_COOKIE_NAME] = self.sessions[viewpoint]
+        return client
+
+    def sign_everybody_in(self) -> None:
+        """Tokens and sessions for all; whoever is deactivated afterwards got theirs while they still could."""
+        ends = timezone.now() + timedelta(days=1)
+        for viewpoint, user in self.people.items():
+            self.tokens[viewpoint] = issue_token(user=user, name="test", scopes=list(Scope.values), expires_at=ends)[1]
+            client = Client()
+            client.force_login(user)
+            self.sessions[viewpoint] = client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def build() -> World:
+    """The home institution's rows, its people, the strangers, and those who belong nowhere."""
+    world = World()
+    home, away = InstitutionFactory(code="home"), InstitutionFactory(code="away")
+    for role in ROLES:
+        world.people[role] = person(role, home)
+        world.people[f"foreign {role}"] = person(role, away)
+    world.people["nowhere"] = UserFactory()
+    world.people["superuser"] = UserFactory(is_superuser=True, is_staff=True)
+    world.people["deactivated"] = person(Role.ADMINISTRATOR, home)
+    world.sign_everybody_in()
+    User.objects.filter(pk=world.people["deactivated"].pk).update(is_active=False)
+    _scans(world, home)
+    _learning(world, home)
+    with transaction.atomic():
+        world.rows["event"] = record(by=None, act="case_opened", target=world.rows["case"], institution=home).pk
+    world.rows |= {"institution": home.code, "case": world.rows["case"].pk}
+    world.rows["token"] = world.people["radiologist"].api_tokens.get().pk
+    return world
+
+
+def _scans(world: World, home: Any) -> None:
+    reader = world.people["radiologist"]
+    live_model()
+    scan = ScanFactory(institution=home)
+    heat = default_storage.save("heatmaps/access.png", ContentFile(b"\x89PNG heat"))
+    world.rows["scan"], world.rows["patient"], world.rows["study"] = scan.pk, scan.patient_id, scan.study_id
+    world.rows["prediction"] = PredictionFactory(scan=scan, heatmap=heat).pk
+    world.rows["case"] = CaseFactory(scan=scan)
+    failed = ScanFactory(institution=home)
+    PredictionFactory(scan=failed, failed=True)
+    CaseFactory(scan=failed)
+    world.rows["failed"] = failed.pk
+    held = CaseFactory(scan=ScanFactory(institution=home))
+    claim = ClaimFactory(case=held, holder=reader)
+    world.rows["held"], world.rows["claim_token"] = held.pk, str(claim.token)
+    done = CaseFactory(scan=ScanFactory(institution=home), done=True)
+    world.rows["done"] = done.pk
+    world.rows["read"] = ReadFactory(case=done, reader=reader, final=True).pk
+
+
+def _learning(world: World, home: Any) -> None:
+    dataset = DatasetVersionFactory(institution=home)
+    world.rows["dataset"] = dataset.pk
+    world.rows["run"] = TrainingRunFactory(dataset=dataset).pk
+    world.rows["model"] = ModelVersionFactory(card="# A card").pk

@@ -1,0 +1,22 @@
+"""What every page in a real browser must pass."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+def assert_accessible(page: Page) -> None:
+    """No rule of WCAG 2.2 AA that axe can check is broken on the page as it stands."""
+    results = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
+    broken = [
+        f"{rule['id']}: {rule['help']}\n    " + "\n    ".join(node["html"][:200] for node in rule["nodes"])
+        for rule in results.response["violations"]
+    ]
+    assert not broken, f"{page.url}\n" + "\n".join(broken)
+
+
+def assert_fits(page: Page) -> None:
+    """The page needs no scrolling sideways."""
+    width, wanted = page.evaluate("[window.innerWidth, document.documentElement.scrollWidth]")
+    assert wanted <= width, f"{page.url} is {wanted} px wide in a window of {width} px"

@@ -1,0 +1,130 @@
+"""Hand in, the list and the scan's page in a real browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from diagnostics.models import Prediction, Scan
+from diagnostics.scans.access import Role
+from tests import factories as made
+from tests.browser.checks import assert_accessible, assert_fits
+from tests.browser.conftest import NARROW, WIDE, Console
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Three good pictures, one of them twice, and a text that only claims to be one."""
+    paths = []
+    for name, content in [
+        ("one.png", made.phantom(1)),
+        ("two.png", made.phantom(2)),
+        ("again.png", made.phantom(1)),
+        ("three.jpg", made.phantom(3, file_format="JPEG")),
+        ("letter.png", b"Dear colleague, please find enclosed nothing at all."),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        paths.append(tmp_path / name)
+    return paths
+
+
+def test_batch_is_handed_in_file_by_file(page_as: Callable[..., Page], files: list[Path]) -> None:
+    made.live_model()
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.get_by_label("choose files").set_input_files(files[:3])
+    page.get_by_label("choose files").set_input_files(files[3:])
+    page.get_by_label("Patient's pseudonym").fill("P-0042")
+    page.get_by_role("button", name="Hand in").click()
+    row = page.get_by_role("listitem").filter
+    expect(page.get_by_text("3 stored, 1 here already, 1 refused, 0 to go")).to_be_visible()
+    expect(row(has_text="letter.png")).to_contain_text("Refused")
+    expect(row(has_text="letter.png")).to_contain_text("JPEG, PNG")
+    expect(page.get_by_label("Patient's pseudonym")).to_have_value("P-0042")
+    assert Scan.objects.filter(patient__pseudonym="P-0042").count() == 3
+    assert Prediction.objects.count() == 3
+    assert_accessible(page)
+    row(has_text="two.png").get_by_role("link", name="Open").click()
+    expect(page.get_by_role("heading", name="Analysis")).to_be_visible()
+
+
+def test_batch_is_handed_in_without_scripts(page_as: Callable[..., Page], files: list[Path]) -> None:
+    page = page_as(Role.TECHNOLOGIST, scripts=False)
+    page.goto("/scans/hand-in/")
+    page.locator("#id_files").set_input_files(files)
+    page.get_by_label("Patient's pseudonym").fill("P-0042")
+    page.get_by_role("button", name="Hand in").click()
+    expect(page.get_by_text("Stored", exact=True)).to_have_count(3)
+    expect(page.get_by_text("Here already", exact=True)).to_have_count(1)
+    expect(page.get_by_text("Refused", exact=True)).to_have_count(1)
+    assert Scan.objects.count() == 3
+
+
+def test_future_date_is_refused_beside_its_field(
+    page_as: Callable[..., Page], files: list[Path], console: Console
+) -> None:
+    console.allow("status of 400")
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.get_by_label("choose files").set_input_files(files[:1])
+    page.get_by_label("Patient's pseudonym").fill("Jane Doe")
+    page.get_by_role("button", name="Hand in").click()
+    expect(page.locator(".field__error")).to_contain_text("no name: a pseudonym")
+    assert Scan.objects.count() == 0
+    page.get_by_label("Patient's pseudonym").fill("P-7")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Stored", exact=True)).to_be_visible()
+
+
+def test_lost_connection_offers_another_try(page_as: Callable[..., Page], files: list[Path], console: Console) -> None:
+    console.allow("ERR_FAILED")
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.route("**/scans/hand-in/", lambda route: route.abort())
+    page.get_by_label("choose files").set_input_files(files[:1])
+    page.get_by_label("Patient's pseudonym").fill("P-7")
+    page.get_by_role("button", name="Hand in").click()
+    expect(page.get_by_text("The connection broke off")).to_be_visible()
+    assert_accessible(page)
+    page.unroute("**/scans/hand-in/")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Stored", exact=True)).to_be_visible()
+
+
+def test_list_changes_by_itself_when_a_result_lands(page_as: Callable[..., Page], institution: object) -> None:
+    prediction = made.PredictionFactory(queued=True, scan=made.ScanFactory(institution=institution))
+    page = page_as(Role.DATA_MANAGER)
+    page.goto("/scans/")
+    expect(page.get_by_text("Queued", exact=True).last).to_be_visible()
+    Prediction.objects.filter(pk=prediction.pk).update(
+        state="ready",
+        finished_at=timezone.now(),
+        label="tumour",
+        finding="tumour",
+        tumour_probability=0.97,
+        probabilities={"tumour": 0.97, "no_tumour": 0.03},
+    )
+    expect(page.get_by_role("row").get_by_text("Ready", exact=True)).to_be_visible()
+    expect(page.get_by_text("tumour 97 %")).to_be_visible()
+    expect(page.locator("#scans[hx-get]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_pages_of_scans_are_accessible(
+    page_as: Callable[..., Page], institution: object, theme: str, viewport: dict[str, int]
+) -> None:
+    scan = made.ScanFactory(institution=institution, priority=0)
+    made.PredictionFactory(scan=scan)
+    failed = made.ScanFactory(institution=institution)
+    made.PredictionFactory(scan=failed, failed=True)
+    page = page_as(Role.ADMINISTRATOR, theme=theme, viewport=viewport)
+    for path in ("/scans/hand-in/", "/scans/", "/scans/?patient=nobody", f"/scans/{scan.pk}/", f"/scans/{failed.pk}/"):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert_accessible(page)
+        assert_fits(page)

@@ -1,0 +1,114 @@
+"""The lab in a real browser: it reads well, changes by itself, and leads from labels to a model in use."""
+
+import pytest
+from playwright.sync_api import expect
+
+from diagnostics.datasets.services import freeze
+from diagnostics.models import ModelVersion, TrainingRun
+from diagnostics.registry import services as registry
+from diagnostics.scans.access import Role
+from diagnostics.training import services as training
+from diagnostics.training import work
+from tests.browser.checks import assert_accessible, assert_fits
+from tests.browser.conftest import NARROW, WIDE
+from tests.diagnostics.shelf import model_folder, report
+from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
+from tests.factories import person
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+EPOCHS = [{"epoch": n, "loss": 1.2 / n, "val_loss": 1.3 / n, "val_auroc": 0.6 + 0.05 * n} for n in range(1, 6)]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings, tmp_path):
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+
+
+@pytest.fixture
+def keeper(institution):
+    return person(Role.DATA_MANAGER, institution, username="keeper")
+
+
+@pytest.fixture
+def run(institution, keeper):
+    enough(institution)
+    version = freeze(by=keeper, institutions=[institution])
+    return training.queue(by=keeper, dataset=version, config={})
+
+
+@pytest.fixture
+def candidate(run, tmp_path):
+    """A candidate beside a live model, with everything that its page can show."""
+    live = registry.install_box(model_folder(tmp_path, b"live", name="box"))
+    claimed = work.claim(run.pk)
+    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.9, 4, EPOCHS, "epoch 5 of 8"))
+    beside = {"number": live.number, "name": live.name, "seen": None, "test": report(0.7)["test"]}
+    beside["difference"] = {"auroc": {"value": 0.1, "low": 0.02, "high": 0.2}}
+    return work.succeed(
+        run_id=run.pk,
+        fence=claimed.fence,
+        folder=model_folder(tmp_path, b"candidate", name="candidate"),
+        report=report() | {"compared_with_live": beside},
+    )
+
+
+@pytest.mark.parametrize(("theme", "viewport"), [("dark", WIDE), ("light", NARROW)])
+def test_lab_pages_are_accessible_and_fit(page_as, run, candidate, theme, viewport):
+    page = page_as(Role.ADMINISTRATOR, theme=theme, viewport=viewport)
+    for path in (
+        "/lab/",
+        "/lab/datasets/freeze/?institutions=north&lineage=other&seed=1&include_imported=on",
+        f"/lab/datasets/{run.dataset_id}/",
+        f"/lab/runs/{run.pk}/",
+        f"/lab/models/{candidate.pk}/",
+    ):
+        page.goto(path)
+        for summary in page.locator("main details:not([open]) > summary").all():
+            summary.click()
+        assert_accessible(page)
+        assert_fits(page)
+
+
+def test_run_page_changes_by_itself_until_the_run_has_ended(page_as, run):
+    page = page_as(Role.DATA_MANAGER)
+    page.goto(f"/lab/runs/{run.pk}/")
+    expect(page.get_by_text("waiting for the training worker")).to_be_visible()
+    claimed = work.claim(run.pk)
+    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.4, 90, EPOCHS[:2], "epoch 2 of 8"))
+    expect(page.get_by_text("about 2 min left")).to_be_visible()
+    expect(page.get_by_role("img", name="Loss")).to_be_visible()
+    page.get_by_role("button", name="Cancel the training").click()
+    expect(page.get_by_role("button", name="Stopping…")).to_be_disabled()
+    work.stopped(run_id=run.pk, fence=claimed.fence)
+    expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
+    expect(page.locator("#progress[hx-get]")).to_have_count(0)
+
+
+def test_from_labels_to_a_model_in_use_by_mouse_alone(page_as, institution, tmp_path, console):
+    console.allow("status of 400")  # the promotion without a reason
+    enough(institution)
+    page = page_as(Role.ADMINISTRATOR)
+    page.goto("/lab/")
+    page.get_by_role("link", name="See the plan").click()
+    page.get_by_role("button", name="Freeze these 16 scans").click()
+    expect(page.get_by_role("heading", name="Dataset v1")).to_be_visible()
+    page.get_by_label("Epochs at most").fill("2")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("heading", name="Training run 1")).to_be_visible()
+    run = TrainingRun.objects.get()
+    claimed = work.claim(run.pk)
+    work.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path), report=report())
+    page.get_by_role("link", name="toy v1").click()
+    page.get_by_role("button", name="Promote to live").click()
+    expect(page.get_by_text("Say why this model goes into use")).to_be_visible()
+    page.get_by_label("Reason").fill("The first one")
+    page.get_by_role("button", name="Promote to live").click()
+    expect(page.get_by_text("New scans are predicted by this model.")).to_be_visible()
+    assert registry.live() == ModelVersion.objects.get()
+
+
+def test_lab_works_without_scripts(page_as, institution, run):
+    page = page_as(Role.DATA_MANAGER, scripts=False)
+    page.goto(f"/lab/runs/{run.pk}/")
+    page.get_by_role("button", name="Cancel the training").click()
+    expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()

@@ -1,0 +1,349 @@
+"""The domain in the Django admin: who sees what, nothing is edited in place, and every act goes by its service."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from diagnostics import pipeline
+from diagnostics.datasets.services import freeze
+from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, TrainingRun
+from diagnostics.registry import services as registry
+from diagnostics.scans.access import Role
+from diagnostics.training import services as training
+from diagnostics.training import work
+from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
+from tests.factories import (
+    CaseFactory,
+    ClaimFactory,
+    InstitutionFactory,
+    PredictionFactory,
+    ReadFactory,
+    ScanFactory,
+    UserFactory,
+    person,
+)
+
+pytestmark = pytest.mark.django_db
+MODELS = [model for model in apps.get_app_config("diagnostics").get_models() if not model._meta.auto_created]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings, tmp_path):
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+
+
+@pytest.fixture
+def north():
+    return InstitutionFactory(code="north", name="North")
+
+
+def staff(role, institution, **fields):
+    return person(role, institution, is_staff=True, **fields)
+
+
+@pytest.fixture
+def keeper(north):
+    return staff(Role.DATA_MANAGER, north)
+
+
+@pytest.fixture
+def boss(north):
+    return staff(Role.ADMINISTRATOR, north)
+
+
+@pytest.fixture
+def root():
+    return UserFactory(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def dataset(north, keeper):
+    enough(north)
+    return freeze(by=keeper, institutions=[north])
+
+
+def client_of(user) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def page(name: str, *args) -> str:
+    return reverse(f"admin:diagnostics_{name}", args=args)
+
+
+def everything(institution, keeper, tmp_path) -> dict[str, object]:
+    """A row of every table, in one institution where the table belongs to one."""
+    scan = ScanFactory(institution=institution, patient__pseudonym=f"{institution.code}-SECRET")
+    prediction = PredictionFactory(scan=scan)
+    read = ReadFactory(final=True, case=CaseFactory(scan=scan, done=True))
+    enough(institution)
+    dataset = freeze(by=keeper, institutions=[institution])
+    run = training.queue(by=keeper, dataset=dataset, config={})
+    training.cancel(by=keeper, run=run)
+    version = stored_model(tmp_path)
+    administrator = person(Role.ADMINISTRATOR, institution)
+    return {
+        "scan": scan,
+        "patient": scan.patient,
+        "study": scan.study,
+        "prediction": prediction,
+        "case": read.case,
+        "claim": read.claim,
+        "read": read,
+        "datasetversion": dataset,
+        "datasetitem": dataset.items.first(),
+        "trainingrun": run,
+        "modelversion": version,
+        "promotion": registry.promote(by=administrator, version=version, reason="first"),
+        "institution": institution,
+        "membership": keeper.memberships.first(),
+        "auditevent": AuditEvent.objects.filter(institution=institution).first(),
+    }
+
+
+def test_every_table_of_the_domain_is_in_the_admin():
+    assert [model.__name__ for model in MODELS if not admin.site.is_registered(model)] == []
+    for model in MODELS:
+        assert admin.site._registry[model].show_full_result_count is False
+
+
+def test_superuser_opens_every_list_search_and_row(north, keeper, root, tmp_path):
+    rows = everything(north, keeper, tmp_path)
+    client = client_of(root)
+    wrong = []
+    for model in MODELS:
+        name = model._meta.model_name
+        urls = [page(f"{name}_changelist"), page(f"{name}_changelist") + "?q=x", page(f"{name}_change", rows[name].pk)]
+        wrong += [url for url in urls if client.get(url).status_code != 200]
+    assert wrong == []
+
+
+# Whether each role sees a table: data manager, administrator.
+SEEN = {
+    "scan": (True, True),
+    "patient": (True, True),
+    "study": (True, True),
+    "prediction": (True, True),
+    "case": (True, True),
+    "claim": (True, True),
+    "read": (True, True),
+    "datasetversion": (True, True),
+    "datasetitem": (True, True),
+    "trainingrun": (True, True),
+    "modelversion": (True, True),
+    "promotion": (True, True),
+    "institution": (False, True),
+    "membership": (False, True),
+    "auditevent": (False, True),
+}
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_admin_lists_open_to_the_right_roles(north, role):
+    client = client_of(staff(role, north))
+    expected = {"data_manager": 0, "administrator": 1}
+    for name, seen in SEEN.items():
+        status = client.get(page(f"{name}_changelist")).status_code
+        if role in expected:
+            wanted = 200 if seen[expected[role]] else 403
+        elif name in ("scan", "patient", "study", "prediction", "case"):
+            wanted = 200  # a role that sees scans, should somebody have made them staff
+        else:
+            wanted = 403
+        assert status == wanted, name
+
+
+def test_admin_is_closed_to_whoever_is_not_staff(north):
+    client = client_of(person(Role.ADMINISTRATOR, north, is_staff=False))
+    for name in SEEN:
+        assert client.get(page(f"{name}_changelist")).status_code == 302
+
+
+def test_administrator_of_another_institution_finds_nothing_of_ours(north, keeper, tmp_path):
+    rows = everything(north, keeper, tmp_path)
+    stranger = staff(Role.ADMINISTRATOR, InstitutionFactory(code="south", name="South"))
+    client = client_of(stranger)
+    shared = ("modelversion", "promotion")
+    for name in SEEN:
+        listing = text(client.get(page(f"{name}_changelist")))
+        assert "north" not in listing.lower() and "SECRET" not in listing, name
+        if name not in shared:
+            found = client.get(page(f"{name}_changelist") + "?q=SECRET")
+            assert found.context["cl"].result_count == 0, name
+        if name not in shared:
+            answer = client.get(page(f"{name}_change", rows[name].pk))
+            # Django's admin leads back to its index where a row does not exist.
+            assert answer.status_code == 302 and "north" not in text(client.get(answer.url)).lower(), name
+            filtered = client.get(page(f"{name}_changelist") + "?institution=north")
+            assert filtered.status_code == 302 or filtered.context["cl"].result_count == 0, name
+
+
+def test_nothing_is_added_deleted_or_edited_but_institutions(north, root, keeper, tmp_path):
+    rows = everything(north, keeper, tmp_path)
+    client = client_of(root)
+    for name, row in rows.items():
+        assert client.post(page(f"{name}_delete", row.pk), {"post": "yes"}).status_code == 403, name
+        assert type(row).objects.filter(pk=row.pk).exists(), name
+        if name == "institution":
+            continue
+        assert client.get(page(f"{name}_add")).status_code == 403, name
+        before = type(row).objects.filter(pk=row.pk).values().get()
+        answer = client.post(page(f"{name}_change", row.pk), {"label": "glioma", "reason": "x", "state": "live"})
+        assert answer.status_code == 403, name
+        assert type(row).objects.filter(pk=row.pk).values().get() == before, name
+
+
+def test_a_reader_who_is_staff_finds_no_opinion_they_must_not_know(north):
+    reader = staff(Role.RADIOLOGIST, north)
+    reader.memberships.create(institution=north, role=Role.DATA_MANAGER)
+    prediction = PredictionFactory(scan=CaseFactory(scan__institution=north).scan, p=0.987)
+    client = client_of(reader)
+    assert "0.987" not in text(client.get(page("prediction_changelist")))
+    assert client.get(page("prediction_change", prediction.pk)).status_code == 302
+    assert "0.987" in text(client_of(staff(Role.DATA_MANAGER, north)).get(page("prediction_changelist")))
+
+
+def test_claim_page_hides_the_token_that_a_read_needs(north, keeper):
+    claim = ClaimFactory(case=CaseFactory(scan__institution=north))
+    assert str(claim.token) not in text(client_of(keeper).get(page("claim_change", claim.pk)))
+
+
+def test_institution_is_changed_through_the_audited_service(north, boss, keeper):
+    url = page("institution_change", north.pk)
+    client_of(boss).post(url, {"name": "North General", "reading_mode": "concurrent", "code": "stolen"})
+    north.refresh_from_db()
+    assert (north.name, north.reading_mode, north.code) == ("North General", "concurrent", "north")
+    event = AuditEvent.objects.get(act="institution_changed")
+    assert (event.actor, event.detail) == (boss, {"name": "North General", "reading_mode": "concurrent"})
+    assert client_of(keeper).post(url, {"name": "Mine", "reading_mode": "concurrent"}).status_code == 403
+
+
+def test_institution_is_made_by_the_superuser_only(north, boss, root):
+    form = {"code": "west", "name": "West", "reading_mode": "blind_first"}
+    assert client_of(boss).post(page("institution_add"), form).status_code == 403
+    client_of(root).post(page("institution_add"), form)
+    made = Institution.objects.get(code="west")
+    assert AuditEvent.objects.get(act="institution_made", target_id=str(made.pk)).actor == root
+
+
+# --- acts ---
+
+
+def test_freeze_shows_its_plan_and_freezes_what_was_shown(north, keeper):
+    enough(north)
+    client = client_of(keeper)
+    url = page("datasetversion_freeze")
+    shown = client.get(url)
+    assert "16" in text(shown) and not DatasetVersion.objects.exists()
+    form = {"institutions": north.pk, "lineage": "main", "seed": 0, "include_imported": "on"}
+    seen = shown.context["plan"].sha256
+    looked = client.post(url, form | {"look": "1", "seed": 4, "seen": seen})
+    assert looked.status_code == 200 and not DatasetVersion.objects.exists()
+    changed = client.post(url, form | {"freeze": "1", "seed": 4, "seen": seen})
+    assert "The plan below is new" in text(changed) and not DatasetVersion.objects.exists()
+    done = client.post(url, form | {"freeze": "1", "seen": seen})
+    version = DatasetVersion.objects.get()
+    assert done.url == page("datasetversion_change", version.pk)
+    assert version.created_by == keeper
+    assert "Nothing has changed since dataset v1" in text(client.get(url))
+
+
+def test_freeze_page_of_an_empty_institution_says_what_is_missing(north, keeper):
+    shown = text(client_of(keeper).get(page("datasetversion_freeze")))
+    assert "Nothing is labelled yet in North" in shown
+    assert 'value="Freeze" disabled' in shown
+
+
+def test_train_queues_a_run_and_shows_its_page(dataset, keeper, monkeypatch):
+    monkeypatch.setattr(pipeline, "nudge", lambda *args: True)
+    client = client_of(keeper)
+    url = page("datasetversion_train", dataset.pk)
+    form = {field.name: field.initial for field in client.get(url).context["form"]} | {"epochs": 2}
+    form = {name: value for name, value in form.items() if value is not False}
+    answer = client.post(url, form)
+    run = TrainingRun.objects.get()
+    assert answer.url == page("trainingrun_change", run.pk)
+    assert run.config["epochs"] == 2
+    second = client.post(url, form)
+    assert second.status_code == 409
+    assert "Training run 1 is waiting" in text(second)
+    assert "Training cannot start now" in text(client.get(page("datasetversion_change", dataset.pk)))
+
+
+def test_run_page_polls_and_cancels(dataset, keeper):
+    run = training.queue(by=keeper, dataset=dataset, config={})
+    client = client_of(keeper)
+    claimed = work.claim(run.pk)
+    epochs = [{"epoch": 1, "loss": 0.9, "val_loss": 0.8, "val_auroc": 0.7}]
+    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.3, 40, epochs, "epoch 1 of 8"))
+    shown = text(client.get(page("trainingrun_change", run.pk)))
+    assert "about 40 s left" in shown and "epoch 1 of 8" in shown and 'hx-trigger="every 2s"' in shown
+    assert client.get(page("trainingrun_progress", run.pk)).status_code == 200
+    assert "is lost" in text(client.get(page("trainingrun_cancel", run.pk)))
+    client.post(page("trainingrun_cancel", run.pk))
+    run.refresh_from_db()
+    assert run.cancel_requested_at is not None
+    work.stopped(run_id=run.pk, fence=claimed.fence)
+    assert client.get(page("trainingrun_progress", run.pk)).status_code == 286
+
+
+def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
+    first = registry.install_box(model_folder(tmp_path))
+    second = stored_model(tmp_path, b"second")
+    client = client_of(boss)
+    url = page("modelversion_promote", second.pk)
+    assert "0.800" in text(client.get(url))
+    refused = client.post(url, {"reason": ""})
+    assert refused.status_code == 400 and "Say why" in text(refused)
+    assert client_of(keeper).post(url, {"reason": "mine"}).status_code == 403
+    assert registry.live() == first
+    client.post(url, {"reason": "better"})
+    assert registry.live() == second
+    assert "Roll back to" in text(client.get(page("modelversion_changelist")))
+    client.post(page("modelversion_roll_back"), {"reason": "worse"})
+    assert registry.live() == first
+    assert list(Promotion.objects.values_list("kind", "reason", "by")[:2]) == [
+        ("rollback", "worse", boss.pk),
+        ("promote", "better", boss.pk),
+    ]
+
+
+def test_acts_on_foreign_datasets_and_runs_do_not_exist(dataset, keeper):
+    run = training.queue(by=keeper, dataset=dataset, config={})
+    client = client_of(staff(Role.ADMINISTRATOR, InstitutionFactory()))
+    for url in (
+        page("datasetversion_train", dataset.pk),
+        page("trainingrun_progress", run.pk),
+        page("trainingrun_cancel", run.pk),
+    ):
+        assert client.get(url).status_code == 404
+        assert client.post(url, {}).status_code == 404
+    run.refresh_from_db()
+    assert run.state == "queued"
+
+
+@pytest.mark.parametrize("name", ["scan", "datasetitem", "prediction", "auditevent", "study", "read"])
+def test_lists_cost_the_same_for_many_rows_as_for_few(north, keeper, root, tmp_path, name):
+    everything(north, keeper, tmp_path)
+    client = client_of(root)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            client.get(page(f"{name}_changelist"))
+        return len(asked)
+
+    few = queries()
+    for _ in range(3):
+        read = ReadFactory(final=True, case=CaseFactory(scan=ScanFactory(institution=north), done=True))
+        PredictionFactory(scan=read.case.scan)
+    assert queries() == few

@@ -1,0 +1,352 @@
+"""The lab: who gets in, what its pages say, and that its buttons do what the services do."""
+
+import hashlib
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from diagnostics import pipeline
+from diagnostics.datasets.services import freeze
+from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelState
+from diagnostics.scans.access import Role
+from diagnostics.training import services as training
+from diagnostics.training import work
+from portal.lab.card import as_html
+from tests.diagnostics.shelf import model_folder, report, stored_model
+from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
+from tests.factories import InstitutionFactory, UserFactory, person
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings, tmp_path):
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+
+
+@pytest.fixture
+def north():
+    return InstitutionFactory(code="north", name="North")
+
+
+@pytest.fixture
+def keeper(north):
+    return person(Role.DATA_MANAGER, north)
+
+
+@pytest.fixture
+def boss(north):
+    return person(Role.ADMINISTRATOR, north)
+
+
+@pytest.fixture
+def dataset(north, keeper):
+    enough(north)
+    return freeze(by=keeper, institutions=[north])
+
+
+@pytest.fixture
+def run(dataset, keeper):
+    return training.queue(by=keeper, dataset=dataset, config={})
+
+
+@pytest.fixture
+def model(tmp_path):
+    return registry.install_box(model_folder(tmp_path, b"first", name="first"))
+
+
+@pytest.fixture
+def candidate(model, tmp_path):
+    return stored_model(tmp_path, b"second", name="second")
+
+
+def client_of(user) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def text(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+# address, its row, its method; the answer to: nobody, technologist, radiologist, adjudicator, data manager,
+# administrator, a data manager and an administrator of another institution, somebody without a role, a superuser.
+VIEWPOINTS = ("nobody", "tech", "rad", "adj", "dm", "adm", "dm away", "adm away", "norole", "super")
+ACCESS = """
+overview  -        GET   302 403 403 403 200 200 200 200 403 200
+freeze    -        GET   302 403 403 403 200 200 200 200 403 200
+freeze    -        POST  302 403 403 403 400 400 400 400 403 400
+dataset   dataset  GET   302 403 403 403 200 200 404 404 403 200
+manifest  dataset  GET   302 403 403 403 200 200 404 404 403 200
+train     dataset  POST  302 403 403 403 400 400 404 404 403 400
+train     dataset  GET   405 405 405 405 405 405 405 405 405 405
+run       run      GET   302 403 403 403 200 200 404 404 403 200
+cancel    run      POST  302 403 403 403 302 302 404 404 403 302
+cancel    run      GET   405 405 405 405 405 405 405 405 405 405
+model     model    GET   302 403 403 403 200 200 200 200 403 200
+card      model    GET   302 403 403 403 200 200 200 200 403 200
+promote   model    POST  302 403 403 403 403 400 403 400 403 400
+roll-back -        POST  302 403 403 403 403 302 403 302 403 302
+"""
+CASES = [
+    (name, row, method, viewpoint, int(status))
+    for name, row, method, *answers in (line.split() for line in ACCESS.strip().splitlines())
+    for viewpoint, status in zip(VIEWPOINTS, answers, strict=True)
+]
+
+
+@pytest.mark.parametrize("viewpoint", VIEWPOINTS)
+def test_lab_opens_to_the_right_people(north, dataset, run, model, viewpoint):
+    away = InstitutionFactory(code="away")
+    roles = {"tech": "technologist", "rad": "radiologist", "adj": "adjudicator"}
+    roles |= {"dm": "data_manager", "adm": "administrator"}
+    if viewpoint == "nobody":
+        user = None
+    elif viewpoint == "norole":
+        user = UserFactory()
+    elif viewpoint == "super":
+        user = UserFactory(is_superuser=True)
+    else:
+        role, _space, place = viewpoint.partition(" ")
+        user = person(roles[role], away if place else north)
+    client = client_of(user)
+    rows = {"dataset": dataset, "run": run, "model": model}
+    wrong = []
+    for name, row, method, who, status in CASES:
+        if who != viewpoint:
+            continue
+        url = reverse(f"lab:{name}", args=[] if row == "-" else [rows[row].pk])
+        response = client.get(url) if method == "GET" else client.post(url, {})
+        if response.status_code != status:
+            wrong.append(f"{method} {url}: {response.status_code}, not {status}")
+    assert wrong == []
+
+
+def test_overview_of_an_empty_installation_says_what_to_do(keeper):
+    page = text(client_of(keeper).get(reverse("lab:overview")))
+    assert "No model is in use" in page
+    assert "Labels are needed first" in page
+    assert "Freeze one when scans have labels" in page
+
+
+def test_overview_leads_through_the_loop(north, keeper, boss, model, tmp_path):
+    client = client_of(boss)
+
+    def page():
+        return text(client.get(reverse("lab:overview")))
+
+    enough(north)
+    assert "16 scans have a label." in page()
+    version = freeze(by=keeper, institutions=[north])
+    assert "Dataset v1 has not been trained on yet." in page()
+    run = training.queue(by=keeper, dataset=version, config={})
+    assert "A training is under way" in page()
+    claimed = work.claim(run.pk)
+    work.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"next"), report=report())
+    assert "Look at the candidate" in page()
+    assert "Compare and promote" in page()
+    scan(north, "tumour")
+    assert "1 label came since dataset v1." in page()
+
+
+def test_overview_of_a_stranger_shows_no_foreign_dataset_or_run(dataset, run):
+    stranger = person(Role.DATA_MANAGER, InstitutionFactory())
+    page = text(client_of(stranger).get(reverse("lab:overview")))
+    assert "Dataset v1" not in page
+    assert "Training run 1" not in page
+
+
+def test_freeze_page_shows_the_plan_and_freezes_it(north, keeper):
+    enough(north)
+    client = client_of(keeper)
+    page = text(client.get(reverse("lab:freeze")))
+    assert "Freeze these 16 scans" in page
+    assert not DatasetVersion.objects.exists()
+    answer = client.post(
+        reverse("lab:freeze"), {"institutions": "north", "lineage": "main", "seed": "0", "include_imported": "on"}
+    )
+    version = DatasetVersion.objects.get()
+    assert answer.url == reverse("lab:dataset", args=[version.pk])
+
+
+def test_freeze_page_with_nothing_labelled_offers_no_button(keeper):
+    page = text(client_of(keeper).get(reverse("lab:freeze")))
+    assert "Nothing is labelled yet in North" in page
+    assert "Freeze this" not in page and "Freeze these" not in page
+
+
+def test_freeze_of_a_foreign_institution_is_no_choice(north, keeper):
+    enough(north)
+    foreign = InstitutionFactory(code="foreign", name="Foreign Clinic")
+    enough(foreign)
+    client = client_of(keeper)
+    assert "Foreign Clinic" not in text(client.get(reverse("lab:freeze")))
+    answer = client.post(reverse("lab:freeze"), {"institutions": "foreign", "lineage": "main", "seed": "0"})
+    assert answer.status_code == 400
+    assert not DatasetVersion.objects.exists()
+
+
+def test_manifest_downloads_as_it_was_frozen(dataset, keeper):
+    answer = client_of(keeper).get(reverse("lab:manifest", args=[dataset.pk]))
+    assert hashlib.sha256(answer.content).hexdigest() == dataset.sha256
+    assert "attachment" in answer["Content-Disposition"]
+    assert len([json.loads(line) for line in answer.content.splitlines()]) == 16
+
+
+def test_train_starts_a_run_with_the_recipe_of_the_form(dataset, keeper, monkeypatch):
+    monkeypatch.setattr(pipeline, "nudge", lambda *args: True)
+    form = {
+        "architecture": "residual",
+        "epochs": "3",
+        "patience": "2",
+        "batch_size": "16",
+        "learning_rate": "0.01",
+        "augment": "none",
+        "seed": "5",
+    }
+    answer = client_of(keeper).post(reverse("lab:train", args=[dataset.pk]), form)
+    run = TrainingRun.objects.get()
+    assert answer.url == reverse("lab:run", args=[run.pk])
+    assert run.config == {
+        **{key: int(value) for key, value in form.items() if value.isdigit()},
+        "architecture": "residual",
+        "learning_rate": 0.01,
+        "augment": "none",
+        "class_weights": False,
+        "warm_start": None,
+    }
+
+
+def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
+    client = client_of(keeper)
+    page = text(client.get(reverse("lab:dataset", args=[dataset.pk])))
+    assert "Training run 1 is waiting" in page
+    assert "disabled" in page
+    form = {"architecture": "seed_cnn", "epochs": 1, "patience": 1, "batch_size": 8, "learning_rate": 0.1}
+    answer = client.post(reverse("lab:train", args=[dataset.pk]), form | {"augment": "none", "seed": 0})
+    assert answer.status_code == 409
+    assert TrainingRun.objects.count() == 1
+
+
+def test_run_page_polls_until_the_run_has_ended(run, keeper):
+    client = client_of(keeper)
+    url = reverse("lab:run", args=[run.pk])
+    claimed = work.claim(run.pk)
+    epochs = [{"epoch": n, "loss": 1 / n, "val_loss": None if n == 1 else 0.5, "val_auroc": 0.8} for n in (1, 2, 3)]
+    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.4, 90, epochs, "epoch 3 of 8"))
+    page = client.get(url)
+    assert 'hx-trigger="every 2s"' in text(page)
+    part = client.get(url, headers={"HX-Request": "true"})
+    assert part.status_code == 200
+    assert "about 2 min left" in text(part)
+    assert "epoch 3 of 8" in text(part)
+    assert 'role="img"' in text(part) and "<html" not in text(part)
+    work.fail(run_id=run.pk, fence=claimed.fence, sentence="The loss was not a number.")
+    last = client.get(url, headers={"HX-Request": "true"})
+    assert last.status_code == 286
+    assert "hx-get" not in text(last)
+    assert "The loss was not a number." in text(last)
+
+
+def test_cancel_button_cancels(run, keeper):
+    client_of(keeper).post(reverse("lab:cancel", args=[run.pk]))
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+
+
+def test_model_page_shows_figures_beside_dummy_and_live(model, candidate, boss):
+    beside = {"number": 1, "name": "first", "version": str(model.pk), "seen": None, "test": report(0.7)["test"]}
+    beside["difference"] = {
+        "auroc": {"value": 0.1, "low": 0.02, "high": 0.2},
+        "brier": {"value": 0.1, "low": 0.02, "high": 0.2},
+        "ece": {"value": 0.0, "low": -0.1, "high": 0.1},
+    }
+    ModelVersion.objects.filter(pk=candidate.pk).update(report=report(0.8) | {"compared_with_live": beside})
+    page = text(client_of(boss).get(reverse("lab:model", args=[candidate.pk])))
+    assert "Measured on 40 scans in 31 groups" in page
+    assert "0.750 to 0.850" in page
+    assert "Live then (v1)" in page
+    assert page.count(">better<") == 1
+    assert page.count(">worse<") == 1
+    assert "may have seen some of these scans before" in page
+    assert "Confusion matrix" in page and "Tumour called No tumour: 4 of 24" in page
+    assert page.count('role="img"') == 3
+
+
+def test_model_page_without_a_report_says_so(model, keeper):
+    ModelVersion.objects.update(report={"test": None})
+    page = text(client_of(keeper).get(reverse("lab:model", args=[model.pk])))
+    assert "Nothing was measured" in page
+    assert '<svg class="chart' not in page
+
+
+def test_model_page_names_no_foreign_institution_and_keeps_its_card_back(north, run, tmp_path):
+    mine, theirs = InstitutionFactory(name="Mine"), north
+    claimed = work.claim(run.pk)
+    measured = report()
+    measured["test"]["by_source"] = {
+        f"site-{mine.pk}": measured["test"] | {"n": 11},
+        f"site-{theirs.pk}": measured["test"] | {"n": 29},
+        "nickparvar": measured["test"] | {"n": 7},
+    }
+    version = work.succeed(
+        run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"theirs"), report=measured
+    )
+    client = client_of(person(Role.DATA_MANAGER, mine))
+    page = text(client.get(reverse("lab:model", args=[version.pk])))
+    assert "Mine" in page and "nickparvar" in page
+    assert theirs.name not in page and f"site-{theirs.pk}" not in page and ">29<" not in page
+    assert "A toy" not in page
+    assert client.get(reverse("lab:card", args=[version.pk])).status_code == 404
+
+
+def test_promote_needs_a_reason_and_then_changes_the_model_in_use(model, candidate, boss):
+    client = client_of(boss)
+    url = reverse("lab:promote", args=[candidate.pk])
+    refused = client.post(url, {"reason": " "})
+    assert refused.status_code == 400
+    assert "Say why this model goes into use" in text(refused)
+    assert registry.live() == model
+    client.post(url, {"reason": "better AUROC"})
+    assert registry.live() == candidate
+    assert Promotion.objects.first().reason == "better AUROC"
+    client.post(reverse("lab:roll-back"), {"reason": "it was not"})
+    assert registry.live() == model
+
+
+def test_promote_is_offered_to_those_who_may_only(model, candidate, keeper, boss):
+    url = reverse("lab:model", args=[candidate.pk])
+    assert "Promote to live" in text(client_of(boss).get(url))
+    assert "Promote to live" not in text(client_of(keeper).get(url))
+    live = reverse("lab:model", args=[model.pk])
+    assert "Promote to live" not in text(client_of(boss).get(live))
+
+
+def test_new_scans_are_predicted_by_the_promoted_model(model, candidate, boss, north, monkeypatch):
+    from tests.factories import phantom
+
+    monkeypatch.setattr(pipeline, "nudge", lambda *args: True)
+    before = pipeline.submit_scan(by=boss, institution=north, data=phantom(901), patient="P-1").scan
+    registry.promote(by=boss, version=candidate, reason="better")
+    after = pipeline.submit_scan(by=boss, institution=north, data=phantom(902), patient="P-1").scan
+    assert before.predictions.get().model_version == model
+    assert after.predictions.get().model_version == candidate
+    assert ModelVersion.objects.get(pk=model.pk).state == ModelState.PREVIOUS
+
+
+def test_card_brings_no_markup_of_its_own():
+    page = as_html(
+        "# Title <script>x</script>\n\n| a | b |\n|---|---:|\n| `1` | <b>2</b> |\n\n"
+        "- one\n- **two**\n\n```\nrun\n\nit\n```"
+    )
+    assert "<script>" not in page and "<b>" not in page
+    assert "<h2>Title &lt;script&gt;" in page
+    assert "<td class='num'>&lt;b&gt;2&lt;/b&gt;</td>" in page
+    assert "<li>one</li><li><strong>two</strong></li>" in page
+    assert "<pre>run\n\nit</pre>" in page

@@ -1,0 +1,85 @@
+"""``make test``: every test on SQLite and the embedded broker, then the sensitive ones on the servers that answer."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import redis
+
+ROOT = Path(__file__).resolve().parent.parent
+SENSITIVE = ["tests/diagnostics", "tests/access", "tests/journeys", "tests/faults"]
+
+
+def main() -> None:
+    more = sys.argv[1:]
+    failed = [name for name, environment, paths in passes() if run(name, environment, [*paths, *more])]
+    if failed:
+        sys.exit(f"Tests failed: {', '.join(failed)}.")
+
+
+def passes() -> list[tuple[str, dict[str, str], list[str]]]:
+    """The embedded pass, and one on each real server that answers; a line says which does not."""
+    planned: list[tuple[str, dict[str, str], list[str]]] = [("on SQLite and the embedded broker", {}, [])]
+    servers: dict[str, str] = {}
+    if found := postgres():
+        servers["OVERREAD_TEST_DATABASE_URL"] = found
+    else:
+        print("PostgreSQL was not reachable (127.0.0.1:5432 or OVERREAD_TEST_POSTGRES_URL): not tested on it.")
+    if found := system_redis():
+        servers["OVERREAD_TEST_REDIS_URL"] = found
+    else:
+        print("Redis was not reachable (127.0.0.1:6379 or OVERREAD_TEST_REDIS_URL): not tested on it.")
+    if servers:
+        names = {"OVERREAD_TEST_DATABASE_URL": "PostgreSQL", "OVERREAD_TEST_REDIS_URL": "Redis"}
+        planned.append(("on " + " and ".join(names[variable] for variable in servers), servers, SENSITIVE))
+    return planned
+
+
+def run(name: str, environment: dict[str, str], arguments: list[str]) -> int:
+    """Run pytest once; gives its exit code, 0 where it found nothing to run."""
+    print(f"\n=== Tests {name}", flush=True)
+    begun = time.monotonic()
+    processes = str(os.cpu_count() or 2)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", processes, "--dist", "worksteal", *arguments]
+    inherited = {
+        variable: value
+        for variable, value in os.environ.items()
+        if variable not in ("OVERREAD_TEST_DATABASE_URL", "OVERREAD_TEST_REDIS_URL")
+    }
+    code = subprocess.run(command, cwd=ROOT, env={**inherited, **environment}).returncode
+    print(f"=== {name}: {'passed' if code in (0, 5) else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
+    return 0 if code == 5 else code
+
+
+def postgres() -> str | None:
+    """The address of a PostgreSQL server where this person may make databases."""
+    named = os.environ.get("OVERREAD_TEST_POSTGRES_URL")
+    people = dict.fromkeys(("postgres", os.environ.get("USER") or "root", "root"))
+    for address in [named] if named else [f"postgres://{person}@127.0.0.1:5432/postgres" for person in people]:
+        try:
+            with psycopg.connect(address, connect_timeout=3) as connection:
+                allowed = connection.execute(
+                    "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+                ).fetchone()
+        except psycopg.Error:
+            continue
+        if allowed and allowed[0]:
+            return address
+    return None
+
+
+def system_redis() -> str | None:
+    """The address of a Redis server that answers; each test process takes an empty database of it."""
+    address = os.environ.get("OVERREAD_TEST_REDIS_URL") or "redis://127.0.0.1:6379"
+    try:
+        redis.Redis.from_url(address, socket_timeout=3, socket_connect_timeout=3).ping()
+    except redis.RedisError:
+        return None
+    return address
+
+
+if __name__ == "__main__":
+    main()
