@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,9 @@ def keep(*programs: Program, seconds: float) -> Keeper:
         await keeper.run(ready=nothing, until=lambda: asyncio.sleep(seconds))
         return keeper
 
-    return asyncio.run(kept())
+    # In a thread of its own: Playwright leaves an event loop running in that of the tests.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, kept()).result()
 
 
 def toy(name: str, code: str, stage: int = 1, **more: Any) -> Program:

@@ -73,7 +73,11 @@ def start() -> None:
         keeper.say(how_to_sign_in(first=first, demo=made))
         keeper.say("Ctrl-C stops it.")
 
-    asyncio.run(keeper.run(ready, until=make_is_done))
+    async def everything() -> None:
+        keeper.heed_signals()
+        await keeper.run(ready, until=make_is_done)
+
+    asyncio.run(everything())
     keeper.say("stopped")
     held.close()
 

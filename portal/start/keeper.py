@@ -91,16 +91,19 @@ class Keeper:
             self.say("stopping (again for: at once)")
             self.stopping.set()
 
-    async def run(self, ready: Callable[[], Awaitable[None]], until: Callable[[], Awaitable[None]]) -> None:
-        """Start everything, call ``ready`` when all answer, and return when everything has ended.
-
-        Stops on SIGINT, SIGTERM and SIGHUP, when ``until`` returns, and when nobody reads the terminal any more.
-
-        Raises the Refusal of a program that does not stay up.
-        """
+    def heed_signals(self) -> None:
+        """Let SIGINT, SIGTERM and SIGHUP stop the running loop's programs; only the main thread may."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stop)
+
+    async def run(self, ready: Callable[[], Awaitable[None]], until: Callable[[], Awaitable[None]]) -> None:
+        """Start everything, call ``ready`` when all answer, and return when everything has ended.
+
+        Stops when ``stop`` is called, when ``until`` returns, and when nobody reads the terminal any more.
+
+        Raises the Refusal of a program that does not stay up.
+        """
         watches = [asyncio.create_task(self._stop_after(end)) for end in (self.terminal.gone.wait, until)]
         keepers: list[asyncio.Task[None]] = []
         try:

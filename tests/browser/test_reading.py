@@ -69,6 +69,7 @@ def test_five_cases_by_keyboard_alone(page, institution, reader):
         page.keyboard.press("9")  # probable
         page.keyboard.press("n")
         step(page, "Final read")
+        image_ready(page)  # the keys are bound by then
         if number % 2 == 0:  # the AI agrees
             page.keyboard.press("k")
         elif number == 1:  # it does not; the reader comes round to it
@@ -138,6 +139,7 @@ def test_reason_is_asked_for_only_where_the_read_differs(page, institution, read
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
     step(page, "Final read")
+    image_ready(page)
     reason = page.get_by_label("Why does it differ from the AI's?")
     expect(reason).to_be_hidden()
     page.keyboard.press("k")
