@@ -82,7 +82,6 @@ function bindKeys(keys) {
     },
     pick("keep", "k", "keep"),
     pick("adopt", "a", "adopt"),
-    pick("another", "l", "other"),
     {
       name: "reason",
       keys: ["y"],

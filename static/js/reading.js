@@ -7,7 +7,7 @@ import { mountViewer } from "./viewer/index.js";
 import { Keys, bindKeysPanel } from "./viewer/keys.js";
 
 const keys = new Keys();
-const { viewport } = mountViewer(document.querySelector("[data-viewer]"), keys);
+const { viewport } = mountViewer(document.querySelector("[data-viewer]"), keys, document.querySelector("[data-marks]"));
 bindHeatMap(keys, viewport);
 bindDecision(keys); // last of what changes the panel's height: it brings a fault into view
 bindLease();

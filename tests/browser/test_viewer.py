@@ -146,7 +146,7 @@ def test_status_tells_the_rescaled_value_under_the_pointer(page, reader):
     open_case(page, reader, FILES["rescaled"])
     page.keyboard.press("o")
     box = page.locator("[data-canvas]").bounding_box()
-    left, top = round((box["width"] - 65) / 2), round((box["height"] - 48) / 2)
+    left, top = round((box["width"] - 65) / 2 + 1e-9), round((box["height"] - 48) / 2 + 1e-9)
     page.mouse.move(box["x"] + left + 10.5, box["y"] + top + 20.5)
     stored = noise(0, 4096, "<u2")[20, 10]
     expect(page.locator("[data-x]")).to_have_text("10")

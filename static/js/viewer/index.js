@@ -3,9 +3,10 @@
  */
 
 import { fetchContainer } from "./container.js";
+import { mountMarks } from "./marks/index.js";
 import { Tools } from "./tools.js";
 import { Viewport } from "./view.js";
-import { isWhole } from "./window.js";
+import { formatterOf, isWhole } from "./window.js";
 
 const PRESET_KEYS = { file: "1", wide: "2", narrow: "3", full: "4" };
 const ZOOM_STEP = 1.25;
@@ -26,17 +27,21 @@ const ACTS = {
   "zoom-out": (viewport) => viewport.place((placement) => placement.zoomBy(1 / ZOOM_STEP)),
 };
 
-/** Make a viewer of the section; the viewport and its tools come back at once, the image when it is there. */
-export function mountViewer(section, keys) {
+/**
+ * Make a viewer of the section; the viewport and its tools come back at once, the image when it is there.
+ * `marks` is the list of marks (`[data-marks]`) on pages that have one.
+ */
+export function mountViewer(section, keys, marks = null) {
   const viewport = new Viewport(section.querySelector("[data-canvas]"));
   const tools = new Tools(viewport);
   bindTools(section, tools);
   bindActs(section, viewport);
   bindPresets(section, viewport);
   bindStatus(section, viewport);
+  const marked = marks && mountMarks(section, marks, viewport, tools, keys);
   if (keys) bindKeys(keys, viewport, tools);
   const loaded = load(section, viewport);
-  return { viewport, tools, loaded };
+  return { viewport, tools, marked, loaded };
 }
 
 /** Fetch and show; a failure says so and offers to try again. */
@@ -61,11 +66,12 @@ async function load(section, viewport) {
 function bindTools(section, tools) {
   const buttons = section.querySelectorAll("[data-tool]");
   for (const button of buttons) button.addEventListener("click", () => tools.use(button.dataset.tool));
-  tools.onchange = (name) => {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-    section.dataset.using = name;
+  const show = () => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.tool === tools.active));
+    section.dataset.using = tools.active;
   };
-  tools.onchange(tools.active);
+  tools.addEventListener("use", show);
+  show();
 }
 
 function bindActs(section, viewport) {
@@ -90,12 +96,6 @@ function bindPresets(section, viewport) {
   });
 }
 
-/** As many decimals as the image's values deserve. */
-function formatter(image, span) {
-  const decimals = isWhole(image) ? 0 : Math.max(0, Math.min(6, 3 - Math.floor(Math.log10(span || 1))));
-  return (value) => value.toFixed(decimals);
-}
-
 function bindStatus(section, viewport) {
   const part = (name) => section.querySelector(`[data-${name}]`);
   const [x, y, value, centre, width, zoom, spacing, said] = [
@@ -105,7 +105,7 @@ function bindStatus(section, viewport) {
   let shown = String;
   let timer = 0;
   viewport.addEventListener("image", () => {
-    shown = formatter(viewport.image, viewport.span);
+    shown = formatterOf(viewport.image, viewport.span);
     const mm = viewport.image.spacing;
     spacing.textContent = mm
       ? `${Number(mm.row.toFixed(3))}${mm.row === mm.column ? "" : ` × ${Number(mm.column.toFixed(3))}`} mm`

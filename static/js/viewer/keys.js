@@ -2,7 +2,8 @@
  * Keys of a page: bindings by name, off while typing, and a list that shows only what works at this moment.
  *
  * A binding is `{name, keys, run(event), when?()}`; `keys` are `KeyboardEvent.key` values, or "Shift+1" by
- * `KeyboardEvent.code` (what Shift makes of a digit differs between keyboards). `run` may return false: not handled.
+ * `KeyboardEvent.code` (what Shift makes of a digit differs between keyboards), or "Ctrl+z" (⌘ on a Mac is the same;
+ * of keys with Ctrl only those that some binding names are taken). `run` may return false: not handled.
  */
 
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
@@ -32,7 +33,7 @@ export class Keys {
   }
 
   pressed(event) {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.defaultPrevented || event.altKey || event.isComposing) return;
     const name = nameOf(event);
     if (!heeds(event.target, event.key) || (this.off && name !== "Escape")) return;
     const binding = this.usable().find(({ keys }) => keys.includes(name));
@@ -46,6 +47,7 @@ export class Keys {
 }
 
 function nameOf(event) {
+  if (event.ctrlKey || event.metaKey) return `Ctrl+${event.shiftKey ? "Shift+" : ""}${event.key.toLowerCase()}`;
   // By place, not by sign: on a French keyboard the digits of the upper row need Shift.
   const digit = /^Digit(\d)$/.exec(event.code);
   if (digit) return event.shiftKey ? `Shift+${digit[1]}` : digit[1];

@@ -1,6 +1,6 @@
 /**
- * What pointers do on a viewport. A tool is `{begin(viewport, event) -> {move(event, dx, dy), end?(event)}}`;
- * measuring tools register here beside the three that every viewport has.
+ * What pointers do on a viewport. A tool is `{begin(viewport, event) -> {move(event, dx, dy), end?(event), cancel?()}}`;
+ * marking tools register here beside the three that every viewport has. Event: `use` when another tool was chosen.
  */
 
 const WHEEL_SPEED = 0.0015;
@@ -68,8 +68,9 @@ class Pinch {
   }
 }
 
-export class Tools {
+export class Tools extends EventTarget {
   constructor(viewport) {
+    super();
     this.viewport = viewport;
     this.registered = new Map([
       ["window", dragWindow],
@@ -77,7 +78,6 @@ export class Tools {
       ["zoom", dragZoom],
     ]);
     this.active = "window";
-    this.onchange = () => {};
     this.pointers = new Map();
     this.gesture = null;
     const { canvas } = viewport;
@@ -97,7 +97,7 @@ export class Tools {
 
   use(name) {
     this.active = name;
-    this.onchange(name);
+    this.dispatchEvent(new Event("use"));
   }
 
   /** The tool of this press: middle, right and Shift always pan, so that the chosen tool stays chosen. */
@@ -111,7 +111,9 @@ export class Tools {
     this.viewport.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, event);
     if (this.pointers.size === 2) {
-      this.gesture?.end?.(event);
+      // The first finger was the beginning of a pinch, not of a mark.
+      if (this.gesture?.cancel) this.gesture.cancel();
+      else this.gesture?.end?.(event);
       this.gesture = null;
       this.pinch = new Pinch(this.viewport, this.pointers);
     } else if (this.pointers.size === 1) {
@@ -132,7 +134,8 @@ export class Tools {
 
   up(event) {
     if (!this.pointers.delete(event.pointerId)) return;
-    this.gesture?.end?.(event);
+    if (event.type === "pointercancel" && this.gesture?.cancel) this.gesture.cancel();
+    else this.gesture?.end?.(event);
     this.gesture = null;
     // The finger that stays after a pinch does nothing until it is lifted: no jump of the window.
     if (this.pointers.size === 0) this.pinch = null;

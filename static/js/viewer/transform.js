@@ -120,6 +120,12 @@ export class Placement {
     return [a, b, c, d, Math.round(e), Math.round(f)];
   }
 
+  /** The point of the viewport, in CSS pixels, at which image coordinates are shown. */
+  toScreen(x, y, pixelRatio) {
+    const [a, b, c, d, e, f] = this.matrix(pixelRatio);
+    return [(a * x + c * y + e) / pixelRatio, (b * x + d * y + f) / pixelRatio];
+  }
+
   /** Image coordinates (fractional) of a point of the viewport in CSS pixels. */
   toImage(x, y, pixelRatio) {
     const [a, b, c, d, e, f] = this.matrix(pixelRatio);

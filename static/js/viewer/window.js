@@ -84,6 +84,12 @@ export function isWhole(image) {
   return !(image.pixels instanceof Float32Array) && Number.isInteger(image.slope) && Number.isInteger(image.intercept);
 }
 
+/** Writes a value of the image with as many decimals as its values deserve; `span` is their breadth. */
+export function formatterOf(image, span) {
+  const decimals = isWhole(image) ? 0 : Math.max(0, Math.min(6, 3 - Math.floor(Math.log10(span || 1))));
+  return (value) => value.toFixed(decimals);
+}
+
 /** The window that maps `low` to black and `high` to white, by the image's own function. */
 export function windowBetween(low, high, voi) {
   if (voi === "LINEAR") return { centre: (low + high) / 2 + 0.5, width: high - low + 1, voi };

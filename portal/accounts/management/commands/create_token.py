@@ -22,9 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
-            raise CommandError(
-                f"There is nobody called {options['user']}. Make an account with create_person."
-            )
+            raise CommandError(f"There is nobody called {options['user']}. Make an account with create_person.")
         scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
         try:
             _row, token = make_token(by=None, user=user, name=options["name"], scopes=scopes, days=options["days"])

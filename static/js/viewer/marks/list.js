@@ -1,0 +1,78 @@
+/** The list of marks beside the image: what each measures in words, its text, its removal. Open to screen readers. */
+
+export class MarkList {
+  /** @param {HTMLElement} root `[data-marks]`, with a template for a row */
+  constructor(root, book, measurer, { select, leave }) {
+    Object.assign(this, { root, book, measurer, select, leave });
+    this.rows = new Map();
+    this.list = root.querySelector("[data-mark-rows]");
+    this.template = root.querySelector("template");
+    this.count = root.querySelector("[data-mark-count]");
+    book.addEventListener("change", () => this.refresh());
+    this.refresh();
+  }
+
+  refresh() {
+    const { marks, selectedId } = this.book;
+    this.root.hidden = marks.length === 0;
+    this.count.textContent = marks.length;
+    const here = new Set(marks.map(({ id }) => id));
+    for (const [id, row] of this.rows) {
+      if (here.has(id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    marks.forEach((mark, at) => {
+      const row = this.rows.get(mark.id) ?? this.made(mark);
+      if (this.list.children[at] !== row) this.list.insertBefore(row, this.list.children[at] ?? null);
+      this.fill(row, mark, at + 1, mark.id === selectedId);
+    });
+  }
+
+  made({ id, kind }) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    this.rows.set(id, row);
+    const name = this.measurer.words[kind];
+    row.querySelector("[data-mark-kind]").textContent = name;
+    row.querySelector("[data-mark-choose]").addEventListener("click", () => this.select(id));
+    row.querySelector("[data-mark-remove]").addEventListener("click", () => {
+      this.book.remove(id);
+      this.leave();
+    });
+    const text = row.querySelector("[data-mark-text]");
+    text.addEventListener("change", () => this.setText(id, text.value));
+    text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault();
+      this.setText(id, text.value);
+      this.leave();
+    });
+    return row;
+  }
+
+  setText(id, value) {
+    const mark = this.book.marks.find((each) => each.id === id);
+    if (mark && mark.text !== value.trim()) this.book.replace({ ...mark, text: value.trim() });
+  }
+
+  fill(row, mark, number, selected) {
+    row.querySelector("[data-mark-number]").textContent = number;
+    row.querySelector("[data-mark-said]").textContent = this.measurer.sentence(mark);
+    row.querySelector("[data-mark-choose]").setAttribute("aria-pressed", String(selected));
+    row.classList.toggle("is-selected", selected);
+    const text = row.querySelector("[data-mark-text]");
+    text.closest("[data-mark-note]").hidden = !selected && !mark.text && mark.kind !== "arrow";
+    if (document.activeElement !== text) text.value = mark.text;
+    const numbered = (button) => (button.ariaLabel = `${button.dataset.label} ${number}`);
+    numbered(row.querySelector("[data-mark-remove]"));
+    text.ariaLabel = `${text.dataset.label} ${number}`;
+  }
+
+  /** Where an arrow's text is written. */
+  writeText(id) {
+    this.root.open = true;
+    const text = this.rows.get(id)?.querySelector("[data-mark-text]");
+    text?.scrollIntoView({ block: "nearest" });
+    text?.focus();
+  }
+}
