@@ -6,10 +6,12 @@ from diagnostics.scans.models import Institution, Membership, Patient, Scan, Stu
 
 from diagnostics.predictions.models import Prediction  # isort: skip
 from diagnostics.reviews.models import Case, Claim, Read  # isort: skip
+from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion  # isort: skip
 from diagnostics.training.models import TrainingRun  # isort: skip
 
 __all__ = [
+    "Annotation",
     "AuditEvent",
     "Case",
     "Claim",

@@ -11,6 +11,7 @@ import numpy as np
 from django.utils import timezone
 from PIL import Image
 
+from diagnostics.annotations.models import Annotation
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelState, ModelVersion
@@ -260,6 +261,20 @@ class ReadFactory(factory.django.DjangoModelFactory):
     label = Label.TUMOUR
     certainty = Certainty.CERTAIN
     seconds = 41
+
+
+class AnnotationFactory(factory.django.DjangoModelFactory):
+    """A length that a radiologist has drawn on an image without pixel spacing."""
+
+    class Meta:
+        model = Annotation
+
+    mark = factory.LazyFunction(uuid.uuid4)
+    revision = 1
+    case = factory.SubFactory(CaseFactory)
+    author = factory.LazyAttribute(lambda row: person(Role.RADIOLOGIST, row.case.institution))
+    kind = "length"
+    points = factory.LazyFunction(lambda: [[10.0, 10.0], [40.0, 50.0]])
 
 
 class DatasetVersionFactory(factory.django.DjangoModelFactory):

@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from diagnostics.models import Case, Claim, Prediction, Read
+from diagnostics.annotations.queries import annotations_for
+from diagnostics.models import Annotation, Case, Claim, Prediction, Read
 from diagnostics.reviews.queries import predictions_for, reads_for
 from diagnostics.scans.access import Permission, institutions_where
 
@@ -68,3 +69,17 @@ class ReadAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return reads_for(user)
+
+
+@admin.register(Annotation)
+class AnnotationAdmin(RoomAdmin):
+    """Marks on images, every revision, as far as one may see them."""
+
+    sees = Permission.SEE_READS
+    list_display = ("__str__", "case", "author", "kind", "revision", "withdrawn", "created_at")
+    list_select_related = ("case", "author")
+    list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "withdrawn")
+    search_fields = ("=case__id", "=mark", "author__username")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return annotations_for(user)

@@ -24,6 +24,7 @@ SENTENCES: dict[str, Any] = {
     "case_taken_over": _("took a case over: %(reason)s"),
     "read_recorded": _("recorded a %(kind)s read"),
     "read_amended": _("amended a read (revision %(revision)s)"),
+    "image_marked": _("marked an image (changes: %(marks)s)"),
     "heatmap_shown": _("looked at a heat map"),
     "dataset_frozen": _("froze dataset version %(number)s"),
     "training_queued": _("queued training run %(number)s"),

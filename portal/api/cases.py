@@ -9,6 +9,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from diagnostics.annotations.queries import annotations_for
+from diagnostics.annotations.services import annotate
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reviews import services as reviews
@@ -16,6 +18,7 @@ from diagnostics.reviews.models import CaseState, ReadKind
 from diagnostics.reviews.queries import TABS, cases_for, reads_for, step_of, tab
 from portal.accounts.models import Scope
 
+from .annotations import AnnotationShape, NewAnnotation, change_of
 from .reads import ReadShape, Statement, stated
 from .resource import Resource
 from .shapes import SCAN_STATUSES, PriorityWord
@@ -106,10 +109,10 @@ class TakeOver(Strict):
 class CaseViewSet(Resource):
     """Cases of the institutions in which this person may see scans."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page}
+    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page, "annotations": Page}
     serializer_class = CaseShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(
-        ["next", "claim", "take_over", "release", "renew", "record"], Scope.REVIEW
+        ["next", "claim", "take_over", "release", "renew", "record", "mark"], Scope.REVIEW
     )
 
     def get_queryset(self) -> QuerySet[Case]:
@@ -192,3 +195,21 @@ class CaseViewSet(Resource):
         )
         shape = ReadShape(reads_for(self.person).get(pk=read.pk), context=self.get_serializer_context()).data
         return Response(shape, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=AnnotationShape(many=True))
+    @action(detail=True)
+    def annotations(self, request: Request, **kwargs: Any) -> Response:
+        """Every revision of the marks on this case's image that this person may see, oldest first."""
+        self.ordered_by = "created_at"
+        page: Any = self.paginate_queryset(annotations_for(self.person).filter(case=self.get_object()))
+        shape = AnnotationShape(page, many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(shape.data)
+
+    @extend_schema(request=NewAnnotation, responses={201: AnnotationShape})
+    @annotations.mapping.post
+    def mark(self, request: Request, **kwargs: Any) -> Response:
+        """Mark the image, change one's own mark, or withdraw it. Needs the claim, or one's own final read."""
+        case, given = self.get_object(), self.body(NewAnnotation)
+        (kept,) = annotate(by=self.person, case=case, changes=[change_of(given)])
+        shape = AnnotationShape(annotations_for(self.person).get(pk=kept.pk), context=self.get_serializer_context())
+        return Response(shape.data, status=status.HTTP_201_CREATED)

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import status
 from rest_framework.exceptions import APIException
 
+from diagnostics.annotations.services import InvalidMark, StaleMark
 from diagnostics.datasets.services import ManifestDamaged, NotFreezable
 from diagnostics.predictions.services import NothingToRetry
 from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
@@ -21,10 +22,12 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (Refused, status.HTTP_400_BAD_REQUEST, "refused"),
     (Conflict, status.HTTP_400_BAD_REQUEST, "invalid"),
     (InvalidRead, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (InvalidMark, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     # What was sent is well, but does not fit where things stand.
     (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
     (WrongStage, status.HTTP_409_CONFLICT, "wrong_stage"),
+    (StaleMark, status.HTTP_409_CONFLICT, "stale_mark"),
     (AlreadyClaimed, status.HTTP_409_CONFLICT, "already_claimed"),
     (AlreadyDone, status.HTTP_409_CONFLICT, "already_done"),
     (NothingToRetry, status.HTTP_409_CONFLICT, "nothing_to_retry"),

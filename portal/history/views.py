@@ -13,11 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from diagnostics.annotations.queries import moments_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
 from diagnostics.predictions.services import status_of
-from diagnostics.reviews.queries import label_in_words, moments_of, opinion_for, own_statements, scans_for
+from diagnostics.reviews.queries import label_in_words, opinion_for, own_statements, scans_for
 from diagnostics.reviews.services import differs
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.people import audit_events_for

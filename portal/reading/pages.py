@@ -7,11 +7,11 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from diagnostics.annotations.queries import history_of
 from diagnostics.models import Case, Claim, Prediction, Read
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason
 from diagnostics.reviews.queries import (
-    history_of,
     latest,
     live_claim,
     may_read,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import files, views
+from . import files, marks, views
 
 app_name = "reading"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("<uuid:pk>/release/", views.release, name="release"),
     path("<uuid:pk>/amend/", views.amend, name="amend"),
     path("<uuid:pk>/renew/", views.renew, name="renew"),
+    path("<uuid:pk>/annotations/", marks.annotations, name="annotations"),
     path("<uuid:pk>/claim/", views.claim, name="claim"),
     path("<uuid:pk>/take-over/", views.take_over, name="take-over"),
 ]

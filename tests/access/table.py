@@ -31,6 +31,8 @@ api:case-release(held)             POST   401    409  204  409  409  409  404   
 api:case-renew(held)               POST   401    409  200  409  409  409  404                  404    401 409
 api:case-reads(held)               GET    401    200  200  200  200  200  404                  404    401 200
 api:case-reads(held)               POST   401    403  201  403  403  403  404                  404    401 403
+api:case-annotations(held)         GET    401    200  200  200  200  200  404                  404    401 200
+api:case-annotations(held)         POST   401    403  201  409  403  403  404                  404    401 403
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
 api:read-amend(read)               POST   401    403  201  403  403  403  404                  404    401 403
@@ -98,6 +100,8 @@ reading:blind(held)                POST   302    403  302  403  403  403  404   
 reading:final(held)                POST   302    403  409  403  403  403  404                  404    302 403
 reading:release(held)              POST   302    403  302  409  409  409  404                  404    302 409
 reading:renew(held)                POST   302    403  200  409  409  409  404                  404    302 409
+reading:annotations(held)          GET    302    200  200  200  200  200  404                  404    302 200
+reading:annotations(held)          POST   302    400  400  400  400  400  404                  404    302 400
 reading:claim(case)                POST   302    403  302  403  403  403  404                  404    302 403
 reading:take-over(held)            POST   302    403  302  403  403  403  404                  404    302 403
 reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
@@ -134,6 +138,7 @@ BODIES: dict[str, dict[str, object]] = {
         "label": "glioma",
         "certainty": "certain",
     },
+    "api:case-annotations": {"kind": "length", "points": [[1, 1], [9, 9]]},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:modelversion-promote": {"reason": "Better."},

@@ -18,6 +18,7 @@ from diagnostics.training import work
 from tests.diagnostics.shelf import model_folder, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import (
+    AnnotationFactory,
     CaseFactory,
     ClaimFactory,
     InstitutionFactory,
@@ -100,6 +101,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "case": read.case,
         "claim": read.claim,
         "read": read,
+        "annotation": AnnotationFactory(case=read.case, author=read.reader),
         "datasetversion": dataset,
         "datasetitem": dataset.items.first(),
         "trainingrun": run,

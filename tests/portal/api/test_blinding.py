@@ -49,6 +49,7 @@ def everything(client, case) -> str:
         f"predictions/{prediction.pk}/",
         f"cases/{case.pk}/",
         f"cases/{case.pk}/reads/",
+        f"cases/{case.pk}/annotations/",
     )
     found += [client.get(f"{V1}/{path}").json() for path in single]
     return json.dumps(found)

@@ -19,6 +19,7 @@ export class MarkBook extends EventTarget {
   constructor() {
     super();
     this.marks = [];
+    this.others = []; // {mark, author}: other people's, to look at
     this.selectedId = null;
     this.past = [];
     this.future = [];

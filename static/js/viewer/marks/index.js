@@ -8,6 +8,7 @@ import { MarkLayer } from "./layer.js";
 import { MarkList } from "./list.js";
 import { Marking } from "./marking.js";
 import { Measurer } from "./measure.js";
+import { MarkSaver } from "./saving.js";
 import { valueAt } from "./statistics.js";
 
 const SAY_AFTER_MS = 400;
@@ -32,8 +33,10 @@ export function mountMarks(section, root, viewport, tools, keys) {
   viewport.addEventListener("image", () => {
     measurer.image = viewport.image;
     measurer.shown = formatterOf(viewport.image, viewport.span);
-    book.load([]);
+    book.tell();
   });
+  const saver = root.dataset.address ? new MarkSaver(root, book) : null;
+  if (saver) viewport.addEventListener("image", () => saver.load(), { once: true });
   bindDrawing(viewport, book, marking, layer, measurer);
   bindButtons(section, viewport, tools, book, marking);
   bindTelling(root, viewport, tools, book, marking, measurer);
@@ -57,6 +60,9 @@ function bindDrawing(viewport, book, marking, layer, measurer) {
       selected: mark.id === book.selectedId,
       handle: marking.handle,
     }));
+    for (const { mark, author } of book.others) {
+      drawings.push({ mark, lines: [author, ...measurer.lines(mark)], foreign: true });
+    }
     const mark = marking.drafted;
     if (mark) {
       const whole = mark.points.length === KINDS[mark.kind];

@@ -13,9 +13,10 @@ export class MarkList {
   }
 
   refresh() {
-    const { marks, selectedId } = this.book;
-    this.root.hidden = marks.length === 0;
-    this.count.textContent = marks.length;
+    const { marks, others, selectedId } = this.book;
+    this.root.hidden = marks.length + others.length === 0;
+    this.count.textContent = marks.length + others.length;
+    if (this.shownOthers !== others) this.showOthers(others);
     const here = new Set(marks.map(({ id }) => id));
     for (const [id, row] of this.rows) {
       if (here.has(id)) continue;
@@ -27,6 +28,19 @@ export class MarkList {
       if (this.list.children[at] !== row) this.list.insertBefore(row, this.list.children[at] ?? null);
       this.fill(row, mark, at + 1, mark.id === selectedId);
     });
+  }
+
+  /** Other people's marks, as sentences. */
+  showOthers(others) {
+    this.shownOthers = others;
+    const list = this.root.querySelector("[data-mark-others]");
+    list.hidden = others.length === 0;
+    list.replaceChildren(...others.map(({ mark, author }) => {
+      const item = document.createElement("li");
+      const said = [mark.text && `“${mark.text}”`, this.measurer.sentence(mark)].filter(Boolean).join(", ");
+      item.textContent = `${author}: ${this.measurer.words[mark.kind]}${said ? `, ${said}` : ""}`;
+      return item;
+    }));
   }
 
   made({ id, kind }) {

@@ -1,0 +1,72 @@
+"""What a person may see of marks on an image.
+
+A mark tells where its author looks, so it is as much a statement as a read: whoever may not see the author's reads of
+a case (``reviews.queries.reads_for``) does not see their marks. One's own are always there.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from diagnostics.reviews.models import Case, ReadKind
+from diagnostics.reviews.queries import Moment, live_claim, reads_for, scans_for
+from diagnostics.reviews.queries import moments_of as moments_of_reviews
+from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.scans.models import Scan
+
+from .models import Annotation
+
+
+def annotations_for(user: Any) -> QuerySet[Any]:
+    """Every revision of every mark that ``user`` may see, oldest first, with ``superseded`` on each."""
+    spoken = reads_for(user).filter(case=OuterRef("case"), reader=OuterRef("author"))
+    newer = Annotation.objects.filter(mark=OuterRef("mark"), revision__gt=OuterRef("revision"))
+    return (
+        Annotation.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
+        .filter(Q(author=user) | Exists(spoken))
+        .select_related("case", "case__institution", "author")
+        .annotate(superseded=Exists(newer))
+        .order_by("created_at", "id")
+    )
+
+
+def standing(annotations: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of :func:`annotations_for` that no newer revision supersedes and nobody has withdrawn."""
+    return annotations.filter(superseded=False, withdrawn=False)
+
+
+def may_annotate(user: Any, case: Case) -> bool:
+    """Whether marks of ``user`` on this case are kept now: they hold it, or have finished reading it."""
+    if not any(may(user, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
+        return False
+    return live_claim(user, case) is not None or case.reads.filter(reader=user, kind=ReadKind.FINAL).exists()
+
+
+def history_of(user: Any, scan: Scan) -> list[Moment]:
+    """What happened to a scan, marks included, oldest first, as far as ``user`` may know it."""
+    return moments_of(user, list(scans_for(user).filter(pk=scan.pk)))
+
+
+def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
+    """What happened to some scans, marks included, oldest first: those of ``reviews.queries.moments_of``, and one
+    moment for each author of standing marks on a case, at their last change."""
+    places = [scan.pk for scan in scans]
+    marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")
+    grouped: dict[tuple[Any, Any], list[Annotation]] = {}
+    for mark in marks:
+        grouped.setdefault((mark.case_id, mark.author_id), []).append(mark)
+    made = [
+        Moment(each[-1].created_at, "marks", str(each[-1].author), sentence_of(each), each[-1], each[-1].case.scan_id)
+        for each in grouped.values()
+    ]
+    return sorted([*moments_of_reviews(user, scans), *made], key=lambda moment: moment.at)
+
+
+def sentence_of(marks: Sequence[Annotation]) -> str:
+    """Marks of one author in words."""
+    kinds = list(dict.fromkeys(str(mark.get_kind_display()).lower() for mark in marks))
+    counted = ngettext("Marked the image: %(n)d mark", "Marked the image: %(n)d marks", len(marks)) % {"n": len(marks)}
+    return _("%(counted)s (%(kinds)s)") % {"counted": counted, "kinds": ", ".join(kinds)}

@@ -1,0 +1,169 @@
+"""Keep what a reader has marked: each change a new revision, checked, audited, and refused with a sentence."""
+
+import math
+import struct
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from diagnostics.audit.services import record
+from diagnostics.reviews.models import Case
+from diagnostics.reviews.services import StaleClaim
+from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.models import Scan
+
+from .models import Annotation, Kind
+from .queries import may_annotate
+
+__all__ = ["Change", "InvalidMark", "StaleMark", "annotate"]
+
+POINTS = {Kind.LENGTH: 2, Kind.ANGLE: 3, Kind.ELLIPSE: 2, Kind.RECTANGLE: 2, Kind.POINT: 1, Kind.ARROW: 2}
+MOST_POINTS = 2000  # of a freehand outline
+MOST_MARKS = 200  # of one author on one case
+MAX_TEXT = 200  # characters
+# Of the pixel container (scans/intake.py): row and column spacing in mm, NaN where the file says nothing.
+_HEADER_BYTES, _SPACING_AT = 48, 32
+
+
+class InvalidMark(ValueError):
+    """A mark that cannot be stored; ``field`` names the part, ``sentence`` says what is accepted."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.sentence = sentence
+
+
+class StaleMark(RuntimeError):
+    """Somebody else's mark, or one that has a newer revision than the author saw."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mark as it shall be. ``base`` is the revision that its author saw, 0 for a new one; of a mark that is
+    ``withdrawn`` nothing else counts."""
+
+    mark: uuid.UUID
+    base: int
+    kind: str = ""
+    points: Sequence[Sequence[float]] = ()
+    text: str = ""
+    withdrawn: bool = False
+
+
+@transaction.atomic
+def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotation]:
+    """Store a revision for each change; those that stand, in the order of the changes.
+
+    A change that says what the newest revision says already is stored once: sending again is harmless. All are
+    stored, or none.
+
+    Raises
+    ------
+    NotAllowed, StaleClaim, StaleMark, InvalidMark
+    """
+    if not any(may(by, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
+        raise NotAllowed("Marks are kept for readers: this needs the role radiologist or adjudicator.")
+    # The case's row is the lock: two windows of one reader come one after the other.
+    case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
+    if not may_annotate(by, case):
+        raise StaleClaim
+    newest = _newest(case, [change.mark for change in changes])
+    checked = [_checked(by, case, change, newest.get(change.mark)) for change in changes]
+    _refuse_too_many(by, case, newest, checked)
+    spacing = _spacing(case.scan)
+    stored, fresh = [], 0
+    for change in checked:
+        former = newest.get(change.mark)
+        if former is not None and _says_the_same(former, change):
+            stored.append(former)
+            continue
+        if change.base != (former.revision if former else 0):
+            raise StaleMark("This mark has a newer revision than the one you changed. Reload the page to see it.")
+        kept = Annotation.objects.create(
+            mark=change.mark,
+            revision=change.base + 1,
+            case=case,
+            author=by,
+            kind=change.kind,
+            points=[list(point) for point in change.points],
+            text=change.text,
+            row_spacing=spacing[0] if spacing else None,
+            column_spacing=spacing[1] if spacing else None,
+            withdrawn=change.withdrawn,
+        )
+        newest[change.mark] = kept
+        stored.append(kept)
+        fresh += 1
+    if fresh:
+        record(by=by, act="image_marked", target=case, institution=case.institution, case=case.pk, marks=fresh)
+    return stored
+
+
+def _newest(case: Case, marks: Sequence[uuid.UUID]) -> dict[uuid.UUID, Annotation]:
+    """The newest revision of each mark, wherever it lies."""
+    rows = Annotation.objects.filter(mark__in=marks).order_by("revision")
+    return {row.mark: row for row in rows}
+
+
+def _checked(by: Any, case: Case, change: Change, former: Annotation | None) -> Change:
+    """The change with its points as numbers to a hundredth of a pixel.
+
+    Raises
+    ------
+    StaleMark, InvalidMark
+    """
+    strange = former is not None and (former.author_id != by.pk or former.case_id != case.pk)
+    if strange or (former is None and change.withdrawn):
+        raise StaleMark("This mark is not one of yours on this case.")
+    if former is not None and change.withdrawn:
+        return replace(change, kind=former.kind, points=former.points, text=former.text)
+    if change.kind not in Kind.values:
+        raise InvalidMark("kind", f"Choose one of: {', '.join(Kind.values)}.")
+    if former is not None and former.kind != change.kind:
+        raise InvalidMark("kind", "A mark keeps its kind: withdraw it and make another.")
+    text = change.text.strip()
+    if len(text) > MAX_TEXT:
+        raise InvalidMark("text", f"A text has at most {MAX_TEXT} characters; this one has {len(text)}.")
+    return replace(change, points=_points(change, case.scan), text=text)
+
+
+def _points(change: Change, scan: Scan) -> list[list[float]]:
+    points = [[round(float(x), 2), round(float(y), 2)] for x, y in change.points]
+    wanted = POINTS.get(Kind(change.kind))
+    if wanted is not None and len(points) != wanted:
+        raise InvalidMark("points", f"A mark of this kind has {wanted} point(s); this one has {len(points)}.")
+    if wanted is None and not 3 <= len(points) <= MOST_POINTS:
+        raise InvalidMark("points", f"A freehand outline has 3 to {MOST_POINTS} points; this one has {len(points)}.")
+    for x, y in points:
+        if not (math.isfinite(x) and math.isfinite(y) and 0 <= x <= scan.width and 0 <= y <= scan.height):
+            raise InvalidMark("points", f"Points lie on the image: x 0 to {scan.width}, y 0 to {scan.height}.")
+    return points
+
+
+def _refuse_too_many(by: Any, case: Case, newest: dict[uuid.UUID, Annotation], changes: Sequence[Change]) -> None:
+    added = {change.mark for change in changes} - set(newest)
+    here = Annotation.objects.filter(case=case, author=by, revision=1).count()
+    if here + len(added) > MOST_MARKS:
+        raise InvalidMark("changes", f"One reader may make {MOST_MARKS} marks on a case, removed ones included.")
+
+
+def _says_the_same(former: Annotation, change: Change) -> bool:
+    if former.withdrawn and change.withdrawn:
+        return True
+    return (
+        former.withdrawn == change.withdrawn
+        and former.text == change.text
+        and former.points == [list(point) for point in change.points]
+    )
+
+
+def _spacing(scan: Scan) -> tuple[float, float] | None:
+    """Millimetres between rows and between columns, as the scan's stored pixels have them."""
+    with default_storage.open(scan.pixels) as file:
+        row, column = struct.unpack_from("<ff", file.read(_HEADER_BYTES), _SPACING_AT)
+    return None if math.isnan(row) or math.isnan(column) else (row, column)

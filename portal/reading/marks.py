@@ -1,0 +1,83 @@
+"""The marks on a case's image, as the page's scripts read and store them (JSON)."""
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from diagnostics.annotations.queries import annotations_for, may_annotate, standing
+from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
+from diagnostics.models import Annotation
+from diagnostics.reviews.queries import cases_for
+from diagnostics.reviews.services import StaleClaim
+from diagnostics.scans.access import NotAllowed
+
+MOST_CHANGES = 400  # in one request
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def annotations(request: HttpRequest, pk: Any) -> JsonResponse:
+    """Marks that stand, as far as this person may see them; a POST stores changes and answers their revisions."""
+    case = get_object_or_404(cases_for(request.user), pk=pk)
+    if request.method == "GET":
+        rows = standing(annotations_for(request.user)).filter(case=case)
+        marks = [_shape(row, mine=row.author_id == request.user.pk) for row in rows]
+        return JsonResponse({"marks": marks, "kept": may_annotate(request.user, case)})
+    try:
+        stored = annotate(by=request.user, case=case, changes=_changes(request.body))
+    except InvalidMark as refused:
+        return JsonResponse({"sentence": refused.sentence, "field": refused.field}, status=400)
+    except (StaleClaim, StaleMark) as refused:
+        return JsonResponse({"sentence": str(refused)}, status=409)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    at = f"{timezone.localtime():%H:%M}"
+    return JsonResponse({"revisions": {str(row.mark): row.revision for row in stored}, "at": at})
+
+
+def _shape(row: Annotation, *, mine: bool) -> dict[str, Any]:
+    return {
+        "id": str(row.mark),
+        "revision": row.revision,
+        "kind": row.kind,
+        "points": row.points,
+        "text": row.text,
+        "mine": mine,
+        "author": str(row.author),
+    }
+
+
+def _changes(body: bytes) -> list[Change]:
+    """What the page sent.
+
+    Raises
+    ------
+    InvalidMark
+    """
+    try:
+        given = json.loads(body)["changes"]
+        if len(given) > MOST_CHANGES:
+            raise InvalidMark("changes", _("These are too many changes at once."))
+        return [
+            Change(
+                mark=uuid.UUID(each["id"]),
+                base=int(each["base"]),
+                kind=str(each.get("kind", "")),
+                points=[(float(x), float(y)) for x, y in each.get("points", [])],
+                text=str(each.get("text", "")),
+                withdrawn=bool(each.get("withdrawn", False)),
+            )
+            for each in given
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as broken:
+        if isinstance(broken, InvalidMark):
+            raise
+        raise InvalidMark("changes", _("The changes cannot be understood.")) from None
