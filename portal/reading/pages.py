@@ -4,11 +4,13 @@ from functools import cached_property
 from typing import Any
 
 from django import forms
+from django.db.models import Case as SqlCase
+from django.db.models import F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from diagnostics.annotations.queries import history_of
-from diagnostics.models import Case, Claim, Prediction, Read
+from diagnostics.models import Case, Claim, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason
 from diagnostics.reviews.queries import (
@@ -25,6 +27,8 @@ from diagnostics.scans.models import ReadingMode
 
 from .forms import CERTAINTY_KEYS, LABEL_KEYS, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words
+
+OTHERS_SHOWN = 24  # scans of one patient in the film strip
 
 # What a reader may have entered and must not lose when their claim has ended.
 ENTRIES = ("choice", "label", "certainty", "reason", "comment", "may_train", "heatmap_seen")
@@ -147,6 +151,19 @@ class CasePage:
             (label.value, str(label.label), LABEL_KEYS[label.value], differs(label.value, against)) for label in Label
         ]
 
+    def others(self) -> QuerySet[Scan]:
+        """The patient's other scans, to look at beside this one: same study first, then the newest visits."""
+        same = When(study=self.scan.study_id, then=Value(0))
+        return (
+            Scan.objects.visible_to(self.user)
+            .filter(patient=self.scan.patient_id, rejected_code="")
+            .exclude(pk=self.scan.pk)
+            .select_related("study")
+            .order_by(SqlCase(same, default=Value(1)), F("study__date").desc(nulls_last=True), "-created_at", "-id")[
+                :OTHERS_SHOWN
+            ]
+        )
+
     def context(self) -> dict[str, Any]:
         return {
             "case": self.case,
@@ -156,6 +173,7 @@ class CasePage:
             "certainties": [(c.value, str(c.label), CERTAINTY_KEYS[c.value]) for c in Certainty],
             "take_over": TakeOverForm(),
             "history": history_of(self.user, self.scan),
+            "others": self.others(),
             "done": self.case.state == CaseState.DONE,
         }
 

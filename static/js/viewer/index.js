@@ -2,6 +2,7 @@
  * One image on a page: binds a `[data-viewer]` section to a viewport, its tools, buttons, status line and keys.
  */
 
+import { Comparison } from "./compare.js";
 import { fetchContainer } from "./container.js";
 import { mountMarks } from "./marks/index.js";
 import { Tools } from "./tools.js";
@@ -39,7 +40,14 @@ export function mountViewer(section, keys, marks = null) {
   bindPresets(section, viewport);
   bindStatus(section, viewport);
   const marked = marks && mountMarks(section, marks, viewport, tools, keys);
+  const comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools) : null;
   if (keys) bindKeys(keys, viewport, tools);
+  if (keys && comparison) {
+    keys.add(
+      { name: "compare", keys: ["q"], run: () => comparison.toggle() },
+      { name: "link", keys: [","], when: () => comparison.shown !== null, run: () => comparison.setLinked(!comparison.linked) },
+    );
+  }
   const loaded = load(section, viewport);
   return { viewport, tools, marked, loaded };
 }
