@@ -22,7 +22,7 @@ import numpy as np
 from mlcore.card import card
 from mlcore.engine import Engine
 from mlcore.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
-from mlcore.novelty import BESIDE, Familiar
+from mlcore.novelty import BESIDE, BESIDE_WITHOUT_TEXTURE, Familiar
 from mlcore.preprocess import PREPROCESS_VERSION
 from mlcore.spec import ModelSpec, SpecDamaged
 
@@ -262,12 +262,12 @@ def _read_arrays(path: Path, only: tuple[str, ...] | None = None) -> dict[str, n
 
 def _familiar(arrays: dict[str, np.ndarray], leaves: int, channels: int) -> Familiar | None:
     """Take what is familiar out of the arrays, for so many leaves and channels of maps."""
-    numbers = 2 * channels + BESIDE
     means, precision = arrays.pop(_NOVELTY_MEANS, None), arrays.pop(_NOVELTY_PRECISION, None)
     if means is None and precision is None:
         return None
     if means is None or precision is None:
         raise ArtifactDamaged("What the model knows of its training images is incomplete.")
-    if means.shape != (leaves, numbers) or precision.shape != (numbers, numbers):
+    known = [2 * channels + beside for beside in (BESIDE, BESIDE_WITHOUT_TEXTURE)]
+    if (means.shape, precision.shape) not in [((leaves, numbers), (numbers, numbers)) for numbers in known]:
         raise ArtifactDamaged("What the model knows of its training images does not fit this code.")
     return Familiar(means, precision)

@@ -85,6 +85,9 @@ class Decoded:
         Always 1 at present; files with more are refused.
     meta : dict of str to str
         Harmless technical words. Never a name, a description or an identifier.
+    colour : float
+        How coloured the image was before it was made grey: mean distance of the strongest from the weakest of red,
+        green and blue, 0 to 1.
     study_date : datetime.date or None
         StudyDate, offered as the default of a form; the only thing here that belongs to a patient.
     """
@@ -102,7 +105,13 @@ class Decoded:
     bits: int = 8
     frames: int = 1
     meta: dict[str, str] = field(default_factory=dict)
+    colour: float = 0.0
     study_date: datetime.date | None = None
+
+
+def colour_of(pixels: np.ndarray) -> float:
+    """Give how coloured uint8 (H, W, 3) is: see `Decoded.colour`."""
+    return float(np.mean(pixels.max(axis=2) - pixels.min(axis=2))) / 255.0
 
 
 def check_sides(rows: int, columns: int, frames: int = 1) -> None:

@@ -34,7 +34,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.decoded import BYTE_LIMIT, Decoded, Refused, check_sides
+from mlcore.decoded import BYTE_LIMIT, Decoded, Refused, check_sides, colour_of
 from mlcore.raster import jpeg_sizes
 
 NATIVE = (
@@ -208,7 +208,8 @@ def _jpeg2000_size(frame: bytes) -> tuple[int, int]:
 
 
 def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
-    pixels, colour = _pixels(dataset)
+    pixels, coloured = _pixels(dataset)
+    colour = coloured is not None
     if not colour:
         pixels = _without_padding(pixels, dataset)
     presets = () if colour else _presets(dataset)
@@ -231,19 +232,22 @@ def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
             "modality": "MR" if dataset.get("Modality") else "",
             "photometric": _word(str(dataset.get("PhotometricInterpretation", ""))),
         },
+        colour=coloured or 0.0,
         study_date=_date(str(dataset.get("StudyDate", "") or "")),
     )
 
 
-def _pixels(dataset: Dataset) -> tuple[np.ndarray, bool]:
-    """Give stored values (H, W) in one of the four allowed types, and whether they come from colour."""
+def _pixels(dataset: Dataset) -> tuple[np.ndarray, float | None]:
+    """Give stored values (H, W) in one of the four allowed types, and how coloured they were; None where grey."""
     stored = pixel_array(dataset)
     if str(dataset.get("PhotometricInterpretation", "")).strip() == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
-    colour = stored.ndim == 3
-    if colour:
+    colour = None
+    if stored.ndim == 3:
         scale = 255.0 / (2 ** (8 * stored.dtype.itemsize) - 1)
         weights = np.array([0.299, 0.587, 0.114])
+        step = max(1, min(stored.shape[:2]) // 64)
+        colour = colour_of(np.asarray(stored[::step, ::step] * scale, dtype=np.uint8))
         stored = np.rint(stored.astype(np.float64) @ weights * scale).astype(np.uint8)
     if stored.ndim != 2:
         raise Refused("damaged")

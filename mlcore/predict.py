@@ -21,7 +21,7 @@ from mlcore.labels import NO_TUMOUR, TUMOUR
 from mlcore.metrics import opinions
 from mlcore.novelty import Familiar, describe
 from mlcore.preprocess import Prepared, prepare, square_to_frame
-from mlcore.quality import assess
+from mlcore.quality import OUT_OF_DISTRIBUTION, assess
 from mlcore.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["HEATMAP_SIDE", "NotFinite", "Opinion", "Predictor", "Refused"]
 
 HEATMAP_SIDE = 256
-OUT_OF_DISTRIBUTION = "out_of_distribution"
 UNCERTAIN = "uncertain"
 _log = logging.getLogger(__name__)
 
@@ -227,7 +226,7 @@ class Predictor:
         made = []
         for i, each in enumerate(good):
             warnings = [*each.warnings]
-            warnings += [OUT_OF_DISTRIBUTION] if far[i] else []
+            warnings += [OUT_OF_DISTRIBUTION] if far[i] and OUT_OF_DISTRIBUTION not in warnings else []
             warnings += [UNCERTAIN] if low <= scores[i] <= high else []
             heat = tumour_map(maps[i], self._evidence, probabilities[i], self.spec.leaves)
             made.append(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageFile
 
-from mlcore.decoded import Decoded, Refused, check_sides
+from mlcore.decoded import Decoded, Refused, check_sides, colour_of
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -22,6 +22,7 @@ _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 # A progressive JPEG may order any number of passes over the whole picture; real ones have about ten.
 _MOST_SCANS = 64
 _ORIENTATION = 0x0112
+_COLOUR_SIDE = 64
 _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
     3: (Image.Transpose.ROTATE_180,),
@@ -63,7 +64,7 @@ def decode_raster(data: bytes) -> Decoded:
             check_sides(image.height, image.width)
             image.load()
             turn = _orientation(image)
-            grey = _grey(image)
+            grey, colour = _grey(image)
     except Image.DecompressionBombError as error:
         raise Refused("too_large") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
@@ -74,7 +75,9 @@ def decode_raster(data: bytes) -> Decoded:
         grey = grey.transpose(step)
     pixels = np.array(grey)
     pixels = np.ascontiguousarray(pixels, dtype=np.uint16 if pixels.dtype.itemsize > 1 else np.uint8)
-    return Decoded(pixels=pixels, format=kind, bits=pixels.dtype.itemsize * 8, meta={"format": kind.upper()})
+    return Decoded(
+        pixels=pixels, format=kind, bits=pixels.dtype.itemsize * 8, meta={"format": kind.upper()}, colour=colour
+    )
 
 
 def jpeg_sizes(data: bytes) -> Iterator[tuple[int, int]]:
@@ -157,16 +160,19 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return 1
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    """Give one grey channel: 8-bit luma, or the 16 bits of a grey PNG unchanged."""
+def _grey(image: Image.Image) -> tuple[Image.Image, float]:
+    """Give one grey channel, 8-bit luma or the 16 bits of a grey PNG unchanged, and how coloured the image was."""
     if image.mode.startswith("I;16"):
-        return image
+        return image, 0.0
     if image.mode in ("I", "F"):
-        return Image.fromarray(np.clip(np.asarray(image), 0, 65535).astype(np.uint16))
+        return Image.fromarray(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)), 0.0
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         clear = image.convert("RGBA")
         black = Image.new("RGBA", clear.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, clear).convert("RGB")
     elif image.mode not in ("L", "RGB", "1"):
         image = image.convert("RGB")
-    return image.convert("L")
+    if image.mode != "RGB":
+        return image.convert("L"), 0.0
+    # A hint of colour, as JPEG leaves at edges, averages out in the smaller picture.
+    return image.convert("L"), colour_of(np.asarray(image.reduce(max(1, min(image.size) // _COLOUR_SIDE))))
