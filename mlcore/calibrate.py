@@ -87,6 +87,20 @@ def choose_threshold(scores: np.ndarray, tumour: np.ndarray, groups: Sequence[st
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
+def threshold_for(scores: np.ndarray, tumour: np.ndarray, groups: Sequence[str], sensitivity: float) -> float:
+    """Choose the highest threshold that finds a wanted share of the tumours; parameters as of `choose_threshold`.
+
+    Parameters
+    ----------
+    sensitivity : float
+        Wanted, more than 0 and at most 1; every group counts the same.
+    """
+    names, inverse, sizes = np.unique(np.asarray(groups)[tumour], return_inverse=True, return_counts=True)
+    order = np.argsort(-scores[tumour], kind="stable")
+    found = np.cumsum((1.0 / sizes[inverse] / len(names))[order])
+    return float(scores[tumour][order][int(np.argmax(found >= sensitivity - 1e-9))])
+
+
 def uncertain_band(scores: np.ndarray, threshold: float, share: float = 0.05) -> tuple[float, float]:
     """Give the probabilities around the threshold between which the nearest `share` of the scores lies."""
     shift = _logit(np.clip(threshold, 1e-6, 1 - 1e-6))

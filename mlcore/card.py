@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlcore.labels import LEAVES, TUMOUR
 from mlcore.spec import ModelSpec
 
 # What is known of public sources, by the name of their folder.
@@ -49,6 +50,7 @@ def card(spec: ModelSpec, report: Mapping[str, Any], sha256: str) -> str:
         _use(),
         _data(spec, report),
         *(_part(report, name, words) for name, words in (("test", "test"), ("validation", "validation"))),
+        _sets(spec, report),
         _warnings(spec, report),
         _making(spec, report),
     ]
@@ -57,6 +59,7 @@ def card(spec: ModelSpec, report: Mapping[str, Any], sha256: str) -> str:
 
 def _what(spec: ModelSpec, report: Mapping[str, Any]) -> str:
     training = report.get("training", {})
+    sensitivity = report.get("choices", {}).get("sensitivity")
     return "\n".join(
         (
             "## What it is",
@@ -64,8 +67,9 @@ def _what(spec: ModelSpec, report: Mapping[str, Any]) -> str:
             f"- Network `{spec.architecture}`, {training.get('parameters', 0):,} parameters, "
             f"input {spec.size} × {spec.size} × {spec.channels}, preprocessing {spec.preprocess_version}",
             f"- Labels: {', '.join(f'`{leaf}`' for leaf in spec.leaves)}",
-            f"- Finding `tumour` from a probability of {spec.threshold:.3f}, chosen on the validation part; "
-            f"temperature {spec.temperature:.3f}",
+            f"- Finding `tumour` from a probability of {spec.threshold:.3f}, chosen on the validation part"
+            + (f" to find {sensitivity:.1%} of its tumours" if sensitivity is not None else "")
+            + f"; temperature {spec.temperature:.3f}",
         )
     )
 
@@ -158,6 +162,38 @@ def _classes(measured: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _sets(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    measured = {name: part for name, part in sorted(report.get("sets", {}).items()) if part}
+    if spec.error_rate is None or not measured:
+        return ""
+    lines = [
+        "## Sets of labels",
+        "",
+        f"Beside its opinion the model names the labels that it cannot rule out. The set should hold the truth for "
+        f"{1.0 - spec.error_rate:.0%} of the scans of each label; it was chosen on the validation part.",
+        "",
+    ]
+    for name, part in measured.items():
+        lines += [
+            f"On the {name} part a set holds {part['size']:.2f} labels; {part['single']:.1%} hold one.",
+            "",
+            "| label | images | the set holds it |",
+            "|---|---:|---|",
+            *(f"| {label} | {row['n']} | {_interval(row['covered'])} |" for label, row in _labels(part["by_label"])),
+            f"| all | {part['all']['n']} | {_interval(part['all']['covered'])} |",
+            "",
+        ]
+    free = [leaf for leaf, cut in zip(spec.leaves, spec.cuts, strict=True) if cut == 0.0]
+    if free:
+        lines.append(f"Too few groups to rule out: {', '.join(free)}.")
+    return "\n".join(lines).rstrip()
+
+
+def _labels(by_label: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    # Not the order of the keys, which a report loses when it is written.
+    return [(label, by_label[label]) for label in (*LEAVES, TUMOUR) if label in by_label]
+
+
 def _warnings(spec: ModelSpec, report: Mapping[str, Any]) -> str:
     flagged = report.get("novelty", {}).get("flagged", {})
     lines = ["## Warnings that it gives", ""]
@@ -186,6 +222,12 @@ def _making(spec: ModelSpec, report: Mapping[str, Any]) -> str:
         f"- data `{spec.data_sha256}`",
         f"- code of mlcore `{spec.code_revision}`",
     ]
+    again = report.get("recalibrated")
+    if again:
+        lines += [
+            "- temperature, threshold, sets and the limit of the familiar chosen anew, without training, by "
+            f"`{again['command']}` with code of mlcore `{again['code_revision']}`",
+        ]
     return "\n".join(lines)
 
 

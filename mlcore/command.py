@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     train.add_argument("--least-share", type=float, default=defaults.least_share)
     train.add_argument("--mixup", type=float, default=defaults.mixup, help="blend images in pairs (0.2 is usual)")
+    _choices(train, defaults)
     train.add_argument("--size", type=int)
     train.add_argument("--minutes", type=float)
     train.add_argument("--warm-start", type=Path)
@@ -66,6 +67,15 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
     evaluate.add_argument("--threads", type=int, default=2)
 
+    again = commands.add_parser(
+        "recalibrate", help="choose threshold, sets and warnings anew and measure anew, without training"
+    )
+    again.add_argument("model", type=Path)
+    again.add_argument("data", type=Path, help="the folder or manifest that the model was trained on")
+    again.add_argument("--out", type=Path, help="model folder to write; otherwise in its own place")
+    again.add_argument("--threads", type=int, default=2)
+    _choices(again, defaults)
+
     engine = commands.add_parser("engine", help="prepare a model for serving by LiteRT; gives it a new identity")
     engine.add_argument("model", type=Path)
 
@@ -73,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("model", type=Path)
     card.add_argument("--out", type=Path, help="instead of standard output")
     return whole
+
+
+def _choices(of: argparse.ArgumentParser, defaults: TrainConfig) -> None:
+    """Add what a user may want of a finished network."""
+    of.add_argument(
+        "--error-rate", type=float, default=defaults.error_rate, help="share of scans whose set may lack the truth"
+    )
+    of.add_argument("--sensitivity", type=float, help="choose the threshold that finds this share of the tumours")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -86,7 +104,14 @@ def main(arguments: Sequence[str]) -> int:
     from mlcore.dataset import NotADataset
     from mlcore.train import NotTrainable
 
-    commands = {"train": _train, "predict": _predict, "evaluate": _evaluate, "engine": _engine, "card": _card}
+    commands = {
+        "train": _train,
+        "predict": _predict,
+        "evaluate": _evaluate,
+        "recalibrate": _recalibrate,
+        "engine": _engine,
+        "card": _card,
+    }
     run = commands[asked.command]
     try:
         run(asked, shlex.join(["python", "-m", "mlcore", *arguments]))
@@ -167,6 +192,7 @@ def _predict(asked: argparse.Namespace, command: str) -> None:
                     "label": said.label,
                     "tumour_probability": said.tumour_probability,
                     "probabilities": said.probabilities,
+                    "label_set": list(said.label_set),
                     "warnings": list(said.warnings),
                 }
                 notes = f" ({', '.join(said.warnings)})" if said.warnings else ""
@@ -199,6 +225,30 @@ def _evaluate(asked: argparse.Namespace, command: str) -> None:
         print(json.dumps(report))
     else:
         _print_metrics(report)
+
+
+def _recalibrate(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.artifact import load_spec
+    from mlcore.recalibrate import recalibrate
+    from mlcore.settle import Choices
+
+    checked = TrainConfig(error_rate=asked.error_rate, sensitivity=asked.sensitivity)
+    seed = load_spec(asked.model).settings.get("seed", 1)
+    items = _items(asked.data, int(str(seed)), asked.quiet)
+
+    def progress(where: Progress) -> None:
+        if not asked.quiet:
+            _say(where.line)
+
+    choices = Choices(checked.error_rate, checked.sensitivity)
+    done = recalibrate(
+        asked.model, items, choices, out=asked.out, threads=asked.threads, on_progress=progress, command=command
+    )
+    if asked.json:
+        print(json.dumps({"folder": str(done.folder), "sha256": done.sha256, "report": done.report}))
+    else:
+        print(f"{done.folder} {done.sha256}")
+        _print_metrics(done.report["test"] or done.report["validation"])
 
 
 def _engine(asked: argparse.Namespace, command: str) -> None:

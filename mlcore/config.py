@@ -22,6 +22,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "minutes": (0.01, 60 * 24 * 7),
     "least_share": (0.0, 0.5),
     "mixup": (0.0, 4.0),
+    "error_rate": (0.001, 0.5),
+    "sensitivity": (0.5, 1.0),
 }
 _WHOLE = ("epochs", "batch_size", "seed", "size", "patience", "threads")
 
@@ -64,6 +66,10 @@ class TrainConfig:
         Share of an epoch that each source should have; a small one is repeated up to ten times.
     mixup : float
         How much images are blended in pairs: the parameter of the beta distribution; 0 for not at all.
+    error_rate : float
+        Share of scans whose set of labels may lack the truth.
+    sensitivity : float or None
+        Share of the validation part's tumours that the threshold must find; None for the best threshold near a half.
     name : str
         Of the model; made from architecture and data where empty.
     """
@@ -82,6 +88,8 @@ class TrainConfig:
     minutes: float | None = None
     least_share: float = 0.15
     mixup: float = 0.0
+    error_rate: float = 0.1
+    sensitivity: float | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -91,7 +99,7 @@ class TrainConfig:
             raise BadConfig(_choice("augment", self.augment, AUGMENT_LEVELS))
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if value is None and name in ("size", "minutes"):
+            if value is None and name in ("size", "minutes", "sensitivity"):
                 continue
             wanted = int if name in _WHOLE else (int, float)
             if isinstance(value, bool) or not isinstance(value, wanted):

@@ -13,6 +13,7 @@ import numpy as np
 
 from mlcore import artifact
 from mlcore.calibrate import softmax, tumour_probability
+from mlcore.conformal import label_sets
 from mlcore.decode import decode
 from mlcore.decoded import Decoded, Refused
 from mlcore.engine import EngineFailed, Forward, NotFinite, started
@@ -56,6 +57,9 @@ class Opinion:
         image speaks for a tumour, as strongly as the probability.
     box : (int, int, int, int)
         The crop (x0, y0, x1, y1) in pixels of the original.
+    label_set : tuple of str
+        The leaves that cannot be ruled out at the model's error rate, `label` among them (see `mlcore.conformal`);
+        empty where the model gives no sets.
     """
 
     label: str
@@ -65,6 +69,7 @@ class Opinion:
     warnings: tuple[str, ...]
     heatmap: np.ndarray
     box: tuple[int, int, int, int]
+    label_set: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,9 @@ class Predictor:
             raise NotFinite("The calibrated probabilities are no numbers.")
         scores = tumour_probability(probabilities, self.spec.leaves)
         labels = opinions(probabilities, self.spec.leaves, self.spec.threshold)
+        inside = np.zeros(probabilities.shape, dtype=bool)
+        if self.spec.cuts:
+            inside = label_sets(probabilities, self.spec.cuts, self.spec.leaves, labels)
         far = np.zeros(len(good), dtype=bool)
         if self._familiar is not None:
             far = self._familiar.distances(describe(tensors, maps)) > self.spec.novelty_threshold
@@ -238,6 +246,7 @@ class Predictor:
                     warnings=tuple(warnings),
                     heatmap=square_to_frame(heat, each.prepared.box, each.decoded.pixels.shape[:2], HEATMAP_SIDE),
                     box=each.prepared.box,
+                    label_set=tuple(leaf for leaf, member in zip(self.spec.leaves, inside[i], strict=True) if member),
                 )
             )
         return made

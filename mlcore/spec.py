@@ -37,6 +37,10 @@ class ModelSpec:
         Probability of a tumour from which the finding is `tumour`.
     uncertain : (float, float)
         Probabilities of a tumour between which an opinion is called uncertain.
+    error_rate : float or None
+        Share of scans whose set of labels may lack the truth; None where the model gives no sets.
+    cuts : tuple of float
+        In the order of the leaves: the probability from which a leaf belongs to the set (see `mlcore.conformal`).
     novelty_threshold : float
         Distance of the features above which an image is called out of distribution.
     data_sha256 : str
@@ -59,6 +63,8 @@ class ModelSpec:
     threshold: float = 0.5
     uncertain: tuple[float, float] = (0.5, 0.5)
     novelty_threshold: float = float("inf")
+    error_rate: float | None = None
+    cuts: tuple[float, ...] = ()
     data_sha256: str = ""
     code_revision: str = ""
     trained_on: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -71,6 +77,8 @@ class ModelSpec:
             raise SpecDamaged(f"An input of {self.size} × {self.size} × {self.channels} cannot be.")
         if not (0.0 < self.temperature < 1e6 and 0.0 <= self.threshold <= 1.0):
             raise SpecDamaged("Temperature or threshold are out of range.")
+        if (self.error_rate is None) == bool(self.cuts) or len(self.cuts) not in (0, len(self.leaves)):
+            raise SpecDamaged("The sets of labels need an error rate, and a cut for each leaf.")
 
     def to_json(self) -> str:
         """Give the JSON text, keys sorted, so that equal specs are equal bytes."""
@@ -87,6 +95,7 @@ class ModelSpec:
             fields["leaves"] = tuple(fields["leaves"])
             low, high = fields["uncertain"]
             fields["uncertain"] = (float(low), float(high))
+            fields["cuts"] = tuple(float(cut) for cut in fields.get("cuts", ()))
             if fields["novelty_threshold"] is None:
                 fields["novelty_threshold"] = float("inf")
             return cls(**fields)

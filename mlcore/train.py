@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
 from collections import Counter
@@ -11,32 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tensorflow import keras
 
-from mlcore import architectures, artifact, novelty
-from mlcore.calibrate import (
-    choose_threshold,
-    fit_temperature,
-    softmax,
-    tumour_probability,
-    uncertain_band,
-)
+from mlcore import architectures, artifact
 from mlcore.checkpoint import Checkpoint
 from mlcore.config import BadConfig, TrainConfig
-from mlcore.dataset import Item, allowed_masks, data_sha256, load_crops, read_path
-from mlcore.evaluate import band_report, evaluate, prior_of, scored_items
+from mlcore.dataset import Item, data_sha256, load_crops, read_path
 from mlcore.labels import NO_TUMOUR, leaves_for
-from mlcore.loop import Fitted, Part, fit, logits_of
+from mlcore.loop import Fitted, Part, fit
 from mlcore.preprocess import PREPROCESS_VERSION, to_tensor
 from mlcore.progress import Cancelled, Progress, Reporter
-from mlcore.runtime import NotFinite, forward, limit_threads, published
+from mlcore.runtime import NotFinite, limit_threads, published
+from mlcore.settle import PART_NAMES, Choices, parts_of, settle
 from mlcore.spec import ModelSpec
 from mlcore.split import SPLITS
 
 __all__ = ["BadConfig", "Cancelled", "NotTrainable", "Progress", "TrainConfig", "Trained", "train"]
 
-_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _PARITY_IMAGES = 64
 
 
@@ -56,7 +46,7 @@ class Trained:
         The model's identity.
     report : dict
         As in `report.json`: `training`, `validation`, `test` (None where too little), `novelty`, `uncertain`,
-        `engine`.
+        `sets`, `choices`, `engine`; after `mlcore.recalibrate` also `recalibrated`.
     """
 
     folder: Path
@@ -123,7 +113,7 @@ def train(
     )
     check_trainable(kept)
     spec = _spec(kept, config)
-    parts = _parts(kept, crops, spec)
+    parts = parts_of(kept, crops, spec.leaves)
     checkpoint = Checkpoint.beside(out, _key(spec))
     if not resume:
         checkpoint.discard()
@@ -131,7 +121,8 @@ def train(
         both = (parts["train"], parts["validation"])
         fitted = fit(_networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
         reporter.at(0.92, "calibrating and measuring", now=True)
-        spec, familiar, report = _measured(fitted, spec, parts, reporter)
+        choices = Choices(config.error_rate, config.sensitivity)
+        spec, familiar, report = settle(fitted.model, spec, parts, choices, reporter)
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
         engine, report["engine"] = published(fitted.model, spec, some)
@@ -181,7 +172,7 @@ def check_trainable(items: Sequence[Item]) -> None:
         for wanted, words in ((True, "with a tumour"), (False, "without a tumour")):
             if wanted not in inside:
                 raise NotTrainable(
-                    f"The {_NAMES[part]} part holds no image {words}; more images, or more patients, are needed."
+                    f"The {PART_NAMES[part]} part holds no image {words}; more images, or more patients, are needed."
                 )
     parts: dict[str, str] = {}
     for item in items:
@@ -219,15 +210,6 @@ def _spec(items: Sequence[Item], config: TrainConfig) -> ModelSpec:
     )
 
 
-def _parts(items: Sequence[Item], crops: np.ndarray, spec: ModelSpec) -> dict[str, Part]:
-    masks = allowed_masks(items, spec.leaves)
-    parts = {}
-    for name in SPLITS:
-        chosen = [i for i, item in enumerate(items) if item.split == name]
-        parts[name] = Part([items[i] for i in chosen], crops[chosen], masks[chosen])
-    return parts
-
-
 def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.Model]:
     """Build the network and the twin that takes its average, from the seed or from an older model."""
     keras.utils.set_random_seed(config.seed)
@@ -245,46 +227,3 @@ def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.
         model.set_weights(older.get_weights())
     averaged.set_weights(model.get_weights())
     return model, averaged
-
-
-def _measured(
-    fitted: Fitted, spec: ModelSpec, parts: dict[str, Part], reporter: Reporter
-) -> tuple[ModelSpec, novelty.Familiar, dict[str, Any]]:
-    """Calibrate on the validation part; then measure on it and, unseen so far, on the test part."""
-    run = forward(fitted.model, spec)
-    out: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for number, name in enumerate(SPLITS):
-        if len(parts[name].items):
-            out[name] = logits_of(run, parts[name].crops, spec.channels)
-        reporter.at(0.93 + 0.015 * number, f"measured on the {_NAMES[name]} part", now=True)
-    validation = parts["validation"]
-    temperature = fit_temperature(out["validation"][0], validation.masks)
-    probabilities = softmax(out["validation"][0], temperature)
-    scores = tumour_probability(probabilities, spec.leaves)
-    tumour = np.array([item.label != NO_TUMOUR for item in validation.items], dtype=bool)
-    groups = [item.group or item.sha256 for item in validation.items]
-    threshold = choose_threshold(scores, tumour, groups)
-    inside = parts["train"].masks * softmax(out["train"][0], temperature)
-    familiar = novelty.fit(out["train"][1], inside.argmax(axis=1), len(spec.leaves))
-    limit = float(np.quantile(familiar.distances(out["validation"][1]), 0.99))
-    spec = dataclasses.replace(
-        spec,
-        temperature=round(temperature, 6),
-        threshold=round(threshold, 6),
-        uncertain=uncertain_band(scores, threshold),
-        novelty_threshold=round(limit, 6),
-    )
-    prior = prior_of([item.label for item in parts["train"].items], spec.leaves)
-    report: dict[str, Any] = {"novelty": {"threshold": limit, "flagged": {}}, "uncertain": {}}
-    for number, name in enumerate(("validation", "test")):
-        reporter.at(0.975 + 0.005 * number, f"intervals for the {_NAMES[name]} part", now=True)
-        labels = {item.label != NO_TUMOUR for item in parts[name].items}
-        if len(labels) < 2:
-            report[name] = None
-            continue
-        scored = scored_items(parts[name].items, out[name][0], spec)
-        report[name] = evaluate(scored, prior=prior)
-        report["uncertain"][name] = band_report(scored, spec.uncertain)
-        far = familiar.distances(out[name][1]) > spec.novelty_threshold
-        report["novelty"]["flagged"][name] = round(float(far.mean()), 5)
-    return spec, familiar, report

@@ -1,0 +1,92 @@
+"""Choose anew, without training, all that is chosen after it; and measure anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mlcore import artifact
+from mlcore.dataset import Item, data_sha256, load_crops, read_path
+from mlcore.progress import Progress, Reporter
+from mlcore.runtime import limit_threads
+from mlcore.settle import Choices, parts_of, settle
+from mlcore.train import NotTrainable, Trained, check_trainable, code_revision
+
+
+def recalibrate(
+    folder: Path,
+    items: Sequence[Item],
+    choices: Choices,
+    *,
+    out: Path | None = None,
+    threads: int = 2,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    read: Callable[[Item], bytes] = read_path,
+    command: str = "",
+) -> Trained:
+    """Choose temperature, threshold, band, sets and the limit of the familiar anew, and measure the model.
+
+    The weights stay as they are; the model gets a new identity, as its spec is part of that.
+
+    Parameters
+    ----------
+    folder : Path
+        The model.
+    items : sequence of Item
+        The very images and parts that it was trained on. Others would let a training image choose the threshold, or
+        be counted in the test.
+    choices : Choices
+        What is wanted.
+    out : Path, optional
+        Where to write the model; in its own place where left out.
+    threads : int
+        For TensorFlow and OpenCV.
+    on_progress : callable
+        Called with a `Progress` about once a second.
+    read : callable
+        Gives an item's bytes.
+    command : str
+        How this was called, for the report.
+
+    Returns
+    -------
+    Trained
+        The folder, its new hash, and the report.
+
+    Raises
+    ------
+    NotTrainable
+        Where the images or their parts are others than those of the training.
+    ArtifactDamaged
+        Where the folder is not what it should be.
+    """
+    begun = time.monotonic()
+    reporter = Reporter(on_progress, lambda: False, 0)
+    limit_threads(threads)
+    model, spec, _ = artifact.load_all(folder)
+    served, report = artifact.load_servable(folder), artifact.load_report(folder)
+    kept, crops = load_crops(
+        items,
+        spec.size,
+        read=read,
+        on_read=lambda done, total: reporter.at(0.8 * done / total, f"read {done} of {total} images"),
+    )
+    check_trainable(kept)
+    if data_sha256(kept) != spec.data_sha256:
+        raise NotTrainable(
+            f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), so "
+            "nothing measured on them could be trusted."
+        )
+    spec, familiar, measured = settle(model, spec, parts_of(kept, crops, spec.leaves), choices, reporter)
+    report |= measured
+    report["recalibrated"] = {
+        "command": command,
+        "code_revision": code_revision(),
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    place = folder if out is None else out
+    # The engine gives logits, which calibration leaves alone.
+    sha256 = artifact.save(place, model, spec, report, familiar, served.engine if served is not None else None)
+    reporter.at(1.0, "done", now=True)
+    return Trained(place, sha256, report)
