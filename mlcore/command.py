@@ -9,7 +9,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
     evaluate.add_argument("--threads", type=int, default=2)
 
+    double = commands.add_parser("duplicates", help="tell what in a folder is there twice, and where labels clash")
+    double.add_argument("data", type=Path, help="folder of images; names of folders count as labels")
+    double.add_argument("--threshold", type=float, default=0.93, help="correlation above which two are twins")
+    double.add_argument("--show", type=int, default=20, help="pairs to list")
+
     again = commands.add_parser(
         "recalibrate", help="choose threshold, sets and warnings anew and measure anew, without training"
     )
@@ -108,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": _train,
         "predict": _predict,
         "evaluate": _evaluate,
+        "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
         "card": _card,
@@ -132,15 +138,42 @@ def _items(data: Path, seed: int, quiet: bool) -> list[Item]:
         return read_manifest(data)
     if not data.exists():
         raise NotADataset(f"{data} does not exist.")
+    return from_folder(data, seed=seed, on_refused=_left_out, on_read=_looked(quiet))
 
-    def refused(path: Path, why: Refused) -> None:
-        _say(f"left out {path.name}: {why.sentence}")
 
+def _left_out(path: Path, why: Refused) -> None:
+    _say(f"left out {path.name}: {why.sentence}")
+
+
+def _looked(quiet: bool) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         if not quiet and (done == total or done % 500 == 0):
             _say(f"looked for near-duplicates in {done} of {total} images")
 
-    return from_folder(data, seed=seed, on_refused=refused, on_read=progress)
+    return progress
+
+
+def _duplicates(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.duplicates import duplicates
+
+    if not 0.5 <= asked.threshold < 1.0:
+        raise Fault("The threshold must lie between 0.5 and 1.")
+    found = duplicates(asked.data, threshold=asked.threshold, on_refused=_left_out, on_read=_looked(asked.quiet))
+    if asked.json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    print(f"{found['images']} images are {found['different']} different ones; {found['left_out']} could not be read")
+    print(f"  {found['same_file']:6} repeat the file of an earlier one")
+    print(f"  {found['same_hash']:6} have the perceptual hash of an earlier one")
+    print(f"  {found['alike']:6} stand in a group of look-alikes that has an earlier one")
+    print(f"{len(found['groups'])} groups, the largest of {max(map(len, found['groups']), default=0)}")
+    for title, pairs in (("pairs of twins", found["pairs"]), ("pairs whose labels contradict", found["conflicts"])):
+        print(f"{len(pairs)} {title}")
+        for pair in pairs[: asked.show]:
+            same = ", same file" if pair["same_file"] else f", {pair['hash_distance']} bits of the hash apart"
+            print(f"  {pair['correlation']:.4f} {pair['a']} = {pair['b']}{same}")
+        if len(pairs) > asked.show:
+            print(f"  and {len(pairs) - asked.show} more (--json lists all)")
 
 
 def _train(asked: argparse.Namespace, command: str) -> None:

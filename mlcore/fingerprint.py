@@ -13,11 +13,11 @@ from PIL import Image
 
 from mlcore.decode import to_display
 from mlcore.decoded import Decoded
+from mlcore.likeness import pairs_above
 
 FINGERPRINT_VERSION = 1
 SIDE = 32
 LENGTH = SIDE * SIDE
-_BLOCK = 1024
 
 
 def head_box(shown: np.ndarray) -> tuple[int, int, int, int]:
@@ -59,6 +59,33 @@ def fingerprint(decoded: Decoded) -> bytes:
     return head.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
 
 
+def perceptual_hash(of: bytes) -> int:
+    """Give 64 bits that are the same for a picture and, mostly, for its copies and mirror images.
+
+    Parameters
+    ----------
+    of : bytes
+        A fingerprint.
+
+    Returns
+    -------
+    int
+        Whether each of the 63 lowest frequencies of the cosine transform lies above their median (the usual pHash);
+        of the four ways to turn the picture over the one with the least number.
+    """
+    waves = np.cos(np.pi * np.arange(8)[:, None] * (np.arange(SIDE) + 0.5) / SIDE)
+    picture = np.frombuffer(of, dtype=np.uint8).reshape(SIDE, SIDE).astype(np.float64)
+    found = waves @ picture @ waves.T
+    # Turning over changes the sign of every odd wave.
+    sign = np.where(np.arange(8) % 2, -1.0, 1.0)
+    hashes = []
+    for down in (np.ones(8), sign):
+        for across in (np.ones(8), sign):
+            turned = (found * down[:, None] * across).ravel()[1:]
+            hashes.append(int.from_bytes(np.packbits(turned > np.median(turned)).tobytes(), "big"))
+    return min(hashes)
+
+
 def _standardised(fingerprints: Sequence[bytes]) -> np.ndarray:
     """Give float32 (N, SIDE, SIDE) with mean 0 and norm 1 each, so that a product is a correlation."""
     flat = np.frombuffer(b"".join(fingerprints), dtype=np.uint8).reshape(len(fingerprints), LENGTH)
@@ -69,7 +96,10 @@ def _standardised(fingerprints: Sequence[bytes]) -> np.ndarray:
 
 
 def twins(fingerprints: Sequence[bytes], *, threshold: float = 0.93) -> list[tuple[int, int, float]]:
-    """Find every pair that correlates above the threshold, flips included.
+    """Find the pairs that correlate above the threshold, flips included.
+
+    Up to 1,024 images these are all there are. Beyond, `mlcore.likeness` searches at a cost that grows with the number
+    of images; on 6,023 public slices it finds each of the 17,985 pairs that a comparison of all with all finds.
 
     Parameters
     ----------
@@ -90,22 +120,11 @@ def twins(fingerprints: Sequence[bytes], *, threshold: float = 0.93) -> list[tup
     """
     if any(len(each) != LENGTH for each in fingerprints):
         raise ValueError(f"A fingerprint of version {FINGERPRINT_VERSION} is {LENGTH} bytes long.")
-    if not fingerprints:
-        return []
-    pictures = _standardised(fingerprints)
-    turned = [pictures, pictures[:, :, ::-1], pictures[:, ::-1], pictures[:, ::-1, ::-1]]
-    flat = [np.ascontiguousarray(each).reshape(len(pictures), LENGTH) for each in turned]
-    pairs: list[tuple[int, int, float]] = []
-    for top in range(0, len(pictures), _BLOCK):
-        rows = flat[0][top : top + _BLOCK]
-        # A flip of one of the two is enough, and a pair need not be seen from both sides.
-        best = rows @ flat[0][top:].T
-        for each in flat[1:]:
-            np.maximum(best, rows @ each[top:].T, out=best)
-        for i, j in zip(*np.nonzero(best > threshold), strict=True):
-            if i < j:
-                pairs.append((top + int(i), top + int(j), float(best[i, j])))
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+    first, second, correlation = pairs_above(_standardised(fingerprints), threshold)
+    order = np.lexsort((second, first, -correlation))
+    return list(
+        zip(first[order].tolist(), second[order].tolist(), correlation[order].astype(float).tolist(), strict=True)
+    )
 
 
 def groups(
@@ -141,6 +160,11 @@ def groups(
     """
     if len(fingerprints) != len(shas):
         raise ValueError(f"{len(fingerprints)} fingerprints came with {len(shas)} hashes.")
+    return grouped(twins(fingerprints, threshold=threshold), shas, largest=largest)
+
+
+def grouped(pairs: Sequence[tuple[int, int, float]], shas: Sequence[str], *, largest: int | None = None) -> list[int]:
+    """Group by pairs that `twins` found; otherwise as `groups`."""
     parent = list(range(len(shas)))
     size = [1] * len(shas)
     limit = largest if largest is not None else max(50, len(shas) // 20)
@@ -161,7 +185,7 @@ def groups(
     first: dict[str, int] = {}
     for i, sha in enumerate(shas):
         join(first.setdefault(sha, i), i, limited=False)
-    for i, j, _ in twins(fingerprints, threshold=threshold):
+    for i, j, _ in pairs:
         join(i, j, limited=True)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(i), len(numbers)) for i in range(len(shas))]

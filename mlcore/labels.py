@@ -7,7 +7,7 @@ last three. An image may be labelled `tumour` without a type known: training the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NO_TUMOUR = "no_tumour"
 TUMOUR = "tumour"
@@ -63,6 +63,12 @@ def finding_of(label: str) -> str:
     if label not in READABLE:
         raise ValueError(f"{label!r} is no label of the tree; known are {', '.join(READABLE)}.")
     return NO_TUMOUR if label == NO_TUMOUR else TUMOUR
+
+
+def contradict(labels: Iterable[str]) -> bool:
+    """Tell whether labels of one picture cannot all be right; "tumour" without a type agrees with every type."""
+    named = set(labels)
+    return len(named - {TUMOUR, NO_TUMOUR}) > 1 or (NO_TUMOUR in named and len(named) > 1)
 
 
 def leaves_for(labels: Sequence[str]) -> tuple[str, ...]:

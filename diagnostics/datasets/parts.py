@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlcore import fingerprint
-from mlcore.labels import NO_TUMOUR, READABLE, TUMOUR, finding_of
+from mlcore.labels import READABLE, contradict, finding_of
 from mlcore.split import SPLITS, split_by_group
 
 from .labelling import Ghost, Labelled
@@ -162,13 +162,7 @@ def _conflicts(items: Sequence[Labelled], alike: Sequence[int]) -> list[list[int
     sets: dict[int, list[int]] = defaultdict(list)
     for place in range(len(items)):
         sets[alike[place]].append(place)
-    return [inside for inside in sets.values() if _contradict({items[place].label for place in inside})]
-
-
-def _contradict(labels: set[str]) -> bool:
-    # "Tumour" without a type agrees with every type.
-    types = labels - {TUMOUR, NO_TUMOUR}
-    return len(types) > 1 or (NO_TUMOUR in labels and len(labels) > 1)
+    return [inside for inside in sets.values() if contradict(items[place].label for place in inside)]
 
 
 def groups_by_finding(items: Sequence[Labelled], groups: Sequence[str]) -> Counter[str]:

@@ -1,0 +1,138 @@
+"""Seconds to find near-duplicates among 1,000, 10,000 and 50,000 images, and by how much a doubling multiplies them.
+
+    python -m benchmarks.duplicates [--counts 1000 10000 50000] [--data FOLDER] [--json]
+
+The fingerprints are drawn: heads of smooth random shape, a tenth of them copies of another, flipped, shifted in tone
+and noisy. What is timed is all that follows the reading of a file: search, exact comparison, grouping. With `--data`
+the search is held against a comparison of all with all on real images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mlcore.decode import decode
+from mlcore.fingerprint import SIDE, _standardised, fingerprint, grouped, twins
+
+_TWIN_SHARE = 0.1
+
+
+def drawn(count: int, seed: int = 1) -> tuple[list[bytes], list[tuple[int, int]]]:
+    """Draw fingerprints; give them with the pairs that are copies."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:SIDE, 0:SIDE] / (SIDE - 1) * 2 - 1
+    waves = np.stack([np.cos(np.pi * (k * x + p)) * np.cos(np.pi * (m * y + q)) for k, m, p, q in _waves(rng)])
+    made = np.empty((count, SIDE, SIDE), np.uint8)
+    copies = []
+    for i in range(count):
+        if i and rng.random() < _TWIN_SHARE:
+            of = int(rng.integers(i))
+            copies.append((of, i))
+            picture = made[of].astype(float)[:: int(rng.choice([-1, 1])), :: int(rng.choice([-1, 1]))]
+            picture = picture * rng.uniform(0.8, 1.1) + rng.normal(0, 5, picture.shape)
+        else:
+            inside = np.hypot(x / rng.uniform(0.85, 1.0), y / rng.uniform(0.85, 1.0)) < 1
+            picture = inside * (110 + np.tensordot(rng.normal(0, 22, len(waves)), waves, 1))
+        made[i] = np.clip(picture, 0, 255)
+    return [each.tobytes() for each in made], copies
+
+
+def _waves(rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
+    return [(rng.uniform(0.3, 4), rng.uniform(0.3, 4), rng.uniform(0, 2), rng.uniform(0, 2)) for _ in range(24)]
+
+
+def timed(count: int) -> dict[str, float]:
+    """Time the search among so many."""
+    prints, copies = drawn(count)
+    wall, cpu = time.perf_counter(), time.process_time()
+    pairs = twins(prints)
+    grouped(pairs, [str(i) for i in range(count)])
+    took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    found = {(i, j) for i, j, _ in pairs}
+    alike = [pair for pair in copies if pair in found or _correlation(prints, pair) > 0.93]
+    return {
+        "images": count,
+        **took,
+        "pairs": len(pairs),
+        "recall": sum(p in found for p in alike) / max(len(alike), 1),
+    }
+
+
+def _correlation(prints: list[bytes], pair: tuple[int, int]) -> float:
+    one, other = _standardised([prints[pair[0]], prints[pair[1]]])
+    return float(max((one * turned).sum() for turned in (other, other[::-1], other[:, ::-1], other[::-1, ::-1])))
+
+
+def held_against_all(folder: Path) -> dict[str, float]:
+    """Compare the search with a comparison of all with all, on real images."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    prints = [fingerprint(decode(path.read_bytes())) for path in files]
+    begun = time.process_time()
+    found = {(i, j) for i, j, _ in twins(prints)}
+    searched = time.process_time() - begun
+    begun = time.process_time()
+    wanted = all_pairs(prints)
+    compared = time.process_time() - begun
+    return {
+        "images": len(files),
+        "pairs": len(wanted),
+        "found": len(found & wanted),
+        "cpu_seconds": searched,
+        "all_with_all_cpu_seconds": compared,
+    }
+
+
+def all_pairs(prints: list[bytes], threshold: float = 0.93) -> set[tuple[int, int]]:
+    """Compare all with all."""
+    pictures = _standardised(prints)
+    flat = [
+        np.ascontiguousarray(each).reshape(len(prints), -1)
+        for each in (pictures, pictures[:, :, ::-1], pictures[:, ::-1], pictures[:, ::-1, ::-1])
+    ]
+    pairs = set()
+    for top in range(0, len(prints), 1024):
+        best = np.max([flat[0][top : top + 1024] @ each.T for each in flat], axis=0)
+        for i, j in zip(*np.nonzero(best > threshold), strict=True):
+            if top + i < j:
+                pairs.add((int(top + i), int(j)))
+    return pairs
+
+
+def main() -> None:
+    """Measure and print."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 50_000])
+    ask.add_argument("--data", type=Path, help="hold the search against all with all on these images")
+    ask.add_argument("--json", action="store_true")
+    asked = ask.parse_args()
+    rows = []
+    for count in asked.counts:
+        rows.append(timed(count))
+        if len(rows) > 1:
+            growth = rows[-1]["cpu_seconds"] / rows[-2]["cpu_seconds"]
+            rows[-1]["by_doubling"] = growth ** (1.0 / math.log2(rows[-1]["images"] / rows[-2]["images"]))
+    real = held_against_all(asked.data) if asked.data is not None else None
+    if asked.json:
+        print(json.dumps({"drawn": rows, "real": real}))
+        return
+    for row in rows:
+        growth = f"× {row['by_doubling']:.2f} a doubling" if "by_doubling" in row else ""
+        print(
+            f"{row['images']:7} images {row['seconds']:7.1f} s ({row['cpu_seconds']:.1f} s of processor)"
+            f"  {row['pairs']:7} pairs, {row['recall']:.2%} of the copies  {growth}"
+        )
+    if real is not None:
+        print(
+            f"{real['images']:7} real images: {real['found']} of {real['pairs']} pairs, {real['cpu_seconds']:.1f} s "
+            f"of processor (all with all {real['all_with_all_cpu_seconds']:.1f} s)"
+        )
+
+
+if __name__ == "__main__":
+    main()
