@@ -54,6 +54,8 @@ COMPRESSED = (
     JPEGLosslessSV1,
 )
 GREY = ("MONOCHROME1", "MONOCHROME2")
+# Values are computed and handed on as float32.
+_LARGEST = float(np.finfo(np.float32).max)
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 # pydicom speaks of odd files through `warnings`, whose filters belong to the whole process: two threads that
@@ -78,7 +80,8 @@ def _begins_with_a_tag(data: bytes) -> bool:
     if len(data) < 1024:
         return False
     group, element = struct.unpack("<HH", data[:4])
-    return (group == 0x0002 and element in (0x0000, 0x0001)) or (group == 0x0008 and element <= 0x0018)
+    # Some writers leave out the length of group 2 and its version together with the preamble.
+    return (group == 0x0002 and element <= 0x0003) or (group == 0x0008 and element <= 0x0018)
 
 
 def decode_dicom(data: bytes) -> Decoded:
@@ -213,11 +216,11 @@ def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
     if not colour:
         pixels = _without_padding(pixels, dataset)
     presets = () if colour else _presets(dataset)
-    slope = _number(dataset, "RescaleSlope", 1.0)
+    slope, intercept = (1.0, 0.0) if colour else _rescale(pixels, dataset)
     return Decoded(
         pixels=pixels,
-        slope=1.0 if colour or slope == 0 else slope,
-        intercept=0.0 if colour else _number(dataset, "RescaleIntercept", 0.0),
+        slope=slope,
+        intercept=intercept,
         centre=presets[0][1] if presets else None,
         width=presets[0][2] if presets else None,
         presets=presets,
@@ -276,11 +279,25 @@ def _without_padding(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
     return np.where(padding, true.max() if dark_is_high else true.min(), pixels).astype(pixels.dtype)
 
 
+def _rescale(pixels: np.ndarray, dataset: Dataset) -> tuple[float, float]:
+    """Give slope and intercept. What leaves float32 is refused: no true value could be shown or judged."""
+    slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
+    slope = 1.0 if slope == 0 else slope
+    largest = max(abs(float(pixels.min())), abs(float(pixels.max())))
+    if abs(slope) * largest + abs(intercept) > _LARGEST or abs(slope) > _LARGEST:
+        raise Refused("damaged", "The DICOM file is damaged: its rescaling leads to values that are no numbers.")
+    return slope, intercept
+
+
 def _presets(dataset: Dataset) -> tuple[tuple[str, float, float], ...]:
     centres, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
     # The explanations of the windows are free text and may carry anything, so they are numbered instead.
     exact = _voi_function(dataset) != "LINEAR"
-    pairs = [(c, w) for c, w in zip(centres, widths, strict=False) if w >= 1 or (exact and w > 0)]
+    pairs = [
+        (c, w)
+        for c, w in zip(centres, widths, strict=False)
+        if max(abs(c), w) <= _LARGEST and (w >= 1 or (exact and w > 0))
+    ]
     return tuple((f"Window {i}", c, w) for i, (c, w) in enumerate(pairs, start=1))
 
 
@@ -291,7 +308,7 @@ def _voi_function(dataset: Dataset) -> str:
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     values = _numbers(dataset, "PixelSpacing")
-    return (values[0], values[1]) if len(values) == 2 and min(values) > 0 else None
+    return (values[0], values[1]) if len(values) == 2 and min(values) > 0 and max(values) <= _LARGEST else None
 
 
 def _numbers(dataset: Dataset, name: str) -> list[float]:

@@ -21,6 +21,13 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 # A progressive JPEG may order any number of passes over the whole picture; real ones have about ten.
 _MOST_SCANS = 64
+# What libjpeg puts where a block is missing: zero coefficients, which is the middle grey.
+_FILLING = 128
+# Anything that is no marker; long enough to begin the next block.
+_MORE = bytes((7 * i + 3) % 251 for i in range(512))
+# By colour type, and by pass of an interlaced picture: left, top, step across, step down (PNG 1.2, 2.6).
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _ORIENTATION = 0x0112
 _COLOUR_SIDE = 64
 _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
@@ -64,6 +71,8 @@ def decode_raster(data: bytes) -> Decoded:
             check_sides(image.height, image.width)
             image.load()
             turn = _orientation(image)
+            if kind == "jpeg" and _may_be_filled_up(image):
+                _check_jpeg_whole(data, image)
             grey, colour = _grey(image)
     except Image.DecompressionBombError as error:
         raise Refused("too_large") from error
@@ -122,9 +131,49 @@ def _check_jpeg_end(data: bytes) -> None:
         raise Refused("truncated")
 
 
+def _may_be_filled_up(image: Image.Image) -> bool:
+    """Tell whether the last block is of the one grey with which libjpeg fills what is missing."""
+    corner = image.convert("L").crop((image.width - 1, image.height - 1, image.width, image.height))
+    return corner.getpixel((0, 0)) == _FILLING
+
+
+def _check_jpeg_whole(data: bytes, image: Image.Image) -> None:
+    """Refuse a JPEG whose end marker stands before the end of the picture.
+
+    libjpeg fills the rest with grey and says so to nobody. It reads what is missing, though, where there is something
+    to read: more bytes before the end marker change nothing but a picture that lacked them.
+    """
+    end = data.find(b"\xff\xd9", data.rfind(b"\xff\xda"))
+    with Image.open(io.BytesIO(data[:end] + _MORE + data[end:]), formats=("JPEG",)) as longer:
+        longer.load()
+        if longer.tobytes() != image.tobytes():
+            raise Refused("truncated")
+
+
+def _check_png_whole(columns: int, rows: int, header: bytes, pixels: list[bytes]) -> None:
+    """Refuse a PNG whose pixels end before the picture does: Pillow leaves the rest black and says so to nobody."""
+    depth, colour, _, _, interlaced = header[8:13]
+    bits = depth * _CHANNELS.get(colour, 0)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    needed = 0
+    for left, top, step_x, step_y in passes:
+        wide, high = (columns - left + step_x - 1) // step_x, (rows - top + step_y - 1) // step_y
+        if wide > 0 and high > 0:
+            needed += high * (1 + (wide * bits + 7) // 8)
+    inflate, rest = zlib.decompressobj(), b"".join(pixels)
+    while needed > 0 and not inflate.eof:
+        part, rest = inflate.decompress(rest, 1 << 20), inflate.unconsumed_tail
+        if not part and not rest:
+            break
+        needed -= len(part)
+    if needed > 0:
+        raise Refused("truncated")
+
+
 def _sorted_png(data: bytes) -> bytes:
     """Check every chunk of a PNG file and keep only those that hold the picture."""
     kept, at, seen_header = [PNG_MAGIC], len(PNG_MAGIC), False
+    header, pixels = b"", list[bytes]()
     while True:
         if at + 12 > len(data):
             raise Refused("truncated")
@@ -143,11 +192,16 @@ def _sorted_png(data: bytes) -> bytes:
                     raise Refused("damaged")
                 columns, rows = struct.unpack(">II", body[:8])
                 check_sides(rows, columns)
-                seen_header = True
+                seen_header, header = True, body
             elif not seen_header:
                 raise Refused("damaged")
+            if name == b"IDAT":
+                pixels.append(body)
             kept.append(data[at:end])
         if name == b"IEND":
+            if not seen_header:
+                raise Refused("damaged")
+            _check_png_whole(columns, rows, header, pixels)
             return b"".join(kept)
         at = end
 

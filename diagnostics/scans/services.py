@@ -84,10 +84,14 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     accession = accession.strip()
     if len(accession) > MAX_ACCESSION or not accession.isprintable():
         raise Conflict("accession", f"An accession number has at most {MAX_ACCESSION} printable characters.")
-    today = timezone.localdate()
-    if study_date is not None and not EARLIEST_STUDY <= study_date <= today:
+    if study_date is not None and not _may_be_a_study(study_date):
+        today = timezone.localdate()
         raise Conflict("study_date", f"The study date must lie between {EARLIEST_STUDY} and today, {today}.")
     return Filing(patient, accession, study_date)
+
+
+def _may_be_a_study(day: date) -> bool:
+    return EARLIEST_STUDY <= day <= timezone.localdate()
 
 
 def existing(institution: Institution, sha256: str) -> Scan | None:
@@ -163,7 +167,8 @@ def store(
 
 def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
     """The visit that the scan belongs to, made where it is missing."""
-    day = place.study_date or date_in_file
+    # Anonymisers write 00010101 and the like; a date that cannot be true is no date.
+    day = place.study_date or (date_in_file if date_in_file and _may_be_a_study(date_in_file) else None)
     if not place.accession:
         return Study.objects.get_or_create(patient=patient, accession="", date=day)[0]
     study, made = Study.objects.get_or_create(patient=patient, accession=place.accession, defaults={"date": day})

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -44,7 +44,8 @@ class Cursor(NamedTuple):
             moment = datetime.fromisoformat(at)
             if moment.tzinfo is None:
                 raise ValueError(at)
-            return cls(way == "b", moment, pk)
+            # An offset at either end of time leads beyond it; the database would find out in the middle of a query.
+            return cls(way == "b", moment.astimezone(UTC), pk)
         except (
             ValueError,
             TypeError,

@@ -1,7 +1,7 @@
 """Pages by keyset: the millionth row costs what the first did, and no row is shown twice or left out."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import BadRequest, ValidationError
@@ -34,14 +34,23 @@ def page_of(rows: QuerySet[Any], *, order: tuple[str, ...], after: str = "", siz
         try:
             texts = after.split(SEPARATOR)
             fields = [rows.model._meta.get_field(name) for name in names]
-            values = [field.to_python(text) for field, text in zip(fields, texts, strict=True)]
-        except (ValueError, ValidationError) as error:
+            values = [_in_utc(field.to_python(text)) for field, text in zip(fields, texts, strict=True)]
+        except (ValueError, OverflowError, ValidationError) as error:
             raise BadRequest(_("There is no such page. Go back to the first one.")) from error
         rows = rows.filter(_beyond(order, values))
     found = list(rows[: size + 1])
     more = len(found) > size
     found = found[:size]
     return Page(found, SEPARATOR.join(_as_text(getattr(found[-1], name)) for name in names) if more else "")
+
+
+def _in_utc(value: Any) -> Any:
+    """A time as every database can hold it: an offset at either end of time leads beyond it (OverflowError)."""
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError(value)
+    return value.astimezone(UTC)
 
 
 def _beyond(order: tuple[str, ...], values: list[Any]) -> Q:

@@ -1,7 +1,7 @@
 """Pages by keyset: the millionth row costs what the first did, and no row is shown twice or left out."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -45,11 +45,20 @@ def _cursor(case: Any, *, done: bool) -> str:
     return SEPARATOR.join([*parts, str(case.pk)])
 
 
+def _moment(text: str) -> datetime:
+    """A time that every database can hold; raises ValueError or OverflowError for anything else."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    # An offset at either end of time leads beyond it.
+    return moment.astimezone(UTC)
+
+
 def _beyond_open(after: str) -> Q:
     try:
         priority_text, opened_text, pk_text = after.split(SEPARATOR)
-        priority, opened, pk = int(priority_text), datetime.fromisoformat(opened_text), UUID(pk_text)
-    except ValueError:
+        priority, opened, pk = int(priority_text), _moment(opened_text), UUID(pk_text)
+    except (ValueError, OverflowError):
         raise BadCursor(after) from None
     same = Q(priority=priority)
     # The first condition says nothing new, but lets the database start in the middle of its index.
@@ -61,7 +70,7 @@ def _beyond_open(after: str) -> Q:
 def _beyond_done(after: str) -> Q:
     try:
         done_text, pk_text = after.split(SEPARATOR)
-        done, pk = datetime.fromisoformat(done_text), UUID(pk_text)
-    except ValueError:
+        done, pk = _moment(done_text), UUID(pk_text)
+    except (ValueError, OverflowError):
         raise BadCursor(after) from None
     return Q(done_at__lte=done) & (Q(done_at__lt=done) | Q(done_at=done, pk__lt=pk))

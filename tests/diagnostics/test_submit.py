@@ -1,12 +1,15 @@
 """From bytes to scan, prediction and case: what is stored, once, and what is refused with nothing stored."""
 
+import io
 import threading
 from datetime import timedelta
 
+import pydicom
 import pytest
 from django.core.files.storage import default_storage
 from django.db import connection, connections
 from django.utils import timezone
+from pydicom.data import get_testdata_file
 
 from diagnostics import pipeline
 from diagnostics.audit.models import AuditEvent
@@ -157,6 +160,16 @@ def test_submit_of_one_study_on_two_dates_is_a_conflict(technologist):
     with pytest.raises(Conflict, match="dated"):
         submit(technologist, data=phantom(2), accession="A-1", study_date=today - timedelta(days=3))
     assert Scan.objects.count() == 1 and Study.objects.count() == 1
+
+
+@pytest.mark.parametrize("date_in_file", ["00010101", "19691231", "99991231"])
+def test_date_in_a_file_that_cannot_be_true_is_left_out(technologist, date_in_file):
+    """Anonymisers write such dates; as the date of a study they would stand in every list."""
+    dataset = pydicom.dcmread(get_testdata_file("MR_small.dcm"))
+    dataset.StudyDate = date_in_file
+    file = io.BytesIO()
+    dataset.save_as(file)
+    assert submit(technologist, data=file.getvalue()).scan.study.date is None
 
 
 def test_institution_for_names_the_choice_and_hides_foreign_ones():

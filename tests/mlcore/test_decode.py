@@ -221,6 +221,83 @@ def test_jpeg_baseline_colour_without_modality_becomes_luma():
     assert (decoded.pixels.dtype, decoded.pixels.ndim) == (np.uint8, 2)
 
 
+def phantom(side: int) -> np.ndarray:
+    return head(3, side=side, tumour=True)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{name: value} for name in ("RescaleSlope", "RescaleIntercept") for value in ("1e300", "-1e39")],
+)
+def test_rescaling_that_leaves_float32_is_refused(tags):
+    with pytest.raises(Refused) as refused:
+        decode(dicom(phantom(64).astype(np.uint16), **tags))
+    assert refused.value.code == "damaged"
+
+
+def test_windows_and_spacing_that_leave_float32_count_as_missing():
+    tags = {"WindowCenter": "1e50", "WindowWidth": "1e50", "PixelSpacing": ["1e50", "1e50"]}
+    decoded = decode(dicom(phantom(64).astype(np.uint16), **tags))
+    assert decoded.centre is None and decoded.presets == () and decoded.spacing is None
+
+
+def test_a_dicom_that_begins_in_the_middle_of_group_2_is_read():
+    made = io.BytesIO()
+    mr = "1.2.840.10008.5.1.4.1.1.4"
+    dataset = pydicom.dcmread(io.BytesIO(dicom(phantom(64).astype(np.uint16), SOPClassUID=mr)))
+    dataset.save_as(made, implicit_vr=False, little_endian=True)
+    whole = made.getvalue()
+    bare = whole[whole.index(b"\x02\x00\x02\x00UI") :]
+    assert decode(bare).pixels.shape == (64, 64)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1", "P"])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_whose_pixels_end_early_is_refused(mode, interlaced):
+    """Pillow would leave the missing rows black: half a brain that looks whole."""
+    out = io.BytesIO()
+    Image.fromarray(phantom(96)).convert(mode).save(out, format="PNG")
+    data = out.getvalue()
+    parts, at, rows = [data[:8]], 8, b""
+    while at < len(data):
+        length, name = struct.unpack(">I4s", data[at : at + 8])
+        body = data[at + 8 : at + 8 + length]
+        if name == b"IDAT":
+            rows += body
+        elif name == b"IEND":
+            # The same bytes are of another size as an interlaced picture, so either way some are missing.
+            parts += [chunk(b"IDAT", zlib.compress(zlib.decompress(rows)[:-97])), chunk(name, body)]
+        else:
+            changed = body[:12] + bytes([interlaced]) if name == b"IHDR" else body
+            parts.append(chunk(name, changed))
+        at += 12 + length
+    assert decode(data).pixels.shape == (96, 96)
+    with pytest.raises(Refused) as refused:
+        decode(b"".join(parts))
+    assert refused.value.code in ("truncated", "damaged")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_that_was_cut_and_given_an_end_is_refused(share, mode):
+    """libjpeg would fill what is missing with grey: half a brain that looks like an odd one."""
+    out = io.BytesIO()
+    Image.fromarray(phantom(256)).convert(mode).save(out, format="JPEG", quality=90)
+    data = out.getvalue()
+    with pytest.raises(Refused) as refused:
+        decode(data[: int(len(data) * share)] + b"\xff\xd9")
+    assert refused.value.code in ("truncated", "damaged")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_ends_in_middle_grey_is_whole(progressive):
+    out = io.BytesIO()
+    grey = phantom(128)
+    grey[-40:] = 128
+    Image.fromarray(grey).save(out, format="JPEG", quality=95, progressive=progressive)
+    assert decode(out.getvalue()).pixels[-1, -1] == 128
+
+
 def test_meta_holds_no_word_of_the_patient():
     decoded = decode(file("MR_small.dcm"))
     dataset = pydicom.dcmread(MR)

@@ -181,7 +181,16 @@ def test_state_filter_gives_the_scans_in_that_state(client: Client, ted: User, n
     assert [name for name, scan in scans.items() if f"scan-{scan.pk}" in page] == [state]
 
 
-@pytest.mark.parametrize("query", ["state=broken", "priority=7", "after=nonsense", "after=x~y"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=broken", "priority=7", "after=nonsense", "after=x~y",
+        # Times that leave the calendar in another zone, and one without a zone.
+        "after=0001-01-01T00:00:00%2B23:59~00000000-0000-4000-8000-000000000000",
+        "after=9999-12-31T23:59:59-23:59~00000000-0000-4000-8000-000000000000",
+        "after=2026-01-01T00:00:00~00000000-0000-4000-8000-000000000000",
+    ],
+)  # fmt: skip
 def test_filter_that_does_not_exist_is_400(client: Client, ted: User, query: str) -> None:
     assert client.get(f"/scans/?{query}").status_code == 400
 

@@ -142,7 +142,19 @@ def test_worklist_narrowed_by_its_address(client, place, query, expected):
     assert set(order(client.get(LIST, query))) == expected
 
 
-@pytest.mark.parametrize("query", [{"tab": "secret"}, {"priority": "9"}, {"analysis": "glioma"}, {"after": "x~y~z"}])
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"tab": "secret"}, {"priority": "9"}, {"analysis": "glioma"}, {"after": "x~y~z"},
+        # Times that leave the calendar in another zone, and one without a zone.
+        {"after": f"2~0001-01-01T00:00:00+23:59~{NOBODY}"}, {"after": f"2~9999-12-31T23:59:59-23:59~{NOBODY}"},
+        {"after": f"2~2026-01-01T00:00:00~{NOBODY}"},
+        {"tab": "done", "after": f"0001-01-01T00:00:00+23:59~{NOBODY}"},
+    ],
+)  # fmt: skip
 def test_worklist_asked_for_what_there_is_not(client, query):
     assert client.get(LIST, query).status_code == 400
 

@@ -1,5 +1,8 @@
 """Lists: cursor paging, filters by allow-list, and what they cost."""
 
+import base64
+import json
+import uuid
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -91,6 +94,15 @@ def test_next_keeps_the_filters(north):
 def test_bad_value_of_a_parameter_is_400_and_named(north, name, value):
     found = assert_problem(bearer(north.data_manager).get(f"{V1}/scans/", {name: value}), 400)
     assert list(found["errors"]) == [name]
+
+
+@pytest.mark.parametrize("path", ["scans", "cases", "predictions", "reads", "patients"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("way", ["f", "b"])
+def test_cursor_whose_time_leaves_the_calendar_is_400(north, path, at, way):
+    made = base64.urlsafe_b64encode(json.dumps([way, at, str(uuid.uuid4())]).encode()).decode()
+    found = assert_problem(bearer(north.data_manager).get(f"{V1}/{path}/", {"cursor": made}), 400)
+    assert list(found["errors"]) == ["cursor"]
 
 
 def test_parameter_given_twice_is_400(north):
