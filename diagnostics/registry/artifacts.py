@@ -29,7 +29,7 @@ def keep(folder: Path) -> str:
         The folder is incomplete, or what the storage gives back is not what it was given.
     """
     sha256 = sha256_of(folder)
-    if _stored_whole(sha256):
+    if stored_whole(sha256):
         return sha256
     storage = _storage()
     for name in FILES:
@@ -44,12 +44,13 @@ def keep(folder: Path) -> str:
         if stored != key:
             storage.delete(stored)
             raise ArtifactDamaged(f"The storage keeps model files under other names ({stored}).")
-    if not _stored_whole(sha256):
+    if not stored_whole(sha256):
         raise ArtifactDamaged(f"The storage gave back other bytes than it was given for model {sha256[:12]}.")
     return sha256
 
 
-def _stored_whole(sha256: str) -> bool:
+def stored_whole(sha256: str) -> bool:
+    """Whether the storage holds this model and gives back the very bytes that were registered."""
     with tempfile.TemporaryDirectory(prefix="overread-model-") as scratch:
         try:
             _copy_out(sha256, Path(scratch))

@@ -1,0 +1,35 @@
+"""``manage.py backup FOLDER``: a copy of the database and of every file that a row names, while all runs."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from diagnostics.upkeep import copies
+
+
+class Command(BaseCommand):
+    help = (
+        "Copies database and files into FOLDER while Overread runs; run again, only new files are copied. "
+        "The secret key is not copied: keep it apart."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            made = copies.back_up(options["folder"])
+        except (copies.BackupRefused, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"{made.tables.get('diagnostics_scan', 0)} scans, {made.files} files ({made.new_files} new), "
+            f"as of {made.taken_at}, in {options['folder']}."
+        )
+        if made.missing:
+            for name in made.missing:
+                self.stderr.write(f"missing: {name}")
+            raise CommandError(
+                f"{len(made.missing)} files that a row names were not there. manage.py fsck tells more."
+            )

@@ -1,0 +1,42 @@
+"""``manage.py fsck [--repair]``: hold every row against its files, and every file against the rows."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from diagnostics.upkeep import stock
+
+
+class Command(BaseCommand):
+    help = (
+        "Names each file that is missing, changed, or belongs to no row. With --repair what can be made anew from an "
+        "untouched original is made anew, and files without a row move below lost+found/; nothing is deleted."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--repair", action="store_true", help="Put right what can be put right.")
+        parser.add_argument(
+            "--young",
+            type=int,
+            default=60,
+            metavar="MINUTES",
+            help="Files without a row count as an upload on its way for so long (default: 60).",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        tally = stock.Tally()
+        found = repaired = 0
+        young = timedelta(minutes=options["young"])
+        for fault in stock.faults(repair=options["repair"], young=young, tally=tally):
+            self.stdout.write(str(fault))
+            found += 1
+            repaired += bool(fault.repaired)
+        left = found - repaired
+        self.stdout.write(f"{tally.rows} rows, {tally.files} files: {found} faults, {repaired} repaired, {left} left.")
+        if left:
+            raise CommandError(
+                "Put missing and changed originals, models and manifests back from a backup (docs/runbook.md)."
+                + ("" if options["repair"] else " --repair does the rest.")
+            )

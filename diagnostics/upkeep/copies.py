@@ -1,0 +1,230 @@
+"""A copy of everything that cannot be made again, and the way back.
+
+The database comes first and the files second: files are never changed or deleted, so each row of the copied database
+finds its file, and a file that was added meanwhile is harmless. The copy is good only once ``backup.json`` lies in it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.core.files import File
+from django.core.files.storage import storages
+from django.db import connection
+from django.utils import timezone
+
+from diagnostics.datasets.models import DatasetVersion
+from diagnostics.predictions.models import Prediction
+from diagnostics.registry.artifacts import FILES
+from diagnostics.registry.models import ModelVersion
+from diagnostics.scans.models import Scan
+
+DATABASE, FILES_FOLDER, LIST = "overread.sqlite3", "files", "backup.json"
+FORMAT = 1
+_BLOCK = 1 << 20
+
+
+class BackupRefused(RuntimeError):
+    """No copy was made, or none can be put back; ``str()`` says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What ``backup.json`` says. ``missing`` are keys that a row names and the storage did not have."""
+
+    format: int
+    taken_at: str
+    database_sha256: str
+    tables: dict[str, int]
+    files: int
+    new_files: int
+    missing: list[str]
+
+
+def back_up(folder: Path) -> Contents:
+    """Copy the database and every file that a row names into ``folder``; run again, only new files are copied.
+
+    Raises
+    ------
+    BackupRefused
+        The database is no SQLite, or the folder holds something else.
+    """
+    if connection.vendor != "sqlite":
+        raise BackupRefused(
+            "This makes copies of the embedded database. On servers copy PostgreSQL by `pg_dump -Fc` first and the "
+            "bucket or volume of files second (docs/runbook.md)."
+        )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / LIST).is_file() and not (folder / FILES_FOLDER).is_dir():
+        raise BackupRefused(f"{folder} holds something else. Name an empty folder, or one with an earlier backup.")
+    # An interrupted run must not look like a whole copy of yesterday with a database of today.
+    (folder / LIST).unlink(missing_ok=True)
+    taken_at = timezone.now()
+    _copy_database(folder / DATABASE)
+    copied = 0
+    missing: list[str] = []
+    files = 0
+    for store, key in _named():
+        target = folder / FILES_FOLDER / store / key
+        files += 1
+        if target.is_file():
+            continue
+        try:
+            with storages[store].open(key, "rb") as source:
+                _write(target, source)
+            copied += 1
+        except FileNotFoundError:
+            missing.append(f"{store}:{key}")
+    made = Contents(
+        format=FORMAT,
+        taken_at=taken_at.isoformat(),
+        database_sha256=_sha256_of(folder / DATABASE),
+        tables=_counted(folder / DATABASE),
+        files=files - len(missing),
+        new_files=copied,
+        missing=missing,
+    )
+    scratch = folder / f".{LIST}"
+    scratch.write_text(json.dumps(asdict(made), indent=1) + "\n")
+    scratch.replace(folder / LIST)
+    return made
+
+
+def _copy_database(target: Path) -> None:
+    """A consistent copy while others write, by SQLite's own backup."""
+    scratch = target.with_name(f".{target.name}")
+    scratch.unlink(missing_ok=True)
+    with (
+        closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=60)) as source,
+        closing(sqlite3.connect(scratch)) as copy,
+    ):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    if found != "ok":
+        raise BackupRefused(f"The database is damaged ({found}): this copy would be, too. Keep the earlier one.")
+    _to_disk(scratch)
+    scratch.replace(target)
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    """Store and key of each file that a row names."""
+    for scan in Scan.objects.values_list("original", "pixels", "preview").iterator(chunk_size=1000):
+        yield from (("default", key) for key in scan)
+    for key in Prediction.objects.exclude(heatmap="").values_list("heatmap", flat=True).iterator(chunk_size=1000):
+        yield "default", key
+    for sha256 in ModelVersion.objects.values_list("sha256", flat=True):
+        for name in FILES:
+            key = f"{sha256}/{name}"
+            # A model may lack report and card; weights and spec it may not.
+            if storages["artifacts"].exists(key) or name in FILES[:2]:
+                yield "artifacts", key
+    for key in DatasetVersion.objects.exclude(manifest="").values_list("manifest", flat=True):
+        yield "artifacts", key
+
+
+def _write(target: Path, source: File) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}")
+    with scratch.open("wb") as file:
+        shutil.copyfileobj(source, file, _BLOCK)
+    _to_disk(scratch)
+    scratch.replace(target)
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def restore(folder: Path) -> Contents:
+    """Put a copy back into an empty installation.
+
+    Raises
+    ------
+    BackupRefused
+        The copy is not whole, or this installation is not empty.
+    """
+    contents = contents_of(folder)
+    if connection.vendor != "sqlite":
+        raise BackupRefused("This puts back the embedded database. For PostgreSQL use `pg_restore` (docs/runbook.md).")
+    target = Path(connection.settings_dict["NAME"])
+    if _holds_rows(target):
+        raise BackupRefused(
+            f"There are people in {target} already, and nothing is ever written over. "
+            "Name an empty data folder in OVERREAD_DATA."
+        )
+    # Files before rows, so that an interrupted run leaves files without rows, and can be run again.
+    for store in ("default", "artifacts"):
+        base = folder / FILES_FOLDER / store
+        for path in sorted(base.rglob("*")):
+            key = path.relative_to(base).as_posix()
+            if path.is_file() and not path.name.startswith(".") and not storages[store].exists(key):
+                with path.open("rb") as file:
+                    storages[store].save(key, File(file))
+    connection.close()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for beside in ("", "-wal", "-shm"):
+        Path(f"{target}{beside}").unlink(missing_ok=True)
+    scratch = target.with_name(f".{target.name}-restored")
+    shutil.copyfile(folder / DATABASE, scratch)
+    _to_disk(scratch)
+    scratch.replace(target)
+    return contents
+
+
+def contents_of(folder: Path) -> Contents:
+    """What a copy holds, its database verified by hash.
+
+    Raises
+    ------
+    BackupRefused
+    """
+    try:
+        found = Contents(**json.loads((folder / LIST).read_text()))
+        datetime.fromisoformat(found.taken_at)
+    except FileNotFoundError:
+        raise BackupRefused(f"There is no whole backup in {folder}: {LIST} is missing.") from None
+    except (ValueError, TypeError) as error:
+        raise BackupRefused(f"The {LIST} in {folder} cannot be read ({error}).") from error
+    if found.format != FORMAT:
+        raise BackupRefused(f"The backup in {folder} is of format {found.format}; this software reads {FORMAT}.")
+    try:
+        if _sha256_of(folder / DATABASE) != found.database_sha256:
+            raise BackupRefused(f"The database in {folder} is not what was backed up: its hash differs.")
+    except FileNotFoundError:
+        raise BackupRefused(f"The database is missing in {folder}.") from None
+    return found
+
+
+def _holds_rows(database: Path) -> bool:
+    if not database.is_file() or database.stat().st_size == 0:
+        return False
+    with closing(sqlite3.connect(database)) as opened:
+        try:
+            return bool(opened.execute("SELECT EXISTS (SELECT 1 FROM accounts_user)").fetchone()[0])
+        except sqlite3.OperationalError:
+            # No such table: what is in it is not ours, or was never made ready; only an empty one may go.
+            return bool(opened.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()[0])
+
+
+def _counted(database: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(database)) as opened:
+        tables = [row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
+        return {
+            table: opened.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608  names from the schema
+            for table in tables
+            if table.startswith(("diagnostics_", "accounts_"))
+        }
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
