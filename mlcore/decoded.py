@@ -58,6 +58,18 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
+class GreyTable:
+    """A grey scale as a table (VOI LUT): the value ``first`` and all below take ``values[0]``, and so on upwards.
+
+    ``values`` are uint16 of ``bits`` bits: ``2 ** bits - 1`` is white. Its input is rescaled values.
+    """
+
+    first: int
+    bits: int
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Decoded:
     """One grey image as stored, and what is needed to show its true values.
 
@@ -77,6 +89,10 @@ class Decoded:
         True for MONOCHROME1: low values are bright.
     spacing : (float, float) or None
         Millimetres between rows and between columns, from PixelSpacing only.
+    orientation : (str, str) or None
+        Letters (L, R, A, P, H, F) towards which a row and a column lead, where the file says so.
+    grey_table : GreyTable or None
+        The file's own grey scale, where it brings one as a table.
     format : str
         `jpeg`, `png` or `dicom`.
     bits : int
@@ -101,6 +117,8 @@ class Decoded:
     voi_function: str = "LINEAR"
     inverted: bool = False
     spacing: tuple[float, float] | None = None
+    orientation: tuple[str, str] | None = None
+    grey_table: GreyTable | None = None
     format: str = "png"
     bits: int = 8
     frames: int = 1

@@ -35,6 +35,7 @@ from pydicom.uid import (
 )
 
 from mlcore.decoded import BYTE_LIMIT, Decoded, Refused, check_sides, colour_of
+from mlcore.dicom_view import grey_table_of, orientation_of
 from mlcore.raster import jpeg_sizes
 
 NATIVE = (
@@ -227,6 +228,8 @@ def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
         voi_function=_voi_function(dataset),
         inverted=str(dataset.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1",
         spacing=_spacing(dataset),
+        orientation=orientation_of(dataset),
+        grey_table=None if colour else grey_table_of(dataset),
         format="dicom",
         bits=_whole(dataset, "BitsStored", pixels.dtype.itemsize * 8),
         meta={

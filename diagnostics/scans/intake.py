@@ -21,6 +21,8 @@ __all__ = ["Refused", "Taken", "take"]
 PREVIEW_SIDE = 256  # pixels
 _DTYPES = {"uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 _CONTAINER = struct.Struct("<4sHHIIffffffHHI")
+_BEYOND = struct.Struct("<3s3sHHiI")
+MOST_WINDOWS = 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def container(decoded: Decoded) -> bytes:
 
     Header: magic ``OVRD``, version, dtype (1 u8, 2 u16, 3 i16, 4 f32), width, height, rescale slope and intercept,
     window centre and width in rescaled units, row and column spacing in mm (NaN where the file says nothing), flags
-    (1 MONOCHROME1, 2 SIGMOID, 4 LINEAR_EXACT). No header of the original passes through.
+    (1 MONOCHROME1, 2 SIGMOID, 4 LINEAR_EXACT), and how many bytes follow the pixels. Version 1 has none; version 2
+    what the file says beyond it (:func:`_beyond`). No header of the original passes through.
     """
     pixels = np.ascontiguousarray(decoded.pixels)
     height, width = pixels.shape
@@ -79,9 +82,10 @@ def container(decoded: Decoded) -> bytes:
         | (2 if decoded.voi_function == "SIGMOID" else 0)
         | (4 if decoded.voi_function == "LINEAR_EXACT" else 0)
     )
+    beyond = _beyond(decoded)
     head = _CONTAINER.pack(
         b"OVRD",
-        1,
+        2 if beyond else 1,
         _DTYPES[pixels.dtype.name],
         width,
         height,
@@ -93,9 +97,32 @@ def container(decoded: Decoded) -> bytes:
         columns,
         flags,
         0,
-        0,
+        len(beyond),
     )
-    return head + pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    return head + pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes() + beyond
+
+
+def _beyond(decoded: Decoded) -> bytes:
+    """What follows the pixels in version 2: orientation, the windows after the first, the grey table.
+
+    Three letters each of where a row and a column lead (spaces where there are fewer), number of windows, bits of the
+    table (0: none), its first value, its number of entries; then centre and width of each window, then the table.
+    """
+    row, column = decoded.orientation or ("", "")
+    windows = [(centre, width) for _name, centre, width in decoded.presets[1:MOST_WINDOWS]]
+    table = decoded.grey_table
+    if not (row or windows or table):
+        return b""
+    head = _BEYOND.pack(
+        f"{row:3}".encode(),
+        f"{column:3}".encode(),
+        len(windows),
+        table.bits if table else 0,
+        table.first if table else 0,
+        len(table.values) if table else 0,
+    )
+    pairs = b"".join(struct.pack("<ff", centre, width) for centre, width in windows)
+    return head + pairs + (table.values.astype("<u2").tobytes() if table else b"")
 
 
 def _preview(decoded: Decoded) -> bytes:

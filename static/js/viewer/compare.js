@@ -6,6 +6,7 @@
  */
 
 import { fetchContainer } from "./container.js";
+import { bindOrientation } from "./orientation.js";
 import { Tools } from "./tools.js";
 import { Viewport } from "./view.js";
 
@@ -40,6 +41,7 @@ export class Comparison {
     this.films = [...section.querySelectorAll("[data-film]")];
     this.other = new Viewport(part("prior-canvas"));
     this.otherTools = new Tools(this.other);
+    bindOrientation(this.stage, this.other);
     tools.addEventListener("use", () => this.followTool(tools.active));
     viewport.addEventListener("change", () => this.sync(this.viewport, this.other));
     this.other.addEventListener("change", () => this.sync(this.other, this.viewport));

@@ -2,11 +2,14 @@
  * The pixel container: true values of one scan as the server sends them (see portal/reading/files.py).
  *
  * Little-endian: magic "OVRD", u16 version, u16 dtype, u32 width, u32 height, f32 slope, intercept, window centre,
- * window width, row spacing, column spacing, u16 flags, u16 and u32 reserved; then the pixels row by row.
+ * window width, row spacing, column spacing, u16 flags, u16 reserved, u32 bytes that follow the pixels; then the pixels
+ * row by row. Version 2 goes on with what else the file says: where a row and a column lead (three letters each), u16
+ * number of further windows, u16 bits of a grey table, i32 its first value, u32 its length; the windows; the table.
  */
 
 const HEADER_BYTES = 48;
-const VERSION = 1;
+const VERSIONS = [1, 2];
+const BEYOND_BYTES = 18;
 const ARRAYS = { 1: Uint8Array, 2: Uint16Array, 3: Int16Array, 4: Float32Array };
 const FLAG_INVERTED = 1;
 const FLAG_SIGMOID = 2;
@@ -22,13 +25,14 @@ export function decodeContainer(buffer) {
     throw new Unreadable("not a pixel container");
   }
   const Pixels = ARRAYS[view.getUint16(6, true)];
-  if (view.getUint16(4, true) !== VERSION || !Pixels) {
+  if (!VERSIONS.includes(view.getUint16(4, true)) || !Pixels) {
     throw new Unreadable("unknown version or type of the pixel container");
   }
   const width = view.getUint32(8, true);
   const height = view.getUint32(12, true);
   const bytes = width * height * Pixels.BYTES_PER_ELEMENT;
-  if (bytes === 0 || buffer.byteLength !== HEADER_BYTES + bytes) {
+  const following = view.getUint32(44, true);
+  if (bytes === 0 || buffer.byteLength !== HEADER_BYTES + bytes + following) {
     throw new Unreadable("the pixel container is cut off");
   }
   const float = (offset) => view.getFloat32(offset, true);
@@ -44,8 +48,31 @@ export function decodeContainer(buffer) {
     intercept: float(20),
     ownWindow: Number.isNaN(centre) || Number.isNaN(windowWidth) ? null : { centre, width: windowWidth },
     spacing: Number.isNaN(rowSpacing) ? null : { row: rowSpacing, column: columnSpacing },
+    ...decodeBeyond(view, HEADER_BYTES + bytes, following),
     inverted: (flags & FLAG_INVERTED) !== 0,
     voi: flags & FLAG_SIGMOID ? "SIGMOID" : flags & FLAG_LINEAR_EXACT ? "LINEAR_EXACT" : "LINEAR",
+  };
+}
+
+/** What follows the pixels: `{orientation, windows, table}`. */
+function decodeBeyond(view, start, length) {
+  if (length === 0) return { orientation: null, windows: [], table: null };
+  const letters = (at) => String.fromCharCode(...[0, 1, 2].map((i) => view.getUint8(start + at + i))).trim();
+  const [row, column] = [letters(0), letters(3)];
+  const [count, bits] = [view.getUint16(start + 6, true), view.getUint16(start + 8, true)];
+  const [first, entries] = [view.getInt32(start + 10, true), view.getUint32(start + 14, true)];
+  const tableAt = start + BEYOND_BYTES + 8 * count;
+  if (length !== BEYOND_BYTES + 8 * count + 2 * entries) throw new Unreadable("the pixel container is cut off");
+  const float = (at) => view.getFloat32(at, true);
+  return {
+    orientation: row && column ? { row, column } : null,
+    windows: Array.from({ length: count }, (_, i) => {
+      const at = start + BEYOND_BYTES + 8 * i;
+      return { centre: float(at), width: float(at + 4) };
+    }),
+    table: entries
+      ? { first, bits, values: Uint16Array.from({ length: entries }, (_, i) => view.getUint16(tableAt + 2 * i, true)) }
+      : null,
   };
 }
 

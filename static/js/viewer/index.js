@@ -5,11 +5,12 @@
 import { Comparison } from "./compare.js";
 import { fetchContainer } from "./container.js";
 import { mountMarks } from "./marks/index.js";
+import { bindOrientation } from "./orientation.js";
 import { Tools } from "./tools.js";
 import { Viewport } from "./view.js";
 import { formatterOf, isWhole } from "./window.js";
 
-const PRESET_KEYS = { file: "1", wide: "2", narrow: "3", full: "4" };
+const PRESET_KEYS = { file: "1", wide: "2", narrow: "3", full: "4", table: "5" };
 const ZOOM_STEP = 1.25;
 const PAN_STEP = 40; // CSS pixels
 const WINDOW_STEP = 0.02; // of the breadth of the image's values
@@ -40,6 +41,7 @@ export function mountViewer(section, keys, marks = null) {
   bindPresets(section, viewport);
   bindStatus(section, viewport);
   const marked = marks && mountMarks(section, marks, viewport, tools, keys);
+  bindOrientation(section.querySelector("[data-canvas]").parentElement, viewport);
   const comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools) : null;
   if (keys) bindKeys(keys, viewport, tools);
   if (keys && comparison) {
@@ -91,6 +93,14 @@ function bindActs(section, viewport) {
 function bindPresets(section, viewport) {
   const select = section.querySelector("[data-presets]");
   viewport.addEventListener("image", () => {
+    const extra = select.querySelector("[data-file-window]");
+    viewport.image.windows.forEach((_window, at) => {
+      const option = extra.cloneNode(true);
+      option.value = `file${at + 2}`;
+      option.textContent = extra.dataset.words.replace("{n}", at + 2);
+      extra.before(option);
+    });
+    extra.remove();
     for (const option of select.options) {
       option.hidden = option.disabled = option.value !== "" && !viewport.presets.named[option.value];
     }

@@ -58,7 +58,7 @@ export class Viewport extends EventTarget {
   }
 
   /** Set the window in rescaled units; whole-numbered images get whole numbers. */
-  setWindow(centre, width, voi = this.window.voi) {
+  setWindow(centre, width, voi = this.window.voi === "TABLE" ? "LINEAR" : this.window.voi) {
     const narrowest = voi === "LINEAR" ? 1 : Number.EPSILON + this.span / 10000;
     const whole = isWhole(this.image);
     const rounded = (value) => (whole ? Math.round(value * 2) / 2 : value);

@@ -6,8 +6,12 @@
  */
 
 /** Grey between 0 and 1 for a rescaled value. */
-export function greyOf(value, { centre, width, voi }) {
+export function greyOf(value, { centre, width, voi, table }) {
   let grey;
+  if (voi === "TABLE") {
+    const { first, bits, values } = table;
+    return values[Math.min(values.length - 1, Math.max(0, Math.round(value) - first))] / (2 ** bits - 1);
+  }
   if (voi === "SIGMOID") {
     return 1 / (1 + Math.exp((-4 * (value - centre)) / width));
   } else if (voi === "LINEAR_EXACT") {
@@ -97,7 +101,8 @@ export function windowBetween(low, high, voi) {
 }
 
 /**
- * The windows on offer, by name: `file` (only where the file brings one), `wide`, `narrow`, `full`.
+ * The windows on offer, by name: `file`, `file2` and so on, `table` (only where the file brings them), `wide`,
+ * `narrow`, `full`.
  * `first` names the one to begin with.
  */
 export function presetsOf(image, percentiles = new Percentiles(image)) {
@@ -109,10 +114,18 @@ export function presetsOf(image, percentiles = new Percentiles(image)) {
   const full = eightBit ? [image.intercept, 255 * image.slope + image.intercept] : percentiles.between(0, 1);
   const named = {
     file: image.ownWindow ? { ...image.ownWindow, voi } : null,
+    ...Object.fromEntries(image.windows.map((window, at) => [`file${at + 2}`, { ...window, voi }])),
+    table: image.table ? ofTable(image.table) : null,
     wide: windowBetween(...percentiles.between(0.005, 0.995), plain),
     narrow: windowBetween(...percentiles.between(0.05, 0.95), plain),
     full: windowBetween(...(full[0] < full[1] ? full : [full[1], full[0]]), plain),
   };
   // Eight bits were windowed by whoever made the file: show them as they are.
-  return { named, first: named.file ? "file" : eightBit ? "full" : "wide" };
+  return { named, first: named.file ? "file" : named.table ? "table" : eightBit ? "full" : "wide" };
+}
+
+/** The file's own table as a window: its breadth is told, dragging goes on from there as a plain window. */
+function ofTable(table) {
+  const { centre, width } = windowBetween(table.first, table.first + table.values.length - 1, "LINEAR");
+  return { centre, width, voi: "TABLE", table };
 }
