@@ -36,6 +36,7 @@ export function bindHeatMap(keys, viewport) {
   });
   document.addEventListener("input", (event) => {
     if (event.target.matches("[data-heatmap-opacity]")) overlayOf(box()).setOpacity(event.target.value / 100);
+    if (event.target.matches("[data-heatmap-threshold]")) overlayOf(box()).setThreshold(event.target.value / 100);
   });
   const reveal = () => {
     if (box()) box().hidden = false;

@@ -20,10 +20,11 @@ from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFa
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def heat_map():
-    """A heat map with one bright quarter, as inference stores it."""
+def heat_map(strong=255, weak=0):
+    """A heat map with one bright quarter (the opposite one as faint as ``weak``), as inference stores it."""
     heat = np.zeros((64, 64, 4), np.uint8)
-    heat[:32, :32] = (252, 255, 164, 255)
+    heat[:32, :32] = (252, 255, 164, strong)
+    heat[32:, 32:] = (252, 255, 164, weak)
     out = io.BytesIO()
     Image.fromarray(heat).save(out, format="PNG")
     return default_storage.save("heatmaps/browser.png", ContentFile(out.getvalue()))
@@ -132,6 +133,31 @@ def test_heat_map_is_fetched_only_when_asked_for_and_its_use_is_recorded(page, i
     page.keyboard.press("n")
     expect(page.get_by_text("Read recorded")).to_be_visible()
     assert Read.objects.get(kind="final").heatmap_seen
+
+
+def test_threshold_leaves_what_influenced_most(page, institution, reader):
+    case = CaseFactory(scan=ScanFactory(institution=institution))
+    PredictionFactory(scan=case.scan, heatmap=heat_map(strong=200, weak=100))
+    open_claimed(page, case, reader)
+    for key in ("1", "8", "n"):
+        page.keyboard.press(key)
+    step(page, "Final read")
+    image_ready(page)
+    plain = canvas_grey(page).astype(int)
+    height, width = plain.shape
+    strong = np.s_[height // 2 - 200 : height // 2 - 40, width // 2 - 200 : width // 2 - 40]
+    weak = np.s_[height // 2 + 40 : height // 2 + 200, width // 2 + 40 : width // 2 + 200]
+    page.keyboard.press("g")
+    expect(page.locator("[data-heatmap-seen]")).to_have_value("1")
+    veiled = canvas_grey(page).astype(int)
+    assert (veiled[strong] != plain[strong]).all()
+    assert (veiled[weak] != plain[weak]).all()
+    page.get_by_label("Threshold").fill("60")  # of the strongest, which is far from opaque here
+    cut = canvas_grey(page).astype(int)
+    assert (cut[strong] == veiled[strong]).all()
+    assert (cut[weak] == plain[weak]).all()
+    page.get_by_label("Threshold").fill("0")
+    assert (canvas_grey(page) == veiled).all()
 
 
 def test_reason_is_asked_for_only_where_the_read_differs(page, institution, reader):
