@@ -15,6 +15,8 @@ from celery.signals import setup_logging, worker_process_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 # TensorFlow's greeting in the child that loads a model: its errors are enough.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The products beside the network are small: threads would cost more than they bring, and take cores from others.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The worker reads this file before it forks: a child finds here whose child it is, however late it asks.
 _LOADED_BY = os.getpid()

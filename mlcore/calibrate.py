@@ -79,7 +79,10 @@ def choose_threshold(scores: np.ndarray, tumour: np.ndarray, groups: Sequence[st
         names, inverse, sizes = np.unique(np.asarray(groups)[side], return_inverse=True, return_counts=True)
         rate = right[:, side] @ (1.0 / sizes[inverse]) / len(names)
         rates.append(rate)
-        variances.append(rate * (1.0 - rate) / len(names))
+        # Two groups right and two wrong beside those seen (Agresti & Coull 1998): a rate of 1 is not known exactly.
+        seen = len(names) + 4.0
+        likely = (rate * len(names) + 2.0) / seen
+        variances.append(likely * (1.0 - likely) / seen)
     balanced = (rates[0] + rates[1]) / 2.0
     top = int(np.argmax(balanced))
     error = float(np.sqrt(variances[0][top] + variances[1][top])) / 2.0

@@ -15,6 +15,7 @@ from mlcore.decoded import (
     Refused,
 )
 from mlcore.dicom import decode_dicom, is_dicom
+from mlcore.percentile import percentiles
 from mlcore.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster
 
 __all__ = [
@@ -108,7 +109,7 @@ def to_display(decoded: Decoded, max_side: int | None = None) -> np.ndarray:
     if decoded.centre is not None and decoded.width is not None:
         scaled = _windowed(values, decoded.centre, decoded.width, decoded.voi_function)
     else:
-        low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
+        low, high = percentiles(values, 0.5, 99.5)
         if high <= low:
             low, high = float(values.min()), float(values.max())
         scaled = (values - low) / max(high - low, 1e-6)

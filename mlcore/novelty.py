@@ -48,10 +48,10 @@ class Familiar:
         A model of before the texture was looked at knows the first numbers of a description only.
         """
         known = described[:, : self.means.shape[1]].astype(np.float64)
-        nearest = np.full(len(known), np.inf)
-        for mean in self.means.astype(np.float64):
-            apart = known - mean
-            nearest = np.minimum(nearest, ((apart @ self.precision.astype(np.float64)) * apart).sum(axis=1))
+        apart = known[:, None] - self.means.astype(np.float64)
+        # One product for all leaves.
+        stretched = (apart.reshape(-1, apart.shape[-1]) @ self.precision.astype(np.float64)).reshape(apart.shape)
+        nearest = (stretched * apart).sum(axis=-1).min(axis=1)
         return np.asarray(np.sqrt(np.maximum(nearest, 0.0)))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlcore.decode import rescaled
 from mlcore.decoded import Decoded
+from mlcore.percentile import percentiles
 from mlcore.spec import ModelSpec
 
 PREPROCESS_VERSION = "1"
@@ -68,7 +69,7 @@ def to_tensor(square: np.ndarray, channels: int) -> np.ndarray:
 
 def scaled(values: np.ndarray) -> np.ndarray:
     """Scale by the percentiles 1 and 99 to uint8; what is constant becomes 0."""
-    low, high = (float(v) for v in np.percentile(values, (1.0, 99.0)))
+    low, high = percentiles(values, 1.0, 99.0)
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:

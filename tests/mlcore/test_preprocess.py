@@ -1,9 +1,13 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from mlcore.decode import decode
 from mlcore.labels import BINARY_LEAVES
+from mlcore.percentile import percentiles
 from mlcore.preprocess import crop, prepare, square_to_frame, to_tensor
 from mlcore.quality import Quality, assess
 from mlcore.spec import ModelSpec
@@ -87,3 +91,18 @@ def test_a_good_head_passes_and_a_blurred_or_small_one_is_warned_of():
     ):
         decoded = decode(png(poor))
         assert assess(decoded, prepare(decoded, SPEC)).warnings == ("low_quality",)
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 255).map(float)),
+    st.floats(0.0, 100.0),
+)
+def test_percentiles_of_eight_bits_are_those_of_numpy(values, percent):
+    assert percentiles(values, percent, 99.0) == tuple(float(v) for v in np.percentile(values, (percent, 99.0)))
+
+
+@pytest.mark.parametrize("offset", [-1.0, 0.5, 300.0])
+def test_percentiles_of_other_values_are_those_of_numpy(offset):
+    values = np.arange(500, dtype=np.float32).reshape(20, 25) + np.float32(offset)
+    assert percentiles(values, 1.0, 99.0) == tuple(float(v) for v in np.percentile(values, (1.0, 99.0)))

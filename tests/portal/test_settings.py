@@ -10,8 +10,8 @@ from tests import processes
 
 ROOT = processes.ROOT
 READ = re.compile(r"""(?:env(?:\.\w+)?\(|environ(?:\.get\(|\.setdefault\(|\[))\s*["']([A-Z][A-Z0-9_]+)["']""")
-# Set by Django, make, TensorFlow and the processes themselves, never by a person.
-NOT_OURS = {"DJANGO_SETTINGS_MODULE", "MAKELEVEL", "NO_COLOR", "TF_CPP_MIN_LOG_LEVEL"}
+# Set by Django, make and the processes themselves, never by a person.
+NOT_OURS = {"DJANGO_SETTINGS_MODULE", "MAKELEVEL", "NO_COLOR", "TF_CPP_MIN_LOG_LEVEL", "OPENBLAS_NUM_THREADS"}
 
 
 def read_by_the_code() -> set[str]:
