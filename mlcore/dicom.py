@@ -56,7 +56,7 @@ COMPRESSED = (
 )
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # Values are computed and handed on as float32.
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 # pydicom speaks of odd files through `warnings`, whose filters belong to the whole process: two threads that
@@ -299,7 +299,7 @@ def _presets(dataset: Dataset) -> tuple[tuple[str, float, float], ...]:
     pairs = [
         (c, w)
         for c, w in zip(centres, widths, strict=False)
-        if max(abs(c), w) <= _LARGEST and (w >= 1 or (exact and w > 0))
+        if max(abs(c), w) <= _LARGEST and (w >= 1 or (exact and w >= _SMALLEST))
     ]
     return tuple((f"Window {i}", c, w) for i, (c, w) in enumerate(pairs, start=1))
 

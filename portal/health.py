@@ -20,6 +20,10 @@ log = structlog.get_logger(__name__)
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readyz")
 
 
+class Damaged(RuntimeError):
+    """A part is there, but not as it should be; ``str()`` says what to do."""
+
+
 def parts() -> dict[str, str]:
     """The state of the database, the broker, the file storage and the model in use."""
     asked: dict[str, tuple[Callable[[], None], str]] = {
@@ -40,6 +44,9 @@ def parts() -> dict[str, str]:
 def _ask(part: str, probe: Callable[[], None], sentence: str) -> str:
     try:
         probe()
+    except Damaged as error:
+        log.error("damaged", part=part)
+        return str(error)
     except Exception as error:  # noqa: BLE001  whatever a driver raises, the part is not ready
         # The error's own words may name hosts and accounts: its kind is enough here.
         log.warning("not_ready", part=part, error=type(error).__name__)
@@ -70,5 +77,11 @@ def _write() -> None:
 
 
 def _model() -> None:
-    if registry.live() is None:
+    live = registry.live()
+    if live is None:
         raise LookupError
+    if not _threads.submit(registry.is_whole, live).result(timeout=SECONDS):
+        raise Damaged(
+            f"The stored files of the model in use, v{live.number}, are damaged or missing: a worker that starts now "
+            "cannot load it. Put them back from a backup, or roll back to the former model."
+        )

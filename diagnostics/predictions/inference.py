@@ -1,6 +1,10 @@
 """Run the model over what waits. Worker only: imported inside a task body, never by the web process."""
 
+import contextlib
+import os
+import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -92,7 +96,8 @@ def _run(batch: services.Batch) -> int:
                 "The stored image is missing. Tell your administrator; hand the file in again.",
             )
     try:
-        opinions = predictor.predict([data for _, data in files])
+        with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):
+            opinions = predictor.predict([data for _, data in files])
         for (prediction, _), opinion in zip(files, opinions, strict=True):
             outcomes[prediction.pk] = _outcome(prediction, opinion)
     except Exception:
@@ -109,6 +114,26 @@ def _run(batch: services.Batch) -> int:
             "code_revision": settings.CODE_REVISION,
         },
     )
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: float, batch: services.Batch) -> Iterator[None]:
+    """End this process where a batch hangs: a worker that waits for ever would keep every other scan waiting.
+
+    The pool starts another child at once; the rows are free by then, for their lease is over, and are tried singly.
+    """
+
+    def end() -> None:
+        log.critical("batch_hangs", seconds=seconds, scans=[str(row.scan_id) for row in batch.predictions])
+        os._exit(1)
+
+    watch = threading.Timer(seconds, end)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> services.Result | services.Failure:

@@ -26,6 +26,7 @@ __all__ = [
     "ReasonMissing",
     "fetch",
     "install_box",
+    "is_whole",
     "keep",
     "live",
     "previous",
@@ -70,6 +71,11 @@ def fetch(version: ModelVersion) -> Path:
         The stored files are incomplete or altered. No other model is given in its place.
     """
     return artifacts.local_copy(version.sha256)
+
+
+def is_whole(version: ModelVersion) -> bool:
+    """Whether the storage still holds the very files that were registered."""
+    return artifacts.stored_whole(version.sha256)
 
 
 def register(

@@ -1,6 +1,9 @@
 """From a claimed row to a stored opinion, with the model in the box."""
 
+import dataclasses
 import io
+import threading
+import uuid
 from datetime import timedelta
 
 import numpy as np
@@ -15,6 +18,7 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.models import Scan
+from mlcore.engine import checked
 from tests.factories import PredictionFactory, ScanFactory
 
 pytestmark = pytest.mark.django_db
@@ -138,6 +142,79 @@ def test_batch_that_breaks_is_tried_singly_and_ends_failed(inference, box, monke
     assert sizes[0] == 2 and set(sizes[1:]) == {1}
     assert services.abandon_exhausted() == 2
     assert {Prediction.objects.get(pk=row.pk).failure_code for row in rows} == {"gave_up"}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"no_tumour": float("nan"), "tumour": 0.5},
+        {"no_tumour": float("inf"), "tumour": 0.0},
+        {"no_tumour": 0.9, "tumour": 0.9},
+        {"no_tumour": -0.5, "tumour": 1.5},
+        {},
+    ],
+)
+def test_numbers_that_are_no_opinion_are_not_published_and_harm_no_other(inference, box, monkeypatch, numbers):
+    odd, good = waiting(1), waiting(2)
+    predictor = inference.predictor_for(box)
+
+    class Odd:
+        sha256, spec = predictor.sha256, predictor.spec
+
+        def predict(self, files):
+            opinions = predictor.predict(files)
+            return [dataclasses.replace(opinions[0], probabilities=numbers), *opinions[1:]]
+
+    monkeypatch.setattr(inference, "predictor_for", lambda version: Odd())
+    assert inference.run_waiting() == 2
+    odd.refresh_from_db()
+    good.refresh_from_db()
+    assert (odd.state, odd.failure_code, odd.probabilities) == ("failed", "not_a_result", None)
+    assert "Nothing was published" in odd.failure and not odd.heatmap
+    assert good.state == "ready"
+
+
+def test_network_that_gives_no_numbers_publishes_nothing(inference, box, monkeypatch):
+    row = waiting()
+    predictor = inference.predictor_for(box)
+    monkeypatch.setattr(predictor, "_run", lambda tensors: checked([(np.full((len(tensors), 4), np.nan), None)]))
+    inference.run_waiting()
+    services.abandon_exhausted()
+    row.refresh_from_db()
+    assert (row.state, row.failure_code, row.probabilities) == ("failed", "gave_up", None)
+
+
+def test_answers_that_are_too_few_are_given_to_nobody(inference, box, monkeypatch):
+    rows = [waiting(seed) for seed in (1, 2, 3)]
+    predictor = inference.predictor_for(box)
+    whole = predictor.predict
+    monkeypatch.setattr(predictor, "predict", lambda files: whole(files)[1:])
+    inference.run_waiting()
+    services.abandon_exhausted()
+    assert {Prediction.objects.get(pk=row.pk).state for row in rows} == {"failed"}
+
+
+def test_batch_that_hangs_ends_its_process(inference, box, monkeypatch):
+    """Only the watch is looked at here; tests/faults/test_poison.py lets a real worker hang."""
+    row, ended = waiting(), threading.Event()
+    monkeypatch.setattr(inference.os, "_exit", lambda code: ended.set())
+    monkeypatch.setattr(inference.settings, "INFERENCE_LEASE_SECONDS", 0.05)
+    predictor = inference.predictor_for(box)
+
+    class Hanging:
+        sha256, spec = predictor.sha256, predictor.spec
+
+        def predict(self, files):
+            assert ended.wait(20), "nobody ended it"
+            return predictor.predict(files)
+
+    monkeypatch.setattr(inference, "predictor_for", lambda version: Hanging())
+    inference.run_waiting()
+    assert ended.is_set()
+    ended.clear()
+    with inference._no_longer_than(0.05, services.Batch(uuid.uuid4(), box, [row])):
+        pass
+    assert not ended.wait(0.2), "a batch that ended in time ends nobody"
 
 
 def test_worker_paused_past_its_lease_changes_nothing(inference, box, monkeypatch):

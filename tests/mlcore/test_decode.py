@@ -235,8 +235,14 @@ def test_rescaling_that_leaves_float32_is_refused(tags):
     assert refused.value.code == "damaged"
 
 
-def test_windows_and_spacing_that_leave_float32_count_as_missing():
-    tags = {"WindowCenter": "1e50", "WindowWidth": "1e50", "PixelSpacing": ["1e50", "1e50"]}
+@pytest.mark.parametrize("window", [("1e50", "100"), ("0", "1e50"), ("0", "1e-60")])
+def test_windows_and_spacing_that_leave_float32_count_as_missing(window):
+    tags = {
+        "WindowCenter": window[0],
+        "WindowWidth": window[1],
+        "VOILUTFunction": "LINEAR_EXACT",
+        "PixelSpacing": ["1e50", "1e50"],
+    }
     decoded = decode(dicom(phantom(64).astype(np.uint16), **tags))
     assert decoded.centre is None and decoded.presets == () and decoded.spacing is None
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
 
@@ -43,6 +44,24 @@ def test_readyz_without_a_model_names_the_command(broker: str) -> None:
     assert code == 503
     assert "install_model" in parts["model"]
     assert {part for part in PARTS if parts[part] != "ok"} == {"model"}
+
+
+def test_readyz_tells_of_damaged_weights_before_a_worker_finds_them(broker: str) -> None:
+    box = registry.install_box(settings.MODEL_IN_THE_BOX)
+    key = f"{box.sha256}/weights.npz"
+    artifacts = storages["artifacts"]
+    with artifacts.open(key) as file:
+        whole = file.read()
+    broken = bytearray(whole)
+    broken[len(broken) // 2] ^= 1
+    artifacts.save(key, ContentFile(bytes(broken)))
+    try:
+        code, parts = asked()
+    finally:
+        artifacts.save(key, ContentFile(whole))
+    assert code == 503
+    assert "damaged" in parts["model"] and "roll back" in parts["model"]
+    assert asked()[1]["model"] == "ok"
 
 
 def test_readyz_without_a_broker_says_that_scans_wait(settings) -> None:

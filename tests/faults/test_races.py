@@ -1,0 +1,216 @@
+"""Messages repeated, models changed, processes writing at once: each row is worked on once, by one model."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+
+from celery_worker import app
+from diagnostics import tasks
+from diagnostics.audit.models import AuditEvent
+from diagnostics.predictions import inference
+from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelState, ModelVersion, Promotion
+from diagnostics.scans.access import Role
+from diagnostics.training import fitting, work
+from diagnostics.training.models import TrainingRun
+from mlcore.predict import Opinion
+from tests import processes
+from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.test_registry import at_once
+from tests.factories import (
+    InstitutionFactory,
+    PatientFactory,
+    PredictionFactory,
+    ScanFactory,
+    StudyFactory,
+    TrainingRunFactory,
+    person,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Toy:
+    """Says the same of everything, and by which weights."""
+
+    def __init__(self, version: ModelVersion) -> None:
+        self.sha256 = version.sha256
+        self.spec = type("Spec", (), {"preprocess_version": "1"})
+
+    def predict(self, files: list[bytes]) -> list[Opinion]:
+        probabilities = {"no_tumour": 0.9, "tumour": 0.1}
+        heat = np.zeros((8, 8), np.uint8)
+        return [Opinion("no_tumour", "no_tumour", probabilities, 0.1, (), heat, (0, 0, 8, 8)) for _ in files]
+
+
+@pytest.fixture
+def toy(monkeypatch, settings, tmp_path):
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    monkeypatch.setattr(inference, "predictor_for", Toy)
+    monkeypatch.setattr(tasks.infer, "delay", lambda: None)
+    return registry.install_box(model_folder(tmp_path))
+
+
+def scans(count: int) -> list:
+    institution = InstitutionFactory()
+    by = person(Role.TECHNOLOGIST, institution)
+    study = StudyFactory(patient=PatientFactory(institution=institution))
+    return [
+        ScanFactory(institution=institution, patient=study.patient, study=study, uploaded_by=by) for _ in range(count)
+    ]
+
+
+def infer_at_once(monkeypatch, tmp_path):
+    rows = [PredictionFactory(scan=scan, model_version=registry.live(), queued=True) for scan in scans(20)]
+    answers = at_once(*[tasks.infer] * 5)
+    assert answers == [None] * 5
+    tasks.infer()  # and once a day later
+    assert set(Prediction.objects.values_list("state", "attempts")) == {(PredictionState.READY, 1)}
+    assert Counter(AuditEvent.objects.filter(act="prediction_ready").values_list("target_id", flat=True)) == Counter(
+        str(row.pk) for row in rows
+    )
+
+
+def reconcile_at_once(monkeypatch, tmp_path):
+    scans(6)  # handed in while no model was live: reconcile queues them
+    assert at_once(*[tasks.reconcile] * 5) == [None] * 5
+    assert Prediction.objects.count() == 6
+    assert AuditEvent.objects.filter(act="prediction_queued").count() == 6
+
+
+def train_at_once(monkeypatch, tmp_path):
+    run = TrainingRunFactory()
+    worked = []
+    monkeypatch.setattr(fitting, "fit", lambda run_id: worked.append(work.claim(run_id)))
+    assert at_once(*[lambda: tasks.train(str(run.pk))] * 5) == [None] * 5
+    assert len([claimed for claimed in worked if claimed is not None]) == 1
+    assert TrainingRun.objects.get().attempts == 1
+
+
+AT_ONCE = {
+    "diagnostics.tasks.infer": infer_at_once,
+    "diagnostics.tasks.reconcile": reconcile_at_once,
+    "diagnostics.tasks.train": train_at_once,
+}
+
+
+@pytest.mark.parametrize("task", sorted(name for name in app.tasks if not name.startswith("celery.")))
+def test_task_delivered_five_times_at_once_works_once(task, toy, monkeypatch, tmp_path):
+    """A task that is missing in the table fails here: say what five of it at once must come to."""
+    AT_ONCE[task](monkeypatch, tmp_path)
+
+
+def race(tmp_path, promotions: int, predictions: int) -> list[int]:
+    """Promote in one thread while three hand in and predict and one watches; how many live models it saw each time."""
+    boss = person(Role.ADMINISTRATOR, InstitutionFactory())
+    rivals = [stored_model(tmp_path, bytes([n])) for n in (1, 2)]
+    first = scans(1)[0]
+    over, seen, numbers = threading.Event(), [], iter(range(predictions - 1))
+
+    def promote():
+        for version, _ in zip(itertools.cycle(rivals), range(promotions), strict=False):
+            registry.promote(by=boss, version=version, reason="Race.")
+
+    def work_off():
+        for _ in numbers:
+            with transaction.atomic():  # as pipeline.submit_scan does it
+                scan = ScanFactory(
+                    institution=first.institution, patient=first.patient, study=first.study, uploaded_by=boss
+                )
+                PredictionFactory(scan=scan, model_version=registry.live(), queued=True)
+            inference.run_waiting()
+
+    def watch():
+        while not over.is_set():
+            seen.append(ModelVersion.objects.filter(state=ModelState.LIVE).count())
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=lambda: at_once(watch))
+    watcher.start()
+    try:
+        answers = at_once(promote, work_off, work_off, work_off)
+    finally:
+        over.set()
+        watcher.join()
+    assert answers == [None] * 4
+    return seen
+
+
+@pytest.mark.parametrize(("promotions", "predictions"), [(10, 40), pytest.param(50, 1000, marks=pytest.mark.faults)])
+def test_promotions_racing_predictions_leave_one_model_and_no_mixture(toy, tmp_path, capsys, promotions, predictions):
+    seen = race(tmp_path, promotions, predictions)
+    inference.run_waiting()
+    with capsys.disabled():
+        print(f"\n{promotions} promotions, {predictions} predictions: live models seen {dict(Counter(seen))}")
+    assert set(seen) == {1}
+    assert Promotion.objects.filter(kind="promote").count() == promotions
+    done = Prediction.objects.filter(state=PredictionState.READY)
+    assert done.count() == predictions
+    assert not done.exclude(weights_sha256=F("model_version__sha256")).exists(), "the weights that were used"
+
+
+# Hands in phantoms for some seconds; prints how many, and each error's words.
+WRITE = """
+import json, sys, time
+import django
+django.setup()
+from django.db import connection, transaction
+connection.settings_dict["OPTIONS"]["transaction_mode"] = sys.argv[3]
+connection.settings_dict["OPTIONS"]["timeout"] = float(sys.argv[4])
+from django.contrib.auth import get_user_model
+from diagnostics import pipeline
+from diagnostics.scans import phantom
+pipeline.nudge = lambda task, *args: True
+by = get_user_model().objects.get(username=sys.argv[1])
+institution = by.memberships.get().institution
+until, made, errors = time.monotonic() + float(sys.argv[2]), 0, []
+images = [phantom.as_png(phantom.draw(int(sys.argv[5]) * 1000 + seed, side=40)) for seed in range(20)]
+while time.monotonic() < until:
+    data = images[made % 20] + made.to_bytes(4, "big")
+    try:
+        pipeline.submit_scan(by=by, institution=institution, data=data, patient=f"P-{made % 7}")
+    except Exception as error:
+        errors.append(f"{type(error).__name__}: {error}")
+    made += 1
+print(json.dumps([made, errors]))
+"""
+
+
+def six_writers(mode: str, seconds: float, timeout: float) -> tuple[int, list[str]]:
+    import json
+
+    by = person(Role.TECHNOLOGIST, InstitutionFactory())
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, by.username, str(seconds), mode, str(timeout), str(number)],
+            cwd=processes.ROOT, env=processes.environment(), stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(6)
+    ]  # fmt: skip
+    said = [json.loads(each.communicate(timeout=seconds + 120)[0].splitlines()[-1]) for each in running]
+    return sum(made for made, _ in said), [error for _, errors in said for error in errors]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the embedded database")
+def test_six_processes_writing_to_sqlite_meet_no_lock(capsys):
+    seconds = float(os.environ.get("OVERREAD_TEST_SECONDS", "20"))
+    made, errors = six_writers("IMMEDIATE", seconds, 20)
+    deferred_made, deferred_errors = six_writers("DEFERRED", seconds / 2, 20)
+    with capsys.disabled():
+        print(
+            f"\nIMMEDIATE: {made} scans, {len(errors)} errors in {seconds:g} s; "
+            f"DEFERRED: {deferred_made} scans, {len(deferred_errors)} errors in {seconds / 2:g} s"
+        )
+    assert made > 20 and errors == []
+    assert any("locked" in error for error in deferred_errors), "otherwise this test could not fail"
