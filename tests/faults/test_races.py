@@ -1,6 +1,7 @@
 """Messages repeated, models changed, processes writing at once: each row is worked on once, by one model."""
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -14,20 +15,25 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from celery_worker import app
-from diagnostics import tasks
+from diagnostics import pipeline, tasks
 from diagnostics.audit.models import AuditEvent
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion, Promotion
+from diagnostics.reviews import services as reviews
+from diagnostics.reviews.models import Case, Read
 from diagnostics.scans.access import Role
+from diagnostics.scans.models import Scan
 from diagnostics.training import fitting, work
 from diagnostics.training.models import TrainingRun
 from mlcore.predict import Opinion
+from portal.api.refusals import STATUS_OF
 from tests import processes
 from tests.diagnostics.shelf import model_folder, stored_model
 from tests.diagnostics.test_registry import at_once
 from tests.factories import (
+    CaseFactory,
     InstitutionFactory,
     PatientFactory,
     PredictionFactory,
@@ -35,9 +41,14 @@ from tests.factories import (
     StudyFactory,
     TrainingRunFactory,
     person,
+    phantom,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# What the API answers with 409 (portal/api/refusals.py).
+CONFLICTS = {kind for kind, status, _ in STATUS_OF if status == 409}
 
 
 class Toy:
@@ -159,6 +170,29 @@ def test_promotions_racing_predictions_leave_one_model_and_no_mixture(toy, tmp_p
     assert not done.exclude(weights_sha256=F("model_version__sha256")).exists(), "the weights that were used"
 
 
+def test_fifty_reads_of_one_case_at_once_are_one_read_and_49_conflicts():
+    case = CaseFactory()
+    reader = person(Role.RADIOLOGIST, case.institution)
+    for stage in ("blind", "final"):
+        claim = reviews.claim(by=reader, case=case)
+        told = {"kind": stage, "label": "not_assessable", "certainty": "certain", "claim_token": claim.token}
+        answers = at_once(*[lambda told=told: reviews.record_read(by=reader, case=case, **told)] * 50)
+        kinds = Counter(type(answer) for answer in answers)
+        assert kinds.pop(Read) == 1
+        assert sum(kinds.values()) == 49 and set(kinds) <= CONFLICTS, kinds
+    assert case.reads.count() == 2
+    assert AuditEvent.objects.filter(act="read_recorded").count() == 2
+
+
+def test_twenty_uploads_of_one_file_at_once_are_one_scan(toy, monkeypatch):
+    monkeypatch.setattr(pipeline, "nudge", lambda task, *args: True)
+    by = person(Role.TECHNOLOGIST, InstitutionFactory())
+    institution, data = by.memberships.get().institution, phantom(1)
+    answers = at_once(*[lambda: pipeline.submit_scan(by=by, institution=institution, data=data, patient="P-1")] * 20)
+    assert Counter(answer.created for answer in answers) == {True: 1, False: 19}
+    assert (Scan.objects.count(), Prediction.objects.count(), Case.objects.count()) == (1, 1, 1)
+
+
 # Hands in phantoms for some seconds; prints how many, and each error's words.
 WRITE = """
 import json, sys, time
@@ -187,8 +221,6 @@ print(json.dumps([made, errors]))
 
 
 def six_writers(mode: str, seconds: float, timeout: float) -> tuple[int, list[str]]:
-    import json
-
     by = person(Role.TECHNOLOGIST, InstitutionFactory())
     running = [
         subprocess.Popen(
