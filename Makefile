@@ -10,7 +10,7 @@ LOCK := $(IN) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow faults lint format lock clean environment environment-dev
+.PHONY: help run demo test test-slow faults bench lint format lock clean environment environment-dev
 
 help: ## tell what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ test-slow: environment-dev ## run the real fits that take minutes
 
 faults: environment-dev ## kill, lose and repeat for real; minutes
 	@exec $(IN) -m pytest -m faults
+
+bench: environment ## measure speed as ratios and write benchmarks/results.md; some minutes
+	@exec $(IN) -m benchmarks --note "$(NOTE)"
 
 lint: environment-dev ## ruff, mypy, import-linter
 	@$(IN) -m ruff check .

@@ -24,6 +24,11 @@ class PredictionQuerySet(models.QuerySet[Any]):
         ``reviews.queries`` answers it."""
         return self.filter(scan__institution__in=institutions_where(user, Permission.SEE_SCANS))
 
+    def with_model(self) -> "PredictionQuerySet":
+        """With the model version by name, number and hash; its report and card are kilobytes that no list shows."""
+        bulky = [f"model_version__{name}" for name in ("spec", "report", "card")]
+        return self.select_related("model_version").defer(*bulky)
+
 
 class Prediction(models.Model):
     """The row is the truth about the work: state, lease and fencing token decide who may finish it.

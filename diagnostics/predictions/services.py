@@ -142,7 +142,8 @@ def claim_waiting(*, limit: int) -> Batch | None:
             )
     mine = list(
         Prediction.objects.filter(fence=fence, state=PredictionState.RUNNING)
-        .select_related("scan", "scan__institution", "model_version")
+        .with_model()
+        .select_related("scan", "scan__institution")
         .order_by(*order)
     )
     if not mine:
@@ -306,7 +307,7 @@ def current(scan: Scan) -> Prediction | None:
     """The newest prediction of a scan. Uses the prefetched ones of ``reviews.queries.scans_for`` where present."""
     newest = getattr(scan, "newest_predictions", None)
     if newest is None:
-        newest = list(scan.predictions.select_related("model_version").order_by("-created_at", "-id"))
+        newest = list(scan.predictions.with_model().order_by("-created_at", "-id"))
     return newest[0] if newest else None
 
 

@@ -73,7 +73,7 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
 
 def scans_for(user: Any) -> QuerySet[Scan]:
     """Visible scans with ``blinded`` and ``newest_predictions`` (newest first) on each."""
-    newest = Prediction.objects.select_related("model_version").order_by("-created_at", "-id")
+    newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
         Scan.objects.visible_to(user)
         .select_related("institution", "patient", "study", "uploaded_by")
@@ -86,7 +86,8 @@ def predictions_for(user: Any) -> QuerySet[Prediction]:
     """Visible predictions with ``blinded`` on each."""
     return (
         Prediction.objects.visible_to(user)
-        .select_related("scan", "scan__institution", "scan__patient", "model_version")
+        .with_model()
+        .select_related("scan", "scan__institution", "scan__patient")
         .annotate(blinded=blinded(user, scan="scan", institution="scan__institution"))
     )
 
@@ -102,7 +103,7 @@ def cases_for(user: Any) -> CaseQuerySet:
     live = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now()).order_by(
         "-claimed_at"
     )
-    newest = Prediction.objects.select_related("model_version").order_by("-created_at", "-id")
+    newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
         Case.objects.visible_to(user)
         .select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")

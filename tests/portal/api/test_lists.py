@@ -199,3 +199,16 @@ def test_list_costs_the_same_queries_for_three_rows_and_for_thirty(north, who):
     assert costs() == few
     assert max(few.values()) <= 8
     assert Scan.objects.count() == 30
+
+
+@pytest.mark.parametrize("path", ["scans", "predictions", "cases"])
+def test_list_leaves_the_reports_of_models_alone(north, path):
+    """A model's report has tens of kilobytes: read once for each row, it was most of what a page cost."""
+    for scan in ScanFactory.create_batch(3, institution=north.institution):
+        PredictionFactory(scan=scan)
+        CaseFactory(scan=scan)
+    client = bearer(north.data_manager)
+    with CaptureQueriesContext(connection) as captured:
+        assert len(client.get(f"{V1}/{path}/").json()["results"]) == 3
+    asked = [query["sql"] for query in captured if "modelversion" in query["sql"]]
+    assert asked and not [sql for sql in asked if '"report"' in sql or '"card"' in sql or '"spec"' in sql]

@@ -1,0 +1,157 @@
+"""The worker against the raw loop, the engines against each other, the decoder against bare OpenCV."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from django.core.files.storage import default_storage
+
+from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.world import World
+from diagnostics.predictions import inference
+from diagnostics.predictions.models import Prediction, PredictionState
+from mlcore import artifact
+from mlcore.decode import decode
+from mlcore.predict import Predictor
+from mlcore.preprocess import prepare
+
+BATCH = 32
+
+
+def ratios(world: World) -> Iterator[Ratio]:
+    """Ratios 1, 3, 4, 5 and 6."""
+    predictor = inference.predictor_for(world.version)
+    folder = world.model
+    yield worker(world, predictor)
+    yield from engines(folder, predictor, world.images)
+    yield queued(world)
+    yield from decoding(world.images, predictor)
+
+
+def worker(world: World, predictor: Predictor) -> Ratio:
+    keys = [scan.original for scan in world.scans]
+
+    def loop() -> None:
+        for start in range(0, len(keys), BATCH):
+            tensors = []
+            for key in keys[start : start + BATCH]:
+                with default_storage.open(key) as file:
+                    data = file.read()
+                hashlib.sha256(data).hexdigest()
+                tensors.append(prepare(decode(data), predictor.spec).tensor)
+            predictor.logits(np.stack(tensors))
+
+    return compare(
+        "1",
+        f"worker, claim to commit with heat map and audit, {len(keys)} scans queued ↔ raw loop of hash, decode, crop, "
+        "resize, batched forward",
+        at_least=0.70,
+        ours=lambda: worked_off(world, BATCH) / len(keys),
+        theirs=lambda: seconds(loop) / len(keys),
+        unit="ms a scan",
+    )
+
+
+def worked_off(world: World, batch: int) -> float:
+    """Seconds for the worker to work off every scan, in batches of so many."""
+    rows = Prediction.objects.all()
+    rows.delete()
+    Prediction.objects.bulk_create(Prediction(scan=scan, model_version=world.version) for scan in world.scans)
+    world.settings.INFERENCE_BATCH = batch
+    took = seconds(inference.run_waiting)
+    assert rows.filter(state=PredictionState.READY).count() == len(world.scans)
+    return took
+
+
+def queued(world: World) -> Ratio:
+    return compare(
+        "4",
+        f"{len(world.scans)} scans queued, claimed together (up to {BATCH}) ↔ claimed one at a time",
+        at_least=3.0,
+        ours=lambda: worked_off(world, BATCH) / len(world.scans),
+        theirs=lambda: worked_off(world, 1) / len(world.scans),
+        unit="ms a scan",
+        rounds=5,
+    )
+
+
+def engines(folder: Path, predictor: Predictor, images: list[bytes]) -> Iterator[Ratio]:
+    from mlcore.engine import LiteRt
+
+    tensors = np.stack([prepare(decode(data), predictor.spec).tensor for data in images[:BATCH]])
+    one = tensors[:1]
+    model, _ = artifact.load(folder)
+    yield compare(
+        "3a",
+        f"production call, one image ({predictor.engine}) ↔ `model.predict`",
+        at_least=40.0,
+        ours=lambda: repeated(lambda: predictor.logits(one), 100),
+        theirs=lambda: repeated(lambda: model.predict(one, verbose=0), 5),
+        unit="ms an image",
+    )
+    if predictor.engine != "litert":
+        return
+    bare = LiteRt(artifact.load_servable(folder).engine.content, predictor.threads)._interpreter(1)
+    told = bare.get_input_details()[0]["index"]
+    outputs = [each["index"] for each in bare.get_output_details()]
+
+    def invoke() -> None:
+        bare.set_tensor(told, one)
+        bare.invoke()
+        for index in outputs:
+            bare.get_tensor(index)
+
+    yield compare(
+        "3b",
+        "production call, one image ↔ the bare LiteRT interpreter",
+        at_least=0.9,
+        ours=lambda: repeated(lambda: predictor.logits(one), 200),
+        theirs=lambda: repeated(invoke, 200),
+        unit="ms an image",
+    )
+    tensorflow = Predictor.load(folder, threads=predictor.threads, engine="tensorflow")
+    yield compare(
+        "5",
+        f"LiteRT ↔ TensorFlow's compiled forward, {BATCH} images at once, {predictor.threads} thread",
+        at_least=1.25,
+        ours=lambda: repeated(lambda: predictor.logits(tensors), 5) / BATCH,
+        theirs=lambda: repeated(lambda: tensorflow.logits(tensors), 5) / BATCH,
+        unit="ms an image",
+    )
+
+
+def repeated(act, times: int) -> float:  # type: ignore[no-untyped-def]
+    """Seconds of one call, over many."""
+    return seconds(lambda: [act() for _ in range(times)]) / times
+
+
+def decoding(images: list[bytes], predictor: Predictor) -> Iterator[Ratio]:
+    size = predictor.spec.size
+
+    def bare() -> None:
+        for data in images:
+            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
+
+    def checked() -> None:
+        for data in images:
+            cv2.resize(decode(data).pixels, (size, size), interpolation=cv2.INTER_AREA)
+
+    def whole() -> None:
+        for data in images:
+            prepare(decode(data), predictor.spec)
+
+    for number, what, ours in (
+        ("6a", "decode with every check of the file, resize", checked),
+        ("6b", "decode, find the head, crop, scale by percentiles, resize", whole),
+    ):
+        yield compare(
+            number,
+            f"{what} ↔ bare `cv2.imdecode` and `cv2.resize`",
+            at_least=0.9,
+            ours=lambda ours=ours: seconds(ours) / len(images),  # type: ignore[misc]
+            theirs=lambda: seconds(bare) / len(images),
+            unit="ms an image",
+        )
