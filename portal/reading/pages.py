@@ -21,6 +21,7 @@ from diagnostics.reviews.queries import (
     own_blind_read,
     reads_for,
     step_of,
+    waiting_for,
 )
 from diagnostics.reviews.services import differs
 from diagnostics.scans.models import ReadingMode
@@ -164,6 +165,12 @@ class CasePage:
             ]
         )
 
+    def ahead(self) -> Any:
+        """The scan that *Read next* would most likely bring after this one, so that its image can be here already."""
+        if self.step not in ("blind", "final"):
+            return None
+        return waiting_for(self.user).exclude(pk=self.case.pk).values_list("scan", flat=True).first()
+
     def context(self) -> dict[str, Any]:
         return {
             "case": self.case,
@@ -174,6 +181,7 @@ class CasePage:
             "take_over": TakeOverForm(),
             "history": history_of(self.user, self.scan),
             "others": self.others(),
+            "ahead": self.ahead,
             "done": self.case.state == CaseState.DONE,
         }
 

@@ -135,6 +135,34 @@ def test_heat_map_is_fetched_only_when_asked_for_and_its_use_is_recorded(page, i
     assert Read.objects.get(kind="final").heatmap_seen
 
 
+def test_next_case_s_image_is_here_before_it_is_opened(page, institution, reader):
+    first, second = (case_of(institution, name) for name in ("ACC-1", "ACC-2"))
+    case_of(institution, "ACC-3")
+    open_claimed(page, first, reader)
+    expect(page.locator("[data-fetched-ahead='1']")).to_be_visible()
+    page.goto(f"/cases/{second.pk}/")
+    image_ready(page)
+    sent, whole = page.evaluate(
+        """(scan) => {
+          const entry = performance.getEntriesByType('resource').find(({ name }) => name.includes(scan));
+          return [entry.transferSize, entry.encodedBodySize];
+        }""",
+        f"{second.scan_id}/pixels",
+    )
+    assert sent < whole / 2  # asked whether it is still the same, and nothing more
+
+
+def test_nothing_is_fetched_ahead_for_who_does_not_read(open_page, institution):
+    asked = []
+    page = open_page(person(Role.DATA_MANAGER, institution))
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/pixels") else None)
+    first, _second = case_of(institution, "ACC-1"), case_of(institution, "ACC-2")
+    page.goto(f"/cases/{first.pk}/")
+    image_ready(page)
+    page.wait_for_timeout(800)
+    assert len(set(asked)) == 1
+
+
 def test_threshold_leaves_what_influenced_most(page, institution, reader):
     case = CaseFactory(scan=ScanFactory(institution=institution))
     PredictionFactory(scan=case.scan, heatmap=heat_map(strong=200, weak=100))

@@ -51,6 +51,7 @@ export function mountViewer(section, keys, marks = null) {
     );
   }
   const loaded = load(section, viewport);
+  fetchAhead(section, loaded);
   return { viewport, tools, marked, loaded };
 }
 
@@ -71,6 +72,20 @@ async function load(section, viewport) {
     again.addEventListener("click", () => load(section, viewport), { once: true });
   }
   waiting.hidden = true;
+}
+
+/** Bring the next case's pixels into the browser's cache while nothing else is to be done. */
+async function fetchAhead(section, loaded) {
+  const { ahead } = section.dataset;
+  await loaded;
+  if (!ahead || section.dataset.state !== "ready" || navigator.connection?.saveData) return;
+  const idle = window.requestIdleCallback ?? ((act) => setTimeout(act, 500));
+  idle(async () => {
+    // It may be gone or claimed by then; all that is lost is a head start.
+    const response = await fetch(ahead, { priority: "low" }).catch(() => null);
+    await response?.arrayBuffer().catch(() => null);
+    section.dataset.fetchedAhead = response?.ok ? "1" : "0";
+  });
 }
 
 function bindTools(section, tools) {
