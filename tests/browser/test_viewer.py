@@ -183,6 +183,21 @@ def test_turning_and_mirroring(page, reader, keys, change):
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(
+    ("spacing", "shape"), [([1.0, 0.5], (96, 65)), ([0.5, 1.0], (24, 65)), ([0.5, 0.5], (48, 65))]
+)
+def test_pixels_that_are_no_squares_keep_their_shape(page, reader, spacing, shape):
+    white = np.full((48, 65), 4000, "<u2")
+    open_case(page, reader, dicom(white, bits=12, WindowCenter=2000, WindowWidth=400, PixelSpacing=spacing))
+    page.keyboard.press("o")
+    lit = np.argwhere(canvas_grey(page) > 127)
+    found = lit.max(axis=0) - lit.min(axis=0) + 1
+    assert np.abs(found - shape).max() <= 1
+    box = page.locator("[data-canvas]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + shape[0] / 2 - 1)
+    assert abs(int(page.locator("[data-y]").inner_text()) - 46) <= 1
+
+
 def numbers(page):
     return tuple(float(page.locator(f"[data-{name}]").inner_text()) for name in ("centre", "width", "zoom"))
 

@@ -2,7 +2,8 @@
  * Where an image lies on the screen: scale, quarter turns, mirrorings, position. Plain geometry, no canvas.
  *
  * A placement maps image pixels to CSS pixels of the viewport: screen = position + scale * M * (pixel - middle),
- * where M is one of the eight turns and mirrorings of a square, as [a, b, c, d] for [[a, c], [b, d]].
+ * where M is one of the eight turns and mirrorings of a square, as [a, b, c, d] for [[a, c], [b, d]]. Pixels that are no
+ * squares are shown with their true shape: `aspect` is how much taller than wide they are, and scale that of their width.
  */
 
 const UPRIGHT = [1, 0, 0, 1];
@@ -27,9 +28,10 @@ const applied = (m, x, y) => [m[0] * x + m[2] * y, m[1] * x + m[3] * y];
 const clampScale = (scale) => Math.min(MAX_SCALE, Math.max(MIN_SCALE, scale));
 
 export class Placement {
-  constructor(imageWidth, imageHeight) {
+  constructor(imageWidth, imageHeight, aspect = 1) {
     this.imageWidth = imageWidth;
     this.imageHeight = imageHeight;
+    this.aspect = aspect;
     this.turn = UPRIGHT;
     this.scale = 1;
     this.x = 0;
@@ -51,7 +53,7 @@ export class Placement {
 
   /** Show the whole image, as large as possible, in the middle. */
   fit() {
-    const [width, height] = applied(this.turn, this.imageWidth, this.imageHeight).map(Math.abs);
+    const [width, height] = applied(this.turn, this.imageWidth, this.imageHeight * this.aspect).map(Math.abs);
     if (this.viewWidth > 0 && this.viewHeight > 0) {
       this.scale = clampScale(Math.min(this.viewWidth / width, this.viewHeight / height));
     }
@@ -113,7 +115,8 @@ export class Placement {
   /** [a, b, c, d, e, f] from image pixels to device pixels, the image's corner on a whole device pixel. */
   matrix(pixelRatio) {
     const factor = this.scale * pixelRatio;
-    const [a, b, c, d] = this.turn.map((value) => value * factor);
+    const [a, b] = [this.turn[0] * factor, this.turn[1] * factor];
+    const [c, d] = [this.turn[2] * factor * this.aspect, this.turn[3] * factor * this.aspect];
     const e = this.x * pixelRatio - (a * this.imageWidth + c * this.imageHeight) / 2;
     const f = this.y * pixelRatio - (b * this.imageWidth + d * this.imageHeight) / 2;
     // Without this a 1:1 image could lie half a pixel off and would be blurred.

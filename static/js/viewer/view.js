@@ -39,7 +39,8 @@ export class Viewport extends EventTarget {
     this.greyContext = this.grey.getContext("2d");
     this.greyData = this.greyContext.createImageData(image.width, image.height);
     this.greyWords = new Uint32Array(this.greyData.data.buffer);
-    this.placement = new Placement(image.width, image.height);
+    const { spacing } = image;
+    this.placement = new Placement(image.width, image.height, spacing ? spacing.row / spacing.column : 1);
     this.window = { ...this.presets.named[this.presets.first] };
     this.stale = true;
     this.resized();
