@@ -24,6 +24,7 @@ from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of
 from . import parts
 from .labelling import Labelled, ghosts, labelled
 from .models import DatasetItem, DatasetVersion, Split
+from .regions import regions_of
 
 MINIMUM_GROUPS = 3
 _CONFLICTS_LISTED = 100
@@ -110,8 +111,10 @@ def plan(
         [{"scan": str(found[i].scan), "label": found[i].label} for i in inside]
         for inside in dealt.conflicts[:_CONFLICTS_LISTED]
     ]
+    regions = regions_of((each.labelled.read for each in items), places)
+    counts["regions"] = sum(len(each) for each in regions.values())
     last = _newest(lineage, places)
-    made = _with(bare, items=items, counts=counts, manifest=_manifest(items), last=last)
+    made = _with(bare, items=items, counts=counts, manifest=_manifest(items, regions), last=last)
     return _with(made, problem=_problem(made, found, dealt.groups, left_out))
 
 
@@ -244,8 +247,11 @@ def _counts(items: Sequence[Planned], institutions: Sequence[Institution], left_
     return counts
 
 
-def _manifest(items: Sequence[Planned]) -> bytes:
-    """One JSON object a line, in an order that depends on the content alone: equal sets are equal bytes."""
+def _manifest(items: Sequence[Planned], regions: dict[Any, list[Any]]) -> bytes:
+    """One JSON object a line, in an order that depends on the content alone: equal sets are equal bytes.
+
+    ``regions`` by read; a scan on which nothing is outlined has none in its line.
+    """
     rows = [
         {
             "path": each.labelled.original,
@@ -257,6 +263,7 @@ def _manifest(items: Sequence[Planned]) -> bytes:
             "split": each.part,
             "scan": str(each.labelled.scan),
             "label_source": str(each.labelled.source),
+            **({"regions": regions[each.labelled.read]} if each.labelled.read in regions else {}),
         }
         for each in items
     ]
