@@ -25,6 +25,8 @@ from mlcore.spec import ModelSpec
 _WEIGHT_DECAY = 0.02
 # The last epochs see true images only, so that the network ends on what it will meet.
 _MIXED_UNTIL = 0.85
+# Steps by which the pace of a training is known.
+_PACED_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,9 @@ class _Course:
         # Seconds before this process took the training up, and since when it has it.
         self._before, self._since = 0.0, time.monotonic()
         self._longest = 0.0
+        # When this process had done its first step, which compiles and counts for nothing, and after how many epochs.
+        self._paced: tuple[float, float] | None = None
+        self._validating = 0.0
 
     def goes_on(self) -> bool:
         """Tell whether another epoch is to be begun; where not, `fitted.stopped` says why."""
@@ -240,7 +245,9 @@ class _Course:
         begun = time.monotonic()
         self._epoch += 1
         loss = self._pass()
+        validated = time.monotonic()
         val_loss, auroc = _validate(self._run, self._validation, self._spec, self._reporter)
+        self._validating = time.monotonic() - validated
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise NotFinite("The loss is no number any more; a lower learning rate may help.")
         self._reporter.epoch, self._reporter.val_loss, self._reporter.val_auroc = self._epoch, val_loss, auroc
@@ -304,10 +311,32 @@ class _Course:
             behind = max(behind, self._spent() / (self._config.minutes * 60.0))
         return min(behind, 1.0)
 
+    def _left(self, epochs: float) -> float | None:
+        """Give the seconds until all is done; None while too little is known."""
+        moment = time.monotonic()
+        if self._paced is None or epochs < self._paced[1]:
+            self._paced = (moment, epochs)
+        since, before = self._paced
+        if epochs - before < _PACED_STEPS / self._steps:
+            return None
+        pace = (moment - since) / (epochs - before)
+        rest = math.ceil(epochs) - epochs
+        more = self._config.epochs - math.ceil(epochs)
+        if self._config.minutes is not None:
+            # As many whole epochs as `goes_on` will begin.
+            room = self._config.minutes * 60.0 - self._spent() - rest * pace
+            more = min(more, max(math.floor(room / max(pace, 1e-9) + 0.5), 0))
+        left = (rest + more) * pace
+        # Then every part is measured as the validation part was.
+        return left + self._validating * (1.0 + len(self._train.items) / len(self._validation.items))
+
     def _say(self, done: float, before: str = "", *, now: bool = False) -> None:
         """Report, `done` being the share of the running epoch."""
         low, high = self._span
         epochs = max(self._epoch - 1, 0) + done
+        left = self._left(epochs) if done > 0.0 else None
+        if left is not None:
+            self._reporter.ends_in(left)
         most = "" if self._config.minutes is None else "at most "
         words = f"{before}epoch {self._epoch} of {most}{self._config.epochs}"
         self._reporter.at(low + (high - low) * self._behind(epochs), words, now=now)

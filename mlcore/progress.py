@@ -27,7 +27,8 @@ class Progress:
     loss, val_loss, val_auroc : float or None
         Of the running epoch, and of the last one measured on the validation part.
     seconds_left : float or None
-        Guessed from the time taken so far.
+        By the clock of the epochs, which are nearly all of the work; None until some steps are done, as the reading
+        of images says nothing of how long learning takes. At most, where training may stop early.
     line : str
         The same for people.
     """
@@ -59,13 +60,17 @@ class Reporter:
         self, on_progress: Callable[[Progress], None], should_cancel: Callable[[], bool], epochs: int
     ) -> None:
         self._tell, self._ask, self._epochs = on_progress, should_cancel, epochs
-        self._begun = time.monotonic()
         self._said = self._asked = float("-inf")
         self._fraction = 0.0
+        self._ends: float | None = None
         self.epoch = 0
         self.loss: float | None = None
         self.val_loss: float | None = None
         self.val_auroc: float | None = None
+
+    def ends_in(self, seconds: float) -> None:
+        """Tell in how many seconds the whole work should be done, as far as can be said now."""
+        self._ends = time.monotonic() + max(seconds, 0.0)
 
     def at(self, fraction: float, what: str, *, now: bool = False) -> None:
         """Report; `now` reports at once. Raises `Cancelled` where the caller wants to stop."""
@@ -78,8 +83,7 @@ class Reporter:
         if moment - self._said < _SAY_EVERY and not now:
             return
         self._said = moment
-        spent = moment - self._begun
-        left = spent * (1.0 - self._fraction) / self._fraction if self._fraction > 0.02 else None
+        left = max(self._ends - moment, 0.0) if self._ends is not None else None
         words = [f"{self._fraction:4.0%}", what]
         if self.loss is not None:
             words.append(f"loss {self.loss:.3f}")
