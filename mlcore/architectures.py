@@ -6,7 +6,9 @@ needs no second pass.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tensorflow import keras
@@ -14,6 +16,10 @@ from tensorflow import keras
 from mlcore.spec import ModelSpec, SpecDamaged
 
 layers = keras.layers
+
+
+class WeightsMisfit(ValueError):
+    """A file of weights that a network cannot begin with."""
 
 
 def _seed_cnn(inputs: Any) -> tuple[Any, Any]:
@@ -60,9 +66,73 @@ def _residual(inputs: Any) -> tuple[Any, Any]:
     return x, layers.Dropout(0.3, name="dropout")(layers.GlobalAveragePooling2D(name="pooled")(x))
 
 
-ARCHITECTURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {"seed_cnn": _seed_cnn, "residual": _residual}
-# Side and channels where nothing else is asked for.
-INPUTS: dict[str, tuple[int, int]] = {"seed_cnn": (64, 3), "residual": (128, 1)}
+def _seed_cnn_240(inputs: Any) -> tuple[Any, Any]:
+    """The forerunner's one block on 240 × 240: 32 of 7 × 7, batch norm, ReLU, two max pools of 4; flatten, dense."""
+    x = layers.ZeroPadding2D(2, name="padded")(inputs)
+    x = layers.Conv2D(32, 7, name="conv0")(x)
+    x = layers.ReLU(name="relu0")(layers.BatchNormalization(name="norm0", momentum=0.9)(x))
+    x = layers.MaxPooling2D(4, name="maps")(layers.MaxPooling2D(4, name="pool0")(x))
+    return x, layers.Flatten(name="flatten")(x)
+
+
+# Mean blue, green and red of ImageNet, on which the published weights of both were trained.
+_IMAGENET = (103.939, 116.779, 123.68)
+_KNOWN = {"resnet50": "ResNet50", "vgg16": "VGG16"}
+
+
+def _known(name: str) -> Callable[[Any], tuple[Any, Any]]:
+    """Take a published network (He et al. 2015, arXiv:1512.03385; Simonyan & Zisserman 2014, arXiv:1409.1556)."""
+
+    def build_known(inputs: Any) -> tuple[Any, Any]:
+        shifted = layers.Rescaling(255.0, offset=[-mean for mean in _IMAGENET], name="as_imagenet")(inputs)
+        whole = getattr(keras.applications, _KNOWN[name])(include_top=False, weights=None, input_tensor=shifted)
+        maps = layers.Activation("linear", name="maps")(whole.output)
+        return maps, layers.Dropout(0.5, name="dropout")(layers.GlobalAveragePooling2D(name="pooled")(maps))
+
+    return build_known
+
+
+ARCHITECTURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
+    "seed_cnn": _seed_cnn,
+    "seed_cnn_240": _seed_cnn_240,
+    "residual": _residual,
+    "resnet50": _known("resnet50"),
+    "vgg16": _known("vgg16"),
+}
+
+
+def begin_with(model: keras.Model, architecture: str, weights: Path) -> None:
+    """Give `resnet50` or `vgg16` published weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of `build`.
+    architecture : str
+        Its name.
+    weights : Path
+        A Keras file of the network without its top, such as `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`.
+        Nothing is ever fetched.
+
+    Raises
+    ------
+    WeightsMisfit
+        Where the architecture has no published weights, or the file holds none of it.
+    """
+    if architecture not in _KNOWN:
+        raise WeightsMisfit(f"There are no published weights for {architecture}, only for {' and '.join(_KNOWN)}.")
+    side = model.input_shape[1]
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of what a file lacks, and leaves those layers as chance made them.
+            warnings.simplefilter("error", UserWarning)
+            donor = getattr(keras.applications, _KNOWN[architecture])(
+                include_top=False, weights=str(weights), input_shape=(side, side, 3)
+            )
+    except (OSError, ValueError, UserWarning) as error:
+        raise WeightsMisfit(f"{weights.name} holds no weights of {architecture} without its top.") from error
+    for layer in donor.layers[1:]:
+        model.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def build(spec: ModelSpec) -> keras.Model:

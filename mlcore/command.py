@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--manifest", type=Path, help="also write the manifest with groups and parts here")
     defaults = TrainConfig()
     train.add_argument("--architecture", choices=ARCHITECTURE_NAMES, default=defaults.architecture)
+    train.add_argument(
+        "--split",
+        choices=("honest", "original"),
+        default="honest",
+        help="original: of a folder made by `augment`, file by file at random; leaks",
+    )
+    train.add_argument("--weights", type=Path, help="file of published weights for resnet50 or vgg16, without the top")
     train.add_argument("--augment", choices=AUGMENT_LEVELS, default=defaults.augment)
     train.add_argument("--no-class-weights", dest="class_weights", action="store_false")
     for name, kind in (("epochs", int), ("batch_size", int), ("seed", int), ("patience", int), ("threads", int)):
@@ -66,6 +73,22 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("data", type=Path)
     evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
     evaluate.add_argument("--threads", type=int, default=2)
+
+    more = commands.add_parser("augment", help="write the original project's augmented set: 7 of a tumour, 10 of none")
+    more.add_argument("data", type=Path, help="folder of class folders, or of such folders")
+    more.add_argument("--out", type=Path, required=True, help="folder to write to")
+    more.add_argument("--seed", type=int, default=1)
+
+    table = commands.add_parser("table", help="train networks under the original and the honest protocol, and compare")
+    table.add_argument("data", type=Path, help="folder of class folders")
+    table.add_argument("--out", type=Path, required=True, help="markdown file; results are kept beside it as JSON")
+    table.add_argument("--architectures", nargs="+", choices=ARCHITECTURE_NAMES, default=["seed_cnn", "seed_cnn_240"])
+    table.add_argument("--protocols", nargs="+", choices=("original", "honest"), default=["original", "honest"])
+    table.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    table.add_argument("--epochs", type=int, default=12)
+    table.add_argument("--patience", type=int, default=6)
+    table.add_argument("--minutes", type=float, help="for each training")
+    table.add_argument("--threads", type=int, default=2)
 
     double = commands.add_parser("duplicates", help="tell what in a folder is there twice, and where labels clash")
     double.add_argument("data", type=Path, help="folder of images; names of folders count as labels")
@@ -113,6 +136,8 @@ def main(arguments: Sequence[str]) -> int:
         "train": _train,
         "predict": _predict,
         "evaluate": _evaluate,
+        "augment": _augment,
+        "table": _table,
         "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
@@ -182,7 +207,13 @@ def _train(asked: argparse.Namespace, command: str) -> None:
 
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     config = TrainConfig.from_dict({name: value for name, value in vars(asked).items() if name in names})
-    items = _items(asked.data, config.seed, asked.quiet)
+    if asked.split == "original":
+        from mlcore.original import LEAKS, split_at_random
+
+        _say(f"Warning: {LEAKS}")
+        items = split_at_random(asked.data, seed=config.seed)
+    else:
+        items = _items(asked.data, config.seed, asked.quiet)
     if asked.manifest is not None:
         write_manifest(items, asked.manifest)
 
@@ -258,6 +289,42 @@ def _evaluate(asked: argparse.Namespace, command: str) -> None:
         print(json.dumps(report))
     else:
         _print_metrics(report)
+
+
+def _augment(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.original import augment_files
+
+    def progress(done: int, total: int) -> None:
+        if not asked.quiet and (done == total or done % 100 == 0):
+            _say(f"augmented {done} of {total} images")
+
+    written = augment_files(asked.data, asked.out, seed=asked.seed, on_refused=_left_out, on_done=progress)
+    if asked.json:
+        print(json.dumps(written))
+    else:
+        print(", ".join(f"{count} {label}" for label, count in sorted(written.items())) + f" in {asked.out}")
+
+
+def _table(asked: argparse.Namespace, command: str) -> None:
+    from mlcore import table
+
+    kept = asked.out.with_suffix(".json")
+    rows = table.kept_rows(kept)
+    for architecture in asked.architectures:
+        config = TrainConfig(
+            architecture=architecture,
+            epochs=asked.epochs,
+            patience=asked.patience,
+            minutes=asked.minutes,
+            threads=asked.threads,
+        )
+        for protocol in asked.protocols:
+            say = (lambda line: None) if asked.quiet else _say
+            rows = table.with_row(rows, table.measured(asked.data, protocol, config, asked.seeds, say=say))
+            # After every row, so that what was broken off is not lost.
+            kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            asked.out.write_text(table.markdown(rows, command, asked.data.resolve().name), encoding="utf-8")
+    print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
 
 
 def _recalibrate(asked: argparse.Namespace, command: str) -> None:

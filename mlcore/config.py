@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ARCHITECTURE_NAMES = ("seed_cnn", "residual")
+ARCHITECTURE_NAMES = ("seed_cnn", "seed_cnn_240", "residual", "resnet50", "vgg16")
 AUGMENT_LEVELS = ("none", "light", "strong")
-_SIZES = {"seed_cnn": 64, "residual": 128}
+_SIZES = {"seed_cnn": 64, "seed_cnn_240": 240, "residual": 128, "resnet50": 224, "vgg16": 224}
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 1000),
     "batch_size": (2, 512),
@@ -39,7 +39,7 @@ class TrainConfig:
     Attributes
     ----------
     architecture : str
-        `seed_cnn` or `residual`.
+        `seed_cnn`, `seed_cnn_240`, `residual`, `resnet50` or `vgg16`.
     epochs : int
         At most.
     batch_size : int
@@ -60,6 +60,8 @@ class TrainConfig:
         For TensorFlow and OpenCV.
     warm_start : Path or None
         Model folder whose weights to begin with.
+    weights : Path or None
+        File of published weights to begin with, for `resnet50` and `vgg16`.
     minutes : float or None
         Time for all epochs: none is begun that would end well after it, and the learning rate has fallen by then.
     least_share : float
@@ -85,6 +87,7 @@ class TrainConfig:
     patience: int = 6
     threads: int = 2
     warm_start: Path | None = None
+    weights: Path | None = None
     minutes: float | None = None
     least_share: float = 0.15
     mixup: float = 0.0
@@ -117,8 +120,8 @@ class TrainConfig:
 
     @property
     def channels(self) -> int:
-        """Channels of the input: the seed's network was made for three."""
-        return 3 if self.architecture == "seed_cnn" else 1
+        """Channels of the input: all but our own network were made for three."""
+        return 1 if self.architecture == "residual" else 3
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainConfig:
@@ -135,14 +138,16 @@ class TrainConfig:
             known_words = ", ".join(sorted(known))
             raise BadConfig(f"The setting {unknown[0]!r} is unknown; known are {known_words}.")
         values = dict(settings)
-        if isinstance(values.get("warm_start"), str):
-            values["warm_start"] = Path(values["warm_start"]) if values["warm_start"] else None
+        for name in ("warm_start", "weights"):
+            if isinstance(values.get(name), str):
+                values[name] = Path(values[name]) if values[name] else None
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the settings as plain JSON values; of `warm_start` only the folder's name, never a machine's path."""
+        """Give the settings as plain JSON values; of paths only the last name, never a machine's path."""
         values = dataclasses.asdict(self)
-        values["warm_start"] = self.warm_start.name if self.warm_start is not None else None
+        for name in ("warm_start", "weights"):
+            values[name] = values[name].name if values[name] is not None else None
         return values
 
 

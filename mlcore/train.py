@@ -214,6 +214,11 @@ def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.
     """Build the network and the twin that takes its average, from the seed or from an older model."""
     keras.utils.set_random_seed(config.seed)
     model, averaged = architectures.build(spec), architectures.build(spec)
+    if config.weights is not None:
+        try:
+            architectures.begin_with(model, config.architecture, config.weights)
+        except architectures.WeightsMisfit as misfit:
+            raise NotTrainable(str(misfit)) from misfit
     if config.warm_start is not None:
         older, older_spec = artifact.load(config.warm_start)
         if (older_spec.architecture, older_spec.size, older_spec.leaves) != (
