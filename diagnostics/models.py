@@ -5,7 +5,7 @@ from diagnostics.registry.models import ModelVersion, Promotion
 from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
 
 from diagnostics.predictions.models import Prediction  # isort: skip
-from diagnostics.reviews.models import Case, Claim, Read  # isort: skip
+from diagnostics.reviews.models import Case, Claim, Comment, Read  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion  # isort: skip
 from diagnostics.training.models import TrainingRun  # isort: skip
@@ -15,6 +15,7 @@ __all__ = [
     "AuditEvent",
     "Case",
     "Claim",
+    "Comment",
     "DatasetItem",
     "DatasetVersion",
     "Institution",

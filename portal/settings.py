@@ -345,6 +345,8 @@ SPECTACULAR_SETTINGS = {
         "RunStatus": "diagnostics.training.models.TrainingState.values",
         "ModelState": "diagnostics.registry.models.ModelState.values",
         "CaseState": "diagnostics.reviews.models.CaseState.values",
+        "Seat": "diagnostics.reviews.models.Stage.values",
+        "CommentKind": "diagnostics.reviews.models.CommentKind.values",
         "ReadingMode": "diagnostics.scans.models.ReadingMode.values",
         "Role": "diagnostics.scans.access.Role.values",
     },

@@ -20,11 +20,11 @@ from .rooms import RoomAdmin, by_institution, column
 
 
 class InstitutionForm(ModelForm):
-    """Name and reading mode; the code only at the beginning, for commands and programs rely on it."""
+    """Name and how cases are read; the code only at the beginning, for commands and programs rely on it."""
 
     class Meta:
         model = Institution
-        fields = ("code", "name", "reading_mode")
+        fields = ("code", "name", "reading_mode", "second_reader", "second_share")
 
 
 @admin.register(Institution)
@@ -33,7 +33,7 @@ class InstitutionAdmin(RoomAdmin):
 
     sees = Permission.ADMINISTER
     form = InstitutionForm
-    list_display = ("name", "code", "reading_mode", "created_at")
+    list_display = ("name", "code", "reading_mode", "second_reader", "created_at")
     search_fields = ("name", "code")
 
     def visible(self, user: Any) -> "QuerySet[Any]":
@@ -50,11 +50,16 @@ class InstitutionAdmin(RoomAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Whatever the form says goes through the audited service."""
+        said = {
+            "name": obj.name,
+            "reading_mode": obj.reading_mode,
+            "second_reader": obj.second_reader,
+            "second_share": obj.second_share,
+        }
         if change:
-            change_institution(by=request.user, institution=obj, name=obj.name, reading_mode=obj.reading_mode)
+            change_institution(by=request.user, institution=obj, **said)
         else:
-            made = make_institution(by=request.user, code=obj.code, name=obj.name, reading_mode=obj.reading_mode)
-            obj.pk = made.pk
+            obj.pk = make_institution(by=request.user, code=obj.code, **said).pk
 
 
 @admin.register(Membership)

@@ -33,10 +33,12 @@ class CaseAdmin(RoomAdmin):
     """Scans as work."""
 
     sees = Permission.SEE_SCANS
-    list_display = ("__str__", "scan", "institution", "priority", "state", "opened_at", "done_at")
+    list_display = ("__str__", "scan", "institution", "priority", "state", "stage", "opened_at", "done_at")
     list_select_related = ("scan", "institution")
-    list_filter = (by_institution("institution", Permission.SEE_SCANS), "state", "priority")
+    list_filter = (by_institution("institution", Permission.SEE_SCANS), "state", "stage", "priority")
     search_fields = ("=id", "=scan__id")
+    # Why a case has a second reader may tell what the AI thinks.
+    fields = fields_of(Case, without=("second_read",))
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return Case.objects.visible_to(user)

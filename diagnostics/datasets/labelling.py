@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostics.reviews.models import Read, ReadKind
+from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.models import Institution, Scan
 from mlcore.labels import READABLE
 
@@ -90,13 +90,20 @@ def labelled(
 
 
 def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[uuid.UUID, str, bool, bool]]:
-    """The final read that counts for each scan: the latest; an amendment is later than what it amends."""
+    """The read that decides each scan's newest done case: id, label, whether it may train, whether it was adopted.
+
+    Of two readers who agree both must let it train, and it is adopted only where neither came to it without the AI.
+    """
     rows = (
-        Read.objects.filter(kind=ReadKind.FINAL, case__institution__in=institutions)
-        .order_by("created_at", "revision", "id")
-        .values_list("case__scan_id", "id", "label", "may_train", "adopted")
+        deciding_reads()
+        .filter(case__institution__in=institutions)
+        .order_by("case__done_at", "created_at", "id")
+        .values_list("case__scan_id", "id", "label", "may_train", "withheld", "adopted", "sole")
     )
-    return {scan: (read, label, may, adopted) for scan, read, label, may, adopted in rows.iterator(chunk_size=2000)}
+    return {
+        scan: (read, label, may and not withheld, adopted and sole)
+        for scan, read, label, may, withheld, adopted, sole in rows.iterator(chunk_size=2000)
+    }
 
 
 def ghosts(lineage: str) -> list[Ghost]:

@@ -6,7 +6,8 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from diagnostics.reviews.models import Label, Read, ReadKind
+from diagnostics.reviews.models import Label, ReadKind
+from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Scan
 from mlcore.labels import READABLE
@@ -22,7 +23,7 @@ def newest_for(user: Any) -> DatasetVersion | None:
 def new_labels_since(user: Any, version: DatasetVersion | None) -> int:
     """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets."""
     theirs = institutions_where(user, Permission.FREEZE_DATASET)
-    reads = Read.objects.filter(kind=ReadKind.FINAL, may_train=True, label__in=READABLE, case__institution__in=theirs)
+    reads = deciding_reads().filter(may_train=True, withheld=False, label__in=READABLE, case__institution__in=theirs)
     imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
         # A scan that somebody read counts among the reads.
         ~Q(cases__reads__kind=ReadKind.FINAL)

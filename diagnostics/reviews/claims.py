@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from diagnostics.audit.services import record
 from diagnostics.predictions.models import Prediction
-from diagnostics.scans.access import Permission, require
+from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.models import Scan
 
-from .models import Case, CaseState, Claim, Stage
-from .queries import waiting_for
+from .models import Case, CaseState, Claim
+from .queries import obstacle, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from .worklist import settling_in, waiting_for
 
 MAX_REASON = 4000  # characters
 
@@ -34,7 +35,8 @@ def claim_next(*, by: Any) -> Claim | None:
     ------
     NotAllowed
     """
-    require(by, Permission.READ_CASE)
+    if not may(by, Permission.ADJUDICATE) or not settling_in(by).exists():
+        require(by, Permission.READ_CASE)
     skip: set[uuid.UUID] = set()
     while True:
         with transaction.atomic():
@@ -59,7 +61,7 @@ def _claim(by: Any, case: Case) -> Claim:
             record(by=None, act="claim_expired", target=case, institution=case.institution, claim=old.pk)
     try:
         with transaction.atomic():
-            made = Claim.objects.create(case=case, stage=Stage.FIRST, holder=by, expires_at=lease())
+            made = Claim.objects.create(case=case, stage=case.stage, holder=by, expires_at=lease())
     except IntegrityError:
         live = Claim.objects.select_related("holder").filter(case=case, released_at__isnull=True).first()
         if live is None:
@@ -78,10 +80,13 @@ def claim(*, by: Any, case: Case) -> Claim:
     ------
     NotAllowed, AlreadyDone, AlreadyClaimed, WrongStage
     """
-    require(by, Permission.READ_CASE, case.institution)
+    require(by, permission_for(case.stage), case.institution)
     case = locked(case)
+    require(by, permission_for(case.stage), case.institution)
     if case.scan.rejected_code:
         raise WrongStage("This scan was rejected, so there is nothing to read.")
+    if sentence := obstacle(by, case):
+        raise WrongStage(sentence)
     mine = Claim.objects.filter(case=case, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()).first()
     if mine is not None:
         Claim.objects.filter(pk=mine.pk).update(expires_at=lease())
@@ -173,13 +178,15 @@ def take_over(*, by: Any, case: Case, reason: str) -> Claim:
 
     Raises
     ------
-    NotAllowed, AlreadyDone, InvalidRead
+    NotAllowed, AlreadyDone, InvalidRead, WrongStage
     """
-    require(by, Permission.READ_CASE, case.institution)
+    require(by, permission_for(case.stage), case.institution)
     reason = reason.strip()
     if not reason:
         raise InvalidRead("reason", "Say why you take the case over, so that its holder can understand it.")
     case = locked(case)
+    if sentence := obstacle(by, case):
+        raise WrongStage(sentence)
     live = Claim.objects.filter(case=case, released_at__isnull=True).exclude(holder=by).first()
     if live is not None:
         end(live, "taken_over")

@@ -48,6 +48,23 @@ class CaseState(models.TextChoices):
     DONE = "done", "Read"
 
 
+class Stage(models.TextChoices):
+    """Which seat at a case: whose read it waits for, and as what a claim was taken or a read given."""
+
+    FIRST = "first", "First read"
+    SECOND = "second", "Second read"
+    ADJUDICATION = "adjudication", "Adjudication"
+
+
+class SecondRead(models.TextChoices):
+    """Why a case has a second reader."""
+
+    POLICY = "policy", "Each case here gets one"
+    SHARE = "share", "Drawn at random"
+    DIFFERS = "differs", "The first reader differs from the AI"
+    ASKED = "asked", "The first reader asked for a second opinion"
+
+
 class CaseQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "CaseQuerySet":
         """Cases of the institutions in which ``user`` may see scans."""
@@ -63,6 +80,24 @@ class Case(models.Model):
     institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="cases")
     priority = models.PositiveSmallIntegerField(choices=Priority)
     state = models.CharField(max_length=8, choices=CaseState, default=CaseState.OPEN)
+    stage = models.CharField(
+        max_length=12,
+        choices=Stage,
+        default=Stage.FIRST,
+        help_text="Whose read the case waits for; of a done case: whose read decided.",
+    )
+    second_read = models.CharField(
+        max_length=8, choices=SecondRead, blank=True, default="", help_text="Why it has a second reader, if it has."
+    )
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="assigned_cases",
+        help_text="The only reader who may claim it now.",
+    )
+    returned_at = models.DateTimeField(null=True, blank=True, help_text="When an adjudicator sent it back.")
     opened_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -77,6 +112,18 @@ class Case(models.Model):
                 condition=Q(state="done", done_at__isnull=False) | Q(state="open", done_at__isnull=True),
                 name="done_means_when",
             ),
+            models.CheckConstraint(
+                condition=Q(stage="first") | Q(stage__in=["second", "adjudication"]) & ~Q(second_read=""),
+                name="two_readers_have_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(assigned_to__isnull=True) | Q(state="open", stage__in=["first", "second"]),
+                name="only_waiting_reads_are_assigned",
+            ),
+            models.CheckConstraint(
+                condition=Q(returned_at__isnull=True) | Q(assigned_to__isnull=False) & ~Q(second_read=""),
+                name="returned_means_to_whom",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(
@@ -84,18 +131,17 @@ class Case(models.Model):
                 condition=Q(state="open"),
                 name="case_worklist",
             ),
+            models.Index(
+                fields=["institution", "stage"],
+                condition=Q(state="open") & (~Q(stage="first") | Q(assigned_to__isnull=False)),
+                name="case_two_readers",
+            ),
             models.Index(fields=["institution", "-done_at", "-id"], condition=Q(state="done"), name="case_done"),
             models.Index(fields=["updated_at", "id"], name="case_updated"),
         ]
 
     def __str__(self) -> str:
         return f"case {str(self.id)[:8]}"
-
-
-class Stage(models.TextChoices):
-    """Which seat at the case a claim takes. Second reads and adjudication take theirs later."""
-
-    FIRST = "first", "First read"
 
 
 class Claim(models.Model):
@@ -118,6 +164,7 @@ class Claim(models.Model):
             ("given_back", "Given back"),
             ("expired", "Expired"),
             ("taken_over", "Taken over"),
+            ("returned", "Returned to a reader"),
         ],
     )
 
@@ -155,6 +202,9 @@ class Read(models.Model):
     claim = models.ForeignKey(Claim, on_delete=models.PROTECT, related_name="reads")
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reads")
     kind = models.CharField(max_length=8, choices=ReadKind)
+    stage = models.CharField(
+        max_length=12, choices=Stage, default=Stage.FIRST, help_text="The seat it was given from."
+    )
     revision = models.PositiveSmallIntegerField(default=1)
     mode = models.CharField(max_length=12, choices=ReadingMode, help_text="The institution's policy at that time.")
     label = models.CharField(max_length=16, choices=Label)
@@ -186,6 +236,16 @@ class Read(models.Model):
                 condition=~Q(kind="blind") | Q(prediction__isnull=True, reason="", heatmap_seen=False, adopted=False),
                 name="blind_means_blind",
             ),
+            models.UniqueConstraint(
+                fields=["case", "stage", "revision"],
+                condition=Q(kind="final"),
+                name="one_final_read_per_stage_and_revision",
+            ),
+            models.CheckConstraint(
+                condition=Q(stage__in=["first", "second"])
+                | Q(stage="adjudication", kind="final", prediction__isnull=True, heatmap_seen=False, adopted=False),
+                name="adjudication_is_blind_to_the_ai",
+            ),
             models.CheckConstraint(condition=Q(label__in=[label.value for label in Label]), name="read_label_known"),
             models.CheckConstraint(condition=~Q(reason="other") | ~Q(comment=""), name="other_says_what"),
         ]
@@ -196,3 +256,35 @@ class Read(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} read {str(self.id)[:8]}"
+
+
+class CommentKind(models.TextChoices):
+    ASKED = "asked", "Asked for a second opinion"
+    RETURNED = "returned", "Returned by the adjudicator"
+    ANSWER = "answer", "Answer to the adjudicator"
+
+
+class Comment(models.Model):
+    """One entry of a case's thread. ``to`` is whom it is for while the case is open; never edited."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="comments")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    to = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=8, choices=CommentKind)
+    text = models.TextField(max_length=4000)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=~Q(text=""), name="comment_says_something"),
+            models.CheckConstraint(
+                condition=Q(kind="asked", to__isnull=True) | Q(kind__in=["returned", "answer"], to__isnull=False),
+                name="comment_is_for_somebody",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["case", "created_at"], name="comment_thread")]
+
+    def __str__(self) -> str:
+        return f"comment {str(self.id)[:8]}"

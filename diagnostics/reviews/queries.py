@@ -1,7 +1,8 @@
 """What a person may see of cases, reads and opinions. Blinding lives here and nowhere else.
 
 A reader is blind to the AI's opinion of a scan until the case is done or they have recorded their own blind read of
-it. Portal code gets at an opinion only through :func:`opinion_for`, or through rows annotated ``blinded`` here.
+it, and to what other readers said until the case is done. Portal code gets at an opinion only through
+:func:`opinion_for`, or through rows annotated ``blinded`` here.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any
 
 from django.db.models import (
     BooleanField,
-    Count,
     Exists,
+    F,
     OuterRef,
     Prefetch,
     Q,
@@ -33,9 +34,7 @@ from diagnostics.predictions.services import current
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 from diagnostics.scans.models import Institution, ReadingMode, Scan
 
-from .models import Case, CaseQuerySet, CaseState, Claim, Label, Read, ReadKind
-
-COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
+from .models import Case, CaseQuerySet, CaseState, Claim, Label, Read, ReadKind, Stage
 
 
 def blinded(user: Any, *, scan: str, institution: str) -> Any:
@@ -51,12 +50,17 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
     spoken = Read.objects.filter(
         case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.BLIND
     )
+    # An adjudicator sees two readers' answers, and the AI's only after their own.
     holding = Claim.objects.filter(
         case__scan=OuterRef(scan),
         case__state=CaseState.OPEN,
+        stage__in=(Stage.FIRST, Stage.SECOND),
         holder=user,
         released_at__isnull=True,
         expires_at__gt=timezone.now(),
+    )
+    finished = Read.objects.filter(
+        case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.FINAL
     )
     mode_in = {
         mode: Institution.objects.filter(reading_mode=mode, pk__in=reads_in).values("pk")
@@ -66,7 +70,7 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
         Q(**{f"{institution}__in": sees_in})
         | (Q(Exists(Case.objects.filter(scan=OuterRef(scan)))) & ~Q(Exists(open_case)))
         | (Q(**{f"{institution}__in": mode_in[ReadingMode.BLIND_FIRST]}) & Q(Exists(spoken)))
-        | (Q(**{f"{institution}__in": mode_in[ReadingMode.CONCURRENT]}) & Q(Exists(holding)))
+        | (Q(**{f"{institution}__in": mode_in[ReadingMode.CONCURRENT]}) & (Q(Exists(holding)) | Q(Exists(finished))))
     )
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
 
@@ -92,7 +96,7 @@ def predictions_for(user: Any) -> QuerySet[Prediction]:
     )
 
 
-def _name(person: str) -> Any:
+def name_of(person: str) -> Any:
     """SQL for a person's name as ``str(user)`` gives it; ``person`` is the path to them."""
     full = Trim(Concat(f"{person}__first_name", Value(" "), f"{person}__last_name"))
     return Coalesce(NullIf(full, Value("")), f"{person}__username")
@@ -111,7 +115,7 @@ def cases_for(user: Any) -> CaseQuerySet:
         .annotate(
             blinded=blinded(user, scan="scan", institution="institution"),
             holder_id=Subquery(live.values("holder")[:1]),
-            holder_name=Subquery(live.values(name=_name("holder"))[:1]),
+            holder_name=Subquery(live.values(name=name_of("holder"))[:1]),
             expires_at=Subquery(live.values("expires_at")[:1]),
         )
     )
@@ -141,83 +145,6 @@ def opinion_for(user: Any, scan: Scan) -> Prediction | None:
     return prediction if prediction is not None and prediction.state == PredictionState.READY else None
 
 
-def readable_cases(user: Any) -> CaseQuerySet:
-    """Cases whose scan the quality gate did not reject."""
-    return cases_for(user).filter(scan__rejected_code="")
-
-
-def waiting_for(user: Any) -> CaseQuerySet:
-    """The cases that ``user`` may claim now, in the order of the policy: STAT first, then the oldest."""
-    claimed = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
-    return (
-        Case.objects.filter(
-            institution__in=institutions_where(user, Permission.READ_CASE),
-            state=CaseState.OPEN,
-            scan__rejected_code="",
-        )
-        .filter(~Exists(claimed))
-        .order_by("priority", "opened_at", "id")
-    )
-
-
-TABS = ("mine", "unclaimed", "others", "done")
-
-
-def tab(user: Any, name: str) -> CaseQuerySet:
-    """The cases of one tab of the worklist, in its order; done ones with ``final_label`` and ``final_reader``.
-
-    Raises
-    ------
-    KeyError
-        There is no such tab.
-    """
-    cases = readable_cases(user)
-    if name == "mine":
-        return cases.filter(state=CaseState.OPEN, holder_id=user.pk).order_by("priority", "opened_at", "id")
-    if name == "unclaimed":
-        return cases.filter(state=CaseState.OPEN, holder_id__isnull=True).order_by("priority", "opened_at", "id")
-    if name == "others":
-        held = cases.filter(state=CaseState.OPEN, holder_id__isnull=False)
-        return held.exclude(holder_id=user.pk).order_by("priority", "opened_at", "id")
-    if name == "done":
-        final = Read.objects.filter(case=OuterRef("pk"), kind=ReadKind.FINAL).order_by("-created_at", "-id")
-        return (
-            cases.filter(state=CaseState.DONE)
-            .annotate(
-                final_label=Subquery(final.values("label")[:1]),
-                final_reader=Subquery(final.values(name=_name("reader"))[:1]),
-            )
-            .order_by("-done_at", "-id")
-        )
-    raise KeyError(name)
-
-
-def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
-    """The cases whose scan's analysis is ``queued | analysing | ready | failed``; how it came out stays hidden."""
-    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id").values("state")[:1]
-    wanted = {
-        "queued": Q(analysis=PredictionState.QUEUED) | Q(analysis__isnull=True),
-        "analysing": Q(analysis=PredictionState.RUNNING),
-        "ready": Q(analysis=PredictionState.READY),
-        "failed": Q(analysis=PredictionState.FAILED),
-    }
-    return cases.annotate(analysis=Subquery(newest)).filter(wanted[status])
-
-
-def tab_counts(user: Any) -> dict[str, int]:
-    """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. Three queries, however many tabs."""
-    here = Case.objects.visible_to(user).filter(scan__rejected_code="")
-    waiting = here.filter(state=CaseState.OPEN)
-    held = Claim.objects.filter(
-        case__in=waiting.values("pk"), released_at__isnull=True, expires_at__gt=timezone.now()
-    ).aggregate(mine=Count("pk", filter=Q(holder=user)), others=Count("pk", filter=~Q(holder=user)))
-    claimed = held["mine"] + held["others"]
-    # Claims are as few as readers; the cases beside them may be a million.
-    unclaimed = waiting[: COUNT_LIMIT + claimed].count() - claimed
-    done = here.filter(state=CaseState.DONE)[:COUNT_LIMIT].count()
-    return {**held, "unclaimed": unclaimed, "done": done, "all": unclaimed + claimed + done}
-
-
 def live_claim(user: Any, case: Case) -> Claim | None:
     """The user's own live claim on the case."""
     return case.claims.filter(holder=user, released_at__isnull=True, expires_at__gt=timezone.now()).first()
@@ -228,13 +155,31 @@ def own_blind_read(user: Any, case: Case) -> Read | None:
     return case.reads.filter(reader=user, kind=ReadKind.BLIND).order_by("-revision").first()
 
 
+def own_final_read(user: Any, case: Case) -> Read | None:
+    """The final read that ``user`` has given on this case, in its newest revision."""
+    return case.reads.filter(reader=user, kind=ReadKind.FINAL).order_by("-revision").first()
+
+
+def final_read_at(case: Case, stage: str) -> Read | None:
+    """What the reader in this seat says now."""
+    return case.reads.filter(stage=stage, kind=ReadKind.FINAL).order_by("-revision").first()
+
+
 def step_of(user: Any, case: Case) -> str:
-    """Where ``user`` stands with ``case``: ``claim | blind | final | done | taken``."""
+    """Where ``user`` stands with ``case``: ``claim | blind | final | adjudicate | waiting | done | taken``.
+
+    ``waiting`` is a case that they have spoken on and that others go on with.
+    """
     if case.state == CaseState.DONE:
         return "done"
-    if live_claim(user, case) is None:
+    held = live_claim(user, case)
+    if held is None:
+        if case.second_read and case.assigned_to_id != user.pk and own_final_read(user, case) is not None:
+            return "waiting"
         taken = case.claims.filter(released_at__isnull=True, expires_at__gt=timezone.now()).exists()
         return "taken" if taken else "claim"
+    if held.stage == Stage.ADJUDICATION:
+        return "adjudicate"
     if case.institution.reading_mode != ReadingMode.BLIND_FIRST or own_blind_read(user, case) is not None:
         return "final"
     return "blind"
@@ -251,14 +196,17 @@ def latest(reads: QuerySet[Read]) -> QuerySet[Read]:
     return reads.filter(~Exists(newer))
 
 
+def _reads_in(user: Any) -> QuerySet[Any]:
+    return user.memberships.filter(role__in=READING_ROLES).values("institution")
+
+
 def reads_for(user: Any) -> QuerySet[Read]:
     """Reads that ``user`` may see: their own, those of done cases, and all where they may see reads.
 
     While a case is open, whoever may still be asked to read it must not learn what others said, and nobody blind to
     the AI's opinion learns it from a final read.
     """
-    reads_in = user.memberships.filter(role__in=READING_ROLES).values("institution")
-    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=reads_in).values("pk")
+    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=_reads_in(user)).values("pk")
     return (
         Read.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
         .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | Q(case__institution__in=sees_in))
@@ -291,7 +239,7 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
         Moment(read.created_at, "read", str(read.reader), sentence_of(read), read, read.case.scan_id)
         for read in reads_for(user).filter(case__scan__in=places)
     ]
-    claims = Claim.objects.filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
+    claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
     for claim in claims:
         how = claim.get_release_display().lower() if claim.release else "holds the case"
         moments.append(
@@ -300,6 +248,14 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
             )
         )
     return sorted(moments, key=lambda moment: moment.at)
+
+
+def _claims_for(user: Any) -> QuerySet[Claim]:
+    """Claims that ``user`` may hear of: while two readers are at a case, nobody at work on it learns who they are."""
+    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=_reads_in(user)).values("pk")
+    return Claim.objects.filter(
+        Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | Q(case__institution__in=sees_in)
+    )
 
 
 def _moments_on(scan: Any) -> list[Moment]:
@@ -323,8 +279,9 @@ def own_statements(user: Any) -> QuerySet[Read]:
     ``blind_label`` is what they had said blind. The AI's label is on ``prediction`` of a final read.
     """
     blind = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.BLIND).order_by("-revision")
+    final = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.FINAL)
     own = latest(reads_for(user).filter(reader=user)).select_related("case__scan__study")
-    return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN)).annotate(
+    return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN) & ~Exists(final)).annotate(
         blind_label=Subquery(blind.values("label")[:1])
     )
 
@@ -348,6 +305,50 @@ def sentence_of(read: Read) -> str:
     return words
 
 
+def permission_for(stage: str) -> Permission:
+    """What whoever takes this seat must be allowed."""
+    return Permission.ADJUDICATE if stage == Stage.ADJUDICATION else Permission.READ_CASE
+
+
 def may_read(user: Any, case: Case) -> bool:
-    """Whether ``user`` may claim and read in the case's institution."""
-    return may(user, Permission.READ_CASE, case.institution)
+    """Whether ``user`` may take the case as it stands, to read or to settle it; a done one: whether they read here."""
+    if case.state == CaseState.DONE:
+        return any(may(user, permission_for(stage), case.institution) for stage in Stage)
+    return may(user, permission_for(case.stage), case.institution) and obstacle(user, case) == ""
+
+
+def obstacle(user: Any, case: Case) -> str:
+    """Why ``user``, whose role would allow it, may not take an open case's seat all the same; empty where they may."""
+    if case.stage == Stage.ADJUDICATION:
+        if case.reads.filter(reader=user).exists():
+            return str(_("You have read this case yourself: another adjudicator settles it."))
+        return ""
+    if case.assigned_to_id not in (None, user.pk):
+        return str(_("This case is kept for one reader: it was returned or assigned to them."))
+    if case.reads.filter(reader=user, kind=ReadKind.FINAL).exclude(stage=case.stage).exists():
+        return str(_("You have read this case: its other reader is somebody else."))
+    return ""
+
+
+def deciding_reads() -> QuerySet[Any]:
+    """The one read that decides each done case, in its newest revision: the adjudicator's, or the last reader's.
+
+    Each row has ``withheld``: the other of two agreeing readers says that the case may not train, and ``sole``:
+    nobody else came to this label without the AI.
+    """
+    other = latest(Read.objects.filter(kind=ReadKind.FINAL, stage=Stage.FIRST)).filter(case=OuterRef("case"))
+    agreed = Q(stage=Stage.SECOND)
+    return latest(
+        Read.objects.filter(kind=ReadKind.FINAL, case__state=CaseState.DONE, stage=F("case__stage"))
+    ).annotate(
+        withheld=SqlCase(
+            When(agreed & Q(Exists(other.filter(may_train=False))), then=Value(True)),
+            default=Value(False),
+            output_field=BooleanField(),
+        ),
+        sole=SqlCase(
+            When(agreed & Q(Exists(other.filter(adopted=False))), then=Value(False)),
+            default=Value(True),
+            output_field=BooleanField(),
+        ),
+    )

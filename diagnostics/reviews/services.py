@@ -9,14 +9,15 @@ from django.utils import timezone
 from diagnostics.audit.services import record
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
-from diagnostics.scans.access import Permission, require
+from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode, Scan
 
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
 from .labels import differs
-from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason
-from .queries import own_blind_read
+from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
+from .queries import own_blind_read, own_final_read, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
 __all__ = [
     "AlreadyClaimed",
@@ -25,14 +26,18 @@ __all__ = [
     "StaleClaim",
     "WrongStage",
     "amend",
+    "answer",
+    "ask_second_opinion",
     "claim",
     "claim_next",
     "differs",
     "expire_claims",
     "open_case",
+    "recall",
     "record_read",
     "release",
     "renew",
+    "return_case",
     "take_over",
 ]
 
@@ -67,7 +72,10 @@ def record_read(
     heatmap_seen: bool = False,
     seen: Any = CURRENT,
 ) -> Read:
-    """Record the blind or the final read of a claimed case. The final read ends the case and its claim.
+    """Record the blind or the final read of a claimed case. The final read ends the claim, and the case with it
+    unless a second reader or an adjudicator goes on.
+
+    An adjudicator gives a final read only, blind to the AI.
 
     ``seen`` is the id of the opinion that stood before the reader, or None where none did; an opinion that landed
     since is not stored as seen. Left out (a program), the current one counts.
@@ -76,10 +84,18 @@ def record_read(
     ------
     NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead
     """
-    require(by, Permission.READ_CASE, case.institution)
+    require(by, permission_for(case.stage), case.institution)
     _check_words(kind=kind, label=label, certainty=certainty, reason=reason, comment=comment)
     case = locked(case)
     live = live_with(by, case, claim_token)
+    if live.stage != case.stage:
+        raise StaleClaim
+    if live.stage == Stage.ADJUDICATION:
+        if kind != ReadKind.FINAL:
+            raise WrongStage("An adjudicator settles the case with a final read.")
+        if reason:
+            raise InvalidRead("reason", "An adjudicator has not seen the AI's opinion, so nothing can differ from it.")
+        return _adjudicate(by, case, live, label=label, certainty=certainty, comment=comment, may_train=may_train)
     blind = own_blind_read(by, case)
     if kind == ReadKind.BLIND:
         return _record_blind(by, case, live, blind, label, certainty, comment)
@@ -92,12 +108,15 @@ def record_read(
             "The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost."
         )
     _check_reason(label, reason, comment, opinion)
-    began = blind.created_at if blind is not None else live.claimed_at
+    former = own_final_read(by, case)
+    began = blind.created_at if blind is not None and former is None else live.claimed_at
     read = Read.objects.create(
         case=case,
         claim=live,
         reader=by,
         kind=ReadKind.FINAL,
+        stage=live.stage,
+        revision=1 if former is None else former.revision + 1,
         mode=mode,
         label=label,
         certainty=certainty,
@@ -110,10 +129,31 @@ def record_read(
         seconds=_seconds_since(began),
     )
     end(live, "done")
-    now = timezone.now()
-    Case.objects.filter(pk=case.pk).update(state=CaseState.DONE, done_at=now, updated_at=now)
-    Read.objects.filter(case=case).update(updated_at=now)  # open to the whole institution from now on
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
+    settle(by=by, case=case, read=read)
+    return read
+
+
+def _adjudicate(
+    by: Any, case: Case, live: Claim, *, label: str, certainty: str, comment: str, may_train: bool
+) -> Read:
+    """The adjudicator's word: it ends the case, whatever the two readers or the AI said."""
+    read = Read.objects.create(
+        case=case,
+        claim=live,
+        reader=by,
+        kind=ReadKind.FINAL,
+        stage=Stage.ADJUDICATION,
+        mode=ReadingMode.AI_HIDDEN,
+        label=label,
+        certainty=certainty,
+        comment=comment.strip(),
+        may_train=may_train,
+        seconds=_seconds_since(live.claimed_at),
+    )
+    end(live, "done")
+    record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
+    settle(by=by, case=case, read=read)
     return read
 
 
@@ -129,6 +169,7 @@ def _record_blind(
         claim=live,
         reader=by,
         kind=ReadKind.BLIND,
+        stage=live.stage,
         mode=ReadingMode.BLIND_FIRST,
         label=label,
         certainty=certainty,
@@ -192,11 +233,13 @@ def amend(
 ) -> Read:
     """Supersede one's own final read by a new revision; the comment says why.
 
+    Where it makes two readers disagree, the case opens again and waits for an adjudicator.
+
     Raises
     ------
     NotAllowed, WrongStage, InvalidRead
     """
-    require(by, Permission.READ_CASE, read.case.institution)
+    require(by, permission_for(read.stage), read.case.institution)
     if read.reader_id != by.pk or read.kind != ReadKind.FINAL:
         raise WrongStage("Only your own final read can be amended.")
     _check_words(kind=ReadKind.FINAL, label=label, certainty=certainty, reason=reason, comment=comment)
@@ -206,6 +249,8 @@ def amend(
     newest = case.reads.filter(reader=by, kind=ReadKind.FINAL).order_by("-revision").first()
     if newest is None or newest.pk != read.pk:
         raise WrongStage("This read has a newer revision already: amend that one.")
+    if case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None):
+        raise WrongStage("The case is being settled. Your read can be amended again when it is done.")
     _check_reason(label, reason, comment, read.prediction)
     blind = own_blind_read(by, case)
     amended = Read.objects.create(
@@ -213,6 +258,7 @@ def amend(
         claim=read.claim,
         reader=by,
         kind=ReadKind.FINAL,
+        stage=read.stage,
         revision=read.revision + 1,
         mode=read.mode,
         label=label,
@@ -233,4 +279,5 @@ def amend(
         case=case.pk,
         revision=amended.revision,
     )
+    settle(by=by, case=case, read=amended)
     return amended

@@ -4,7 +4,7 @@ import uuid
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -18,16 +18,48 @@ class ReadingMode(models.TextChoices):
     AI_HIDDEN = "ai_hidden", "The AI's opinion stays hidden"
 
 
+class SecondReader(models.TextChoices):
+    """Which cases a second reader reads, blind to the first. A disagreement goes to an adjudicator."""
+
+    NONE = "none", "One reader reads each case"
+    ALL = "all", "Two readers read each case"
+    SHARE = "share", "A share of the cases, drawn at random, gets a second reader"
+    DIFFERS = "differs", "A second reader reads where the first differs from the AI"
+
+
 class Institution(models.Model):
     """A hospital or research group. Nothing crosses its border."""
 
     code = models.SlugField(max_length=40, unique=True, help_text="Short name used in commands and the API.")
     name = models.CharField(max_length=120)
     reading_mode = models.CharField(max_length=12, choices=ReadingMode, default=ReadingMode.BLIND_FIRST)
+    second_reader = models.CharField(
+        max_length=8,
+        choices=SecondReader,
+        default=SecondReader.NONE,
+        help_text="Two readers need at least two radiologists, and an adjudicator for their disagreements.",
+    )
+    second_share = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MaxValueValidator(100)],
+        help_text="Percent of the cases that get a second reader, where a share does.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["code"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(second_reader__in=[policy.value for policy in SecondReader]), name="second_reader_known"
+            ),
+            models.CheckConstraint(condition=Q(second_share__lte=100), name="second_share_in_percent"),
+            # Where the AI stays hidden, a second read because of it would tell the first reader what it thinks.
+            models.CheckConstraint(
+                condition=~Q(reading_mode="ai_hidden", second_reader="differs"),
+                name="hidden_ai_picks_no_second_reader",
+                violation_error_message="Where the AI's opinion stays hidden, it cannot choose who is read twice.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -14,8 +14,10 @@ from diagnostics.annotations.services import annotate
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import CaseState, ReadKind
-from diagnostics.reviews.queries import TABS, cases_for, reads_for, step_of, tab
+from diagnostics.reviews.models import CaseState, CommentKind, ReadKind, Stage
+from diagnostics.reviews.queries import cases_for, reads_for, step_of
+from diagnostics.reviews.thread import READERS, statements_for, thread_of
+from diagnostics.reviews.worklist import TABS, tab
 from portal.accounts.models import Scope
 
 from .annotations import AnnotationShape, NewAnnotation, change_of
@@ -24,7 +26,7 @@ from .resource import Resource
 from .shapes import SCAN_STATUSES, PriorityWord
 from .strict import Changes, Nothing, OneOf, Page, Strict
 
-STEPS = ["claim", "blind", "final", "done", "taken"]
+STEPS = ["claim", "blind", "final", "adjudicate", "waiting", "done", "taken"]
 
 
 class HolderShape(serializers.Serializer[Any]):
@@ -44,6 +46,10 @@ class CaseShape(serializers.Serializer[Case]):
     patient = serializers.CharField(source="scan.patient.pseudonym")
     priority = PriorityWord()
     state = serializers.ChoiceField(choices=CaseState.values)
+    seat = serializers.ChoiceField(
+        choices=Stage.values, source="stage", help_text="Whose read it waits for; of a done case: whose decided."
+    )
+    returned = serializers.SerializerMethodField(help_text="An adjudicator sent it back to a reader.")
     scan_status = serializers.SerializerMethodField()
     blinded = serializers.BooleanField()
     claim = serializers.SerializerMethodField(help_text="The live claim, or null.")
@@ -54,6 +60,9 @@ class CaseShape(serializers.Serializer[Case]):
     @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
     def get_scan_status(self, case: Case) -> str:
         return status_of(case.scan)
+
+    def get_returned(self, case: Case) -> bool:
+        return case.returned_at is not None
 
     @extend_schema_field(HolderShape(allow_null=True))
     def get_claim(self, case: Any) -> dict[str, Any] | None:
@@ -88,6 +97,7 @@ class CaseListing(Changes):
     patient = serializers.CharField(required=False, source="scan__patient__pseudonym", help_text="Pseudonym.")
     priority = PriorityWord(required=False)
     state = OneOf(choices=CaseState.values, required=False)
+    seat = OneOf(choices=Stage.values, required=False, source="stage")
     tab = OneOf(choices=TABS, required=False, help_text="As the tabs of the worklist.")
 
 
@@ -102,6 +112,51 @@ class NewRead(Statement):
     stage = OneOf(choices=ReadKind.values)
 
 
+class Question(Strict):
+    claim_token = serializers.UUIDField()
+    comment = serializers.CharField(max_length=4000, help_text="What is asked; hidden from whoever is still blind.")
+
+
+class Return(Strict):
+    claim_token = serializers.UUIDField()
+    reader = OneOf(choices=list(READERS), help_text="Whom it goes back to.")
+    comment = serializers.CharField(max_length=4000, help_text="What to look at again.")
+
+
+class Recall(Strict):
+    reason = serializers.CharField(max_length=4000)
+
+
+class Answer(Strict):
+    comment = serializers.CharField(max_length=4000)
+
+
+class StatementShape(serializers.Serializer[Any]):
+    """What one of two readers said, without who it was."""
+
+    reader = serializers.ChoiceField(choices=list(READERS))
+    # mypy takes it for the caption that every field of DRF has
+    label = serializers.CharField()  # type: ignore[assignment]
+    certainty = serializers.CharField()
+    comment = serializers.CharField(help_text="From a blind read by which its reader stood; else empty.")
+
+
+class CommentShape(serializers.Serializer[Any]):
+    """A comment; while the case is open its author is a role."""
+
+    at = serializers.DateTimeField()
+    who = serializers.CharField()
+    kind = serializers.ChoiceField(choices=CommentKind.values)
+    text = serializers.CharField()
+
+
+class Talk(serializers.Serializer[Any]):
+    """What readers and adjudicator of a case tell each other, as far as this person may know it."""
+
+    statements = StatementShape(many=True, help_text="For the adjudicator who holds the case; else empty.")
+    comments = CommentShape(many=True)
+
+
 class TakeOver(Strict):
     reason = serializers.CharField(max_length=4000, help_text="Shown to whoever held the case.")
 
@@ -112,7 +167,20 @@ class CaseViewSet(Resource):
     listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page, "annotations": Page}
     serializer_class = CaseShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(
-        ["next", "claim", "take_over", "release", "renew", "record", "mark"], Scope.REVIEW
+        [
+            "next",
+            "claim",
+            "take_over",
+            "release",
+            "renew",
+            "record",
+            "mark",
+            "second_opinion",
+            "return_to_reader",
+            "recall",
+            "answer",
+        ],
+        Scope.REVIEW,
     )
 
     def get_queryset(self) -> QuerySet[Case]:
@@ -213,3 +281,46 @@ class CaseViewSet(Resource):
         (kept,) = annotate(by=self.person, case=case, changes=[change_of(given)])
         shape = AnnotationShape(annotations_for(self.person).get(pk=kept.pk), context=self.get_serializer_context())
         return Response(shape.data, status=status.HTTP_201_CREATED)
+
+    def _detail(self, case: Case) -> Response:
+        shown = self.get_queryset().get(pk=case.pk)
+        return Response(CaseDetail(shown, context=self.get_serializer_context()).data)
+
+    @extend_schema(request=Question, responses=CaseDetail)
+    @action(detail=True, methods=["post"], url_path="second-opinion")
+    def second_opinion(self, request: Request, **kwargs: Any) -> Response:
+        """Ask for a second reader, who reads blind to the first. One's own read is still to be given."""
+        case, given = self.get_object(), self.body(Question)
+        return self._detail(reviews.ask_second_opinion(by=self.person, case=case, **given))
+
+    @extend_schema(request=Return, responses=CaseDetail)
+    @action(detail=True, methods=["post"], url_path="return")
+    def return_to_reader(self, request: Request, **kwargs: Any) -> Response:
+        """Send a disagreement back to one of its readers instead of settling it."""
+        case, given = self.get_object(), self.body(Return)
+        return self._detail(reviews.return_case(by=self.person, case=case, **given))
+
+    @extend_schema(request=Recall, responses=CaseDetail)
+    @action(detail=True, methods=["post"])
+    def recall(self, request: Request, **kwargs: Any) -> Response:
+        """Take a returned case back, to settle it all the same."""
+        case, given = self.get_object(), self.body(Recall)
+        return self._detail(reviews.recall(by=self.person, case=case, reason=given["reason"]))
+
+    @extend_schema(responses=Talk)
+    @action(detail=True)
+    def thread(self, request: Request, **kwargs: Any) -> Response:
+        """Both readers' statements, unnamed, for the adjudicator at work; and the comments that one may see."""
+        return self._talk(self.get_object())
+
+    def _talk(self, case: Case, code: int = status.HTTP_200_OK) -> Response:
+        said = {"statements": statements_for(self.person, case), "comments": thread_of(self.person, case)}
+        return Response(Talk(said).data, status=code)
+
+    @extend_schema(request=Answer, responses={201: Talk})
+    @thread.mapping.post
+    def answer(self, request: Request, **kwargs: Any) -> Response:
+        """Answer the adjudicator who returned the case to this person."""
+        case, given = self.get_object(), self.body(Answer)
+        reviews.answer(by=self.person, case=case, comment=given["comment"])
+        return self._talk(case, status.HTTP_201_CREATED)

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from diagnostics.models import Read
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.queries import reads_for
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope
@@ -29,6 +29,7 @@ class ReadShape(serializers.Serializer[Read]):
     institution = serializers.CharField(source="case.institution.code")
     reader = serializers.CharField(source="reader.username")
     stage = serializers.ChoiceField(choices=ReadKind.values, source="kind")
+    seat = serializers.SerializerMethodField(help_text="As first or second reader, or as adjudicator.")
     revision = serializers.IntegerField()
     mode = serializers.ChoiceField(choices=ReadingMode.values, help_text="The institution's policy at that time.")
     label = serializers.ChoiceField(choices=Label.values)  # type: ignore[assignment]
@@ -42,6 +43,11 @@ class ReadShape(serializers.Serializer[Read]):
     seconds = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=Stage.values))
+    def get_seat(self, read: Read) -> str:
+        # The name `stage` has always meant blind or final here.
+        return read.stage
 
     @extend_schema_field(serializers.ChoiceField(choices=Reason.values, allow_null=True))
     def get_reason(self, read: Read) -> str | None:

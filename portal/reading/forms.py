@@ -127,3 +127,34 @@ class TakeOverForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Say why, so that its holder can understand it.")},
     )
+
+
+class AdjudicationForm(forms.Form):
+    """The label that settles a disagreement. The AI's opinion plays no part in it."""
+
+    label = _label(required=True)
+    certainty = _certainty()
+    comment = _comment()
+    may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
+    claim_token = forms.CharField(widget=forms.HiddenInput)
+
+
+class CommentForm(forms.Form):
+    """A question for a second reader, or an answer for the adjudicator. Its field is named apart from a read's."""
+
+    words = forms.CharField(
+        label=_("Comment"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        error_messages={"required": _("Write what you would like to know.")},
+    )
+
+
+class ReturnForm(CommentForm):
+    """Why a case goes back to one of its readers."""
+
+    reader = forms.ChoiceField(
+        choices=[("a", _("Reader A")), ("b", _("Reader B"))],
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose the reader to whom it goes back.")},
+    )

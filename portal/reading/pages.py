@@ -12,21 +12,24 @@ from django.shortcuts import render
 from diagnostics.annotations.queries import history_of
 from diagnostics.models import Case, Claim, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
-from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.queries import (
     latest,
     live_claim,
     may_read,
     opinion_for,
     own_blind_read,
+    permission_for,
     reads_for,
     step_of,
     waiting_for,
 )
 from diagnostics.reviews.services import differs
+from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
+from diagnostics.scans.access import Permission, may
 from diagnostics.scans.models import ReadingMode
 
-from .forms import CERTAINTY_KEYS, LABEL_KEYS, AmendForm, BlindForm, FinalForm, TakeOverForm
+from .forms import CERTAINTY_KEYS, LABEL_KEYS, AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words
 
 OTHERS_SHOWN = 24  # scans of one patient in the film strip
@@ -45,7 +48,7 @@ class CasePage:
 
     @cached_property
     def step(self) -> str:
-        """``claim | blind | final | done | taken``."""
+        """``claim | blind | final | adjudicate | waiting | done | taken``."""
         return step_of(self.user, self.case)
 
     @cached_property
@@ -105,7 +108,43 @@ class CasePage:
     def own_final(self) -> Read | None:
         """The final read that this person may amend."""
         mine = [read for read in self.reads if read.kind == ReadKind.FINAL and read.reader_id == self.user.pk]
-        return mine[-1] if mine and self.may_read else None
+        if not mine or not may(self.user, permission_for(mine[-1].stage), self.case.institution):
+            return None
+        settling = self.case.stage == Stage.ADJUDICATION or self.case.returned_at is not None
+        return None if self.case.state == CaseState.OPEN and settling else mine[-1]
+
+    @cached_property
+    def statements(self) -> list[Statement]:
+        """What both readers said, unnamed, for the adjudicator at work."""
+        return statements_for(self.user, self.case)
+
+    @cached_property
+    def thread(self) -> list[Remark]:
+        """The comments that this person may see."""
+        return thread_of(self.user, self.case)
+
+    @property
+    def returned_to_me(self) -> bool:
+        return bool(self.case.returned_at is not None and self.case.assigned_to_id == self.user.pk)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether this reader may still ask for a second opinion."""
+        return self.step in ("blind", "final") and self.case.stage == Stage.FIRST and not self.case.second_read
+
+    @property
+    def asked(self) -> bool:
+        """Whether this reader has asked for one."""
+        return any(remark.kind == "asked" for remark in self.thread) and self.step in ("blind", "final")
+
+    @property
+    def may_recall(self) -> bool:
+        """Whether this person may take a returned case back, to settle it."""
+        place = self.case.institution
+        return self.case.returned_at is not None and not self.reads and may(self.user, Permission.ADJUDICATE, place)
+
+    def adjudication_form(self, data: Any = None, kept: dict[str, str] | None = None) -> AdjudicationForm:
+        return AdjudicationForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
 
     def blind_form(self, data: Any = None, kept: dict[str, str] | None = None) -> BlindForm:
         return BlindForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
@@ -142,12 +181,14 @@ class CasePage:
             return self.blind_form(kept=kept)
         if self.step == "final":
             return self.final_form(kept=kept)
-        return self.amend_form() if self.step == "done" else None
+        if self.step == "adjudicate":
+            return self.adjudication_form(kept=kept)
+        return self.amend_form() if self.step in ("done", "waiting") else None
 
     def labels(self) -> list[tuple[str, str, str, bool]]:
         """(code, words, key, whether it needs a reason) for each label."""
         # While there is no opinion to be seen nothing differs, so that nothing can be told from here.
-        against = self.own_final.prediction if self.step == "done" and self.own_final else self.prediction
+        against = self.own_final.prediction if self.step in ("done", "waiting") and self.own_final else self.prediction
         return [
             (label.value, str(label.label), LABEL_KEYS[label.value], differs(label.value, against)) for label in Label
         ]
@@ -208,6 +249,7 @@ def show(
     *,
     form: forms.Form | None = None,
     take_over: TakeOverForm | None = None,
+    extra: dict[str, Any] | None = None,
     refusal: str = "",
     entries: dict[str, str] | None = None,
     status: int = 200,
@@ -222,4 +264,5 @@ def show(
     }
     if take_over is not None:
         context["take_over"] = take_over
+    context.update(extra or {})
     return render(request, "reading/case.html", context, status=status)

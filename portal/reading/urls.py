@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import files, marks, views
+from . import files, marks, two_readers, views
 
 app_name = "reading"
 urlpatterns = [
@@ -19,4 +19,9 @@ urlpatterns = [
     path("<uuid:pk>/annotations/", marks.annotations, name="annotations"),
     path("<uuid:pk>/claim/", views.claim, name="claim"),
     path("<uuid:pk>/take-over/", views.take_over, name="take-over"),
+    path("<uuid:pk>/adjudicate/", two_readers.adjudicate, name="adjudicate"),
+    path("<uuid:pk>/second-opinion/", two_readers.second_opinion, name="second-opinion"),
+    path("<uuid:pk>/return/", two_readers.send_back, name="return"),
+    path("<uuid:pk>/answer/", two_readers.answer, name="answer"),
+    path("<uuid:pk>/recall/", two_readers.recall, name="recall"),
 ]

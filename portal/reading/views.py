@@ -26,7 +26,7 @@ from .pages import CasePage, entries_of, show
 CONFLICTS = (services.StaleClaim, services.WrongStage, services.AlreadyDone, services.AlreadyClaimed)
 
 
-def _page(request: HttpRequest, pk: Any) -> CasePage:
+def page_of(request: HttpRequest, pk: Any) -> CasePage:
     """The case as this person meets it; 404 for a stranger, 403 for a colleague who does not work with cases."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     wanted = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
@@ -35,12 +35,12 @@ def _page(request: HttpRequest, pk: Any) -> CasePage:
     return CasePage(request.user, case)
 
 
-def _conflict(request: HttpRequest, pk: Any, refused: Exception) -> HttpResponse:
+def conflict(request: HttpRequest, pk: Any, refused: Exception) -> HttpResponse:
     """The page as it is now, with what happened and what the reader had entered."""
-    return show(request, _page(request, pk), refusal=str(refused), entries=entries_of(request.POST), status=409)
+    return show(request, page_of(request, pk), refusal=str(refused), entries=entries_of(request.POST), status=409)
 
 
-def _attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], Read]) -> Read | HttpResponse:
+def attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], Read]) -> Read | HttpResponse:
     """The read that ``act`` records, or the page that says why it was refused."""
     try:
         return act()
@@ -48,7 +48,7 @@ def _attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], 
         form.add_error(refused.field if refused.field in form.fields else None, refused.sentence)
         return show(request, page, form=form, status=400)
     except CONFLICTS as refused:
-        return _conflict(request, page.case.pk, refused)
+        return conflict(request, page.case.pk, refused)
     except NotAllowed as refused:
         raise PermissionDenied(str(refused)) from None
 
@@ -57,7 +57,7 @@ def _attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], 
 @login_required
 def case(request: HttpRequest, pk: Any) -> HttpResponse:
     """One case: image, where the reader stands, what happened so far. Asked by htmx: has the opinion landed?"""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     if request.htmx:  # type: ignore[attr-defined]
         if page.pending:
             return HttpResponse(status=204)
@@ -69,7 +69,7 @@ def case(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def blind(request: HttpRequest, pk: Any) -> HttpResponse:
     """Lock the blind read; afterwards the page shows the AI's opinion."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     form = page.blind_form(request.POST)
     if not form.is_valid():
         return show(request, page, form=form if page.step == "blind" else None, status=400)
@@ -84,7 +84,7 @@ def blind(request: HttpRequest, pk: Any) -> HttpResponse:
         certainty=said["certainty"],
         comment=said["comment"],
     )
-    outcome = _attempt(request, page, form, act)
+    outcome = attempt(request, page, form, act)
     return outcome if isinstance(outcome, HttpResponse) else redirect("reading:case", pk)
 
 
@@ -92,7 +92,7 @@ def blind(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def final(request: HttpRequest, pk: Any) -> HttpResponse:
     """Record the final read; ``then=next`` goes on with the next case."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     form = page.final_form(request.POST)
     shown = str(page.prediction.pk) if page.prediction is not None else ""
     if page.step == "final" and shown != request.POST.get("opinion", ""):
@@ -121,7 +121,7 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
         heatmap_seen=said["heatmap_seen"],
         seen=page.prediction.pk if page.prediction is not None else None,
     )
-    read = _attempt(request, page, form, act)
+    read = attempt(request, page, form, act)
     if isinstance(read, HttpResponse):
         return read
     messages.success(
@@ -138,7 +138,7 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def amend(request: HttpRequest, pk: Any) -> HttpResponse:
     """Put a new revision beside one's own final read."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     form = page.amend_form(request.POST)
     if form is None or page.own_final is None:
         raise PermissionDenied(_("Only the reader of a final read can amend it."))
@@ -155,7 +155,7 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
         comment=said["comment"],
         may_train=said["may_train"],
     )
-    amended = _attempt(request, page, form, act)
+    amended = attempt(request, page, form, act)
     if isinstance(amended, HttpResponse):
         return amended
     messages.success(request, _("Your read is amended. The former one stays in the history."))
@@ -166,11 +166,11 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def release(request: HttpRequest, pk: Any) -> HttpResponse:
     """Give the case back unread."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     try:
         services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     except CONFLICTS as refused:
-        return _conflict(request, pk, refused)
+        return conflict(request, pk, refused)
     messages.info(request, _("The case is back in the list."))
     return redirect("worklist:list")
 
@@ -179,7 +179,7 @@ def release(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def renew(request: HttpRequest, pk: Any) -> JsonResponse:
     """Extend the lease while the reader is at work; 409 with a sentence when it has ended."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     try:
         lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     except CONFLICTS as refused:
@@ -193,7 +193,7 @@ def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
     entries = entries_of(request.POST) if "kept" in request.POST else {}
     if not entries:
         return redirect("reading:case", pk)
-    page = _page(request, pk)
+    page = page_of(request, pk)
     return show(request, page, form=page.form(kept=entries))
 
 
@@ -201,11 +201,11 @@ def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
 @login_required
 def claim(request: HttpRequest, pk: Any) -> HttpResponse:
     """Claim the case again after the lease has ended, with what had been entered."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     try:
         return _claimed(request, pk, services.claim(by=request.user, case=page.case))
     except CONFLICTS as refused:
-        return _conflict(request, pk, refused)
+        return conflict(request, pk, refused)
     except NotAllowed as refused:
         raise PermissionDenied(str(refused)) from None
 
@@ -214,7 +214,7 @@ def claim(request: HttpRequest, pk: Any) -> HttpResponse:
 @login_required
 def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
     """Take the case from whoever holds it, saying why."""
-    page = _page(request, pk)
+    page = page_of(request, pk)
     form = TakeOverForm({"reason": request.POST.get("why", "")})
     entries = entries_of(request.POST)
     if not form.is_valid():
@@ -226,6 +226,6 @@ def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
         form.add_error("reason", refused.sentence)
         return show(request, page, take_over=form, entries=entries, status=400)
     except CONFLICTS as refused:
-        return _conflict(request, pk, refused)
+        return conflict(request, pk, refused)
     except NotAllowed as refused:
         raise PermissionDenied(str(refused)) from None

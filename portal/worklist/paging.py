@@ -26,7 +26,7 @@ class Page:
 
 
 def page_of(cases: CaseQuerySet, *, done: bool, after: str = "") -> Page:
-    """The page that follows ``after``, in the order in which ``reviews.queries.tab`` gives the cases.
+    """The page that follows ``after``, in the order in which ``reviews.worklist.tab`` gives the cases.
 
     Raises
     ------

@@ -22,19 +22,24 @@ from django.views.decorators.http import require_POST, require_safe
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
-from diagnostics.reviews.queries import COUNT_LIMIT, cases_for, tab, tab_counts, with_status
+from diagnostics.reviews.queries import cases_for
+from diagnostics.reviews.worklist import COUNT_LIMIT, reads_in_twos, settling_in, tab, tab_counts, with_status
 from diagnostics.scans.access import NotAllowed, Permission, may
 
 from .forms import FilterForm
 from .paging import BadCursor, page_of
 
-# Second read, Adjudicate and Returned take their places here when two readers read a case.
 TABS = (
     ("mine", gettext_lazy("Mine")),
     ("unclaimed", gettext_lazy("Unclaimed")),
+    ("second", gettext_lazy("Second read")),
+    ("adjudicate", gettext_lazy("Adjudicate")),
+    ("returned", gettext_lazy("Returned")),
     ("others", gettext_lazy("With others")),
     ("done", gettext_lazy("Done")),
 )
+# Shown where two readers read a case, or where there is something in them.
+TABS_OF_TWO = ("second", "adjudicate", "returned")
 DEFAULT_TAB = "unclaimed"
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
 
@@ -48,6 +53,7 @@ class Row:
     failure: str | None
     final_label: str
     waited: str
+    may_take: bool
 
 
 def _guarded(request: HttpRequest) -> None:
@@ -56,7 +62,9 @@ def _guarded(request: HttpRequest) -> None:
         raise PermissionDenied(_("The worklist is for readers and data managers."))
 
 
-def _rows(cases: list[Any]) -> list[Row]:
+def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
+    reads, settles = may(user, Permission.READ_CASE), may(user, Permission.ADJUDICATE)
+    claimable = {"unclaimed": reads, "second": reads, "adjudicate": settles}.get(tab, False)
     return [
         Row(
             case=case,
@@ -64,6 +72,7 @@ def _rows(cases: list[Any]) -> list[Row]:
             failure=failure_of(case.scan),
             final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
             waited=_waited(case.opened_at),
+            may_take=claimable or (tab == "returned" and case.assigned_to_id == user.pk),
         )
         for case in cases
     ]
@@ -104,18 +113,20 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     except BadCursor:
         raise BadRequest(_("There is no such page. Go back to the first one.")) from None
     counts = tab_counts(request.user)
+    in_twos = reads_in_twos(request.user)
+    shown = [(key, title) for key, title in TABS if key not in TABS_OF_TWO or in_twos or counts[key] or key == name]
     return {
         "form": form,
         "list_url": reverse("worklist:list"),
         "tab": name,
-        "tabs": [(key, title, _capped(counts[key])) for key, title in TABS],
-        "rows": _rows(page.cases),
+        "tabs": [(key, title, _capped(counts[key])) for key, title in shown],
+        "rows": _rows(page.cases, name, request.user),
         "after": page.after,
         "paged": "after" in request.GET,
         "filtered": any(value not in (None, "") for value in filters.values()),
         "progress": counts,
         "total": _capped(counts["all"]),
-        "may_read": may(request.user, Permission.READ_CASE),
+        "may_take": may(request.user, Permission.READ_CASE) or settling_in(request.user).exists(),
     }
 
 

@@ -34,6 +34,18 @@ function touched() {
   return form !== null && form.dataset.touched === "1";
 }
 
+/** Send along what was entered for the read: a question beside it must not wipe it out. */
+function carry(form) {
+  const decision = find("[data-decision]");
+  if (!decision) return;
+  for (const [name, value] of new FormData(decision)) {
+    if (form.elements.namedItem(name) || name === "csrfmiddlewaretoken") continue;
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name, value });
+    form.append(input);
+  }
+}
+
 function chooseByDigit(digit) {
   const input = find(`[data-decision] input[data-key="${digit}"]`);
   if (!input) return false;
@@ -95,6 +107,15 @@ function bindKeys(keys) {
       when: has("[data-decision] [data-may-train]"),
       run: () => find("[data-decision] [data-may-train]").click(),
     },
+    {
+      name: "second-opinion",
+      keys: ["f"],
+      when: has("[data-second-opinion]"),
+      run: () => {
+        find("[data-second-opinion]").open = true;
+        focusOn("[data-second-opinion] textarea");
+      },
+    },
     { name: "submit", keys: ["n"], when: has("[data-submit]"), run: () => find("[data-submit]").click() },
     { name: "back", keys: ["b"], when: has("[data-back]"), run: () => find("[data-back]").click() },
     {
@@ -118,6 +139,9 @@ export function bindDecision(keys) {
   document.addEventListener("input", (event) => {
     const form = event.target.closest("[data-decision]");
     if (form) form.dataset.touched = "1";
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-carry]")) carry(event.target);
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.id !== "panel" || !touched()) return;

@@ -24,7 +24,7 @@ api:prediction-detail(prediction)  GET    401    200  200  200  200  200  404   
 api:prediction-heatmap(prediction) GET    401    404  404  404  200  200  404                  404    401 200
 api:case-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:case-detail(case)              GET    401    200  200  200  200  200  404                  404    401 200
-api:case-next                      POST   401    403  200  403  403  403  403,204,403,403,403  403    401 403
+api:case-next                      POST   401    403  200  204  403  403  403,204,403,403,403  403    401 403
 api:case-claim(case)               POST   401    403  200  403  403  403  404                  404    401 403
 api:case-take-over(held)           POST   401    403  200  403  403  403  404                  404    401 403
 api:case-release(held)             POST   401    409  204  409  409  409  404                  404    401 409
@@ -33,6 +33,11 @@ api:case-reads(held)               GET    401    200  200  200  200  200  404   
 api:case-reads(held)               POST   401    403  201  403  403  403  404                  404    401 403
 api:case-annotations(held)         GET    401    200  200  200  200  200  404                  404    401 200
 api:case-annotations(held)         POST   401    403  201  409  403  403  404                  404    401 403
+api:case-second-opinion(held)      POST   401    403  200  403  403  403  404                  404    401 403
+api:case-return-to-reader(settled) POST   401    403  403  200  403  403  404                  404    401 403
+api:case-recall(returned)          POST   401    403  403  200  403  403  404                  404    401 403
+api:case-thread(returned)          GET    401    200  200  200  200  200  404                  404    401 200
+api:case-thread(returned)          POST   401    403  201  403  403  403  404                  404    401 403
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
 api:read-amend(read)               POST   401    403  201  403  403  403  404                  404    401 403
@@ -89,7 +94,7 @@ uploads:hand-in                    POST   302    200  403  403  200  200  =     
 uploads:scan(scan)                 GET    302    200  200  200  200  200  404                  404    302 200
 uploads:retry(failed)              POST   302    302  302  302  302  302  404                  404    302 302
 worklist:list                      GET    302    403  200  200  200  200  =                    403    302 200
-worklist:next                      POST   302    403  302  403  403  403  =                    403    302 403
+worklist:next                      POST   302    403  302  302  403  403  403,302,403,403,403 403    302 403
 worklist:claim(case)               POST   302    403  302  403  403  403  404                  404    302 403
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
@@ -104,6 +109,11 @@ reading:annotations(held)          GET    302    200  200  200  200  200  404   
 reading:annotations(held)          POST   302    400  400  400  400  400  404                  404    302 400
 reading:claim(case)                POST   302    403  302  403  403  403  404                  404    302 403
 reading:take-over(held)            POST   302    403  302  403  403  403  404                  404    302 403
+reading:adjudicate(settled)        POST   302    403  403  302  403  403  404                  404    302 403
+reading:second-opinion(held)       POST   302    403  200  403  403  403  404                  404    302 403
+reading:return(settled)            POST   302    403  403  302  403  403  404                  404    302 403
+reading:answer(returned)           POST   302    403  200  403  403  403  404                  404    302 403
+reading:recall(returned)           POST   302    403  403  302  403  403  404                  404    302 403
 reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
 history:patients                   GET    302    200  200  200  200  200  =                    403    302 200
 history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
@@ -139,6 +149,10 @@ BODIES: dict[str, dict[str, object]] = {
         "certainty": "certain",
     },
     "api:case-annotations": {"kind": "length", "points": [[1, 1], [9, 9]]},
+    "api:case-second-opinion": {"claim_token": "{claim_token}", "comment": "A cyst?"},
+    "api:case-return-to-reader": {"claim_token": "{settling_token}", "reader": "a", "comment": "Look at the falx."},
+    "api:case-recall": {"reason": "It is urgent."},
+    "api:case-thread": {"comment": "A vessel."},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:modelversion-promote": {"reason": "Better."},
@@ -154,6 +168,11 @@ BODIES: dict[str, dict[str, object]] = {
     "reading:release": {"claim_token": "{claim_token}"},
     "reading:renew": {"claim_token": "{claim_token}"},
     "reading:take-over": {"why": "The holder has gone home."},
+    "reading:adjudicate": {"claim_token": "{settling_token}", "label": "glioma", "certainty": "certain"},
+    "reading:second-opinion": {"claim_token": "{claim_token}", "words": "A cyst?"},
+    "reading:return": {"claim_token": "{settling_token}", "reader": "a", "words": "Look at the falx."},
+    "reading:answer": {"words": "A vessel."},
+    "reading:recall": {"why": "It is urgent."},
     "reading:amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "lab:freeze": {"institutions": "home", "lineage": "main", "seed": 0},
     "lab:promote": {"reason": "Better."},

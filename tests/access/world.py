@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnostics.audit.services import record
+from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, User, issue_token
 from tests.factories import (
@@ -75,6 +76,7 @@ def build() -> World:
     world.sign_everybody_in()
     User.objects.filter(pk=world.people["deactivated"].pk).update(is_active=False)
     _scans(world, home)
+    _disagreements(world, home)
     _learning(world, home)
     with transaction.atomic():
         world.rows["event"] = record(by=None, act="case_opened", target=world.rows["case"], institution=home).pk
@@ -101,6 +103,23 @@ def _scans(world: World, home: Any) -> None:
     done = CaseFactory(scan=ScanFactory(institution=home), done=True)
     world.rows["done"] = done.pk
     world.rows["read"] = ReadFactory(case=done, reader=reader, final=True).pk
+
+
+def _disagreements(world: World, home: Any) -> None:
+    """A case that its adjudicator holds, and one that they returned to the reader, who has claimed it again."""
+    reader, colleague, judge = world.people["radiologist"], person(Role.RADIOLOGIST, home), world.people["adjudicator"]
+    for word in ("settled", "returned"):
+        case = CaseFactory(scan=ScanFactory(institution=home), stage="adjudication", second_read="policy")
+        for stage, who, label in (("first", reader, "glioma"), ("second", colleague, "no_tumour")):
+            ended = ClaimFactory(case=case, holder=who, stage=stage, ended=True)
+            ReadFactory(case=case, reader=who, claim=ended, kind="final", stage=stage, label=label)
+        claim = ClaimFactory(case=case, holder=judge, stage="adjudication")
+        world.rows[word] = case.pk
+        if word == "settled":
+            world.rows["settling_token"] = str(claim.token)
+        else:
+            services.return_case(by=judge, case=case, claim_token=claim.token, reader="a", comment="Look again.")
+            ClaimFactory(case=case, holder=reader)
 
 
 def _learning(world: World, home: Any) -> None:

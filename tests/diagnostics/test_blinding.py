@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnostics.reviews import queries, services
+from diagnostics.reviews import queries, services, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
 from tests.factories import (
@@ -142,7 +142,7 @@ def test_lists_ask_the_same_number_of_queries_for_ten_and_thirty(institution):
     def look():
         for scan in queries.scans_for(user):
             queries.opinion_for(user, scan)
-        for case in queries.tab(user, "unclaimed"):
+        for case in worklist.tab(user, "unclaimed"):
             assert case.scan.patient.pseudonym and case.holder_id is None
 
     from django.db import connection

@@ -1,0 +1,162 @@
+"""The worklist: which cases wait for whom, in which order, and how many there are."""
+
+from typing import Any
+
+from django.db.models import Case as SqlCase
+from django.db.models import Count, Exists, OuterRef, Q, Subquery, Value, When
+from django.utils import timezone
+
+from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.models import Institution, SecondReader
+
+from .models import Case, CaseQuerySet, CaseState, Claim, Read, ReadKind, Stage
+from .queries import cases_for, deciding_reads, name_of
+
+COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
+TABS = ("mine", "unclaimed", "second", "adjudicate", "returned", "others", "done")
+ORDER = ("priority", "opened_at", "id")
+
+
+def readable_cases(user: Any) -> CaseQuerySet:
+    """Cases whose scan the quality gate did not reject."""
+    return cases_for(user).filter(scan__rejected_code="")
+
+
+def _unclaimed(cases: CaseQuerySet) -> CaseQuerySet:
+    claimed = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    return cases.filter(~Exists(claimed))
+
+
+def _not_read_by(user: Any) -> Any:
+    """SQL for "``user`` has not read this case", as far as it bars them from its next seat."""
+    own = Read.objects.filter(case=OuterRef("pk"), reader=user)
+    return Q(stage=Stage.ADJUDICATION) & ~Exists(own) | ~Q(stage=Stage.ADJUDICATION) & ~Exists(
+        own.filter(kind=ReadKind.FINAL)
+    )
+
+
+def settling_in(user: Any) -> Any:
+    """Institutions in which ``user`` settles disagreements and there are, or may be, any."""
+    waiting = Case.objects.filter(
+        institution=OuterRef("pk"), state=CaseState.OPEN, stage__in=(Stage.SECOND, Stage.ADJUDICATION)
+    )
+    theirs = institutions_where(user, Permission.ADJUDICATE)
+    return theirs.filter(~Q(second_reader=SecondReader.NONE) | Exists(waiting))
+
+
+def waiting_for(user: Any) -> CaseQuerySet:
+    """The cases that ``user`` may claim now, in the order of the policy: STAT first, then the oldest.
+
+    First reads, second reads of what they have not read, what was returned or assigned to them, and disagreements
+    of others that they may settle.
+    """
+    reads_in = institutions_where(user, Permission.READ_CASE).values("pk")
+    settles_in = institutions_where(user, Permission.ADJUDICATE).values("pk")
+    free = Q(assigned_to__isnull=True) & (Q(stage=Stage.FIRST) | _not_read_by(user))
+    takes = Q(institution__in=reads_in, stage__in=(Stage.FIRST, Stage.SECOND)) & (free | Q(assigned_to=user))
+    takes |= Q(institution__in=settles_in, stage=Stage.ADJUDICATION) & _not_read_by(user)
+    return _unclaimed(Case.objects.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(*ORDER)
+
+
+def tab(user: Any, name: str) -> CaseQuerySet:
+    """The cases of one tab of the worklist, in its order; done ones with ``final_label`` and ``final_reader``.
+
+    Whoever reads finds in a tab what they may take; whoever only looks on finds all.
+
+    Raises
+    ------
+    KeyError
+        There is no such tab.
+    """
+    cases = readable_cases(user)
+    if name == "done":
+        final = deciding_reads().filter(case=OuterRef("pk"))
+        return (
+            cases.filter(state=CaseState.DONE)
+            .annotate(
+                final_label=Subquery(final.values("label")[:1]),
+                final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
+            )
+            .order_by("-done_at", "-id")
+        )
+    waiting = cases.filter(state=CaseState.OPEN)
+    return waiting.filter(_in_tab(user)[name]).order_by(*ORDER)
+
+
+def _in_tab(user: Any) -> dict[str, Any]:
+    """What puts an open case into a tab; on rows that have ``holder_id``. Each case is in at most one for a person."""
+    free = Q(holder_id__isnull=True)
+    kept_for_me = Q(assigned_to=user, returned_at__isnull=True)
+    returned = free & Q(returned_at__isnull=False)
+    return {
+        "mine": Q(holder_id=user.pk) | free & kept_for_me,
+        "unclaimed": free & Q(stage=Stage.FIRST, assigned_to__isnull=True),
+        "second": free & Q(stage=Stage.SECOND, assigned_to__isnull=True) & _not_read_by(user),
+        "adjudicate": free & Q(stage=Stage.ADJUDICATION) & _not_read_by(user),
+        "returned": returned & (Q(assigned_to=user) | _looks_on(user)),
+        "others": Q(holder_id__isnull=False) & ~Q(holder_id=user.pk)
+        | free & Q(assigned_to__isnull=False, returned_at__isnull=True) & ~Q(assigned_to=user)
+        | free & Q(assigned_to__isnull=True) & ~Q(stage=Stage.FIRST) & ~Q(_not_read_by(user))
+        | returned & ~Q(assigned_to=user) & ~Q(_looks_on(user)),
+    }
+
+
+def _looks_on(user: Any) -> Any:
+    """SQL for "``user`` oversees this case": an adjudicator who has not read it, or somebody who may see reads."""
+    settles_in = institutions_where(user, Permission.ADJUDICATE).values("pk")
+    sees_in = institutions_where(user, Permission.SEE_READS).values("pk")
+    own = Read.objects.filter(case=OuterRef("pk"), reader=user)
+    return Q(institution__in=sees_in) | Q(institution__in=settles_in) & ~Exists(own)
+
+
+def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
+    """The cases whose scan's analysis is ``queued | analysing | ready | failed``; how it came out stays hidden."""
+    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id").values("state")[:1]
+    wanted = {
+        "queued": Q(analysis=PredictionState.QUEUED) | Q(analysis__isnull=True),
+        "analysing": Q(analysis=PredictionState.RUNNING),
+        "ready": Q(analysis=PredictionState.READY),
+        "failed": Q(analysis=PredictionState.FAILED),
+    }
+    return cases.annotate(analysis=Subquery(newest)).filter(wanted[status])
+
+
+def tab_counts(user: Any) -> dict[str, int]:
+    """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. Four queries, however many tabs."""
+    here = Case.objects.visible_to(user).filter(scan__rejected_code="")
+    waiting = here.filter(state=CaseState.OPEN)
+    live = Claim.objects.filter(case__in=waiting.values("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    plain = Q(case__stage=Stage.FIRST, case__assigned_to__isnull=True)
+    held = live.aggregate(
+        mine=Count("pk", filter=Q(holder=user)),
+        others=Count("pk", filter=~Q(holder=user)),
+        plain=Count("pk", filter=plain),
+    )
+    # Claims are as few as readers; the cases beside them may be a million.
+    first = waiting.filter(stage=Stage.FIRST, assigned_to__isnull=True)
+    unclaimed = first[: COUNT_LIMIT + held["plain"]].count() - held["plain"]
+    holder = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    later = (
+        waiting.filter(~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False))
+        .annotate(holder_id=Subquery(holder.values("holder")[:1]))
+        .filter(holder_id__isnull=True)
+    )
+    named = {name: SqlCase(When(where, then=Value(1)), default=Value(0)) for name, where in _in_tab(user).items()}
+    rows = list(later.annotate(**named).values(*named)[: 2 * COUNT_LIMIT])
+    several = {name: sum(row[name] for row in rows) for name in named}
+    done = here.filter(state=CaseState.DONE)[:COUNT_LIMIT].count()
+    return {
+        "mine": held["mine"] + several["mine"],
+        "unclaimed": unclaimed,
+        **{name: several[name] for name in ("second", "adjudicate", "returned")},
+        "others": held["others"] + several["others"],
+        "done": done,
+        "all": unclaimed + held["mine"] + held["others"] + len(rows) + done,
+    }
+
+
+def reads_in_twos(user: Any) -> bool:
+    """Whether any institution of ``user``'s lets two readers read a case."""
+    theirs = institutions_where(user, Permission.SEE_SCANS)
+    return Institution.objects.filter(pk__in=theirs.values("pk")).exclude(second_reader=SecondReader.NONE).exists()
