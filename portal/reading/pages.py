@@ -22,10 +22,10 @@ from diagnostics.reviews.queries import (
     permission_for,
     reads_for,
     step_of,
-    waiting_for,
 )
 from diagnostics.reviews.services import differs
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
+from diagnostics.reviews.worklist import waiting_for
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.models import ReadingMode
 
