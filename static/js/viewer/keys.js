@@ -9,7 +9,7 @@
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
 // Elements that use these keys themselves when they have the focus.
 const USES_SPACE = "button, a, summary, input, select, textarea";
-const USES_ENTER = "button, a, summary, select, textarea";
+const USES_ENTER = "button, a, summary, input, select, textarea";
 const USES_ARROWS = "input, select, textarea, [role=slider]";
 const SWITCH = "overread-keys-off";
 
