@@ -88,11 +88,14 @@ def test_marks_that_cannot_be_saved_are_told_and_hold_nothing_up(page, reader, c
 def test_claim_that_has_ended_keeps_no_marks_and_says_so(page, reader, console):
     console.allow("409")
     opened(page, reader)
-    Claim.objects.update(expires_at="2020-01-01T00:00:00Z")
     page.keyboard.press("l")
     drag(page, (20, 20), (60, 40))
+    saved(page)
+    Claim.objects.update(expires_at="2020-01-01T00:00:00Z")
+    drag(page, (20, 50), (60, 60))
     expect(page.get_by_text("Your claim on this case has ended")).to_be_visible()
-    assert not Annotation.objects.exists()
+    expect(rows(page)).to_have_count(2)
+    assert Annotation.objects.count() == 1
 
 
 def test_marks_of_others_appear_when_the_case_is_done(open_page, institution, reader):
