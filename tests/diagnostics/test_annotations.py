@@ -17,6 +17,7 @@ from diagnostics.annotations.services import Change, InvalidMark, StaleMark, ann
 from diagnostics.models import AuditEvent, Claim
 from diagnostics.reviews.services import StaleClaim, claim, record_read, release
 from diagnostics.scans.access import NotAllowed, Role
+from diagnostics.scans.models import SecondReader
 from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -240,3 +241,38 @@ def test_missing_pixels_are_no_reason_to_invent_a_unit(case, reader):
     with pytest.raises(FileNotFoundError):
         annotate(by=reader, case=case, changes=[line()])
     assert not Annotation.objects.exists()
+
+
+def test_second_reader_and_adjudicator_do_not_see_the_first_reader_s_marks(institution, case, reader):
+    institution.second_reader = SecondReader.ALL
+    institution.save()
+    second, judge = person(Role.RADIOLOGIST, institution), person(Role.ADJUDICATOR, institution)
+    annotate(by=reader, case=case, changes=[line()])
+    speak(reader, case, "blind")
+    speak(reader, case, "final")
+    annotate(by=reader, case=case, changes=[line()])  # theirs to add to, though another must still read it
+    claim(by=second, case=case)
+    annotate(by=second, case=case, changes=[line()])
+    assert [sees(user) for user in (reader, second, judge)] == [2, 1, 0]
+    speak(second, case, "blind")
+    assert [sees(user) for user in (reader, second, judge)] == [2, 1, 0]
+    speak(second, case, "final")
+    case.refresh_from_db()
+    assert case.state == "done"
+    assert [sees(user) for user in (reader, second, judge)] == [3, 3, 3]
+
+
+def test_adjudicator_at_work_does_not_see_whose_marks_are_whose(institution, case, reader):
+    institution.second_reader = SecondReader.ALL
+    institution.save()
+    second, judge = person(Role.RADIOLOGIST, institution), person(Role.ADJUDICATOR, institution)
+    annotate(by=reader, case=case, changes=[line()])
+    speak(reader, case, "blind")
+    speak(reader, case, "final")
+    speak(second, case, "blind")
+    held = claim(by=second, case=case)
+    record_read(by=second, case=case, claim_token=held.token, kind="final", label="no_tumour", certainty="certain")
+    case.refresh_from_db()
+    claim(by=judge, case=case)
+    annotate(by=judge, case=case, changes=[line()])
+    assert sees(judge) == 1

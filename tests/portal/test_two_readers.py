@@ -39,7 +39,7 @@ def test_page_of_the_adjudicator_names_nobody_and_shows_no_ai(case, people):
     desk.act("claim")
     html = desk.html()
     assert "Reader A" in html and "Reader B" in html and "blind of" in html.replace("anna", "").replace("bert", "")
-    for leak in ("93 %", "canary", str(case.scan.predictions.get().pk), "adopted from", "false_positive\" selected"):
+    for leak in ("93 %", "canary", str(case.scan.predictions.get().pk), "adopted from", 'false_positive" selected'):
         assert leak not in html
 
 
