@@ -226,11 +226,6 @@ class Moment:
     scan_id: Any = None
 
 
-def history_of(user: Any, scan: Scan) -> list[Moment]:
-    """What happened to a scan, oldest first, as far as ``user`` may know it."""
-    return moments_of(user, list(scans_for(user).filter(pk=scan.pk)))
-
-
 def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
     """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
     moments = [moment for scan in scans for moment in _moments_on(scan)]

@@ -5,6 +5,7 @@ import uuid
 import pytest
 from django.db import IntegrityError, transaction
 
+from diagnostics.annotations.queries import history_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.datasets.labelling import labelled
 from diagnostics.reviews import queries, services, thread, worklist
@@ -168,7 +169,7 @@ def test_second_reader_is_blind_to_the_first_and_to_the_ai(case, anna, bert):
     assert queries.step_of(bert, case) == "blind"
     assert not queries.reads_for(bert).exists()
     assert queries.is_blinded(bert, case.scan)
-    assert [moment.kind for moment in queries.history_of(bert, case.scan) if moment.who == "anna"] == []
+    assert [moment.kind for moment in history_of(bert, case.scan) if moment.who == "anna"] == []
 
 
 def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge):
@@ -182,7 +183,7 @@ def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge
     ]
     assert not any(name in repr([each.reader for each in said]) for name in ("anna", "bert"))
     assert queries.is_blinded(judge, case.scan) and not queries.reads_for(judge).exists()
-    assert {moment.who for moment in queries.history_of(judge, case.scan)} & {"anna", "bert"} == set()
+    assert {moment.who for moment in history_of(judge, case.scan)} & {"anna", "bert"} == set()
     settle(judge, case)
     assert not queries.is_blinded(judge, case.scan) and queries.reads_for(judge).count() == 5
 

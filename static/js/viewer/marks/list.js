@@ -77,9 +77,9 @@ export class MarkList {
     const text = row.querySelector("[data-mark-text]");
     text.closest("[data-mark-note]").hidden = !selected && !mark.text && mark.kind !== "arrow";
     if (document.activeElement !== text) text.value = mark.text;
-    const numbered = (button) => (button.ariaLabel = `${button.dataset.label} ${number}`);
-    numbered(row.querySelector("[data-mark-remove]"));
-    text.ariaLabel = `${text.dataset.label} ${number}`;
+    for (const element of [row.querySelector("[data-mark-remove]"), text]) {
+      element.setAttribute("aria-label", `${element.dataset.label} ${number}`);
+    }
   }
 
   /** Where an arrow's text is written. */
