@@ -346,6 +346,7 @@ SPECTACULAR_SETTINGS = {
         "ModelState": "diagnostics.registry.models.ModelState.values",
         "CaseState": "diagnostics.reviews.models.CaseState.values",
         "Seat": "diagnostics.reviews.models.Stage.values",
+        "MarkKind": "diagnostics.annotations.models.Kind.values",
         "CommentKind": "diagnostics.reviews.models.CommentKind.values",
         "ReadingMode": "diagnostics.scans.models.ReadingMode.values",
         "Role": "diagnostics.scans.access.Role.values",

@@ -26,6 +26,19 @@ class InstitutionForm(ModelForm):
         model = Institution
         fields = ("code", "name", "reading_mode", "second_reader", "second_share")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("second_reader", "second_share"):
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """What is left out of who reads twice stays as it is."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        for name in ("second_reader", "second_share"):
+            if cleaned.get(name) in (None, "") and name not in self.errors:
+                cleaned[name] = getattr(self.instance, name)
+        return cleaned
+
 
 @admin.register(Institution)
 class InstitutionAdmin(RoomAdmin):

@@ -6,8 +6,9 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 
 from diagnostics.annotations.queries import annotations_for
-from diagnostics.models import Annotation, Case, Claim, Prediction, Read
+from diagnostics.models import Annotation, Case, Claim, Comment, Prediction, Read
 from diagnostics.reviews.queries import predictions_for, reads_for
+from diagnostics.reviews.thread import comments_for
 from diagnostics.scans.access import Permission, institutions_where
 
 from .rooms import RoomAdmin, by_institution, fields_of
@@ -85,3 +86,17 @@ class AnnotationAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return annotations_for(user)
+
+
+@admin.register(Comment)
+class CommentAdmin(RoomAdmin):
+    """What readers and adjudicators tell each other; while a case is open only for whoever reads no cases there."""
+
+    sees = Permission.SEE_READS
+    list_display = ("__str__", "case", "author", "to", "kind", "created_at")
+    list_select_related = ("case", "author", "to")
+    list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind")
+    search_fields = ("=case__id", "author__username")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return comments_for(user)

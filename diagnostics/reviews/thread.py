@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from diagnostics.scans.access import READING_ROLES, Permission, may
+from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 
 from .models import Case, CaseState, Comment, CommentKind, ReadKind, Stage
 from .queries import final_read_at, live_claim
@@ -70,22 +70,27 @@ class Remark:
     text: str
 
 
-def thread_of(user: Any, case: Case) -> list[Remark]:
-    """The comments on a case that ``user`` may see, oldest first.
+def comments_for(user: Any) -> QuerySet[Comment]:
+    """Comments that ``user`` may see, oldest first.
 
-    While it is open: their own, those meant for them, and all for whoever may see reads and reads none.
+    While a case is open: their own, those meant for them, and all for whoever may see reads there and reads none.
     """
-    if not Case.objects.visible_to(user).filter(pk=case.pk).exists():
-        return []
-    comments = Comment.objects.filter(case=case).select_related("author")
-    open_to_all = case.state == CaseState.DONE or (
+    reads_in = user.memberships.filter(role__in=READING_ROLES).values("institution")
+    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=reads_in).values("pk")
+    return Comment.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS)).filter(
+        Q(author=user) | Q(to=user) | Q(case__state=CaseState.DONE) | Q(case__institution__in=sees_in)
+    )
+
+
+def thread_of(user: Any, case: Case) -> list[Remark]:
+    """The comments on a case that ``user`` may see, oldest first; see :func:`comments_for`."""
+    comments = comments_for(user).filter(case=case).select_related("author", "case")
+    named = case.state == CaseState.DONE or (
         may(user, Permission.SEE_READS, case.institution)
         and not user.memberships.filter(institution=case.institution, role__in=READING_ROLES).exists()
     )
-    if not open_to_all:
-        comments = comments.filter(Q(author=user) | Q(to=user))
     return [
-        Remark(each.created_at, _who(user, each, named=open_to_all), each.kind, each.get_kind_display(), each.text)
+        Remark(each.created_at, _who(user, each, named=named), each.kind, each.get_kind_display(), each.text)
         for each in comments
     ]
 

@@ -12,6 +12,7 @@ from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
 from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, TrainingRun
 from diagnostics.registry import services as registry
+from diagnostics.reviews.models import Comment
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from diagnostics.training import work
@@ -93,7 +94,9 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
     training.cancel(by=keeper, run=run)
     version = stored_model(tmp_path)
     administrator = person(Role.ADMINISTRATOR, institution)
+    comment = Comment.objects.create(case=read.case, author=read.reader, kind="asked", text="A cyst?")
     return {
+        "comment": comment,
         "scan": scan,
         "patient": scan.patient,
         "study": scan.study,
@@ -139,6 +142,7 @@ SEEN = {
     "case": (True, True),
     "claim": (True, True),
     "read": (True, True),
+    "comment": (True, True),
     "datasetversion": (True, True),
     "datasetitem": (True, True),
     "trainingrun": (True, True),
