@@ -7,6 +7,20 @@ from .models import Label
 TUMOUR_TYPES = (Label.GLIOMA, Label.MENINGIOMA, Label.PITUITARY)
 
 
+def contradicts(label: str, other: str) -> bool:
+    """Whether two statements of one scan cannot both be right.
+
+    "Tumour" without a type agrees with each type. "Not assessable" and "out of scope" agree with themselves only.
+    """
+    if label == other:
+        return False
+    if label == Label.TUMOUR:
+        return other not in TUMOUR_TYPES
+    if label in TUMOUR_TYPES:
+        return other != Label.TUMOUR
+    return True
+
+
 def differs(label: str, prediction: Any) -> bool:
     """Whether ``label`` contradicts the opinion; False where there is none.
 
@@ -15,10 +29,4 @@ def differs(label: str, prediction: Any) -> bool:
     """
     if prediction is None or not prediction.label:
         return False
-    if label == prediction.label:
-        return False
-    if label == Label.TUMOUR:
-        return bool(prediction.label not in TUMOUR_TYPES)
-    if label in TUMOUR_TYPES:
-        return bool(prediction.label != Label.TUMOUR)
-    return True
+    return contradicts(label, str(prediction.label))

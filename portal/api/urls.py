@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
+from .agreement import AgreementView
 from .audit_events import AuditEventViewSet
 from .cases import CaseViewSet
 from .dataset_versions import DatasetVersionViewSet
@@ -33,6 +34,7 @@ router.register("audit-events", AuditEventViewSet, "auditevent")
 
 urlpatterns = [
     path("v1/users/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
+    path("v1/metrics/agreement/", AgreementView.as_view({"get": "show"}), name="agreement"),
     path("v1/", include(router.urls)),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from . import views
+from . import agreement, views
 
 app_name = "lab"
 urlpatterns = [
     path("", views.overview, name="overview"),
+    path("agreement/", agreement.numbers, name="agreement"),
+    path("agreement/cases/", agreement.behind, name="agreement-cases"),
     path("datasets/freeze/", views.freeze, name="freeze"),
     path("datasets/<uuid:pk>/", views.dataset, name="dataset"),
     path("datasets/<uuid:pk>/manifest.jsonl", views.manifest, name="manifest"),

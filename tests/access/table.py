@@ -38,6 +38,7 @@ api:case-return-to-reader(settled) POST   401    403  403  200  403  403  404   
 api:case-recall(returned)          POST   401    403  403  200  403  403  404                  404    401 403
 api:case-thread(returned)          GET    401    200  200  200  200  200  404                  404    401 200
 api:case-thread(returned)          POST   401    403  201  403  403  403  404                  404    401 403
+api:agreement                      GET    401    403  403  200  200  200  =                    403    401 200
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
 api:read-amend(read)               POST   401    403  201  403  403  403  404                  404    401 403
@@ -120,6 +121,8 @@ history:patient(patient)           GET    302    200  200  200  200  200  404   
 history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
 history:audit                      GET    302    403  403  403  403  200  =                    403    302 200
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
+lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
+lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
 lab:freeze                         GET    302    403  403  403  200  200  =                    403    302 200
 lab:freeze                         POST   302    403  403  403  400  400  =                    403    302 400
 lab:dataset(dataset)               GET    302    403  403  403  200  200  403/404              403    302 200

@@ -1,0 +1,83 @@
+"""How far readers agree, as the page shows it."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.reviews import agreement
+from diagnostics.reviews.models import ReadKind
+from diagnostics.scans.access import Permission, may, require
+
+from .resource import Resource
+from .strict import OneOf, Query
+
+
+class MeasuredShape(serializers.Serializer[Any]):
+    """A value with its 95 % bootstrap interval; null where it is not defined."""
+
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class AgreedShape(serializers.Serializer[Any]):
+    """How far some cases were agreed upon; of a class, ``percent`` is the positive specific agreement."""
+
+    key = serializers.CharField(help_text="`all`, a label, or two readers' ids.")
+    name = serializers.CharField()
+    n = serializers.IntegerField()
+    disagreed = serializers.IntegerField()
+    percent = MeasuredShape()
+    cohen = MeasuredShape()
+    fleiss = MeasuredShape(allow_null=True)
+    few = serializers.BooleanField(help_text="Too few cases for the interval to say much.")
+
+
+class FlipsShape(serializers.Serializer[Any]):
+    """What the reveal did, where the right label is known from an adjudicator or a reference label."""
+
+    wrong_before = serializers.IntegerField()
+    right_flips = serializers.IntegerField()
+    right_share = MeasuredShape(help_text="Wilson's interval.")
+    right_before = serializers.IntegerField()
+    wrong_flips = serializers.IntegerField()
+    wrong_share = MeasuredShape(help_text="Wilson's interval.")
+    unknown = serializers.IntegerField()
+    few = serializers.BooleanField()
+
+
+class AgreementShape(serializers.Serializer[Any]):
+    """Agreement of readers over the newest done cases that two people read."""
+
+    overall = AgreedShape(allow_null=True)
+    classes = AgreedShape(many=True)
+    pairs = AgreedShape(many=True)
+    flips = FlipsShape()
+    chosen = serializers.IntegerField(help_text="Read twice because somebody asked or the AI differed.")
+    unsettled = serializers.IntegerField(help_text="Disagreements that still wait, and are in no number.")
+    capped = serializers.BooleanField(help_text="There are more cases than were looked at.")
+
+
+class AgreementQuery(Query):
+    said = OneOf(choices=ReadKind.values, required=False)
+    cases = OneOf(choices=["drawn", "all"], required=False)
+
+
+class AgreementView(Resource):
+    """For whoever may see reads or settles disagreements, of their institutions."""
+
+    listings: ClassVar[dict[str, Any]] = {"show": AgreementQuery}
+    serializer_class = AgreementShape
+
+    @extend_schema(responses=AgreementShape, parameters=[AgreementQuery])
+    def show(self, request: Request) -> Response:
+        """Percent agreement and kappas with intervals, by class and pair; right-flips and wrong-flips."""
+        if not may(self.person, Permission.ADJUDICATE):
+            require(self.person, Permission.SEE_READS)
+        made = agreement.report(
+            self.person, kind=self.query.get("said", ReadKind.FINAL), all_cases=self.query.get("cases") == "all"
+        )
+        return Response(AgreementShape(made).data)
