@@ -150,6 +150,30 @@ def test_what_moves_one_moves_the_other_until_they_are_parted(open_page, reader,
     expect(page.locator("[data-film]")).to_be_focused()
 
 
+def picture(page, canvas):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate("(name) => document.querySelector(name).toDataURL()", canvas)
+
+
+def test_keys_are_for_the_image_that_has_the_focus(open_page, reader, case):
+    page = open_page(reader)
+    prior(case)
+    opened(page, case)
+    page.keyboard.press("q")
+    ready(page)
+    own, other = picture(page, "[data-canvas]"), picture(page, "[data-prior-canvas]")
+    page.locator("[data-prior-canvas]").focus()
+    for key in ("Shift+ArrowLeft", "i"):
+        page.keyboard.press(key)
+        assert picture(page, "[data-prior-canvas]") != other
+        other = picture(page, "[data-prior-canvas]")
+    assert picture(page, "[data-canvas]") == own
+    page.locator("[data-canvas]").focus()
+    page.keyboard.press("i")
+    assert picture(page, "[data-canvas]") != own
+    assert picture(page, "[data-prior-canvas]") == other
+
+
 def test_marks_stay_on_the_case_s_own_image(open_page, reader, case):
     page = open_page(reader)
     prior(case)

@@ -54,8 +54,9 @@ export class Comparison {
     });
   }
 
-  get possible() {
-    return this.films.length > 0;
+  /** The other viewport while it has the focus, else null. */
+  get focused() {
+    return this.shown && this.other.image && document.activeElement === this.other.canvas ? this.other : null;
   }
 
   /** Marks belong to the case's own image: on the other one their tools change its window. */

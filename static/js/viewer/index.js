@@ -43,7 +43,7 @@ export function mountViewer(section, keys, marks = null) {
   const marked = marks && mountMarks(section, marks, viewport, tools, keys);
   bindOrientation(section.querySelector("[data-canvas]").parentElement, viewport);
   const comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools) : null;
-  if (keys) bindKeys(keys, viewport, tools);
+  if (keys) bindKeys(keys, () => comparison?.focused ?? viewport, tools);
   if (keys && comparison) {
     keys.add(
       { name: "compare", keys: ["q"], run: () => comparison.toggle() },
@@ -169,14 +169,15 @@ function bindStatus(section, viewport) {
   viewport.canvas.addEventListener("pointerleave", probe);
 }
 
-function bindKeys(keys, viewport, tools) {
-  const when = () => viewport.image !== null;
-  const act = (name, ...pressed) => ({ name, keys: pressed, when, run: () => ACTS[name](viewport) });
+/** `target` gives the viewport that the keys are for: the one with the focus, else the case's own. */
+function bindKeys(keys, target, tools) {
+  const when = () => target().image !== null;
+  const act = (name, ...pressed) => ({ name, keys: pressed, when, run: () => ACTS[name](target()) });
   const pan = (name, key, dx, dy) => ({
-    name, keys: [key], when, run: () => viewport.place((placement) => placement.panBy(dx * PAN_STEP, dy * PAN_STEP)),
+    name, keys: [key], when, run: () => target().place((placement) => placement.panBy(dx * PAN_STEP, dy * PAN_STEP)),
   });
   const change = (name, key, centre, width) => ({
-    name, keys: [key], when, run: () => stepWindow(viewport, centre, width),
+    name, keys: [key], when, run: () => stepWindow(target(), centre, width),
   });
   keys.add(
     ...["window", "pan", "zoom"].map((tool) => ({
@@ -191,8 +192,8 @@ function bindKeys(keys, viewport, tools) {
     ...Object.entries(PRESET_KEYS).map(([preset, digit]) => ({
       name: `preset-${preset}`,
       keys: [`Shift+${digit}`],
-      when: () => Boolean(viewport.presets?.named[preset]),
-      run: () => viewport.setPreset(preset),
+      when: () => Boolean(target().presets?.named[preset]),
+      run: () => target().setPreset(preset),
     })),
   );
 }
