@@ -320,10 +320,11 @@ def _table(asked: argparse.Namespace, command: str) -> None:
         )
         for protocol in asked.protocols:
             say = (lambda line: None) if asked.quiet else _say
-            rows = table.with_row(rows, table.measured(asked.data, protocol, config, asked.seeds, say=say))
+            row = table.measured(asked.data, protocol, config, asked.seeds, command=command, say=say)
+            rows = table.with_row(rows, row)
             # After every row, so that what was broken off is not lost.
             kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            asked.out.write_text(table.markdown(rows, command, asked.data.resolve().name), encoding="utf-8")
+            asked.out.write_text(table.markdown(rows, asked.data.resolve().name), encoding="utf-8")
     print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
 
 

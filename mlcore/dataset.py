@@ -142,6 +142,11 @@ def from_folder(
     on_read : callable
         Called with (files done, files in all) after each file.
 
+    Returns
+    -------
+    list of Item
+        What could be read, each with its group and part.
+
     Raises
     ------
     NotADataset

@@ -52,6 +52,11 @@ def scored_items(
         Gives temperature, leaves and threshold.
     threshold : float, optional
         Instead of that of the spec.
+
+    Returns
+    -------
+    Scored
+        With calibrated probabilities; an item without a group is a group of its own.
     """
     return Scored(
         probabilities=softmax(logits, spec.temperature),

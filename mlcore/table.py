@@ -32,7 +32,7 @@ _WORDS = {
 
 
 def measured(
-    data: Path, protocol: str, config: TrainConfig, seeds: Sequence[int], *, say: Callable[[str], None]
+    data: Path, protocol: str, config: TrainConfig, seeds: Sequence[int], *, command: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Train one network once per seed under one protocol, and measure the test parts together.
 
@@ -47,6 +47,8 @@ def measured(
     seeds : sequence of int
         Of split, weights and augmentation. An image that several seeds test counts once for each, and its group is
         drawn as one by the bootstrap.
+    command : str
+        How this was called.
     say : callable
         Told of progress, a line at a time.
 
@@ -54,7 +56,7 @@ def measured(
     -------
     dict
         JSON-able: `metrics` and `dummy` as of `mlcore.evaluate`, `images` and `groups` tested, `parameters`,
-        `seconds_an_epoch`, `epochs` (mean number run) and `settings`.
+        `seconds_an_epoch`, `epochs` (mean number run), `settings` and `command`.
     """
     tested: list[Item] = []
     probabilities: list[np.ndarray] = []
@@ -99,6 +101,7 @@ def measured(
         "seconds_an_epoch": round(float(np.median(paces)), 2) if paces else None,
         "epochs": round(float(np.mean(epochs)), 1),
         "seeds": list(seeds),
+        "command": command,
         "settings": {**config.to_dict(), "name": "", "seed": None, "augment": None},
     }
 
@@ -138,15 +141,13 @@ def with_row(rows: Sequence[dict[str, Any]], row: dict[str, Any]) -> list[dict[s
     return [*(each for each in rows if (each["architecture"], each["protocol"]) != key), row]
 
 
-def markdown(rows: Sequence[dict[str, Any]], command: str, source: str) -> str:
+def markdown(rows: Sequence[dict[str, Any]], source: str) -> str:
     """Write the table.
 
     Parameters
     ----------
     rows : sequence of dict
         Of `measured`.
-    command : str
-        That made the last of them.
     source : str
         Name of the folder of images.
 
@@ -159,11 +160,12 @@ def markdown(rows: Sequence[dict[str, Any]], command: str, source: str) -> str:
     lines = [
         "# Old and new networks under two protocols",
         "",
-        f"Made by `{command}` from the images of `{source}`; nothing here is typed in. {LEAKS}",
+        f"Made from the images of `{source}` by the commands below; nothing here is typed in. {LEAKS}",
         "",
         "In brackets the 95 % interval, by bootstrap over groups (over files in the original protocol, as it knows no "
         "groups), at a threshold of one half, over the test parts of all seeds together. Seconds are the median of "
-        "the epochs but the first, on the machine that made the row. The dummy always says the commonest.",
+        "the epochs but the first, by the clock, with whatever else ran on the machine that made the row; fewer "
+        "epochs than asked for mean that the time was over or nothing improved. The dummy always says the commonest.",
     ]
     for protocol in PROTOCOLS:
         mine = {row["architecture"]: row for row in rows if row["protocol"] == protocol}
@@ -178,14 +180,17 @@ def markdown(rows: Sequence[dict[str, Any]], command: str, source: str) -> str:
         for row in list(mine.values())[-1:]:
             cells = " | ".join(_interval(row["dummy"][key]) for key, _ in _SHOWN)
             lines.append(f"| dummy | 0 | | | as the last row run | {cells} |")
-    return "\n".join(lines) + "\n"
+    commands = dict.fromkeys(row["command"] for row in rows)
+    return "\n".join([*lines, "", "## How it was made", "", "```", *commands, "```"]) + "\n"
 
 
 def _row(row: dict[str, Any]) -> str:
     cells = " | ".join(_interval(row["metrics"][key]) for key, _ in _SHOWN)
     seconds = "–" if row["seconds_an_epoch"] is None else f"{row['seconds_an_epoch']:.1f}"
-    seeds = f"{row['images']} images in {row['groups']} groups, {len(row['seeds'])} seeds"
-    return f"| `{row['architecture']}` | {row['parameters']:,} | {seconds} | {row['epochs']:g} | {seeds} | {cells} |"
+    epochs = f"{row['epochs']:g} of {row['settings']['epochs']}"
+    many = "seed" if len(row["seeds"]) == 1 else "seeds"
+    seeds = f"{row['images']} images in {row['groups']} groups, {len(row['seeds'])} {many}"
+    return f"| `{row['architecture']}` | {row['parameters']:,} | {seconds} | {epochs} | {seeds} | {cells} |"
 
 
 def _interval(metric: dict[str, float | None]) -> str:
