@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 MLCORE = Path(__file__).resolve().parents[2] / "mlcore"
-SECTIONS = ("Parameters", "Returns", "Raises", "Attributes", "Examples")
+SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "Attributes", "Notes", "References", "See Also", "Examples")
 MODULES = sorted(path for path in MLCORE.glob("*.py") if path.name not in ("__init__.py", "__main__.py"))
 Documented = ast.FunctionDef | ast.ClassDef
 
