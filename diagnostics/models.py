@@ -5,7 +5,7 @@ from diagnostics.registry.models import ModelVersion, Promotion
 from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
 
 from diagnostics.predictions.models import Prediction  # isort: skip
-from diagnostics.reviews.models import Case, Claim, Comment, Read  # isort: skip
+from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion  # isort: skip
 from diagnostics.training.models import TrainingRun  # isort: skip
@@ -16,6 +16,7 @@ __all__ = [
     "Case",
     "Claim",
     "Comment",
+    "Draft",
     "DatasetItem",
     "DatasetVersion",
     "Institution",

@@ -12,11 +12,12 @@ from kombu.exceptions import OperationalError
 
 from diagnostics import tasks
 from diagnostics.audit.services import record
-from diagnostics.datasets.models import DatasetVersion
+from diagnostics.datasets.models import DatasetItem, DatasetVersion
 from diagnostics.predictions import services as predictions
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.reviews import services as reviews
+from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, require
@@ -111,6 +112,19 @@ def retry_prediction(*, by: Any, scan: Scan) -> Prediction:
         prediction = predictions.retry(by=by, scan=scan)
         transaction.on_commit(lambda: nudge(tasks.infer))
     return prediction
+
+
+def undo_read(*, by: Any, read: Read) -> Claim:
+    """Take back a read that was submitted a moment ago; refused once a dataset has taken its label.
+
+    Raises
+    ------
+    NotAllowed, WrongStage
+    """
+    with transaction.atomic():
+        if DatasetItem.objects.filter(read=read).exists():
+            raise reviews.WrongStage("A dataset has been frozen with this read. Amend it instead.")
+        return reviews.undo_read(by=by, read=read)
 
 
 def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any]) -> TrainingRun:

@@ -29,6 +29,7 @@ SENTENCES: dict[str, Any] = {
     "case_recalled": _("took a returned case back: %(reason)s"),
     "comment_answered": _("answered an adjudicator's comment"),
     "read_recorded": _("recorded a %(kind)s read"),
+    "read_undone": _("undid a read that they had just submitted"),
     "read_amended": _("amended a read (revision %(revision)s)"),
     "image_marked": _("marked an image (changes: %(marks)s)"),
     "heatmap_shown": _("looked at a heat map"),

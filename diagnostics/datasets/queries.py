@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from diagnostics.reviews.models import Label, ReadKind
+from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Scan
@@ -26,7 +26,7 @@ def new_labels_since(user: Any, version: DatasetVersion | None) -> int:
     reads = deciding_reads().filter(may_train=True, withheld=False, label__in=READABLE, case__institution__in=theirs)
     imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
         # A scan that somebody read counts among the reads.
-        ~Q(cases__reads__kind=ReadKind.FINAL)
+        ~Exists(Read.objects.filter(case__scan=OuterRef("pk"), kind=ReadKind.FINAL))
     )
     if version is not None and version.frozen_at is not None:
         reads = reads.filter(created_at__gt=version.frozen_at)

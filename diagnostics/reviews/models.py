@@ -194,6 +194,13 @@ class ReadKind(models.TextChoices):
     FINAL = "final", "Final read"
 
 
+class ReadManager(models.Manager["Read"]):
+    """Reads that stand or were superseded. One that its reader undid at once counts nowhere; ``everything`` has it."""
+
+    def get_queryset(self) -> models.QuerySet["Read"]:
+        return super().get_queryset().filter(withdrawn_at__isnull=True)
+
+
 class Read(models.Model):
     """One reader's statement. Never edited: a newer revision stands beside it and supersedes it."""
 
@@ -223,14 +230,23 @@ class Read(models.Model):
     )
     heatmap_seen = models.BooleanField(default=False)
     seconds = models.PositiveIntegerField(null=True, blank=True, help_text="From the claim (or the former read).")
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="When its reader undid it, within seconds.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ReadManager()
+    everything = models.Manager()  # noqa: DJ012 - the first one is the default
 
     class Meta:
         ordering: ClassVar[list[str]] = ["created_at", "id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["case", "reader", "kind", "revision"], name="one_read_per_kind_and_revision"
+                fields=["case", "reader", "kind", "revision"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="one_read_per_kind_and_revision",
+            ),
+            models.CheckConstraint(
+                condition=Q(withdrawn_at__isnull=True) | Q(kind="final"), name="only_final_reads_are_undone"
             ),
             models.CheckConstraint(
                 condition=~Q(kind="blind") | Q(prediction__isnull=True, reason="", heatmap_seen=False, adopted=False),
@@ -238,7 +254,7 @@ class Read(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["case", "stage", "revision"],
-                condition=Q(kind="final"),
+                condition=Q(kind="final", withdrawn_at__isnull=True),
                 name="one_final_read_per_stage_and_revision",
             ),
             models.CheckConstraint(
@@ -288,3 +304,21 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return f"comment {str(self.id)[:8]}"
+
+
+class Draft(models.Model):
+    """What a reader has entered and not yet stated: theirs alone, gone when they state it. ``entries`` as the form
+    names them."""
+
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="drafts")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts")
+    entries = models.JSONField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["case", "reader"], name="one_draft_per_reader"),
+        ]
+
+    def __str__(self) -> str:
+        return f"draft {self.pk}"

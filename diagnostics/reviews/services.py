@@ -13,6 +13,7 @@ from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode, Scan
 
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
+from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
 from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
 from .queries import own_blind_read, own_final_read, permission_for
@@ -20,6 +21,8 @@ from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, Wron
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
 __all__ = [
+    "UNDO_SECONDS",
+    "Undoable",
     "AlreadyClaimed",
     "AlreadyDone",
     "InvalidRead",
@@ -31,6 +34,7 @@ __all__ = [
     "claim",
     "claim_next",
     "differs",
+    "draft_for",
     "expire_claims",
     "open_case",
     "recall",
@@ -38,7 +42,10 @@ __all__ = [
     "release",
     "renew",
     "return_case",
+    "save_draft",
     "take_over",
+    "undo_read",
+    "undoable_read",
 ]
 
 MAX_COMMENT = 4000  # characters
@@ -129,6 +136,7 @@ def record_read(
         seconds=_seconds_since(began),
     )
     end(live, "done")
+    drop_draft(by, case)
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
     settle(by=by, case=case, read=read)
     return read
@@ -152,6 +160,7 @@ def _adjudicate(
         seconds=_seconds_since(live.claimed_at),
     )
     end(live, "done")
+    drop_draft(by, case)
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
     settle(by=by, case=case, read=read)
     return read
@@ -178,6 +187,7 @@ def _record_blind(
     )
     now = timezone.now()
     Claim.objects.filter(pk=live.pk).update(expires_at=lease())
+    drop_draft(by, case)
     tell(case.pk, now)
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="blind")
     return read

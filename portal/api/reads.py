@@ -9,7 +9,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnostics.models import Read
+from diagnostics import pipeline
+from diagnostics.models import Claim, Read
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.queries import reads_for
@@ -17,7 +18,7 @@ from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, OneOf, Strict
+from .strict import Changes, Nothing, OneOf, Strict
 
 
 class ReadShape(serializers.Serializer[Read]):
@@ -66,6 +67,14 @@ class Statement(Strict):
     may_train = serializers.BooleanField(required=False, default=False)
 
 
+class Undone(serializers.Serializer[Claim]):
+    """The case as it was before the read, claimed anew."""
+
+    case = serializers.UUIDField(source="case_id")
+    claim_token = serializers.UUIDField(source="token")
+    expires_at = serializers.DateTimeField()
+
+
 class ReadListing(Changes):
     case = serializers.UUIDField(required=False)
     scan = serializers.UUIDField(required=False, source="case__scan")
@@ -82,7 +91,7 @@ class ReadViewSet(Resource):
 
     listings: ClassVar[dict[str, Any]] = {"list": ReadListing}
     serializer_class = ReadShape
-    scopes: ClassVar[dict[str, str]] = {"amend": Scope.REVIEW}
+    scopes: ClassVar[dict[str, str]] = {"amend": Scope.REVIEW, "undo": Scope.REVIEW}
 
     def get_queryset(self) -> QuerySet[Read]:
         return reads_for(self.person)
@@ -95,6 +104,13 @@ class ReadViewSet(Resource):
         amended = reviews.amend(by=self.person, read=read, **stated(self.body(Statement)))
         shape = self.get_serializer(self.get_queryset().get(pk=amended.pk)).data
         return Response(shape, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=Undone)
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, **kwargs: Any) -> Response:
+        """Take back one's own final read within ten seconds; the case is this person's again, with a new claim."""
+        self.body(Nothing)
+        return Response(Undone(pipeline.undo_read(by=self.person, read=self.get_object())).data)
 
 
 def stated(given: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from diagnostics.annotations.queries import history_of
-from diagnostics.models import Case, Claim, Prediction, Read, Scan
+from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.queries import (
@@ -19,11 +19,12 @@ from diagnostics.reviews.queries import (
     may_read,
     opinion_for,
     own_blind_read,
+    own_final_read,
     permission_for,
     reads_for,
     step_of,
 )
-from diagnostics.reviews.services import differs
+from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
 from diagnostics.reviews.worklist import waiting_for
 from diagnostics.scans.access import Permission, may
@@ -143,6 +144,21 @@ class CasePage:
         place = self.case.institution
         return self.case.returned_at is not None and not self.reads and may(self.user, Permission.ADJUDICATE, place)
 
+    @cached_property
+    def draft(self) -> Draft | None:
+        """What this reader had entered here and not yet stated, while they hold the case."""
+        return draft_for(self.user, self.case) if self.claim is not None else None
+
+    @cached_property
+    def own_newest(self) -> Read | None:
+        """The final read that this person has given here."""
+        return own_final_read(self.user, self.case)
+
+    @cached_property
+    def undoable(self) -> Undoable | None:
+        """The final read, of this case or the one before it, that this person gave a moment ago."""
+        return undoable_read(self.user)
+
     def adjudication_form(self, data: Any = None, kept: dict[str, str] | None = None) -> AdjudicationForm:
         return AdjudicationForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
 
@@ -176,7 +192,8 @@ class CasePage:
         return AmendForm(data, initial=initial)
 
     def form(self, kept: dict[str, str] | None = None) -> forms.Form | None:
-        """The empty form of the step, or with what was entered before the claim ended."""
+        """The form of the step, with what was entered before the claim ended or kept as a draft."""
+        kept = kept or (self.draft.entries if self.draft is not None else None)
         if self.step == "blind":
             return self.blind_form(kept=kept)
         if self.step == "final":

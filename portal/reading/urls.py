@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import files, marks, two_readers, views
+from . import drafts, files, marks, two_readers, views
 
 app_name = "reading"
 urlpatterns = [
@@ -23,5 +23,7 @@ urlpatterns = [
     path("<uuid:pk>/second-opinion/", two_readers.second_opinion, name="second-opinion"),
     path("<uuid:pk>/return/", two_readers.send_back, name="return"),
     path("<uuid:pk>/answer/", two_readers.answer, name="answer"),
+    path("<uuid:pk>/draft/", drafts.draft, name="draft"),
+    path("<uuid:pk>/undo/", drafts.undo, name="undo"),
     path("<uuid:pk>/recall/", two_readers.recall, name="recall"),
 ]

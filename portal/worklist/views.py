@@ -135,7 +135,7 @@ def _capped(count: int) -> str:
 
 
 def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
-    context = {**_list_context(request), "refusal": refusal}
+    context = {**_list_context(request), "refusal": refusal, "undoable": services.undoable_read(request.user)}
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
 

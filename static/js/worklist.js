@@ -1,5 +1,6 @@
 /** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, / looks for a patient. */
 
+import { bindUndo } from "./undo.js";
 import { Keys, bindKeysPanel } from "./viewer/keys.js";
 
 const actions = () => [...document.querySelectorAll("[data-row-action]")];
@@ -35,6 +36,7 @@ keys.add(
   },
   { name: "search", keys: ["/"], run: () => document.querySelector("[data-search]").focus() },
 );
+bindUndo(keys);
 bindKeysPanel(keys);
 
 // A list that nobody looks at need not ask for news.

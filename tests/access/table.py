@@ -42,6 +42,7 @@ api:agreement                      GET    401    403  403  200  200  200  =     
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
 api:read-amend(read)               POST   401    403  201  403  403  403  404                  404    401 403
+api:read-undo(read)                POST   401    403  200|409  403  403  403  404                  404    401 403
 api:patient-list                   GET    401    200  200  200  200  200  =                    200    401 200
 api:patient-detail(patient)        GET    401    200  200  200  200  200  404                  404    401 200
 api:study-list                     GET    401    200  200  200  200  200  =                    200    401 200
@@ -115,6 +116,8 @@ reading:second-opinion(held)       POST   302    403  200  403  403  403  404   
 reading:return(settled)            POST   302    403  403  302  403  403  404                  404    302 403
 reading:answer(returned)           POST   302    403  200  403  403  403  404                  404    302 403
 reading:recall(returned)           POST   302    403  403  302  403  403  404                  404    302 403
+reading:draft(held)                POST   302    403  200  409  409  409  404                  404    302 409
+reading:undo(done)                 POST   302    403  200|409  403  403  403  404                  404    302 403
 reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
 history:patients                   GET    302    200  200  200  200  200  =                    403    302 200
 history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
@@ -176,6 +179,7 @@ BODIES: dict[str, dict[str, object]] = {
     "reading:return": {"claim_token": "{settling_token}", "reader": "a", "words": "Look at the falx."},
     "reading:answer": {"words": "A vessel."},
     "reading:recall": {"why": "It is urgent."},
+    "reading:draft": {"claim_token": "{claim_token}", "step": "blind", "label": "glioma"},
     "reading:amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "lab:freeze": {"institutions": "home", "lineage": "main", "seed": 0},
     "lab:promote": {"reason": "Better."},

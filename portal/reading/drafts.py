@@ -1,0 +1,75 @@
+"""Keep what is entered while it is entered, and take back what was submitted a moment ago."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from diagnostics import pipeline
+from diagnostics.models import Read
+from diagnostics.reviews import services
+from diagnostics.scans.access import NotAllowed
+
+from .forms import ADOPT, KEEP, OTHER
+from .pages import CasePage, entries_of, show
+from .views import CONFLICTS, conflict, page_of
+
+
+@require_POST
+@login_required
+def draft(request: HttpRequest, pk: Any) -> JsonResponse:
+    """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to."""
+    page = page_of(request, pk)
+    if request.POST.get("step", "") != page.step:
+        # What was on its way when the blind read was locked must not come back as a suggestion for the final one.
+        return JsonResponse({"sentence": _("This step is over.")}, status=409)
+    token = request.POST.get("claim_token", "")
+    try:
+        kept = services.save_draft(
+            by=request.user, case=page.case, claim_token=token, entries=entries_of(request.POST)
+        )
+    except CONFLICTS as refused:
+        return JsonResponse({"sentence": str(refused)}, status=409)
+    except services.InvalidRead as refused:
+        return JsonResponse({"sentence": refused.sentence}, status=400)
+    at = timezone.localtime(kept.saved_at)
+    return JsonResponse({"said": _("Saved %(time)s") % {"time": f"{at:%H:%M}"}})
+
+
+def _entries(page: CasePage, read: Read) -> dict[str, str]:
+    """A read as its form had it."""
+    choice = OTHER
+    if page.blind_read is not None and page.blind_read.label == read.label:
+        choice = KEEP
+    elif read.prediction is not None and read.prediction.label == read.label:
+        choice = ADOPT
+    entries = {"choice": choice, "certainty": read.certainty, "reason": read.reason, "comment": read.comment}
+    if choice == OTHER or page.step == "adjudicate":
+        entries["label"] = read.label
+    if read.may_train:
+        entries["may_train"] = "1"
+    if read.heatmap_seen:
+        entries["heatmap_seen"] = "1"
+    return entries
+
+
+@require_POST
+@login_required
+def undo(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Take back the final read given here a moment ago; what it said stands in the form again."""
+    page = page_of(request, pk)
+    read = page.own_newest
+    if read is None:
+        raise PermissionDenied(_("Only the reader of a final read can undo it."))
+    try:
+        pipeline.undo_read(by=request.user, read=read)
+    except CONFLICTS as refused:
+        return conflict(request, pk, refused)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    page = page_of(request, pk)
+    return show(request, page, form=page.form(kept=_entries(page, read)))
