@@ -103,6 +103,9 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise NotTrainable("The setting “warm_start” must be true or false.")
     for name, value in recipe.items():
         each = _BY_NAME[name]
+        known = [choice for choice, _label in each.choices]
+        if known and value not in known:
+            raise NotTrainable(f"The setting “{name}” must be one of {', '.join(known)}, not “{value}”.")
         if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
             raise NotTrainable(
                 f"The setting “{name}” must lie between {each.low:g} and {each.high:g}, not at {value:g}."

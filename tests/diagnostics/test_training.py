@@ -63,6 +63,7 @@ def test_queue_stores_the_whole_recipe_and_its_audit_event(dataset, keeper):  # 
         ({"learning_rate": math.nan}, "learning_rate"),
         ({"learning_rate": 5}, "between"),
         ({"architecture": "resnet152"}, "seed_cnn, residual"),
+        ({"architecture": "vgg16"}, "seed_cnn, residual"),
         ({"augment": "wild"}, "none, light, strong"),
         ({"class_weights": "yes"}, "true or false"),
         ({"warm_start": "/etc/passwd"}, "true or false"),
