@@ -25,6 +25,7 @@ SENTENCES: dict[str, Any] = {
     "second_read_wanted": _("sent a case to a second reader"),
     "readers_disagree": _("sent a case to an adjudicator: its readers disagree"),
     "second_opinion_asked": _("asked for a second opinion"),
+    "case_assigned": _("dealt a case out to a reader"),
     "case_returned": _("returned a case to reader %(reader)s"),
     "case_recalled": _("took a returned case back: %(reason)s"),
     "comment_answered": _("answered an adjudicator's comment"),

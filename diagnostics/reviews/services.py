@@ -12,6 +12,7 @@ from diagnostics.predictions.services import current
 from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode, Scan
 
+from .assigning import assign
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
@@ -30,6 +31,7 @@ __all__ = [
     "WrongStage",
     "amend",
     "answer",
+    "assign",
     "ask_second_opinion",
     "claim",
     "claim_next",

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -18,7 +19,7 @@ from diagnostics.reviews.models import CaseState, CommentKind, ReadKind, Stage
 from diagnostics.reviews.queries import cases_for, reads_for, step_of
 from diagnostics.reviews.thread import READERS, statements_for, thread_of
 from diagnostics.reviews.worklist import TABS, tab
-from portal.accounts.models import Scope
+from portal.accounts.models import Scope, User
 
 from .annotations import AnnotationShape, NewAnnotation, change_of
 from .reads import ReadShape, Statement, stated
@@ -157,6 +158,11 @@ class Talk(serializers.Serializer[Any]):
     comments = CommentShape(many=True)
 
 
+class Assignment(Strict):
+    cases = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=200)
+    to = serializers.CharField(allow_null=True, help_text="Username of a radiologist; null takes them back.")
+
+
 class TakeOver(Strict):
     reason = serializers.CharField(max_length=4000, help_text="Shown to whoever held the case.")
 
@@ -179,6 +185,7 @@ class CaseViewSet(Resource):
             "return_to_reader",
             "recall",
             "answer",
+            "assign",
         ],
         Scope.REVIEW,
     )
@@ -211,6 +218,21 @@ class CaseViewSet(Resource):
         if claim is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(ClaimShape(claim).data)
+
+    @extend_schema(request=Assignment, responses=CaseShape(many=True), filters=False)
+    @action(detail=False, methods=["post"], pagination_class=None)
+    def assign(self, request: Request) -> Response:
+        """Deal cases out to a reader, who alone may claim them then; all of them, or none."""
+        given = self.body(Assignment)
+        found = list(self.get_queryset().filter(pk__in=given["cases"]))
+        if len(found) != len(set(given["cases"])):
+            raise Http404
+        to = None if given["to"] is None else User.objects.filter(username=given["to"]).first()
+        if to is None and given["to"] is not None:
+            raise reviews.InvalidRead("to", "Choose a radiologist of the case's institution.")
+        reviews.assign(by=self.person, cases=found, to=to)
+        rows: Any = self.get_queryset().filter(pk__in=given["cases"])
+        return Response(CaseShape(rows, many=True, context=self.get_serializer_context()).data)
 
     @extend_schema(request=None, responses=ClaimShape)
     @action(detail=True, methods=["post"])

@@ -25,6 +25,7 @@ api:prediction-heatmap(prediction) GET    401    404  404  404  200  200  404   
 api:case-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:case-detail(case)              GET    401    200  200  200  200  200  404                  404    401 200
 api:case-next                      POST   401    403  200  204  403  403  403,204,403,403,403  403    401 403
+api:case-assign                    POST   401    404  404  404  404  404  =                    404    401 404
 api:case-claim(case)               POST   401    403  200  403  403  403  404                  404    401 403
 api:case-take-over(held)           POST   401    403  200  403  403  403  404                  404    401 403
 api:case-release(held)             POST   401    409  204  409  409  409  404                  404    401 409
@@ -157,6 +158,7 @@ BODIES: dict[str, dict[str, object]] = {
     "api:case-annotations": {"kind": "length", "points": [[1, 1], [9, 9]]},
     "api:case-second-opinion": {"claim_token": "{claim_token}", "comment": "A cyst?"},
     "api:case-return-to-reader": {"claim_token": "{settling_token}", "reader": "a", "comment": "Look at the falx."},
+    "api:case-assign": {"cases": ["00000000-0000-4000-8000-000000000000"], "to": None},
     "api:case-recall": {"reason": "It is urgent."},
     "api:case-thread": {"comment": "A vessel."},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},

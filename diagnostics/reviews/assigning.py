@@ -1,0 +1,56 @@
+"""An adjudicator deals cases out to readers. Part of :mod:`diagnostics.reviews.services`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.scans.access import Permission, Role, require
+from diagnostics.scans.models import Membership
+
+from .claims import locked, tell
+from .models import Case, ReadKind, Stage
+from .refusals import InvalidRead, WrongStage
+
+MOST_AT_ONCE = 200
+
+
+@transaction.atomic
+def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
+    """Keep cases that nobody holds for one reader, or (None) for nobody any more; all of them, or none.
+
+    Raises
+    ------
+    NotAllowed, AlreadyDone, WrongStage, InvalidRead
+    """
+    if not 0 < len(cases) <= MOST_AT_ONCE:
+        raise InvalidRead("cases", f"Name 1 to {MOST_AT_ONCE} cases.")
+    dealt = []
+    # In one order, so that two people who deal out the same cases do not wait for each other for ever.
+    for each in sorted(cases, key=lambda case: case.pk):
+        require(by, Permission.ADJUDICATE, each.institution)
+        case = locked(each)
+        _refuse(case, to)
+        Case.objects.filter(pk=case.pk).update(assigned_to=to)
+        tell(case.pk, timezone.now())
+        person = None if to is None else to.pk
+        record(by=by, act="case_assigned", target=case, institution=case.institution, person=person)
+        case.refresh_from_db()
+        dealt.append(case)
+    return dealt
+
+
+def _refuse(case: Case, to: Any | None) -> None:
+    if case.stage == Stage.ADJUDICATION or case.returned_at is not None:
+        raise WrongStage(f"{str(case).capitalize()} waits for an adjudicator or for whom it was returned to.")
+    if case.claims.filter(released_at__isnull=True, expires_at__gt=timezone.now()).exists():
+        raise WrongStage(f"Somebody is reading {case}. Take it over instead.")
+    if to is None:
+        return
+    reads_here = Membership.objects.filter(user=to, institution=case.institution, role=Role.RADIOLOGIST)
+    if not to.is_active or not reads_here.exists():
+        raise InvalidRead("to", "Choose a radiologist of the case's institution.")
+    if case.reads.filter(reader=to, kind=ReadKind.FINAL).exists():
+        raise InvalidRead("to", f"They have read {case} already: its second reader is somebody else.")
