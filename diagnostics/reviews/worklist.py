@@ -20,7 +20,7 @@ ORDER = ("priority", "opened_at", "id")
 
 def readable_cases(user: Any) -> CaseQuerySet:
     """Cases whose scan the quality gate did not reject."""
-    return cases_for(user).filter(scan__rejected_code="")
+    return cases_for(user, in_order=True).filter(scan__rejected_code="")
 
 
 def _unclaimed(cases: CaseQuerySet) -> CaseQuerySet:
@@ -56,7 +56,8 @@ def waiting_for(user: Any) -> CaseQuerySet:
     free = Q(assigned_to__isnull=True) & (Q(stage=Stage.FIRST) | _not_read_by(user))
     takes = Q(institution__in=reads_in, stage__in=(Stage.FIRST, Stage.SECOND)) & (free | Q(assigned_to=user))
     takes |= Q(institution__in=settles_in, stage=Stage.ADJUDICATION) & _not_read_by(user)
-    return _unclaimed(Case.objects.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(*ORDER)
+    visible = Case.objects.in_order_for(user)
+    return _unclaimed(visible.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(*ORDER)
 
 
 def tab(user: Any, name: str) -> CaseQuerySet:
@@ -124,9 +125,17 @@ def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
 
 def tab_counts(user: Any) -> dict[str, int]:
     """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. Four queries, however many tabs."""
-    here = Case.objects.visible_to(user).filter(scan__rejected_code="")
+    # Without an order: to count a thousand of a million, none of them need be sorted.
+    here = Case.objects.visible_to(user).filter(scan__rejected_code="").order_by()
     waiting = here.filter(state=CaseState.OPEN)
-    live = Claim.objects.filter(case__in=waiting.values("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    # From the live claims, which are as few as readers, to their cases; never the other way.
+    unended = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
+    live = Claim.objects.filter(
+        pk__in=unended.values("pk"),
+        case__institution__in=institutions_where(user, Permission.SEE_SCANS),
+        case__state=CaseState.OPEN,
+        case__scan__rejected_code="",
+    )
     plain = Q(case__stage=Stage.FIRST, case__assigned_to__isnull=True)
     held = live.aggregate(
         mine=Count("pk", filter=Q(holder=user)),

@@ -87,13 +87,29 @@ def may(user: Any, permission: Permission, institution: Any = None) -> bool:
         return False
     if user.is_superuser and permission in PERMISSIONS[Role.ADMINISTRATOR]:
         return True
-    # Kept on the user for one request: a page asks a dozen times. A new request loads the user anew.
-    held = getattr(user, "_held_roles", None)
-    if held is None:
-        held = user._held_roles = frozenset(user.memberships.values_list("institution_id", "role"))
     wanted = roles_with(permission)
     place = getattr(institution, "pk", institution)
-    return any(role in wanted and place in (None, pk) for pk, role in held)
+    return any(role in wanted and place in (None, pk) for pk, role in _held_roles(user))
+
+
+def only_institution(user: Any, permission: Permission) -> Any:
+    """The id of the one institution in which ``user`` has ``permission``; None where there are none or several."""
+    if not user.is_authenticated or not user.is_active or user.is_superuser:
+        return None
+    wanted = roles_with(permission)
+    places = {pk for pk, role in _held_roles(user) if role in wanted}
+    return places.pop() if len(places) == 1 else None
+
+
+def _held_roles(user: Any) -> frozenset[tuple[Any, str]]:
+    """(institution id, role) of each membership.
+
+    Kept on the user for one request: a page asks a dozen times. A new request loads the user anew.
+    """
+    held: frozenset[tuple[Any, str]] | None = getattr(user, "_held_roles", None)
+    if held is None:
+        held = user._held_roles = frozenset(user.memberships.values_list("institution_id", "role"))
+    return held
 
 
 def require(user: Any, permission: Permission, institution: Any = None, *, sentence: str = "") -> None:

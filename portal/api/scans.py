@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
@@ -74,7 +75,12 @@ class ScanShape(serializers.Serializer[Scan]):
     @extend_schema_field(Opinion(allow_null=True))
     def get_prediction(self, scan: Scan) -> dict[str, Any] | None:
         opinion = opinion_for(self.context["request"].user, scan)
-        return Opinion(opinion, context=self.context).data if opinion is not None else None
+        return self._opinion.to_representation(opinion) if opinion is not None else None
+
+    @cached_property
+    def _opinion(self) -> Opinion:
+        """One for all rows: making its fields anew for each was a third of what a page cost."""
+        return Opinion(context=self.context)
 
     @extend_schema_field(ScanLinks)
     def get_links(self, scan: Scan) -> dict[str, str]:
