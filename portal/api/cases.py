@@ -190,6 +190,8 @@ class CaseViewSet(Resource):
         Scope.REVIEW,
     )
 
+    may_miss = ("assign",)
+
     def get_queryset(self) -> QuerySet[Case]:
         return cases_for(self.person)
 

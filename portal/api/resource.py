@@ -55,6 +55,8 @@ class Resource(GenericViewSet):
     scopes: ClassVar[dict[str, str]] = {}
     # Actions other than a POST that can end in 409.
     may_conflict: ClassVar[tuple[str, ...]] = ()
+    # Those whose body names objects, which may not be there.
+    may_miss: ClassVar[tuple[str, ...]] = ()
 
     @property
     def person(self) -> Any:

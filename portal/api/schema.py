@@ -73,6 +73,8 @@ class Schema(AutoSchema):
         expected = {**ALWAYS, **(FOUND if "{" in self.path else {}), **(POSTED if self.method == "POST" else {})}
         if self.view.action in self.view.may_conflict:
             expected["409"] = POSTED["409"]
+        if self.view.action in self.view.may_miss:
+            expected |= FOUND
         for status, description in expected.items():
             operation["responses"][status] = {
                 "description": description,
