@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.reviews.models import Case
 
@@ -13,13 +14,13 @@ from diagnostics.reviews.models import Case
 class Kind(models.TextChoices):
     """What is drawn. Ellipse and rectangle are given by two opposite corners of their box."""
 
-    LENGTH = "length", "Length"
-    ANGLE = "angle", "Angle"
-    ELLIPSE = "ellipse", "Ellipse"
-    RECTANGLE = "rectangle", "Rectangle"
-    FREEHAND = "freehand", "Freehand region"
-    POINT = "point", "Point"
-    ARROW = "arrow", "Arrow"
+    LENGTH = "length", _("Length")
+    ANGLE = "angle", _("Angle")
+    ELLIPSE = "ellipse", _("Ellipse")
+    RECTANGLE = "rectangle", _("Rectangle")
+    FREEHAND = "freehand", _("Freehand region")
+    POINT = "point", _("Point")
+    ARROW = "arrow", _("Arrow")
 
 
 class Annotation(models.Model):
@@ -27,20 +28,20 @@ class Annotation(models.Model):
     ``withdrawn``."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    mark = models.UUIDField(help_text="The mark that this is a revision of.")
-    revision = models.PositiveIntegerField(help_text="Counted from 1.")
+    mark = models.UUIDField(help_text=_("The mark that this is a revision of."))
+    revision = models.PositiveIntegerField(help_text=_("Counted from 1."))
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="annotations")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations")
     kind = models.CharField(max_length=12, choices=Kind)
     points = models.JSONField(
-        help_text="[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5]."
+        help_text=_("[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5].")
     )
     text = models.CharField(max_length=200, blank=True, default="")
     row_spacing = models.FloatField(
-        null=True, blank=True, help_text="Millimetres from row to row; none where the file does not say."
+        null=True, blank=True, help_text=_("Millimetres from row to row; none where the file does not say.")
     )
-    column_spacing = models.FloatField(null=True, blank=True, help_text="Millimetres from column to column.")
-    withdrawn = models.BooleanField(default=False, help_text="The author took the mark away.")
+    column_spacing = models.FloatField(null=True, blank=True, help_text=_("Millimetres from column to column."))
+    withdrawn = models.BooleanField(default=False, help_text=_("The author took the mark away."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

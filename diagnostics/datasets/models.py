@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.reviews.models import Label, Read
 from diagnostics.scans.access import Permission, institutions_where
@@ -24,13 +25,13 @@ class DatasetVersion(models.Model):
     """A frozen manifest with a hash. The test part of a lineage is fixed at its first version."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    number = models.PositiveIntegerField(unique=True, help_text="Counts up from 1.")
-    lineage = models.CharField(max_length=40, default="main", help_text="Versions that share one frozen test part.")
+    number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1."))
+    lineage = models.CharField(max_length=40, default="main", help_text=_("Versions that share one frozen test part."))
     institutions = models.ManyToManyField(Institution, related_name="dataset_versions")
     seed = models.PositiveIntegerField(default=0)
-    sha256 = models.CharField(max_length=64, blank=True, default="", help_text="Of the manifest.")
-    manifest = models.CharField(max_length=200, blank=True, default="", help_text="Storage key, JSON Lines.")
-    counts = models.JSONField(default=dict, help_text="By split, label, label source, institution; groups.")
+    sha256 = models.CharField(max_length=64, blank=True, default="", help_text=_("Of the manifest."))
+    manifest = models.CharField(max_length=200, blank=True, default="", help_text=_("Storage key, JSON Lines."))
+    counts = models.JSONField(default=dict, help_text=_("By split, label, label source, institution; groups."))
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)
@@ -52,25 +53,25 @@ class DatasetVersion(models.Model):
 
 
 class Split(models.TextChoices):
-    TRAIN = "train", "Train"
-    VALIDATION = "validation", "Validation"
-    TEST = "test", "Test"
+    TRAIN = "train", _("Train")
+    VALIDATION = "validation", _("Validation")
+    TEST = "test", _("Test")
 
 
 class DatasetItem(models.Model):
     """One scan in a dataset version, with the label it had then and where that label came from."""
 
     class LabelSource(models.TextChoices):
-        READ = "read", "Final read"
-        ADOPTED = "adopted", "Adopted from the AI"
-        IMPORTED = "imported", "Imported reference label"
+        READ = "read", _("Final read")
+        ADOPTED = "adopted", _("Adopted from the AI")
+        IMPORTED = "imported", _("Imported reference label")
 
     dataset = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="items")
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="dataset_items")
     read = models.ForeignKey(Read, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     label = models.CharField(max_length=16, choices=Label)
     label_source = models.CharField(max_length=10, choices=LabelSource)
-    group = models.CharField(max_length=64, help_text="Patient and near-duplicates together; never parted.")
+    group = models.CharField(max_length=64, help_text=_("Patient and near-duplicates together; never parted."))
     split = models.CharField(max_length=10, choices=Split)
 
     class Meta:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, institutions_where
@@ -12,10 +13,10 @@ from diagnostics.scans.models import Scan
 
 
 class PredictionState(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Analysing"
-    READY = "ready", "Ready"
-    FAILED = "failed", "Failed"
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Analysing")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("Failed")
 
 
 class PredictionQuerySet(models.QuerySet[Any]):
@@ -41,7 +42,7 @@ class Prediction(models.Model):
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
     state = models.CharField(max_length=8, choices=PredictionState, default=PredictionState.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
-    fence = models.UUIDField(null=True, blank=True, help_text="Token of the claim that may finish this row.")
+    fence = models.UUIDField(null=True, blank=True, help_text=_("Token of the claim that may finish this row."))
     lease_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(auto_now_add=True)
@@ -49,14 +50,16 @@ class Prediction(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
     failure_code = models.CharField(max_length=32, blank=True, default="")
-    failure = models.TextField(blank=True, default="", help_text="Why there is no result, as a sentence.")
+    failure = models.TextField(blank=True, default="", help_text=_("Why there is no result, as a sentence."))
     label = models.CharField(max_length=16, blank=True, default="")
-    finding = models.CharField(max_length=16, blank=True, default="", help_text="tumour or no_tumour.")
+    finding = models.CharField(max_length=16, blank=True, default="", help_text=_("tumour or no_tumour."))
     probabilities = models.JSONField(null=True, blank=True)
     tumour_probability = models.FloatField(null=True, blank=True)
     warnings = models.JSONField(default=list, blank=True)
-    heatmap = models.CharField(max_length=200, blank=True, default="", help_text="Storage key.")
-    weights_sha256 = models.CharField(max_length=64, blank=True, default="", help_text="Of the weights really used.")
+    heatmap = models.CharField(max_length=200, blank=True, default="", help_text=_("Storage key."))
+    weights_sha256 = models.CharField(
+        max_length=64, blank=True, default="", help_text=_("Of the weights really used.")
+    )
     preprocess_version = models.CharField(max_length=20, blank=True, default="")
     code_revision = models.CharField(max_length=64, blank=True, default="")
 

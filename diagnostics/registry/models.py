@@ -6,28 +6,31 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class ModelState(models.TextChoices):
-    CANDIDATE = "candidate", "Candidate"
-    CHALLENGER = "challenger", "Challenger"
-    LIVE = "live", "Live"
-    PREVIOUS = "previous", "Previous"
-    RETIRED = "retired", "Retired"
+    CANDIDATE = "candidate", _("Candidate")
+    CHALLENGER = "challenger", _("Challenger")
+    LIVE = "live", _("Live")
+    PREVIOUS = "previous", _("Previous")
+    RETIRED = "retired", _("Retired")
 
 
 class ModelVersion(models.Model):
     """A trained model: weights addressed by hash in the artifact storage, its spec, and what was measured."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    number = models.PositiveIntegerField(unique=True, help_text="Counts up from 1 in order of registration.")
+    number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1 in order of registration."))
     name = models.CharField(max_length=80)
     sha256 = models.CharField(max_length=64, unique=True)
     architecture = models.CharField(max_length=40)
     state = models.CharField(max_length=12, choices=ModelState, default=ModelState.CANDIDATE)
-    spec = models.JSONField(help_text="Input, labels, scaling, thresholds, calibration: as stored with the weights.")
-    report = models.JSONField(default=dict, help_text="Metrics with 95 % intervals, beside a dummy baseline.")
-    card = models.TextField(blank=True, help_text="The model card, in Markdown.")
+    spec = models.JSONField(
+        help_text=_("Input, labels, scaling, thresholds, calibration: as stored with the weights.")
+    )
+    report = models.JSONField(default=dict, help_text=_("Metrics with 95 % intervals, beside a dummy baseline."))
+    card = models.TextField(blank=True, help_text=_("The model card, in Markdown."))
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
@@ -50,9 +53,9 @@ class Promotion(models.Model):
     """A decision to put a model version into use. Never edited; the next decision stands beside it."""
 
     class Kind(models.TextChoices):
-        INSTALL = "install", "Installed with the software"
-        PROMOTE = "promote", "Promoted"
-        ROLLBACK = "rollback", "Rolled back"
+        INSTALL = "install", _("Installed with the software")
+        PROMOTE = "promote", _("Promoted")
+        ROLLBACK = "rollback", _("Rolled back")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, institutions_where, only_institution
@@ -15,54 +16,54 @@ from diagnostics.scans.models import Institution, Priority, ReadingMode, Scan
 class Label(models.TextChoices):
     """What a reader may state. ``tumour`` without a type is a full answer."""
 
-    NO_TUMOUR = "no_tumour", "No tumour"
-    GLIOMA = "glioma", "Glioma"
-    MENINGIOMA = "meningioma", "Meningioma"
-    PITUITARY = "pituitary", "Pituitary tumour"
-    TUMOUR = "tumour", "Tumour, type not stated"
-    NOT_ASSESSABLE = "not_assessable", "Not assessable"
-    OUT_OF_SCOPE = "out_of_scope", "Out of scope"
+    NO_TUMOUR = "no_tumour", _("No tumour")
+    GLIOMA = "glioma", _("Glioma")
+    MENINGIOMA = "meningioma", _("Meningioma")
+    PITUITARY = "pituitary", _("Pituitary tumour")
+    TUMOUR = "tumour", _("Tumour, type not stated")
+    NOT_ASSESSABLE = "not_assessable", _("Not assessable")
+    OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
 
 
 class Certainty(models.TextChoices):
-    CERTAIN = "certain", "Certain"
-    PROBABLE = "probable", "Probable"
-    UNSURE = "unsure", "Unsure"
+    CERTAIN = "certain", _("Certain")
+    PROBABLE = "probable", _("Probable")
+    UNSURE = "unsure", _("Unsure")
 
 
 class Reason(models.TextChoices):
     """Why a final read differs from the AI's opinion."""
 
-    MISSED_LESION = "missed_lesion", "The AI missed a lesion"
-    FALSE_POSITIVE = "false_positive", "The AI saw a lesion where there is none"
-    WRONG_TYPE = "wrong_type", "The AI named the wrong type"
-    ARTEFACT = "artefact", "An artefact misled the AI"
-    WRONG_SEQUENCE = "wrong_sequence", "Wrong sequence or plane"
-    OUT_OF_SCOPE = "out_of_scope", "Out of scope"
-    CLINICAL_CONTEXT = "clinical_context", "Clinical context says otherwise"
-    OTHER = "other", "Other (say what in the comment)"
+    MISSED_LESION = "missed_lesion", _("The AI missed a lesion")
+    FALSE_POSITIVE = "false_positive", _("The AI saw a lesion where there is none")
+    WRONG_TYPE = "wrong_type", _("The AI named the wrong type")
+    ARTEFACT = "artefact", _("An artefact misled the AI")
+    WRONG_SEQUENCE = "wrong_sequence", _("Wrong sequence or plane")
+    OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
+    CLINICAL_CONTEXT = "clinical_context", _("Clinical context says otherwise")
+    OTHER = "other", _("Other (say what in the comment)")
 
 
 class CaseState(models.TextChoices):
-    OPEN = "open", "Waiting for a read"
-    DONE = "done", "Read"
+    OPEN = "open", _("Waiting for a read")
+    DONE = "done", _("Read")
 
 
 class Stage(models.TextChoices):
     """Which seat at a case: whose read it waits for, and as what a claim was taken or a read given."""
 
-    FIRST = "first", "First read"
-    SECOND = "second", "Second read"
-    ADJUDICATION = "adjudication", "Adjudication"
+    FIRST = "first", _("First read")
+    SECOND = "second", _("Second read")
+    ADJUDICATION = "adjudication", _("Adjudication")
 
 
 class SecondRead(models.TextChoices):
     """Why a case has a second reader."""
 
-    POLICY = "policy", "Each case here gets one"
-    SHARE = "share", "Drawn at random"
-    DIFFERS = "differs", "The first reader differs from the AI"
-    ASKED = "asked", "The first reader asked for a second opinion"
+    POLICY = "policy", _("Each case here gets one")
+    SHARE = "share", _("Drawn at random")
+    DIFFERS = "differs", _("The first reader differs from the AI")
+    ASKED = "asked", _("The first reader asked for a second opinion")
 
 
 class CaseQuerySet(models.QuerySet[Any]):
@@ -93,10 +94,10 @@ class Case(models.Model):
         max_length=12,
         choices=Stage,
         default=Stage.FIRST,
-        help_text="Whose read the case waits for; of a done case: whose read decided.",
+        help_text=_("Whose read the case waits for; of a done case: whose read decided."),
     )
     second_read = models.CharField(
-        max_length=8, choices=SecondRead, blank=True, default="", help_text="Why it has a second reader, if it has."
+        max_length=8, choices=SecondRead, blank=True, default="", help_text=_("Why it has a second reader, if it has.")
     )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -104,9 +105,9 @@ class Case(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="assigned_cases",
-        help_text="The only reader who may claim it now.",
+        help_text=_("The only reader who may claim it now."),
     )
-    returned_at = models.DateTimeField(null=True, blank=True, help_text="When an adjudicator sent it back.")
+    returned_at = models.DateTimeField(null=True, blank=True, help_text=_("When an adjudicator sent it back."))
     opened_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -169,11 +170,11 @@ class Claim(models.Model):
         blank=True,
         default="",
         choices=[
-            ("done", "Read"),
-            ("given_back", "Given back"),
-            ("expired", "Expired"),
-            ("taken_over", "Taken over"),
-            ("returned", "Returned to a reader"),
+            ("done", _("Read")),
+            ("given_back", _("Given back")),
+            ("expired", _("Expired")),
+            ("taken_over", _("Taken over")),
+            ("returned", _("Returned to a reader")),
         ],
     )
 
@@ -199,8 +200,8 @@ class Claim(models.Model):
 
 
 class ReadKind(models.TextChoices):
-    BLIND = "blind", "Blind read"
-    FINAL = "final", "Final read"
+    BLIND = "blind", _("Blind read")
+    FINAL = "final", _("Final read")
 
 
 class ReadManager(models.Manager["Read"]):
@@ -219,27 +220,29 @@ class Read(models.Model):
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reads")
     kind = models.CharField(max_length=8, choices=ReadKind)
     stage = models.CharField(
-        max_length=12, choices=Stage, default=Stage.FIRST, help_text="The seat it was given from."
+        max_length=12, choices=Stage, default=Stage.FIRST, help_text=_("The seat it was given from.")
     )
     revision = models.PositiveSmallIntegerField(default=1)
-    mode = models.CharField(max_length=12, choices=ReadingMode, help_text="The institution's policy at that time.")
+    mode = models.CharField(max_length=12, choices=ReadingMode, help_text=_("The institution's policy at that time."))
     label = models.CharField(max_length=16, choices=Label)
     certainty = models.CharField(max_length=8, choices=Certainty)
     reason = models.CharField(max_length=16, choices=Reason, blank=True, default="")
     comment = models.TextField(blank=True, default="", max_length=4000)
     may_train = models.BooleanField(default=False)
-    adopted = models.BooleanField(default=False, help_text="The reader changed to the AI's label after seeing it.")
+    adopted = models.BooleanField(default=False, help_text=_("The reader changed to the AI's label after seeing it."))
     prediction = models.ForeignKey(
         Prediction,
         null=True,
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="The opinion the reader had seen; none in a blind read or where there was none.",
+        help_text=_("The opinion the reader had seen; none in a blind read or where there was none."),
     )
     heatmap_seen = models.BooleanField(default=False)
-    seconds = models.PositiveIntegerField(null=True, blank=True, help_text="From the claim (or the former read).")
-    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="When its reader undid it, within seconds.")
+    seconds = models.PositiveIntegerField(null=True, blank=True, help_text=_("From the claim (or the former read)."))
+    withdrawn_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When its reader undid it, within seconds.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -284,9 +287,9 @@ class Read(models.Model):
 
 
 class CommentKind(models.TextChoices):
-    ASKED = "asked", "Asked for a second opinion"
-    RETURNED = "returned", "Returned by the adjudicator"
-    ANSWER = "answer", "Answer to the adjudicator"
+    ASKED = "asked", _("Asked for a second opinion")
+    RETURNED = "returned", _("Returned by the adjudicator")
+    ANSWER = "answer", _("Answer to the adjudicator")
 
 
 class Comment(models.Model):

@@ -7,14 +7,15 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    TECHNOLOGIST = "technologist", "Technologist"
-    RADIOLOGIST = "radiologist", "Radiologist"
-    ADJUDICATOR = "adjudicator", "Adjudicator"
-    DATA_MANAGER = "data_manager", "Data manager"
-    ADMINISTRATOR = "administrator", "Administrator"
+    TECHNOLOGIST = "technologist", _("Technologist")
+    RADIOLOGIST = "radiologist", _("Radiologist")
+    ADJUDICATOR = "adjudicator", _("Adjudicator")
+    DATA_MANAGER = "data_manager", _("Data manager")
+    ADMINISTRATOR = "administrator", _("Administrator")
 
 
 class Permission(StrEnum):

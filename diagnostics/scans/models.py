@@ -7,42 +7,43 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from .access import Role
 from .querysets import PatientQuerySet, ScanQuerySet
 
 
 class ReadingMode(models.TextChoices):
-    BLIND_FIRST = "blind_first", "Blind first, then the AI's opinion"
-    CONCURRENT = "concurrent", "The AI's opinion from the start"
-    AI_HIDDEN = "ai_hidden", "The AI's opinion stays hidden"
+    BLIND_FIRST = "blind_first", _("Blind first, then the AI's opinion")
+    CONCURRENT = "concurrent", _("The AI's opinion from the start")
+    AI_HIDDEN = "ai_hidden", _("The AI's opinion stays hidden")
 
 
 class SecondReader(models.TextChoices):
     """Which cases a second reader reads, blind to the first. A disagreement goes to an adjudicator."""
 
-    NONE = "none", "One reader reads each case"
-    ALL = "all", "Two readers read each case"
-    SHARE = "share", "A share of the cases, drawn at random, gets a second reader"
-    DIFFERS = "differs", "A second reader reads where the first differs from the AI"
+    NONE = "none", _("One reader reads each case")
+    ALL = "all", _("Two readers read each case")
+    SHARE = "share", _("A share of the cases, drawn at random, gets a second reader")
+    DIFFERS = "differs", _("A second reader reads where the first differs from the AI")
 
 
 class Institution(models.Model):
     """A hospital or research group. Nothing crosses its border."""
 
-    code = models.SlugField(max_length=40, unique=True, help_text="Short name used in commands and the API.")
+    code = models.SlugField(max_length=40, unique=True, help_text=_("Short name used in commands and the API."))
     name = models.CharField(max_length=120)
     reading_mode = models.CharField(max_length=12, choices=ReadingMode, default=ReadingMode.BLIND_FIRST)
     second_reader = models.CharField(
         max_length=8,
         choices=SecondReader,
         default=SecondReader.NONE,
-        help_text="Two readers need at least two radiologists, and an adjudicator for their disagreements.",
+        help_text=_("Two readers need at least two radiologists, and an adjudicator for their disagreements."),
     )
     second_share = models.PositiveSmallIntegerField(
         default=10,
         validators=[MaxValueValidator(100)],
-        help_text="Percent of the cases that get a second reader, where a share does.",
+        help_text=_("Percent of the cases that get a second reader, where a share does."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -57,7 +58,7 @@ class Institution(models.Model):
             models.CheckConstraint(
                 condition=~Q(reading_mode="ai_hidden", second_reader="differs"),
                 name="hidden_ai_picks_no_second_reader",
-                violation_error_message="Where the AI's opinion stays hidden, it cannot choose who is read twice.",
+                violation_error_message=_("Where the AI's opinion stays hidden, it cannot choose who is read twice."),
             ),
         ]
 
@@ -124,7 +125,7 @@ class Study(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-date", "-created_at"]
-        verbose_name_plural = "studies"
+        verbose_name_plural = _("studies")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
                 fields=["patient", "accession"], condition=~Q(accession=""), name="one_study_per_accession"
@@ -149,41 +150,41 @@ class Study(models.Model):
 class Priority(models.IntegerChoices):
     """Smaller is sooner, so that the worklist's order is an index's order."""
 
-    STAT = 0, "STAT"
-    URGENT = 1, "Urgent"
-    ROUTINE = 2, "Routine"
+    STAT = 0, _("STAT")
+    URGENT = 1, _("Urgent")
+    ROUTINE = 2, _("Routine")
 
 
 class Scan(models.Model):
     """One image: the unit that is predicted and read. The original bytes are kept untouched."""
 
     class Source(models.TextChoices):
-        PORTAL = "portal", "Handed in through the portal"
-        API = "api", "Handed in through the API"
-        IMPORT = "import", "Imported from a folder"
-        DEMO = "demo", "Synthetic phantom"
+        PORTAL = "portal", _("Handed in through the portal")
+        API = "api", _("Handed in through the API")
+        IMPORT = "import", _("Imported from a folder")
+        DEMO = "demo", _("Synthetic phantom")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="scans")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="scans")
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="scans")
-    sha256 = models.CharField(max_length=64, help_text="Of the original bytes.")
+    sha256 = models.CharField(max_length=64, help_text=_("Of the original bytes."))
     size_bytes = models.PositiveBigIntegerField()
-    format = models.CharField(max_length=8, help_text="jpeg, png or dicom, by content.")
-    width = models.PositiveIntegerField(help_text="Pixels.")
-    height = models.PositiveIntegerField(help_text="Pixels.")
-    bits = models.PositiveSmallIntegerField(help_text="Bits stored per pixel.")
-    original = models.CharField(max_length=200, help_text="Storage key of the untouched original.")
-    pixels = models.CharField(max_length=200, help_text="Storage key of the true pixels without metadata.")
-    preview = models.CharField(max_length=200, help_text="Storage key of a small PNG without metadata.")
-    fingerprint = models.BinaryField(help_text="Thumbnail of the brain, to find near-duplicates.")
+    format = models.CharField(max_length=8, help_text=_("jpeg, png or dicom, by content."))
+    width = models.PositiveIntegerField(help_text=_("Pixels."))
+    height = models.PositiveIntegerField(help_text=_("Pixels."))
+    bits = models.PositiveSmallIntegerField(help_text=_("Bits stored per pixel."))
+    original = models.CharField(max_length=200, help_text=_("Storage key of the untouched original."))
+    pixels = models.CharField(max_length=200, help_text=_("Storage key of the true pixels without metadata."))
+    preview = models.CharField(max_length=200, help_text=_("Storage key of a small PNG without metadata."))
+    fingerprint = models.BinaryField(help_text=_("Thumbnail of the brain, to find near-duplicates."))
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     source = models.CharField(max_length=8, choices=Source)
     reference_label = models.CharField(
-        max_length=16, blank=True, default="", help_text="Label that came with an imported folder."
+        max_length=16, blank=True, default="", help_text=_("Label that came with an imported folder.")
     )
     rejected_code = models.CharField(max_length=32, blank=True, default="")
-    rejected_reason = models.TextField(blank=True, default="", help_text="Why it cannot be read, as a sentence.")
+    rejected_reason = models.TextField(blank=True, default="", help_text=_("Why it cannot be read, as a sentence."))
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -6,17 +6,18 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry.models import ModelVersion
 
 
 class TrainingState(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    SUCCEEDED = "succeeded", "Succeeded"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 ACTIVE = (TrainingState.QUEUED, TrainingState.RUNNING)
@@ -32,23 +33,23 @@ class TrainingRun(models.Model):
     """One run. The row is the truth about the work: state, lease and fencing token, as for a prediction."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    number = models.PositiveIntegerField(unique=True, help_text="Counts up from 1.")
+    number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1."))
     dataset = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="training_runs")
-    config = models.JSONField(help_text="The recipe: architecture, epochs, seed and so on.")
+    config = models.JSONField(help_text=_("The recipe: architecture, epochs, seed and so on."))
     state = models.CharField(max_length=10, choices=TrainingState, default=TrainingState.QUEUED)
     active = models.BooleanField(
         null=True,
         default=True,
-        help_text="True while queued or running, else empty; unique, so one at a time.",
+        help_text=_("True while queued or running, else empty; unique, so one at a time."),
     )
     attempts = models.PositiveSmallIntegerField(default=0)
     fence = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    progress = models.FloatField(default=0.0, help_text="0 to 1.")
+    progress = models.FloatField(default=0.0, help_text=_("0 to 1."))
     seconds_left = models.PositiveIntegerField(null=True, blank=True)
-    epochs = models.JSONField(default=list, help_text="One object an epoch: loss, validation loss, AUROC.")
+    epochs = models.JSONField(default=list, help_text=_("One object an epoch: loss, validation loss, AUROC."))
     log = models.TextField(blank=True, default="")
-    failure = models.TextField(blank=True, default="", help_text="Why it ended without a model, as a sentence.")
+    failure = models.TextField(blank=True, default="", help_text=_("Why it ended without a model, as a sentence."))
     produced = models.OneToOneField(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
     )

@@ -8,14 +8,15 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):
     """A person or a service account. Where they belong is a Membership, never a field here."""
 
     class Meta(AbstractUser.Meta):
-        verbose_name = "person"
-        verbose_name_plural = "people"
+        verbose_name = _("person")  # type: ignore[assignment]
+        verbose_name_plural = _("people")  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -24,10 +25,10 @@ class User(AbstractUser):
 class Scope(models.TextChoices):
     """What a token may be used for, within what its person may do anyway."""
 
-    READ = "read", "Look at things"
-    SUBMIT = "submit", "Hand in scans"
-    REVIEW = "review", "Claim cases and record reads"
-    LEARN = "learn", "Freeze datasets, start training, promote"
+    READ = "read", _("Look at things")
+    SUBMIT = "submit", _("Hand in scans")
+    REVIEW = "review", _("Claim cases and record reads")
+    LEARN = "learn", _("Freeze datasets, start training, promote")
 
 
 class ApiToken(models.Model):
@@ -36,9 +37,9 @@ class ApiToken(models.Model):
     PREFIX: ClassVar[str] = "ovr_"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=80, help_text="What it is for, so that it can be recognised later.")
+    name = models.CharField(max_length=80, help_text=_("What it is for, so that it can be recognised later."))
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    start = models.CharField(max_length=12, editable=False, help_text="First characters, to recognise it.")
+    start = models.CharField(max_length=12, editable=False, help_text=_("First characters, to recognise it."))
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
@@ -47,7 +48,7 @@ class ApiToken(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at"]
-        verbose_name = "API token"
+        verbose_name = _("API token")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.start}…)"
@@ -96,7 +97,7 @@ class KeptAnswer(models.Model):
     key = models.CharField(max_length=200)
     address = models.CharField(max_length=200)
     body_sha256 = models.CharField(max_length=64)
-    standing = models.CharField(max_length=64, help_text="Hash of the person's roles and scopes at that time.")
+    standing = models.CharField(max_length=64, help_text=_("Hash of the person's roles and scopes at that time."))
     status = models.PositiveSmallIntegerField(default=0)
     body = models.JSONField(null=True)
     location = models.CharField(max_length=300, blank=True, default="")
