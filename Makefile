@@ -10,7 +10,7 @@ LOCK := $(IN) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow faults bench lint format lock clean environment environment-dev
+.PHONY: help run demo test test-slow faults bench lint format translations lock clean environment environment-dev
 
 help: ## tell what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -45,6 +45,9 @@ lint: environment-dev ## ruff, mypy, import-linter
 
 format: environment-dev ## lay the code out with ruff
 	@$(IN) -m ruff format .
+
+translations: environment-dev ## bring the catalogues of translations up to date, and say what waits for words
+	@$(IN) manage.py catalogues
 
 lock: environment-dev ## write the requirement files with hashes from the .in files
 	@$(LOCK) requirements.in -o requirements.txt

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from celery import Task
 from django.db import transaction
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from diagnostics import tasks
@@ -123,7 +124,7 @@ def undo_read(*, by: Any, read: Read) -> Claim:
     """
     with transaction.atomic():
         if DatasetItem.objects.filter(read=read).exists():
-            raise reviews.WrongStage("A dataset has been frozen with this read. Amend it instead.")
+            raise reviews.WrongStage(_("A dataset has been frozen with this read. Amend it instead."))
         return reviews.undo_read(by=by, read=read)
 
 

@@ -61,7 +61,7 @@ class RoomAdmin(admin.ModelAdmin):
     def needs(self, request: HttpRequest, permission: Permission) -> None:
         """Raise unless the person has ``permission`` somewhere; the service asks again, in the right place."""
         if not may(request.user, permission):
-            raise NotAllowed("Your role does not include this.")
+            raise NotAllowed(_("Your role does not include this."))
 
 
 def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFilter]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.reviews.models import Case
@@ -67,7 +68,7 @@ def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotati
     NotAllowed, StaleClaim, StaleMark, InvalidMark
     """
     if not any(may(by, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
-        raise NotAllowed("Marks are kept for readers: this needs the role radiologist or adjudicator.")
+        raise NotAllowed(_("Marks are kept for readers: this needs the role radiologist or adjudicator."))
     # The case's row is the lock: two windows of one reader come one after the other.
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
     if not may_annotate(by, case):
@@ -83,7 +84,7 @@ def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotati
             stored.append(former)
             continue
         if change.base != (former.revision if former else 0):
-            raise StaleMark("This mark has a newer revision than the one you changed. Reload the page to see it.")
+            raise StaleMark(_("This mark has a newer revision than the one you changed. Reload the page to see it."))
         kept = Annotation.objects.create(
             mark=change.mark,
             revision=change.base + 1,
@@ -119,16 +120,20 @@ def _checked(by: Any, case: Case, change: Change, former: Annotation | None) -> 
     """
     strange = former is not None and (former.author_id != by.pk or former.case_id != case.pk)
     if strange or (former is None and change.withdrawn):
-        raise StaleMark("This mark is not one of yours on this case.")
+        raise StaleMark(_("This mark is not one of yours on this case."))
     if former is not None and change.withdrawn:
         return replace(change, kind=former.kind, points=former.points, text=former.text)
     if change.kind not in Kind.values:
-        raise InvalidMark("kind", f"Choose one of: {', '.join(Kind.values)}.")
+        raise InvalidMark("kind", _("Choose one of: %(known)s.") % {"known": ", ".join(Kind.values)})
     if former is not None and former.kind != change.kind:
-        raise InvalidMark("kind", "A mark keeps its kind: withdraw it and make another.")
+        raise InvalidMark("kind", _("A mark keeps its kind: withdraw it and make another."))
     text = change.text.strip()
     if len(text) > MAX_TEXT:
-        raise InvalidMark("text", f"A text has at most {MAX_TEXT} characters; this one has {len(text)}.")
+        raise InvalidMark(
+            "text",
+            _("A text has at most %(max_text)s characters; this one has %(length)s.")
+            % {"max_text": MAX_TEXT, "length": len(text)},
+        )
     return replace(change, points=_points(change, case.scan), text=text)
 
 
@@ -136,12 +141,24 @@ def _points(change: Change, scan: Scan) -> list[list[float]]:
     points = [[round(float(x), 2), round(float(y), 2)] for x, y in change.points]
     wanted = POINTS.get(Kind(change.kind))
     if wanted is not None and len(points) != wanted:
-        raise InvalidMark("points", f"A mark of this kind has {wanted} point(s); this one has {len(points)}.")
+        raise InvalidMark(
+            "points",
+            _("A mark of this kind has %(wanted)s point(s); this one has %(length)s.")
+            % {"wanted": wanted, "length": len(points)},
+        )
     if wanted is None and not 3 <= len(points) <= MOST_POINTS:
-        raise InvalidMark("points", f"A freehand outline has 3 to {MOST_POINTS} points; this one has {len(points)}.")
+        raise InvalidMark(
+            "points",
+            _("A freehand outline has 3 to %(most_points)s points; this one has %(length)s.")
+            % {"most_points": MOST_POINTS, "length": len(points)},
+        )
     for x, y in points:
         if not (math.isfinite(x) and math.isfinite(y) and 0 <= x <= scan.width and 0 <= y <= scan.height):
-            raise InvalidMark("points", f"Points lie on the image: x 0 to {scan.width}, y 0 to {scan.height}.")
+            raise InvalidMark(
+                "points",
+                _("Points lie on the image: x 0 to %(width)s, y 0 to %(height)s.")
+                % {"width": scan.width, "height": scan.height},
+            )
     return points
 
 
@@ -149,7 +166,11 @@ def _refuse_too_many(by: Any, case: Case, newest: dict[uuid.UUID, Annotation], c
     added = {change.mark for change in changes} - set(newest)
     here = Annotation.objects.filter(case=case, author=by, revision=1).count()
     if here + len(added) > MOST_MARKS:
-        raise InvalidMark("changes", f"One reader may make {MOST_MARKS} marks on a case, removed ones included.")
+        raise InvalidMark(
+            "changes",
+            _("One reader may make %(most_marks)s marks on a case, removed ones included.")
+            % {"most_marks": MOST_MARKS},
+        )
 
 
 def _says_the_same(former: Annotation, change: Change) -> bool:

@@ -14,6 +14,7 @@ from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.registry.numbering import create_numbered
@@ -153,7 +154,7 @@ def freeze(
     """
     # Comparing thousands of scans takes seconds, in which nobody's writes should wait. So the plan is made first, and
     # made again if another version of the lineage came between.
-    for _ in range(3):
+    for _attempt in range(3):
         planned = plan(
             by=by,
             institutions=institutions,
@@ -169,7 +170,7 @@ def freeze(
             _lock(planned.institutions)
             if _newest(planned.lineage, planned.institutions) == planned.last:
                 return _write(by, planned, key)
-    raise NotFreezable("Others are freezing datasets at this moment. Try again in a minute.")
+    raise NotFreezable(_("Others are freezing datasets at this moment. Try again in a minute."))
 
 
 def manifest(version: DatasetVersion) -> bytes:
@@ -184,9 +185,13 @@ def manifest(version: DatasetVersion) -> bytes:
         with storages["artifacts"].open(version.manifest, "rb") as file:
             content: bytes = file.read()
     except FileNotFoundError as error:
-        raise ManifestDamaged(f"The manifest of {version} is gone from the storage.") from error
+        raise ManifestDamaged(
+            _("The manifest of %(version)s is gone from the storage.") % {"version": version}
+        ) from error
     if hashlib.sha256(content).hexdigest() != version.sha256:
-        raise ManifestDamaged(f"The manifest of {version} is not what was frozen: its hash differs.")
+        raise ManifestDamaged(
+            _("The manifest of %(version)s is not what was frozen: its hash differs.") % {"version": version}
+        )
     return content
 
 
@@ -328,7 +333,7 @@ def _keep(planned: Plan) -> str:
     stored = storage.save(key, File(BytesIO(planned.manifest), name=key))
     if stored != key:
         storage.delete(stored)
-        raise ManifestDamaged(f"The storage keeps manifests under other names ({stored}).")
+        raise ManifestDamaged(_("The storage keeps manifests under other names (%(stored)s).") % {"stored": stored})
     return key
 
 

@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext_noop
 
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
@@ -77,8 +78,10 @@ def _run(batch: services.Batch) -> int:
         log.error("model_damaged", model_version=batch.model_version.number, error=str(error))
         failure = services.Failure(
             "model_damaged",
-            "The model's files are damaged, so nothing was analysed. An administrator must put the former model back "
-            "or install this one again; then retry.",
+            gettext_noop(
+                "The model's files are damaged, so nothing was analysed. An administrator must put the former model "
+                "back or install this one again; then retry."
+            ),
         )
         return services.finish(
             batch=batch, outcomes={prediction.pk: failure for prediction in batch.predictions}, provenance={}
@@ -93,7 +96,7 @@ def _run(batch: services.Batch) -> int:
             log.error("original_missing", scan=str(prediction.scan_id))
             outcomes[prediction.pk] = services.Failure(
                 "file_missing",
-                "The stored image is missing. Tell your administrator; hand the file in again.",
+                gettext_noop("The stored image is missing. Tell your administrator; hand the file in again."),
             )
     try:
         with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):

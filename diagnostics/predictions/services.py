@@ -15,10 +15,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
+from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Scan
 from diagnostics.scans.services import reject
 
@@ -55,11 +57,11 @@ class Result:
         """
         values = [*self.probabilities.values(), self.tumour_probability]
         if not self.probabilities or not all(math.isfinite(value) and -1e-6 <= value <= 1 + 1e-6 for value in values):
-            raise NotAResult("The model gave numbers that are no probabilities.")
+            raise NotAResult(_("The model gave numbers that are no probabilities."))
         if abs(sum(self.probabilities.values()) - 1) > 1e-3:
-            raise NotAResult("The model's probabilities do not add up to one.")
+            raise NotAResult(_("The model's probabilities do not add up to one."))
         if self.label not in self.probabilities or self.finding not in ("tumour", "no_tumour"):
-            raise NotAResult("The model named a label that it does not know.")
+            raise NotAResult(_("The model named a label that it does not know."))
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,7 @@ def retry(*, by: Any, scan: Scan) -> Prediction:
         else 0
     )
     if newest is None or not taken:
-        raise NothingToRetry("The analysis of this scan has not failed, so there is nothing to retry.")
+        raise NothingToRetry(_("The analysis of this scan has not failed, so there is nothing to retry."))
     Scan.objects.filter(pk=scan.pk).update(rejected_code="", rejected_reason="", updated_at=now)
     newest.refresh_from_db()
     record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)
@@ -329,6 +331,6 @@ def status_of(scan: Scan) -> str:
 def failure_of(scan: Scan) -> str | None:
     """Why there is no opinion, as a sentence, or None."""
     if scan.rejected_reason:
-        return scan.rejected_reason
+        return in_words(scan.rejected_reason, scan.rejected_code)
     prediction = current(scan)
-    return (prediction.failure or None) if prediction is not None else None
+    return in_words(prediction.failure) or None if prediction is not None else None

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
@@ -149,7 +150,7 @@ def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Prom
         _lock()
         now_live = live()
         if now_live is not None and now_live.pk == version.pk:
-            raise AlreadyLive(f"{version} is in use already.")
+            raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
         return _put_into_use(version, former=now_live, kind=Promotion.Kind.PROMOTE, by=by, reason=reason)
 
 
@@ -169,13 +170,13 @@ def roll_back(*, by: AbstractBaseUser, reason: str) -> Promotion:
     reason = _reason(reason, "Say why the former model is put back: the next person will want to know.")
     candidate = previous()
     if candidate is None:
-        raise NothingToReturnTo("There is no former model to return to: only one has ever been in use.")
+        raise NothingToReturnTo(_("There is no former model to return to: only one has ever been in use."))
     fetch(candidate)
     with transaction.atomic():
         _lock()
         former = previous()
         if former is None or former.pk != candidate.pk:
-            raise NothingToReturnTo("The models in use have just changed. Look again before you roll back.")
+            raise NothingToReturnTo(_("The models in use have just changed. Look again before you roll back."))
         return _put_into_use(former, former=live(), kind=Promotion.Kind.ROLLBACK, by=by, reason=reason)
 
 
@@ -242,11 +243,18 @@ def _json(path: Path, *, needed: bool) -> dict[str, Any]:
     except FileNotFoundError as error:
         if not needed:
             return {}
-        raise ArtifactDamaged(f"The model folder {path.parent.name} has no {path.name}.") from error
+        raise ArtifactDamaged(
+            _("The model folder %(name)s has no %(name_2)s.") % {"name": path.parent.name, "name_2": path.name}
+        ) from error
     except (OSError, ValueError) as error:
-        raise ArtifactDamaged(f"The model folder {path.parent.name} has no readable {path.name}.") from error
+        raise ArtifactDamaged(
+            _("The model folder %(name)s has no readable %(name_2)s.")
+            % {"name": path.parent.name, "name_2": path.name}
+        ) from error
     if not isinstance(found, dict):
-        raise ArtifactDamaged(f"The {path.name} of {path.parent.name} is no JSON object.")
+        raise ArtifactDamaged(
+            _("The %(name)s of %(name_2)s is no JSON object.") % {"name": path.name, "name_2": path.parent.name}
+        )
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, Role, require
@@ -26,7 +27,7 @@ def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     if not 0 < len(cases) <= MOST_AT_ONCE:
-        raise InvalidRead("cases", f"Name 1 to {MOST_AT_ONCE} cases.")
+        raise InvalidRead("cases", _("Name 1 to %(most_at_once)s cases.") % {"most_at_once": MOST_AT_ONCE})
     dealt = []
     # In one order, so that two people who deal out the same cases do not wait for each other for ever.
     for each in sorted(cases, key=lambda case: case.pk):
@@ -44,13 +45,17 @@ def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
 
 def _refuse(case: Case, to: Any | None) -> None:
     if case.stage == Stage.ADJUDICATION or case.returned_at is not None:
-        raise WrongStage(f"{str(case).capitalize()} waits for an adjudicator or for whom it was returned to.")
+        raise WrongStage(
+            _("%(case)s waits for an adjudicator or for whom it was returned to.") % {"case": str(case).capitalize()}
+        )
     if case.claims.filter(released_at__isnull=True, expires_at__gt=timezone.now()).exists():
-        raise WrongStage(f"Somebody is reading {case}. Take it over instead.")
+        raise WrongStage(_("Somebody is reading %(case)s. Take it over instead.") % {"case": case})
     if to is None:
         return
     reads_here = Membership.objects.filter(user=to, institution=case.institution, role=Role.RADIOLOGIST)
     if not to.is_active or not reads_here.exists():
-        raise InvalidRead("to", "Choose a radiologist of the case's institution.")
+        raise InvalidRead("to", _("Choose a radiologist of the case's institution."))
     if case.reads.filter(reader=to, kind=ReadKind.FINAL).exists():
-        raise InvalidRead("to", f"They have read {case} already: its second reader is somebody else.")
+        raise InvalidRead(
+            "to", _("They have read %(case)s already: its second reader is somebody else.") % {"case": case}
+        )

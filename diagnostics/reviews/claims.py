@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.predictions.models import Prediction
@@ -84,7 +85,7 @@ def claim(*, by: Any, case: Case) -> Claim:
     case = locked(case)
     require(by, permission_for(case.stage), case.institution)
     if case.scan.rejected_code:
-        raise WrongStage("This scan was rejected, so there is nothing to read.")
+        raise WrongStage(_("This scan was rejected, so there is nothing to read."))
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
     mine = Claim.objects.filter(case=case, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()).first()
@@ -183,7 +184,7 @@ def take_over(*, by: Any, case: Case, reason: str) -> Claim:
     require(by, permission_for(case.stage), case.institution)
     reason = reason.strip()
     if not reason:
-        raise InvalidRead("reason", "Say why you take the case over, so that its holder can understand it.")
+        raise InvalidRead("reason", _("Say why you take the case over, so that its holder can understand it."))
     case = locked(case)
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)

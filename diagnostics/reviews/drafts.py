@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import require
@@ -31,7 +32,7 @@ def save_draft(*, by: Any, case: Case, claim_token: Any, entries: Mapping[str, s
     """
     live_with(by, case, claim_token)
     if sum(len(name) + len(value) for name, value in entries.items()) > MAX_DRAFT:
-        raise InvalidRead("entries", f"A draft has at most {MAX_DRAFT} characters.")
+        raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters.") % {"max_draft": MAX_DRAFT})
     kept, _made = Draft.objects.update_or_create(
         case=case, reader=by, defaults={"entries": dict(entries), "saved_at": timezone.now()}
     )
@@ -83,15 +84,17 @@ def undo_read(*, by: Any, read: Read) -> Claim:
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=read.case_id)
     newest = own_final_read(by, case)
     if read.kind != ReadKind.FINAL or newest is None or newest.pk != read.pk:
-        raise WrongStage("Only your own newest final read can be undone.")
+        raise WrongStage(_("Only your own newest final read can be undone."))
     now = timezone.now()
     if read.created_at < now - timedelta(seconds=UNDO_SECONDS + GRACE_SECONDS):
-        raise WrongStage(f"A read can be undone for {UNDO_SECONDS} seconds. Amend it instead.")
+        raise WrongStage(
+            _("A read can be undone for %(undo_seconds)s seconds. Amend it instead.") % {"undo_seconds": UNDO_SECONDS}
+        )
     if Read.objects.filter(claim=read.claim, kind=ReadKind.FINAL).exclude(pk=read.pk).exists():
-        raise WrongStage("An amendment cannot be undone. Amend the read again.")
+        raise WrongStage(_("An amendment cannot be undone. Amend the read again."))
     later = case.reads.filter(kind=ReadKind.FINAL, created_at__gt=read.created_at).exists()
     if later or case.claims.filter(released_at__isnull=True, expires_at__gt=now).exists():
-        raise WrongStage("Somebody has gone on with this case. Amend your read instead.")
+        raise WrongStage(_("Somebody has gone on with this case. Amend your read instead."))
     Read.objects.filter(pk=read.pk).update(withdrawn_at=now, updated_at=now)
     _put_back(by, case, read)
     record(by=by, act="read_undone", target=read, institution=case.institution, case=case.pk)

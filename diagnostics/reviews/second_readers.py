@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.predictions.models import PredictionState
@@ -95,7 +96,11 @@ def _checked(text: str, sentence: str) -> str:
     if not text:
         raise InvalidRead("comment", sentence)
     if len(text) > MAX_COMMENT:
-        raise InvalidRead("comment", f"A comment has at most {MAX_COMMENT} characters; this one has {len(text)}.")
+        raise InvalidRead(
+            "comment",
+            _("A comment has at most %(max_comment)s characters; this one has %(length)s.")
+            % {"max_comment": MAX_COMMENT, "length": len(text)},
+        )
     return text
 
 
@@ -114,12 +119,12 @@ def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.FIRST:
-        raise WrongStage("A second opinion is asked for by the first reader.")
+        raise WrongStage(_("A second opinion is asked for by the first reader."))
     if case.second_read:
-        raise WrongStage("This case gets a second reader already.")
+        raise WrongStage(_("This case gets a second reader already."))
     others = Membership.objects.filter(institution=case.institution, role=Role.RADIOLOGIST, user__is_active=True)
     if not others.exclude(user=by).exists():
-        raise WrongStage("There is no other radiologist in your institution who could give one.")
+        raise WrongStage(_("There is no other radiologist in your institution who could give one."))
     Case.objects.filter(pk=case.pk).update(second_read=SecondRead.ASKED)
     made = Comment.objects.create(case=case, author=by, kind=CommentKind.ASKED, text=text)
     tell(case.pk, timezone.now())
@@ -138,20 +143,20 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
     """
     require(by, Permission.ADJUDICATE, case.institution)
     if reader not in READERS:
-        raise InvalidRead("reader", f"Choose one of: {', '.join(READERS)}.")
+        raise InvalidRead("reader", _("Choose one of: %(known)s.") % {"known": ", ".join(READERS)})
     text = _checked(comment, "Say what the reader should look at again.")
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.ADJUDICATION or case.stage != Stage.ADJUDICATION:
-        raise WrongStage("Only a case that waits to be settled can be returned.")
+        raise WrongStage(_("Only a case that waits to be settled can be returned."))
     stage = READERS[reader]
     read = final_read_at(case, stage)
     if read is None:
-        raise WrongStage("This reader has not read the case.")
+        raise WrongStage(_("This reader has not read the case."))
     if not Membership.objects.filter(
         user=read.reader_id, user__is_active=True, institution=case.institution, role=Role.RADIOLOGIST
     ).exists():
-        raise WrongStage("This reader does not read here any more. Settle the case, or ask the other one.")
+        raise WrongStage(_("This reader does not read here any more. Settle the case, or ask the other one."))
     end(live, "returned")
     Case.objects.filter(pk=case.pk).update(stage=stage, assigned_to=read.reader_id, returned_at=timezone.now())
     made = Comment.objects.create(case=case, author=by, to=read.reader, kind=CommentKind.RETURNED, text=text)
@@ -174,7 +179,7 @@ def answer(*, by: Any, case: Case, comment: str) -> Comment:
     case = locked(case)
     asked = Comment.objects.filter(case=case, kind=CommentKind.RETURNED, to=by).order_by("-created_at").first()
     if asked is None or case.returned_at is None or case.assigned_to_id != by.pk:
-        raise WrongStage("This case has not been returned to you.")
+        raise WrongStage(_("This case has not been returned to you."))
     made = Comment.objects.create(case=case, author=by, to=asked.author, kind=CommentKind.ANSWER, text=text)
     Case.objects.filter(pk=case.pk).update(updated_at=timezone.now())
     record(by=by, act="comment_answered", target=case, institution=case.institution, comment=made.pk)
@@ -192,12 +197,12 @@ def recall(*, by: Any, case: Case, reason: str) -> Case:
     require(by, Permission.ADJUDICATE, case.institution)
     reason = reason.strip()
     if not reason:
-        raise InvalidRead("reason", "Say why you take the case back.")
+        raise InvalidRead("reason", _("Say why you take the case back."))
     case = locked(case)
     if case.returned_at is None:
-        raise WrongStage("This case is not with a reader to whom it was returned.")
+        raise WrongStage(_("This case is not with a reader to whom it was returned."))
     if own_final_read(by, case) is not None:
-        raise WrongStage("You have read this case yourself: another adjudicator settles it.")
+        raise WrongStage(_("You have read this case yourself: another adjudicator settles it."))
     for live in Claim.objects.filter(case=case, released_at__isnull=True):
         end(live, "taken_over")
     Case.objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, assigned_to=None, returned_at=None)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.predictions.models import Prediction, PredictionState
@@ -101,20 +102,22 @@ def record_read(
         raise StaleClaim
     if live.stage == Stage.ADJUDICATION:
         if kind != ReadKind.FINAL:
-            raise WrongStage("An adjudicator settles the case with a final read.")
+            raise WrongStage(_("An adjudicator settles the case with a final read."))
         if reason:
-            raise InvalidRead("reason", "An adjudicator has not seen the AI's opinion, so nothing can differ from it.")
+            raise InvalidRead(
+                "reason", _("An adjudicator has not seen the AI's opinion, so nothing can differ from it.")
+            )
         return _adjudicate(by, case, live, label=label, certainty=certainty, comment=comment, may_train=may_train)
     blind = own_blind_read(by, case)
     if kind == ReadKind.BLIND:
         return _record_blind(by, case, live, blind, label, certainty, comment)
     mode = ReadingMode(case.institution.reading_mode)
     if mode == ReadingMode.BLIND_FIRST and blind is None:
-        raise WrongStage("The blind read comes first: state what you see before the AI's opinion is shown.")
+        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
     opinion = None if mode == ReadingMode.AI_HIDDEN else _ready_opinion(case)
     if seen is not CURRENT and seen != (opinion.pk if opinion is not None else None):
         raise WrongStage(
-            "The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost."
+            _("The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost.")
         )
     _check_reason(label, reason, comment, opinion)
     former = own_final_read(by, case)
@@ -172,9 +175,9 @@ def _record_blind(
     by: Any, case: Case, live: Claim, blind: Read | None, label: str, certainty: str, comment: str
 ) -> Read:
     if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
-        raise WrongStage("This institution does not read blind first: record the final read.")
+        raise WrongStage(_("This institution does not read blind first: record the final read."))
     if blind is not None:
-        raise WrongStage("Your blind read of this case is locked already. Record the final read.")
+        raise WrongStage(_("Your blind read of this case is locked already. Record the final read."))
     read = Read.objects.create(
         case=case,
         claim=live,
@@ -204,18 +207,26 @@ def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment:
         ("reason", reason, ["", *Reason.values]),
     ):
         if value not in codes:
-            raise InvalidRead(field, f"Choose one of: {', '.join(code for code in codes if code)}.")
+            raise InvalidRead(
+                field, _("Choose one of: %(known)s.") % {"known": ", ".join(code for code in codes if code)}
+            )
     if kind == ReadKind.BLIND and reason:
-        raise InvalidRead("reason", "A blind read has no reason: it is given when the final read differs from the AI.")
+        raise InvalidRead(
+            "reason", _("A blind read has no reason: it is given when the final read differs from the AI.")
+        )
     if len(comment) > MAX_COMMENT:
-        raise InvalidRead("comment", f"A comment has at most {MAX_COMMENT} characters; this one has {len(comment)}.")
+        raise InvalidRead(
+            "comment",
+            _("A comment has at most %(max_comment)s characters; this one has %(length)s.")
+            % {"max_comment": MAX_COMMENT, "length": len(comment)},
+        )
 
 
 def _check_reason(label: str, reason: str, comment: str, opinion: Prediction | None) -> None:
     if differs(label, opinion) and not reason:
-        raise InvalidRead("reason", "Your read differs from the AI's opinion: choose the reason that fits best.")
+        raise InvalidRead("reason", _("Your read differs from the AI's opinion: choose the reason that fits best."))
     if reason == Reason.OTHER and not comment.strip():
-        raise InvalidRead("comment", "Say in the comment what the other reason is.")
+        raise InvalidRead("comment", _("Say in the comment what the other reason is."))
 
 
 def _ready_opinion(case: Case) -> Prediction | None:
@@ -253,16 +264,16 @@ def amend(
     """
     require(by, permission_for(read.stage), read.case.institution)
     if read.reader_id != by.pk or read.kind != ReadKind.FINAL:
-        raise WrongStage("Only your own final read can be amended.")
+        raise WrongStage(_("Only your own final read can be amended."))
     _check_words(kind=ReadKind.FINAL, label=label, certainty=certainty, reason=reason, comment=comment)
     if not comment.strip():
-        raise InvalidRead("comment", "Say in the comment why you amend your read.")
+        raise InvalidRead("comment", _("Say in the comment why you amend your read."))
     case = Case.objects.select_for_update(of=("self",)).select_related("institution").get(pk=read.case_id)
     newest = case.reads.filter(reader=by, kind=ReadKind.FINAL).order_by("-revision").first()
     if newest is None or newest.pk != read.pk:
-        raise WrongStage("This read has a newer revision already: amend that one.")
+        raise WrongStage(_("This read has a newer revision already: amend that one."))
     if case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None):
-        raise WrongStage("The case is being settled. Your read can be amended again when it is done.")
+        raise WrongStage(_("The case is being settled. Your read can be amended again when it is done."))
     _check_reason(label, reason, comment, read.prediction)
     blind = own_blind_read(by, case)
     amended = Read.objects.create(

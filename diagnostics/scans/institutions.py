@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 
@@ -30,7 +31,7 @@ def make_institution(
         The code is taken or cannot be one, or the policies do not go together.
     """
     if not (by.is_active and by.is_superuser):
-        raise NotAllowed("Only the administrator of the installation makes institutions.")
+        raise NotAllowed(_("Only the administrator of the installation makes institutions."))
     institution = Institution(
         code=code, name=name, reading_mode=reading_mode, second_reader=second_reader, second_share=second_share
     )

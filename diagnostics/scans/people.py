@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
@@ -41,7 +42,11 @@ def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -
         There is no such role or institution, or the code cannot be one.
     """
     if role not in Role.values:
-        raise Conflict("role", f"There is no role “{role}”. Choose one of: {', '.join(Role.values)}.")
+        raise Conflict(
+            "role",
+            _("There is no role “%(role)s”. Choose one of: %(known)s.")
+            % {"role": role, "known": ", ".join(Role.values)},
+        )
     if by is not None:
         require(by, Permission.ADMINISTER)
     institution = _institution(by, institution_code)
@@ -72,7 +77,7 @@ def remove_member(*, by: Any, membership: Membership) -> None:
     if by is not None:
         require(by, Permission.ADMINISTER, membership.institution)
         if membership.user_id == by.pk and membership.role == Role.ADMINISTRATOR and not by.is_superuser:
-            raise Conflict("role", "You cannot take the role of administrator from yourself. Ask another one.")
+            raise Conflict("role", _("You cannot take the role of administrator from yourself. Ask another one."))
     user = membership.user
     record(by=by, act="role_taken", target=user, institution=membership.institution, role=str(membership.role))
     membership.delete()
@@ -86,7 +91,7 @@ def _institution(by: Any, code: str) -> Institution | None:
         return Institution.objects.filter(code=code).first()
     found = institutions_where(by, Permission.ADMINISTER).filter(code=code).first()
     if found is None:
-        raise Conflict("institution", f"There is no institution “{code}” that you administer.")
+        raise Conflict("institution", _("There is no institution “%(code)s” that you administer.") % {"code": code})
     return found
 
 
@@ -97,7 +102,8 @@ def _make_institution(code: str) -> Institution:
     except ValidationError as error:
         raise Conflict(
             "institution",
-            f"“{code}” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores.",
+            _("“%(code)s” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores.")
+            % {"code": code},
         ) from error
     institution.save()
     record(by=None, act="institution_made", target=institution, institution=institution, code=code)

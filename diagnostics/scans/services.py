@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 
@@ -54,15 +55,21 @@ def institution_for(user: Any, permission: Permission, code: str | None = None) 
         if found is None:
             require(user, permission)
             known = ", ".join(theirs.values_list("code", flat=True))
-            raise Conflict("institution", f"There is no institution “{code}” here for you. Yours: {known}.")
+            raise Conflict(
+                "institution",
+                _("There is no institution “%(code)s” here for you. Yours: %(known)s.")
+                % {"code": code, "known": known},
+            )
         return found
     several = list(theirs[:2])
     if not several:
         require(user, permission)
-        raise NotAllowed("There is no institution yet. An administrator adds the first one.")
+        raise NotAllowed(_("There is no institution yet. An administrator adds the first one."))
     if len(several) > 1:
         known = ", ".join(theirs.values_list("code", flat=True))
-        raise Conflict("institution", f"You belong to several institutions. Name one of: {known}.")
+        raise Conflict(
+            "institution", _("You belong to several institutions. Name one of: %(known)s.") % {"known": known}
+        )
     return several[0]
 
 
@@ -76,17 +83,25 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     """
     patient = patient.strip()
     if not patient:
-        raise Conflict("patient", "Give the patient's pseudonym, for example P-0042.")
+        raise Conflict("patient", _("Give the patient's pseudonym, for example P-0042."))
     try:
         Patient(pseudonym=patient).clean_fields(exclude={"institution"})
     except ValidationError as error:
         raise Conflict("patient", " ".join(error.messages)) from error
     accession = accession.strip()
     if len(accession) > MAX_ACCESSION or not accession.isprintable():
-        raise Conflict("accession", f"An accession number has at most {MAX_ACCESSION} printable characters.")
+        raise Conflict(
+            "accession",
+            _("An accession number has at most %(max_accession)s printable characters.")
+            % {"max_accession": MAX_ACCESSION},
+        )
     if study_date is not None and not _may_be_a_study(study_date):
         today = timezone.localdate()
-        raise Conflict("study_date", f"The study date must lie between {EARLIEST_STUDY} and today, {today}.")
+        raise Conflict(
+            "study_date",
+            _("The study date must lie between %(earliest_study)s and today, %(today)s.")
+            % {"earliest_study": EARLIEST_STUDY, "today": today},
+        )
     return Filing(patient, accession, study_date)
 
 
@@ -136,7 +151,7 @@ def store(
     require(by, Permission.SUBMIT_SCAN, institution)
     try:
         with transaction.atomic():
-            patient, _ = Patient.objects.get_or_create(institution=institution, pseudonym=place.patient)
+            patient, _made = Patient.objects.get_or_create(institution=institution, pseudonym=place.patient)
             scan = Scan.objects.create(
                 institution=institution,
                 patient=patient,
@@ -175,8 +190,11 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
     if not made and place.study_date and study.date and study.date != place.study_date:
         raise Conflict(
             "study_date",
-            f"The study {place.accession} of this patient is dated {study.date}. "
-            "Leave the date empty, or use another accession number.",
+            _(
+                "The study %(accession)s of this patient is dated %(date)s. Leave the date empty, or use "
+                "another accession number."
+            )
+            % {"accession": place.accession, "date": study.date},
         )
     return study
 
@@ -192,7 +210,11 @@ def give_reference_label(*, by: Any, scan: Scan, label: str) -> None:
     if scan.reference_label == label:
         return
     if scan.reference_label:
-        raise Conflict("reference_label", f"It is already here with the label {scan.reference_label}, not {label}.")
+        raise Conflict(
+            "reference_label",
+            _("It is already here with the label %(reference_label)s, not %(label)s.")
+            % {"reference_label": scan.reference_label, "label": label},
+        )
     with transaction.atomic():
         require(by, Permission.SUBMIT_SCAN, scan.institution)
         Scan.objects.filter(pk=scan.pk, reference_label="").update(reference_label=label, updated_at=timezone.now())

@@ -97,18 +97,25 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     unknown = sorted(set(asked) - set(_BY_NAME))
     if unknown:
-        raise NotTrainable(f"The setting “{unknown[0]}” is unknown. Known are: {', '.join(_BY_NAME)}.")
+        raise NotTrainable(
+            _("The setting “%(unknown)s” is unknown. Known are: %(known)s.")
+            % {"unknown": unknown[0], "known": ", ".join(_BY_NAME)}
+        )
     recipe = {**DEFAULTS, **asked}
     if not isinstance(recipe["warm_start"], bool):
-        raise NotTrainable("The setting “warm_start” must be true or false.")
+        raise NotTrainable(_("The setting “warm_start” must be true or false."))
     for name, value in recipe.items():
         each = _BY_NAME[name]
         known = [choice for choice, _label in each.choices]
         if known and value not in known:
-            raise NotTrainable(f"The setting “{name}” must be one of {', '.join(known)}, not “{value}”.")
+            raise NotTrainable(
+                _("The setting “%(name)s” must be one of %(known)s, not “%(value)s”.")
+                % {"name": name, "known": ", ".join(known), "value": value}
+            )
         if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
             raise NotTrainable(
-                f"The setting “{name}” must lie between {each.low:g} and {each.high:g}, not at {value:g}."
+                _("The setting “%(name)s” must lie between %(low)g and %(high)g, not at %(value)g.")
+                % {"name": name, "low": each.low, "high": each.high, "value": value}
             )
     try:
         TrainConfig.from_dict({name: value for name, value in recipe.items() if name != "warm_start"})

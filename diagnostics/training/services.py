@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry import services as registry
@@ -151,7 +152,9 @@ def cancel(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
         if waiting or running:
             note(run, "training_cancelled", by=by)
         elif run.state not in ACTIVE:
-            raise NothingToCancel(f"{_capital(run)} has ended already: it {_how(run)}.")
+            raise NothingToCancel(
+                _("%(capital)s has ended already: it %(how)s.") % {"capital": _capital(run), "how": _how(run)}
+            )
     return run
 
 
@@ -171,17 +174,22 @@ def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
     """The id of the live model, whose weights can be the beginning."""
     live = registry.live()
     if live is None:
-        raise NotTrainable("No model is live whose weights could be the beginning.")
+        raise NotTrainable(_("No model is live whose weights could be the beginning."))
     if live.architecture != recipe["architecture"]:
         raise NotTrainable(
-            f"The live model is a {live.architecture}, so its weights cannot be the beginning of a "
-            f"{recipe['architecture']}. Choose the same network, or start from nothing."
+            _(
+                "The live model is a %(architecture)s, so its weights cannot be the beginning of a %(recipe)s. "
+                "Choose the same network, or start from nothing."
+            )
+            % {"architecture": live.architecture, "recipe": recipe["architecture"]}
         )
     labels = list(dataset.items.filter(split="train").values_list("label", flat=True).distinct())
     if tuple(live.spec.get("leaves", ())) != leaves_for(labels):
         raise NotTrainable(
-            "The live model knows other labels than this dataset, so its weights cannot be the beginning. "
-            "Start from nothing."
+            _(
+                "The live model knows other labels than this dataset, so its weights cannot be the beginning. "
+                "Start from nothing."
+            )
         )
     return str(live.pk)
 

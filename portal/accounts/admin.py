@@ -162,7 +162,7 @@ class PersonAdmin(UserAdmin):
     def add_person(self, request: HttpRequest) -> HttpResponse:
         """A new account with its first role."""
         if not _administers(request):
-            raise NotAllowed("This needs the role administrator.")
+            raise NotAllowed(_("This needs the role administrator."))
         form = AddPersonForm(request.POST or None, by=request.user)  # type: ignore[arg-type]
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data

@@ -14,6 +14,15 @@ from django.utils.translation import gettext_lazy as _
 class User(AbstractUser):
     """A person or a service account. Where they belong is a Membership, never a field here."""
 
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        blank=True,
+        default="",
+        # Without the languages themselves, so that a new one is no change of the database.
+        help_text=_("Of pages and mails. Left open, pages follow the browser."),
+    )
+
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]
         verbose_name_plural = _("people")  # type: ignore[assignment]

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.scans import people
@@ -74,7 +75,9 @@ def make_token(*, by: User | None, user: User, name: str, scopes: list[str], day
     """
     _require_reach(by, user)
     if not 1 <= days <= MAX_TOKEN_DAYS:
-        raise ValueError(f"A token lasts between 1 and {MAX_TOKEN_DAYS} days.")
+        raise ValueError(
+            _("A token lasts between 1 and %(max_token_days)s days.") % {"max_token_days": MAX_TOKEN_DAYS}
+        )
     row, token = issue_token(user=user, name=name, scopes=scopes, expires_at=timezone.now() + timedelta(days=days))
     record(
         by=by,
@@ -99,7 +102,7 @@ def revoke_token(*, by: User | None, token: ApiToken) -> None:
     """
     _require_reach(by, token.user)
     if not ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        raise AlreadyRevoked("This token was revoked before.")
+        raise AlreadyRevoked(_("This token was revoked before."))
     record(
         by=by,
         act="token_revoked",
@@ -114,7 +117,7 @@ def _require_reach(by: User | None, user: User) -> None:
     if by is None or by.pk == user.pk:
         return
     if not people.people_administered_by(by).filter(pk=user.pk).exists():
-        raise NotAllowed("Only a person's own administrator may do this for them.")
+        raise NotAllowed(_("Only a person's own administrator may do this for them."))
 
 
 @transaction.atomic

@@ -23,6 +23,7 @@ from diagnostics.predictions.services import NothingToRetry, failure_of, status_
 from diagnostics.reviews.queries import cases_for, label_in_words, opinion_for, scans_for
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.intake import Refused
+from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.services import Conflict
 from portal.ui.paging import page_of
 
@@ -59,7 +60,7 @@ def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
             priority=filed["priority"],
         )
     except Refused as error:
-        return Outcome(name, "refused", error.sentence)
+        return Outcome(name, "refused", in_words(error.sentence, error.code))
     except Conflict as error:
         return Outcome(name, "refused", error.sentence)
     if done.created:

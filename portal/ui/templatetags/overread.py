@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
@@ -84,7 +85,7 @@ def ago(moment: datetime | None) -> SafeString | str:
     elif seconds < 7 * 86400:
         text = _("%(time)s ago") % {"time": timesince(moment, depth=1)}
     else:
-        text = local.strftime("%-d %b %Y")
+        text = date_format(local, "DATE_FORMAT")
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), _full(local), text)
 
 
@@ -98,12 +99,12 @@ def when(moment: datetime | None) -> SafeString | str:
         '<time class="nowrap" datetime="{}" title="{}">{}</time>',
         local.isoformat(),
         _full(local),
-        local.strftime("%-d %b %Y, %H:%M"),
+        date_format(local, "DATETIME_FORMAT"),
     )
 
 
 def _full(local: datetime) -> str:
-    return local.strftime("%-d %b %Y, %H:%M:%S %Z")
+    return f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S %Z}"
 
 
 @register.filter
