@@ -7,7 +7,7 @@ from diagnostics.scans.models import Institution, Membership, Patient, Scan, Stu
 from diagnostics.predictions.models import Prediction  # isort: skip
 from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
-from diagnostics.datasets.models import DatasetItem, DatasetVersion  # isort: skip
+from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
 from diagnostics.training.models import TrainingRun  # isort: skip
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Prediction",
     "Promotion",
     "Read",
+    "RuledOut",
     "Scan",
     "Study",
     "TrainingRun",

@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model on a folder or manifest")
     train.add_argument("data", type=Path, help="folder of class folders, folder of such folders, or manifest.jsonl")
     train.add_argument("--out", type=Path, required=True, help="model folder to write")
+    _files(train)
     train.add_argument("--manifest", type=Path, help="also write the manifest with groups and parts here")
     defaults = TrainConfig()
     train.add_argument("--architecture", choices=ARCHITECTURE_NAMES, default=defaults.architecture)
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure a model on a folder or manifest")
     evaluate.add_argument("model", type=Path)
     evaluate.add_argument("data", type=Path)
+    _files(evaluate)
     evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
     evaluate.add_argument("--threads", type=int, default=2)
 
@@ -100,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     )
     again.add_argument("model", type=Path)
     again.add_argument("data", type=Path, help="the folder or manifest that the model was trained on")
+    _files(again)
     again.add_argument("--out", type=Path, help="model folder to write; otherwise in its own place")
     again.add_argument("--threads", type=int, default=2)
     _choices(again, defaults)
@@ -111,6 +114,13 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("model", type=Path)
     card.add_argument("--out", type=Path, help="instead of standard output")
     return whole
+
+
+def _files(of: argparse.ArgumentParser) -> None:
+    """Add where the files of a manifest lie."""
+    of.add_argument(
+        "--files", type=Path, help="folder in which a manifest's files lie, at their paths or known by their hashes"
+    )
 
 
 def _choices(of: argparse.ArgumentParser, defaults: TrainConfig) -> None:
@@ -155,12 +165,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _items(data: Path, seed: int, quiet: bool) -> list[Item]:
+def _items(data: Path, seed: int, quiet: bool, files: Path | None = None) -> list[Item]:
     """Read a manifest, or a folder with its groups and split."""
-    from mlcore.dataset import NotADataset, from_folder, read_manifest
+    from mlcore.dataset import NotADataset, from_folder, placed, read_manifest
 
     if data.is_file():
-        return read_manifest(data)
+        listed = read_manifest(data)
+        return listed if files is None else placed(listed, files)
+    if files is not None:
+        raise Fault("--files says where the files of a manifest lie; a folder has its own.")
     if not data.exists():
         raise NotADataset(f"{data} does not exist.")
     return from_folder(data, seed=seed, on_refused=_left_out, on_read=_looked(quiet))
@@ -213,7 +226,7 @@ def _train(asked: argparse.Namespace, command: str) -> None:
         _say(f"Warning: {LEAKS}")
         items = split_at_random(asked.data, seed=config.seed)
     else:
-        items = _items(asked.data, config.seed, asked.quiet)
+        items = _items(asked.data, config.seed, asked.quiet, asked.files)
     if asked.manifest is not None:
         write_manifest(items, asked.manifest)
 
@@ -277,7 +290,7 @@ def _evaluate(asked: argparse.Namespace, command: str) -> None:
 
     limit_threads(asked.threads)
     model, spec = load(asked.model)
-    items = _items(asked.data, 1, asked.quiet)
+    items = _items(asked.data, 1, asked.quiet, asked.files)
     if asked.split is not None:
         items = [item for item in items if item.split == asked.split]
     kept, crops = load_crops(items, spec.size)
@@ -335,7 +348,7 @@ def _recalibrate(asked: argparse.Namespace, command: str) -> None:
 
     checked = TrainConfig(error_rate=asked.error_rate, sensitivity=asked.sensitivity)
     seed = load_spec(asked.model).settings.get("seed", 1)
-    items = _items(asked.data, int(str(seed)), asked.quiet)
+    items = _items(asked.data, int(str(seed)), asked.quiet, asked.files)
 
     def progress(where: Progress) -> None:
         if not asked.quiet:

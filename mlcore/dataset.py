@@ -85,6 +85,42 @@ def read_manifest(path: Path) -> list[Item]:
     return items
 
 
+def placed(items: Sequence[Item], folder: Path) -> list[Item]:
+    """Give the items with the paths that their files have below a folder.
+
+    A file is looked for at its own path there, as a portal's storage keeps it, and otherwise by its hash, so that the
+    folder may be one of which the portal was filled.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        Of a manifest that was written elsewhere.
+    folder : Path
+        Where the files lie, in any order and under any name.
+
+    Raises
+    ------
+    NotADataset
+        The folder is none, or lacks files; the sentence says how many and names the first.
+    """
+    if not folder.is_dir():
+        raise NotADataset(f"{folder} is no folder.")
+    found = {item.sha256: path for item in items if (path := folder / item.path).is_file()}
+    lacking = {item.sha256 for item in items} - set(found)
+    if lacking:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            if sha256 in lacking:
+                found.setdefault(sha256, path)
+    missing = [item for item in items if item.sha256 not in found]
+    if missing:
+        raise NotADataset(
+            f"{folder} lacks {len(missing)} of the {len(items)} files of the manifest, the first of them with the "
+            f"hash {missing[0].sha256[:12]} (at {missing[0].path} in the portal's storage)."
+        )
+    return [dataclasses.replace(item, path=str(found[item.sha256])) for item in items]
+
+
 def data_sha256(items: Sequence[Item]) -> str:
     """Give the hash of a dataset: over hash, label and part of each item, in sorted order."""
     lines = sorted(f"{item.sha256} {item.label} {item.split}\n" for item in items)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics import pipeline
 from diagnostics.datasets import queries, services
-from diagnostics.models import DatasetItem, DatasetVersion, Institution, TrainingRun
+from diagnostics.models import DatasetItem, DatasetVersion, Institution, RuledOut, TrainingRun
 from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
@@ -43,11 +44,27 @@ class FreezeForm(forms.Form):
         label=gettext_lazy("Count imported reference labels"), required=False, initial=True
     )
     include_demo = forms.BooleanField(label=gettext_lazy("Count synthetic phantoms"), required=False)
+    exclude_readers = forms.ModelMultipleChoiceField(
+        queryset=get_user_model().objects.none(),
+        label=gettext_lazy("Leave these readers out"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Every scan in whose label one of them had a hand. All other lines stay as they are."),
+    )
+    exclude_institutions = forms.ModelMultipleChoiceField(
+        queryset=Institution.objects.none(),
+        label=gettext_lazy("Leave these institutions out"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Dealt together with the others and then left out, so that their lines stay."),
+    )
 
     def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         theirs = institutions_where(by, Permission.FREEZE_DATASET)
-        self.fields["institutions"].queryset = theirs  # type: ignore[attr-defined]
+        for name in ("institutions", "exclude_institutions"):
+            self.fields[name].queryset = theirs  # type: ignore[attr-defined]
+        self.fields["exclude_readers"].queryset = queries.readers_for(by)  # type: ignore[attr-defined]
         self.fields["institutions"].initial = list(theirs)
 
 
@@ -122,7 +139,8 @@ class DatasetVersionAdmin(RoomAdmin):
         form = FreezeForm(request.POST or None, by=request.user)
         wanted = dict(form.cleaned_data) if request.method == "POST" and form.is_valid() else None
         if wanted is not None:
-            wanted["institutions"] = list(wanted["institutions"])
+            for name in ("institutions", "exclude_readers", "exclude_institutions"):
+                wanted[name] = list(wanted[name])
         elif request.method != "POST":
             wanted = {"institutions": list(institutions_where(request.user, Permission.FREEZE_DATASET))}
         plan = services.plan(by=request.user, **wanted) if wanted is not None else None
@@ -196,6 +214,20 @@ class DatasetItemAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return DatasetItem.objects.filter(dataset__in=DatasetVersion.objects.visible_to(user))
+
+
+@admin.register(RuledOut)
+class RuledOutAdmin(RoomAdmin):
+    """Labels that were kept out of datasets because look-alikes contradict them."""
+
+    sees = Permission.FREEZE_DATASET
+    list_display = ("__str__", "scan", "label", "stands", "reason", "by", "at", "taken_back_by")
+    list_select_related = ("scan", "by", "taken_back_by")
+    list_filter = (by_institution("scan__institution", Permission.FREEZE_DATASET), "label", "at")
+    search_fields = ("=scan__id", "=ruling", "reason")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return RuledOut.objects.visible_to(user)
 
 
 @admin.register(TrainingRun)

@@ -2,15 +2,18 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
+
+from diagnostics.reviews.models import Read, ReadKind, Stage
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.models import Institution, Scan
 from mlcore.labels import READABLE
 
-from .models import DatasetItem
+from .models import DatasetItem, RuledOut
 
 Source = DatasetItem.LabelSource
 
@@ -41,17 +44,27 @@ class Ghost:
 
 
 def labelled(
-    *, by: Any, institutions: Sequence[Institution], imported: bool, demo: bool
+    *,
+    by: Any,
+    institutions: Sequence[Institution],
+    imported: bool,
+    demo: bool,
+    only: Collection[uuid.UUID] | None = None,
 ) -> tuple[list[Labelled], Counter[str]]:
     """Give the scans that have a label, and count by reason those that were left out.
 
     The final read decides. Where it says that the scan cannot be judged, or may not train, the label that came
-    with an imported folder does not stand in for it.
+    with an imported folder does not stand in for it. With ``only``, of these scans.
     """
     reads = _final_reads(institutions)
+    ruled_out = set(
+        RuledOut.objects.standing().filter(scan__institution__in=institutions).values_list("scan", "label")
+    )
     found: list[Labelled] = []
     left_out: Counter[str] = Counter()
     scans = Scan.objects.visible_to(by).filter(institution__in=institutions).order_by("sha256", "id")
+    if only is not None:
+        scans = scans.filter(pk__in=only)
     for row in scans.values_list(
         "id",
         "institution_id",
@@ -70,8 +83,7 @@ def labelled(
         elif source == Scan.Source.DEMO and not demo:
             reason = "demo"
         elif scan in reads:
-            read, label, may_train, adopted = reads[scan]
-            label_source = Source.ADOPTED if adopted else Source.READ
+            read, label, may_train, label_source = reads[scan]
             if not may_train:
                 reason = "may_not_train"
             elif label not in READABLE:
@@ -80,6 +92,8 @@ def labelled(
             label, label_source = reference, Source.IMPORTED
         else:
             reason = "unlabelled"
+        if not reason and (scan, label) in ruled_out:
+            reason = "ruled_out"
         if reason:
             left_out[reason] += 1
             continue
@@ -89,8 +103,8 @@ def labelled(
     return found, left_out
 
 
-def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[uuid.UUID, str, bool, bool]]:
-    """The read that decides each scan's newest done case: id, label, whether it may train, whether it was adopted.
+def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[uuid.UUID, str, bool, str]]:
+    """The read that decides each scan's newest done case: id, label, whether it may train, which kind of source it is.
 
     Of two readers who agree both must let it train, and it is adopted only where neither came to it without the AI.
     """
@@ -98,12 +112,32 @@ def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[u
         deciding_reads()
         .filter(case__institution__in=institutions)
         .order_by("case__done_at", "created_at", "id")
-        .values_list("case__scan_id", "id", "label", "may_train", "withheld", "adopted", "sole")
+        .values_list("case__scan_id", "id", "label", "may_train", "withheld", "adopted", "sole", "stage")
     )
     return {
-        scan: (read, label, may and not withheld, adopted and sole)
-        for scan, read, label, may, withheld, adopted, sole in rows.iterator(chunk_size=2000)
+        scan: (read, label, may and not withheld, _source(stage, adopted and sole))
+        for scan, read, label, may, withheld, adopted, sole, stage in rows.iterator(chunk_size=2000)
     }
+
+
+def _source(stage: str, adopted: bool) -> str:
+    if stage == Stage.ADJUDICATION:
+        return Source.ADJUDICATED
+    return Source.ADOPTED if adopted else Source.READ
+
+
+def by_readers(readers: Sequence[Any], institutions: Sequence[Institution]) -> set[uuid.UUID]:
+    """The scans in whose label one of these readers had a hand: they gave it, or agreed to it as the first of two.
+
+    What an adjudicator settled is the adjudicator's alone.
+    """
+    if not readers:
+        return set()
+    agreed = Read.objects.filter(case=OuterRef("case"), kind=ReadKind.FINAL, stage=Stage.FIRST, reader__in=readers)
+    rows = deciding_reads().filter(
+        Q(reader__in=readers) | Q(stage=Stage.SECOND) & Q(Exists(agreed)), case__institution__in=institutions
+    )
+    return set(rows.values_list("case__scan_id", flat=True))
 
 
 def ghosts(lineage: str) -> list[Ghost]:

@@ -63,6 +63,7 @@ class DatasetItem(models.Model):
 
     class LabelSource(models.TextChoices):
         READ = "read", _("Final read")
+        ADJUDICATED = "adjudicated", _("Adjudicated")
         ADOPTED = "adopted", _("Adopted from the AI")
         IMPORTED = "imported", _("Imported reference label")
 
@@ -70,7 +71,7 @@ class DatasetItem(models.Model):
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="dataset_items")
     read = models.ForeignKey(Read, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     label = models.CharField(max_length=16, choices=Label)
-    label_source = models.CharField(max_length=10, choices=LabelSource)
+    label_source = models.CharField(max_length=12, choices=LabelSource)
     group = models.CharField(max_length=64, help_text=_("Patient and near-duplicates together; never parted."))
     split = models.CharField(max_length=10, choices=Split)
 
@@ -90,3 +91,61 @@ class DatasetItem(models.Model):
 
     def __str__(self) -> str:
         return f"item {self.pk}"
+
+
+class RuledOutQuerySet(models.QuerySet[Any]):
+    def standing(self) -> "RuledOutQuerySet":
+        """Those that nobody has taken back."""
+        return self.filter(taken_back_at__isnull=True)
+
+    def visible_to(self, user: Any) -> "RuledOutQuerySet":
+        """Of scans of the institutions in which ``user`` may freeze datasets."""
+        return self.filter(scan__institution__in=institutions_where(user, Permission.FREEZE_DATASET))
+
+
+class RuledOut(models.Model):
+    """A scan's label that its look-alikes contradict, and that somebody has kept out of datasets.
+
+    The scan stays out for as long as it has this very label; a read that gives it another brings it back. Nothing is
+    labelled anew: what a reader stated is the reader's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    ruling = models.UUIDField(db_index=True, help_text=_("One decision may rule out several."))
+    scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(max_length=16, choices=Label)
+    stands = models.CharField(
+        max_length=16,
+        choices=Label,
+        blank=True,
+        default="",
+        help_text=_("The label that stands instead, if one does."),
+    )
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    taken_back_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    taken_back_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RuledOutQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-at", "id"]
+        verbose_name = _("ruling on a conflict of labels")
+        verbose_name_plural = _("rulings on conflicts of labels")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["scan", "label"], condition=Q(taken_back_at__isnull=True), name="one_ruling_per_label"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="ruling_has_a_reason"),
+            models.CheckConstraint(
+                condition=Q(taken_back_at__isnull=True, taken_back_by__isnull=True)
+                | Q(taken_back_at__isnull=False, taken_back_by__isnull=False),
+                name="taken_back_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ruling {str(self.ruling)[:8]}"

@@ -38,6 +38,15 @@ class Dealt:
         return self.parts.count(None)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One scan of a plan with its group and part."""
+
+    labelled: Labelled
+    group: str
+    part: str
+
+
 class _Union:
     def __init__(self, size: int) -> None:
         self._parent = list(range(size))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from diagnostics.reviews.models import Label, Read, ReadKind
@@ -32,6 +33,13 @@ def new_labels_since(user: Any, version: DatasetVersion | None) -> int:
         reads = reads.filter(created_at__gt=version.frozen_at)
         imported = imported.filter(updated_at__gt=version.frozen_at).exclude(dataset_items__dataset=version)
     return reads.values("case__scan").distinct().count() + imported.distinct().count()
+
+
+def readers_for(user: Any) -> QuerySet[Any]:
+    """Everybody who has given a final read where ``user`` may freeze datasets."""
+    theirs = institutions_where(user, Permission.FREEZE_DATASET)
+    given = Read.objects.filter(reader=OuterRef("pk"), kind=ReadKind.FINAL, case__institution__in=theirs)
+    return get_user_model().objects.filter(Exists(given)).order_by("username")
 
 
 def split_table(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +75,8 @@ def left_out(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
         "not_judged": _("not assessable or out of scope"),
         "rejected": _("not readable"),
         "demo": _("synthetic phantoms"),
+        "ruled_out": _("look-alikes contradict their label, and somebody ruled it out"),
+        "excluded": _("of a reader or an institution that is excluded"),
         "held_back": _("belong to a scan of the test part, so they neither train nor change it"),
     }
     return [(words.get(reason, reason), number) for reason, number in counts.get("left_out", {}).items()]
@@ -76,6 +86,7 @@ def by_label_source(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Where labels come from, in words, with how many."""
     words = {
         "read": _("final reads"),
+        "adjudicated": _("settled by an adjudicator"),
         "adopted": _("final reads that adopted the AI's label"),
         "imported": _("imported reference labels"),
     }

@@ -1,16 +1,12 @@
 """Freeze what is labelled now into a dataset version: a manifest with a hash, split so that nothing leaks."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.files.base import File
-from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -22,32 +18,22 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
 from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of
 
-from . import parts
-from .labelling import Labelled, ghosts, labelled
+from . import manifests, parts, tally
+from .labelling import Labelled, by_readers, ghosts, labelled
+from .manifests import ManifestDamaged, manifest
 from .models import DatasetItem, DatasetVersion, Split
+from .parts import Planned
 from .regions import regions_of
 
+__all__ = ["ManifestDamaged", "NotFreezable", "Plan", "freeze", "manifest", "plan"]
+
 MINIMUM_GROUPS = 3
-_CONFLICTS_LISTED = 100
 _WORDS = {TUMOUR: "with a tumour", NO_TUMOUR: "without a tumour"}
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class NotFreezable(ValueError):
     """No dataset version can be made of what is there; ``str()`` says what is missing."""
-
-
-class ManifestDamaged(ValueError):
-    """A stored manifest is gone or is not what was frozen."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One scan of a plan with its part."""
-
-    labelled: Labelled
-    group: str
-    part: str
 
 
 @dataclass(frozen=True)
@@ -76,8 +62,10 @@ def plan(
     lineage: str = "main",
     include_imported: bool = True,
     include_demo: bool = False,
+    exclude_readers: Sequence[Any] = (),
+    exclude_institutions: Sequence[Institution] = (),
 ) -> Plan:
-    """Work out what freezing would make, and change nothing.
+    """Work out what freezing would make, and change nothing; parameters as of :func:`freeze`.
 
     Raises
     ------
@@ -100,23 +88,32 @@ def plan(
         dealt = parts.deal(found, ghosts(lineage), _history(lineage), seed=seed)
     except ValueError as error:
         return _with(bare, problem=f"The scans cannot be compared with each other: {error}")
+    # Excluded only now that all are dealt: whoever stays has the same group and part as if nobody had been excluded.
+    excluded = by_readers(exclude_readers, places)
+    abroad = {place.pk for place in exclude_institutions}
+    stays = [item.scan not in excluded and item.institution not in abroad for item in found]
     items = [
         Planned(item, group, part)
-        for item, group, part in zip(found, dealt.groups, dealt.parts, strict=True)
-        if part is not None
+        for item, group, part, stay in zip(found, dealt.groups, dealt.parts, stays, strict=True)
+        if stay and part is not None
     ]
-    left_out["held_back"] = dealt.held_back
-    counts = _counts(items, places, left_out)
-    counts["conflicts"] = len(dealt.conflicts)
-    counts["conflicts_listed"] = [
-        [{"scan": str(found[i].scan), "label": found[i].label} for i in inside]
-        for inside in dealt.conflicts[:_CONFLICTS_LISTED]
-    ]
+    left_out["excluded"] = stays.count(False)
+    left_out["held_back"] = sum(part is None and stay for part, stay in zip(dealt.parts, stays, strict=True))
+    counts = tally.counts(items, places, left_out)
+    counts |= tally.conflicts([[found[i] for i in inside if stays[i]] for inside in dealt.conflicts])
+    if excluded or abroad:
+        counts["excluded"] = tally.named(exclude_readers, exclude_institutions)
     regions = regions_of((each.labelled.read for each in items), places)
     counts["regions"] = sum(len(each) for each in regions.values())
     last = _newest(lineage, places)
-    made = _with(bare, items=items, counts=counts, manifest=_manifest(items, regions), last=last)
-    return _with(made, problem=_problem(made, found, dealt.groups, left_out))
+    counts["difference"] = tally.difference(items, last, places)
+    kept = [place for place in places if place.pk not in abroad]
+    made = _with(
+        bare, institutions=kept, items=items, counts=counts, manifest=manifests.written(items, regions), last=last
+    )
+    # What is left decides whether anything can be learned from it.
+    left = [(item, group) for item, group, stay in zip(found, dealt.groups, stays, strict=True) if stay]
+    return _with(made, problem=_problem(made, [item for item, _ in left], [group for _, group in left], left_out))
 
 
 def freeze(
@@ -127,6 +124,8 @@ def freeze(
     lineage: str = "main",
     include_imported: bool = True,
     include_demo: bool = False,
+    exclude_readers: Sequence[Any] = (),
+    exclude_institutions: Sequence[Institution] = (),
 ) -> DatasetVersion:
     """Make a dataset version of every scan that has a label that may train.
 
@@ -144,6 +143,11 @@ def freeze(
         Whether labels that came with imported folders count where nobody has read the scan.
     include_demo
         Whether synthetic phantoms count.
+    exclude_readers
+        Leave out every scan in whose label one of these had a hand.
+    exclude_institutions
+        Leave out the scans of these, which must be among ``institutions``: all are dealt together first, so the lines
+        of the others are those that they have without the exclusion, byte for byte.
 
     Raises
     ------
@@ -162,37 +166,17 @@ def freeze(
             lineage=lineage,
             include_imported=include_imported,
             include_demo=include_demo,
+            exclude_readers=exclude_readers,
+            exclude_institutions=exclude_institutions,
         )
         if planned.problem:
             raise NotFreezable(planned.problem)
-        key = _keep(planned)
+        key = manifests.keep(planned.manifest)
         with transaction.atomic():
             _lock(planned.institutions)
             if _newest(planned.lineage, planned.institutions) == planned.last:
                 return _write(by, planned, key)
     raise NotFreezable(_("Others are freezing datasets at this moment. Try again in a minute."))
-
-
-def manifest(version: DatasetVersion) -> bytes:
-    """Give the manifest of a version, verified by its hash.
-
-    Raises
-    ------
-    ManifestDamaged
-        It is gone or altered.
-    """
-    try:
-        with storages["artifacts"].open(version.manifest, "rb") as file:
-            content: bytes = file.read()
-    except FileNotFoundError as error:
-        raise ManifestDamaged(
-            _("The manifest of %(version)s is gone from the storage.") % {"version": version}
-        ) from error
-    if hashlib.sha256(content).hexdigest() != version.sha256:
-        raise ManifestDamaged(
-            _("The manifest of %(version)s is not what was frozen: its hash differs.") % {"version": version}
-        )
-    return content
 
 
 def _lock(institutions: Sequence[Institution]) -> None:
@@ -227,53 +211,6 @@ def _newest(lineage: str, institutions: Sequence[Institution]) -> DatasetVersion
         last=Max("number")
     )["last"]
     return DatasetVersion.objects.filter(number=number).first()
-
-
-def _counts(items: Sequence[Planned], institutions: Sequence[Institution], left_out: Counter[str]) -> dict[str, Any]:
-    codes = {institution.pk: institution.code for institution in institutions}
-    table = Counter(
-        (each.part, each.labelled.label, str(each.labelled.source), codes[each.labelled.institution]) for each in items
-    )
-    counts: dict[str, Any] = {
-        "scans": len(items),
-        "groups": len({each.group for each in items}),
-        "patients": len({each.labelled.patient for each in items}),
-        "left_out": {reason: number for reason, number in sorted(left_out.items()) if number},
-        "table": [
-            {"split": part, "label": label, "label_source": source, "institution": code, "n": number}
-            for (part, label, source, code), number in sorted(table.items())
-        ],
-    }
-    for place, name in enumerate(("by_split", "by_label", "by_label_source", "by_institution")):
-        tally: Counter[str] = Counter()
-        for key, number in table.items():
-            tally[key[place]] += number
-        counts[name] = dict(sorted(tally.items()))
-    return counts
-
-
-def _manifest(items: Sequence[Planned], regions: dict[Any, list[Any]]) -> bytes:
-    """One JSON object a line, in an order that depends on the content alone: equal sets are equal bytes.
-
-    ``regions`` by read; a scan on which nothing is outlined has none in its line.
-    """
-    rows = [
-        {
-            "path": each.labelled.original,
-            "sha256": each.labelled.sha256,
-            "label": each.labelled.label,
-            "group": each.group,
-            # A model's report names its sources to everybody who sees models, so the institution stays unnamed.
-            "source": f"site-{each.labelled.institution}",
-            "split": each.part,
-            "scan": str(each.labelled.scan),
-            "label_source": str(each.labelled.source),
-            **({"regions": regions[each.labelled.read]} if each.labelled.read in regions else {}),
-        }
-        for each in items
-    ]
-    rows.sort(key=lambda row: (row["sha256"], row["scan"]))
-    return "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _problem(planned: Plan, found: Sequence[Labelled], groups: Sequence[str], left_out: Counter[str]) -> str:
@@ -319,24 +256,6 @@ def _missing(lineage: str, part: str, words: str) -> str:
     return f"The {_PARTS[part]} part would hold no scan {words}. More patients with such scans are needed."
 
 
-def _keep(planned: Plan) -> str:
-    """Put the manifest into the storage, under its hash."""
-    key = f"manifests/{planned.sha256}.jsonl"
-    storage = storages["artifacts"]
-    try:
-        with storage.open(key, "rb") as file:
-            if file.read() == planned.manifest:
-                return key
-        storage.delete(key)
-    except FileNotFoundError:
-        pass
-    stored = storage.save(key, File(BytesIO(planned.manifest), name=key))
-    if stored != key:
-        storage.delete(stored)
-        raise ManifestDamaged(_("The storage keeps manifests under other names (%(stored)s).") % {"stored": stored})
-    return key
-
-
 def _write(by: AbstractBaseUser, planned: Plan, key: str) -> DatasetVersion:
     version: DatasetVersion = create_numbered(
         DatasetVersion,
@@ -373,5 +292,6 @@ def _write(by: AbstractBaseUser, planned: Plan, key: str) -> DatasetVersion:
             number=version.number,
             sha256=version.sha256,
             items=planned.counts["by_institution"].get(institution.code, 0),
+            excluded=planned.counts.get("excluded"),
         )
     return version

@@ -12,15 +12,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from diagnostics.datasets import conflicts
 from diagnostics.datasets import services as datasets
-from diagnostics.models import DatasetVersion, Institution
+from diagnostics.datasets.queries import readers_for
+from diagnostics.models import DatasetVersion, Institution, RuledOut
+from diagnostics.reviews.models import Label
 from diagnostics.scans.access import Permission, institutions_where, require
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
 from .resource import Resource
 from .shapes import address
-from .strict import Changes, Strict
+from .strict import Changes, OneOf, Strict
 
 
 class DatasetShape(serializers.Serializer[DatasetVersion]):
@@ -32,7 +35,9 @@ class DatasetShape(serializers.Serializer[DatasetVersion]):
     institutions = serializers.SerializerMethodField()
     seed = serializers.IntegerField()
     sha256 = serializers.CharField(help_text="Of the manifest.")
-    counts = serializers.DictField(help_text="By split, label, label source and institution.")
+    counts = serializers.DictField(
+        help_text="By split, label, label source and institution; `difference` is that to the version before."
+    )
     manifest = serializers.SerializerMethodField(help_text="Address of the manifest, JSON Lines.")
     created_by = serializers.CharField(source="created_by.username")
     created_at = serializers.DateTimeField()
@@ -68,6 +73,72 @@ class Freeze(Strict):
     include_imported = serializers.BooleanField(
         required=False, default=True, help_text="Labels of imported folders count where nobody has read the scan."
     )
+    exclude_readers = serializers.ListField(
+        child=serializers.CharField(max_length=150),
+        required=False,
+        default=list,
+        max_length=500,
+        help_text="Usernames: every scan in whose label one of them had a hand stays out, all other lines stay.",
+    )
+    exclude_institutions = serializers.ListField(
+        child=serializers.CharField(max_length=40),
+        required=False,
+        default=list,
+        max_length=500,
+        help_text="Codes: dealt together with the others and then left out, so that the others' lines stay.",
+    )
+
+
+class PlanShape(serializers.Serializer[Any]):
+    """What freezing would make now."""
+
+    lineage = serializers.CharField()
+    seed = serializers.IntegerField()
+    sha256 = serializers.CharField(help_text="That the manifest would have.")
+    counts = serializers.DictField(help_text="As of a version; `conflicts_listed` has the open conflicts.")
+    former = serializers.IntegerField(source="last.number", default=None, allow_null=True)
+    problem = serializers.CharField(allow_blank=True, help_text="Why it cannot be frozen; empty where it can.")
+
+
+class Seen(Strict):
+    scan = serializers.UUIDField()
+    label = OneOf(choices=Label.values)  # type: ignore[assignment] # a field of DRF has one of its own
+
+
+class Settlement(Strict):
+    """Which label of a conflict stands; scans with one that contradicts it stay out of datasets."""
+
+    scans = serializers.ListField(child=Seen(), min_length=2, max_length=500, help_text="As `conflicts_listed`.")
+    stands = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=16,
+        help_text="One of those labels; empty: none stands.",
+    )
+    reason = serializers.CharField(max_length=4000)
+
+
+class RulingShape(serializers.Serializer[RuledOut]):
+    """A scan's label that is kept out of datasets."""
+
+    ruling = serializers.UUIDField(help_text="One decision may rule out several.")
+    scan = serializers.UUIDField(source="scan_id")
+    label = serializers.CharField()  # type: ignore[assignment]
+    stands = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField()
+    by = serializers.CharField(source="by.username")
+    at = serializers.DateTimeField()
+
+
+class Rulings(serializers.Serializer[Any]):
+    """Those made by one decision."""
+
+    results = RulingShape(many=True)
+
+
+class TakeBack(Strict):
+    ruling = serializers.UUIDField()
 
 
 class DatasetVersionViewSet(Resource):
@@ -75,7 +146,7 @@ class DatasetVersionViewSet(Resource):
 
     listings: ClassVar[dict[str, Any]] = {"list": DatasetListing}
     serializer_class = DatasetShape
-    scopes: ClassVar[dict[str, str]] = {"create": Scope.LEARN}
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "settle", "take_back"], Scope.LEARN)
     may_conflict = ("manifest",)  # the stored file is damaged
 
     def get_queryset(self) -> QuerySet[DatasetVersion]:
@@ -89,19 +160,50 @@ class DatasetVersionViewSet(Resource):
     @extend_schema(request=Freeze, responses={201: DatasetShape})
     def create(self, request: Request) -> Response:
         """Freeze a version of everything that has a label that may train. 409 says what is missing."""
-        given = self.body(Freeze)
-        version = datasets.freeze(
-            by=self.person,
-            institutions=self._institutions(given.get("institutions")),
-            seed=given["seed"],
-            lineage=given["lineage"],
-            include_imported=given["include_imported"],
-        )
+        version = datasets.freeze(by=self.person, **self._wanted())
         shape = self.get_serializer(self.get_queryset().get(pk=version.pk)).data
         here = address({"request": request}, "datasetversion-detail", pk=version.pk)
         return Response(shape, status=status.HTTP_201_CREATED, headers={"Location": here})
 
-    def _institutions(self, codes: list[str] | None) -> list[Institution]:
+    @extend_schema(request=Freeze, responses=PlanShape)
+    @action(detail=False, methods=["post"])
+    def plan(self, request: Request) -> Response:
+        """What freezing would make now, and its open conflicts of labels; nothing is changed."""
+        return Response(PlanShape(datasets.plan(by=self.person, **self._wanted())).data)
+
+    @extend_schema(request=Settlement, responses=Rulings)
+    @action(detail=False, methods=["post"])
+    def settle(self, request: Request) -> Response:
+        """Settle a conflict of labels. 409 where it is none, or a label has changed since."""
+        given = self.body(Settlement)
+        seen = {row["scan"]: row["label"] for row in given["scans"]}
+        made = conflicts.settle(by=self.person, seen=seen, stands=given["stands"], reason=given["reason"])
+        return Response(Rulings({"results": made}).data)
+
+    @extend_schema(request=TakeBack, responses=Rulings)
+    @action(detail=False, methods=["post"], url_path="take-back")
+    def take_back(self, request: Request) -> Response:
+        """Take a ruling back: the conflict is open again."""
+        ruling = self.body(TakeBack)["ruling"]
+        conflicts.take_back(by=self.person, ruling=ruling)
+        rows = RuledOut.objects.visible_to(self.person).filter(ruling=ruling).select_related("by")
+        return Response(Rulings({"results": rows}).data)
+
+    def _wanted(self) -> dict[str, Any]:
+        """The body of a freeze as the domain takes it."""
+        given = self.body(Freeze)
+        given["institutions"] = self._institutions(given.get("institutions"))
+        given["exclude_institutions"] = self._institutions(given["exclude_institutions"], "exclude_institutions")
+        names = given["exclude_readers"]
+        readers = {each.get_username(): each for each in readers_for(self.person).filter(username__in=names)}
+        unknown = sorted(set(names) - set(readers))
+        if unknown:
+            sentence = _("Nobody called “%(name)s” has given a final read here.") % {"name": unknown[0]}
+            raise InvalidInput({"exclude_readers": [sentence]})
+        given["exclude_readers"] = list(readers.values())
+        return given
+
+    def _institutions(self, codes: list[str] | None, field: str = "institutions") -> list[Institution]:
         require(self.person, Permission.FREEZE_DATASET)
         theirs = {each.code: each for each in institutions_where(self.person, Permission.FREEZE_DATASET)}
         unknown = sorted(set(codes or []) - set(theirs))
@@ -110,7 +212,7 @@ class DatasetVersionViewSet(Resource):
                 "code": unknown[0],
                 "codes": ", ".join(theirs),
             }
-            raise InvalidInput({"institutions": [sentence]}, {"institutions": list(theirs)})
+            raise InvalidInput({field: [sentence]}, {field: list(theirs)})
         return [each for code, each in theirs.items() if codes is None or code in codes]
 
     @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.BINARY})

@@ -6,6 +6,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 
 from diagnostics.annotations.services import InvalidMark, StaleMark
+from diagnostics.datasets.conflicts import ConflictReasonMissing, NotSettled
 from diagnostics.datasets.services import ManifestDamaged, NotFreezable
 from diagnostics.predictions.services import NothingToRetry
 from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
@@ -23,6 +24,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (Conflict, status.HTTP_400_BAD_REQUEST, "invalid"),
     (InvalidRead, status.HTTP_400_BAD_REQUEST, "invalid"),
     (InvalidMark, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (ConflictReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     # What was sent is well, but does not fit where things stand.
     (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
@@ -32,6 +34,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (AlreadyDone, status.HTTP_409_CONFLICT, "already_done"),
     (NothingToRetry, status.HTTP_409_CONFLICT, "nothing_to_retry"),
     (NotFreezable, status.HTTP_409_CONFLICT, "not_freezable"),
+    (NotSettled, status.HTTP_409_CONFLICT, "not_settled"),
     (ManifestDamaged, status.HTTP_409_CONFLICT, "manifest_damaged"),
     (NotTrainable, status.HTTP_409_CONFLICT, "not_trainable"),
     (AnotherRunning, status.HTTP_409_CONFLICT, "another_running"),

@@ -3,8 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.datasets.queries import readers_for
 from diagnostics.models import Institution
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training.recipe import INGREDIENTS
@@ -32,11 +34,29 @@ class FreezeForm(forms.Form):
         label=_("Count imported reference labels where nobody has read the scan"), required=False, initial=True
     )
     include_demo = forms.BooleanField(label=_("Count synthetic phantoms"), required=False)
+    exclude_readers = forms.ModelMultipleChoiceField(
+        queryset=get_user_model().objects.none(),
+        to_field_name="username",
+        label=_("Leave these readers out"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Every scan in whose label one of them had a hand. All other lines stay as they are."),
+    )
+    exclude_institutions = forms.ModelMultipleChoiceField(
+        queryset=Institution.objects.none(),
+        to_field_name="code",
+        label=_("Leave these institutions out"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Dealt together with the others and then left out, so that the others' lines stay as they are."),
+    )
 
     def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         theirs = institutions_where(by, Permission.FREEZE_DATASET)
-        self.fields["institutions"].queryset = theirs  # type: ignore[attr-defined]
+        for name in ("institutions", "exclude_institutions"):
+            self.fields[name].queryset = theirs  # type: ignore[attr-defined]
+        self.fields["exclude_readers"].queryset = readers_for(by)  # type: ignore[attr-defined]
         self.fields["institutions"].initial = [place.code for place in theirs]
 
     def defaults(self) -> dict[str, Any]:
@@ -47,7 +67,18 @@ class FreezeForm(forms.Form):
             "seed": 0,
             "include_imported": True,
             "include_demo": False,
+            "exclude_readers": [],
+            "exclude_institutions": [],
         }
+
+    def wanted(self) -> dict[str, Any] | None:
+        """What is asked of the domain; None where the form says something that cannot be."""
+        if not self.is_bound:
+            return self.defaults()
+        if not self.is_valid():
+            return None
+        several = ("institutions", "exclude_readers", "exclude_institutions")
+        return {**self.cleaned_data, **{name: list(self.cleaned_data[name]) for name in several}}
 
 
 class TrainForm(forms.Form):

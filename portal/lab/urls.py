@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from . import agreement, views
+from . import agreement, conflicts, views
 
 app_name = "lab"
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("agreement/", agreement.numbers, name="agreement"),
     path("agreement/cases/", agreement.behind, name="agreement-cases"),
+    path("datasets/conflicts/", conflicts.listed, name="conflicts"),
+    path("datasets/conflicts/settle/", conflicts.settle, name="settle"),
+    path("datasets/conflicts/<uuid:pk>/take-back/", conflicts.take_back, name="take-back"),
     path("datasets/freeze/", views.freeze, name="freeze"),
     path("datasets/<uuid:pk>/", views.dataset, name="dataset"),
     path("datasets/<uuid:pk>/manifest.jsonl", views.manifest, name="manifest"),

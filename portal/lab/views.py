@@ -1,6 +1,5 @@
 """The learning loop on pages: datasets, training runs, models. The Django admin does the same by the same acts."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -77,11 +76,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.FREEZE_DATASET)
     given = request.POST if request.method == "POST" else request.GET
     form = FreezeForm(given or None, by=request.user)
-    wanted: dict[str, Any] | None = form.defaults()
-    if form.is_bound:
-        wanted = (
-            dict(form.cleaned_data, institutions=list(form.cleaned_data["institutions"])) if form.is_valid() else None
-        )
+    wanted = form.wanted()
     refused = ""
     if request.method == "POST" and wanted is not None:
         try:
@@ -99,7 +94,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
         "table": datasets_queries.split_table(plan.counts) if plan else None,
         "left_out": datasets_queries.left_out(plan.counts) if plan else [],
         "label_sources": datasets_queries.by_label_source(plan.counts) if plan else [],
-        "given": given if form.is_bound else None,
+        "wanted": wanted,
     }
     return render(request, "lab/freeze.html", context, status=400 if request.method == "POST" else 200)
 

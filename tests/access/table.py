@@ -53,6 +53,9 @@ api:institution-detail(institution) GET   401    200  200  200  200  200  404   
 api:user-me                        GET    401    200  200  200  200  200  =                    200    401 200
 api:datasetversion-list            GET    401    403  403  403  200  200  =                    403    401 200
 api:datasetversion-list            POST   401    403  403  403  409  409  =                    403    401 409
+api:datasetversion-plan            POST   401    403  403  403  200  200  =                    403    401 200
+api:datasetversion-settle          POST   401    403  403  403  409  409  =                    403    401 409
+api:datasetversion-take-back       POST   401    403  403  403  409  409  =                    403    401 409
 api:datasetversion-detail(dataset) GET    401    403  403  403  200  200  403/404              403    401 200
 api:datasetversion-manifest(dataset) GET  401    403  403  403  409  409  403/404              403    401 409
 api:trainingrun-list               GET    401    403  403  403  200  200  =                    403    401 200
@@ -127,6 +130,9 @@ history:audit                      GET    302    403  403  403  403  200  =     
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
 lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
 lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
+lab:conflicts                      GET    302    403  403  403  200  200  =                    403    302 200
+lab:settle                         POST   302    403  403  403  302  302  =                    403    302 302
+lab:take-back              POST   302    403  403  403  302  302  =                    403    302 302
 lab:freeze                         GET    302    403  403  403  200  200  =                    403    302 200
 lab:freeze                         POST   302    403  403  403  400  400  =                    403    302 400
 lab:dataset(dataset)               GET    302    403  403  403  200  200  403/404              403    302 200
@@ -141,7 +147,10 @@ lab:roll-back                      POST   302    403  403  403  403  302  =     
 """
 
 # What goes into an address that no single row names.
-ARGUMENTS: dict[str, list[str]] = {"accounts:password-reset-confirm": ["MQ", "no-such-token"]}
+ARGUMENTS: dict[str, list[str]] = {
+    "accounts:password-reset-confirm": ["MQ", "no-such-token"],
+    "lab:take-back": ["00000000-0000-4000-8000-000000000000"],
+}
 
 # What a request carries; a word in braces is a row of ``world.py``.
 BODIES: dict[str, dict[str, object]] = {
@@ -162,6 +171,15 @@ BODIES: dict[str, dict[str, object]] = {
     "api:case-recall": {"reason": "It is urgent."},
     "api:case-thread": {"comment": "A vessel."},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
+    "api:datasetversion-settle": {
+        "scans": [
+            {"scan": "00000000-0000-4000-8000-000000000000", "label": "glioma"},
+            {"scan": "00000000-0000-4000-8000-000000000001", "label": "no_tumour"},
+        ],
+        "reason": "Seen again.",
+    },
+    "api:datasetversion-take-back": {"ruling": "00000000-0000-4000-8000-000000000000"},
+    "lab:settle": {"scans": "00000000-0000-4000-8000-000000000000=glioma", "reason": "Seen again."},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:modelversion-promote": {"reason": "Better."},
     "api:modelversion-rollback": {"reason": "Worse on site."},

@@ -1,12 +1,15 @@
 """``freeze_dataset`` and ``train`` do what the pages do, and refuse by the same sentences."""
 
+import hashlib
+import json
+
 import pytest
 from django.core.management import CommandError, call_command
 
-from diagnostics.models import DatasetVersion, TrainingRun
+from diagnostics.models import AuditEvent, DatasetVersion, TrainingRun
 from diagnostics.scans.access import Role
-from tests.diagnostics.test_datasets import enough, keeper, north, own_files  # noqa: F401 - fixtures
-from tests.factories import InstitutionFactory, person
+from tests.diagnostics.test_datasets import enough, keeper, look, north, own_files  # noqa: F401 - fixtures
+from tests.factories import InstitutionFactory, ScanFactory, person, phantom
 
 pytestmark = pytest.mark.django_db
 
@@ -61,3 +64,20 @@ def test_train_on_a_foreign_dataset_finds_none(north, keeper):  # noqa: F811
     stranger = person(Role.DATA_MANAGER, InstitutionFactory())
     with pytest.raises(CommandError, match="no such dataset"):
         call_command("train", by=stranger.username, dataset=1)
+
+
+def test_export_writes_the_manifest_and_the_very_files(north, keeper, tmp_path, capsys):  # noqa: F811
+    for number in range(12):
+        label = ("tumour", "no_tumour")[number % 2]
+        ScanFactory(institution=north, reference_label=label, data=phantom(number), fingerprint=look(number))
+    freeze(keeper)
+    out = tmp_path / "out"
+    call_command("export_dataset", 1, by=keeper.username, out=out)
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert len(rows) == DatasetVersion.objects.get().counts["scans"] > 0
+    assert all(hashlib.sha256((out / row["path"]).read_bytes()).hexdigest() == row["sha256"] for row in rows)
+    assert AuditEvent.objects.get(act="dataset_exported").actor == keeper
+    stranger = person(Role.DATA_MANAGER, InstitutionFactory())
+    with pytest.raises(CommandError, match="none that this person may see"):
+        call_command("export_dataset", 1, by=stranger.username, out=tmp_path / "not")
+    assert not (tmp_path / "not").exists()

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_train_predict_evaluate_card_on_a_plain_folder(folder, tmp_path, capsys)
     assert main(["--json", "evaluate", str(model), str(manifest), "--split", "test"]) == 0
     measured = json.loads(capsys.readouterr().out)
     assert measured["metrics"] == trained["report"]["test"]["metrics"]
+    # The files under other names: known by their hashes.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    lines = []
+    for number, line in enumerate(manifest.read_text().splitlines()):
+        row = json.loads(line)
+        (elsewhere / f"{number}.bin").write_bytes(Path(row["path"]).read_bytes())
+        lines.append(json.dumps(row | {"path": f"scans/{number}", "scan": "s", "label_source": "read"}))
+    manifest.write_text("\n".join(lines))
+    again = ["--json", "evaluate", str(model), str(manifest), "--split", "test", "--files"]
+    assert main([*again, str(elsewhere)]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"] == measured["metrics"]
+    assert main([*again, str(tmp_path / "model")]) == 2
+    assert "lacks 30 of the 30 files" in capsys.readouterr().err
     assert main(["card", str(model)]) == 0
     assert capsys.readouterr().out == (model / "card.md").read_text()
 

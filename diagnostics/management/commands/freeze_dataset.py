@@ -24,20 +24,32 @@ class Command(BaseCommand):
         parser.add_argument("--lineage", default="main", help="Versions of one lineage share a test part.")
         parser.add_argument("--reads-only", action="store_true", help="Leave imported reference labels out.")
         parser.add_argument("--demo", action="store_true", help="Count synthetic phantoms.")
+        parser.add_argument(
+            "--exclude-reader", action="append", default=[], metavar="NAME", help="Leave their labels out. Repeatable."
+        )
+        parser.add_argument(
+            "--exclude-institution",
+            action="append",
+            default=[],
+            metavar="CODE",
+            help="One of those given: dealt together with the others, then left out. Repeatable.",
+        )
         parser.add_argument("--plan", action="store_true", help="Change nothing.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
         if by is None:
             raise CommandError(f"There is no account {options['by']}.")
-        codes = options["institution"]
-        institutions = list(Institution.objects.filter(code__in=codes))
-        missing = sorted(set(codes) - {place.code for place in institutions})
+        names = options["exclude_reader"]
+        readers = list(get_user_model().objects.filter(username__in=names))
+        missing = sorted(set(names) - {reader.get_username() for reader in readers})
         if missing:
-            raise CommandError(f"There is no institution {missing[0]}.")
+            raise CommandError(f"There is no account {missing[0]}.")
         wanted = {
             "by": by,
-            "institutions": institutions,
+            "institutions": self._institutions(options["institution"]),
+            "exclude_institutions": self._institutions(options["exclude_institution"]),
+            "exclude_readers": readers,
             "seed": options["seed"],
             "lineage": options["lineage"],
             "include_imported": not options["reads_only"],
@@ -55,11 +67,25 @@ class Command(BaseCommand):
         self._show(version.counts)
         self.stdout.write(f"Frozen as {version}: {version.sha256}")
 
+    def _institutions(self, codes: list[str]) -> list[Institution]:
+        found = list(Institution.objects.filter(code__in=codes))
+        missing = sorted(set(codes) - {place.code for place in found})
+        if missing:
+            raise CommandError(f"There is no institution {missing[0]}.")
+        return found
+
     def _show(self, counts: dict[str, Any]) -> None:
         for row in counts.get("table", []):
             self.stdout.write(
-                f"{row['split']:<11} {row['label']:<12} {row['label_source']:<9} "
+                f"{row['split']:<11} {row['label']:<12} {row['label_source']:<11} "
                 f"{row['institution']:<20} {row['n']:>6}"
             )
         if "groups" in counts:
             self.stdout.write(f"{counts['scans']} scans in {counts['groups']} groups; left out: {counts['left_out']}")
+            self.stdout.write(f"{counts['conflicts']} conflicts of labels are open")
+        if counts.get("difference"):
+            since = counts["difference"]
+            self.stdout.write(
+                f"since dataset v{since['former']}: {since['added']} added, {since['removed']} removed, "
+                f"{since['relabelled']} with another label"
+            )

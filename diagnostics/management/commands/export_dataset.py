@@ -1,0 +1,52 @@
+"""``manage.py export_dataset NUMBER --by NAME --out FOLDER``: a dataset's files, to train on elsewhere."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from diagnostics.audit.services import record
+from diagnostics.datasets import services
+from diagnostics.datasets.models import DatasetVersion
+
+
+class Command(BaseCommand):
+    help = (
+        "Writes a dataset version's manifest and the untouched files that it names into a folder, on which "
+        "python -m mlcore train FOLDER/manifest.jsonl --files FOLDER works. The files are as they were handed in: a "
+        "DICOM file may name its patient."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("number", type=int)
+        parser.add_argument("--by", required=True, metavar="NAME", help="Who is answerable: a data manager.")
+        parser.add_argument("--out", type=Path, required=True, help="A folder; it is made.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from diagnostics.training.originals import OriginalDamaged, read_original
+        from mlcore.dataset import read_manifest
+
+        by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
+        if by is None:
+            raise CommandError(f"There is no account {options['by']}.")
+        version = DatasetVersion.objects.visible_to(by).filter(number=options["number"]).first()
+        if version is None:
+            raise CommandError("There is no such dataset version, or none that this person may see.")
+        out: Path = options["out"]
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            (out / "manifest.jsonl").write_bytes(services.manifest(version))
+            items = read_manifest(out / "manifest.jsonl")
+            for item in items:
+                target = out / item.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(read_original(item))
+        except (services.ManifestDamaged, OriginalDamaged) as fault:
+            raise CommandError(str(fault)) from fault
+        with transaction.atomic():
+            for institution in version.institutions.all():
+                record(by=by, act="dataset_exported", target=version, institution=institution, number=version.number)
+        self.stdout.write(f"{len(items)} files of {version} are in {out}.")
