@@ -4,6 +4,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.registry.models import ModelVersion, Promotion
 from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
 
+from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.predictions.models import Prediction  # isort: skip
 from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
@@ -22,6 +23,8 @@ __all__ = [
     "Institution",
     "Membership",
     "ModelVersion",
+    "Notification",
+    "NotificationChoices",
     "Patient",
     "Prediction",
     "Promotion",

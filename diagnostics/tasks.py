@@ -24,9 +24,18 @@ def train(run_id: str) -> None:
     fitting.fit(run_id)
 
 
+@shared_task(name="diagnostics.tasks.send_mails")
+def send_mails() -> None:
+    """Send whatever mail is due."""
+    from diagnostics.mail import services as mail
+
+    mail.send_due()
+
+
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again."""
+    from diagnostics.notifications import services as notifications
     from diagnostics.predictions import services as predictions
     from diagnostics.registry import services as registry
     from diagnostics.reviews import services as reviews
@@ -39,3 +48,5 @@ def reconcile() -> None:
         infer.delay()
     for run_id in training.due():
         train.delay(str(run_id))
+    if notifications.anything_to_mail():
+        send_mails.delay()

@@ -193,6 +193,12 @@ INFERENCE_THREADS = env.int("OVERREAD_INFERENCE_THREADS", default=1)
 TRAINING_LEASE_SECONDS = env.int("OVERREAD_TRAINING_LEASE_SECONDS", default=120)
 TRAINING_THREADS = env.int("OVERREAD_TRAINING_THREADS", default=2)
 CLAIM_MINUTES = env.int("OVERREAD_CLAIM_MINUTES", default=30)
+MAIL_LEASE_SECONDS = 120
+MAIL_ATTEMPTS = 5
+MAIL_LINES = 100  # notifications in one mail
+DIGEST_HOUR = env.int("OVERREAD_DIGEST_HOUR", default=6)
+# Where a mail's links lead: a worker knows no request to take the address from.
+PUBLIC_URL = env.str("OVERREAD_URL", default=f"http://localhost:{env.str('PORT', default='8000')}").rstrip("/")
 
 # --- cache (rate limits) -----------------------------------------------------------------------------------
 if REDIS_URL:
@@ -275,6 +281,7 @@ LOGOUT_REDIRECT_URL = "accounts:sign-in"
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
 if env.str("EMAIL_URL", default=""):
     globals().update(env.email("EMAIL_URL"))
+EMAIL_TIMEOUT = 20  # seconds; a mail server that is silent must not hold a worker
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="overread@localhost")
 
 # --- safety in transit -------------------------------------------------------------------------------------
@@ -349,6 +356,7 @@ SPECTACULAR_SETTINGS = {
         "Seat": "diagnostics.reviews.models.Stage.values",
         "MarkKind": "diagnostics.annotations.models.Kind.values",
         "CommentKind": "diagnostics.reviews.models.CommentKind.values",
+        "NotificationKind": "diagnostics.notifications.models.Kind.values",
         "ReadingMode": "diagnostics.scans.models.ReadingMode.values",
         "Role": "diagnostics.scans.access.Role.values",
     },

@@ -15,6 +15,7 @@ urlpatterns = [
     path("worklist/", include("portal.worklist.urls")),
     path("cases/", include("portal.reading.urls")),
     path("history/", include("portal.history.urls")),
+    path("notifications/", include("portal.notifications.urls")),
     path("lab/", include("portal.lab.urls")),
     path("api/", include("portal.api.urls")),
     path("admin/", admin.site.urls),

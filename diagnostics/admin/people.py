@@ -11,12 +11,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.models import AuditEvent, Institution, Membership
-from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.models import AuditEvent, Institution, Membership, Notification
+from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 from diagnostics.scans.institutions import change_institution, make_institution
 from diagnostics.scans.people import audit_events_for
 
-from .rooms import RoomAdmin, by_institution, column
+from .rooms import RoomAdmin, by_institution, column, fields_of
 
 
 class InstitutionForm(ModelForm):
@@ -110,3 +110,21 @@ class AuditEventAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return audit_events_for(user)
+
+
+@admin.register(Notification)
+class NotificationAdmin(RoomAdmin):
+    """What people were told, and whether its mail left. Of cases only where one reads none oneself: that a case waits
+    for an adjudicator is no business of whoever may still be asked to read it."""
+
+    sees = Permission.ADMINISTER
+    list_display = ("__str__", "recipient", "institution", "kind", "created_at", "read_at", "mail_state")
+    list_select_related = ("recipient", "institution")
+    list_filter = (by_institution("institution", Permission.ADMINISTER), "kind", "mail_state")
+    search_fields = ("=recipient__username",)
+    fields = fields_of(Notification, without=("mail_fence",))
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        reads_in = user.memberships.filter(role__in=READING_ROLES).values("institution")
+        theirs = Notification.objects.filter(institution__in=institutions_where(user, Permission.ADMINISTER))
+        return theirs.exclude(institution__in=reads_in, case__isnull=False)

@@ -54,6 +54,7 @@ SENTENCES: dict[str, Any] = {
     "person_changed": _("changed a person's account"),
     "role_given": _("gave a person the role %(role)s"),
     "role_taken": _("took the role %(role)s from a person"),
+    "notifications_chosen": _("chose what they are notified of"),
     "token_made": _("made an API token (%(start)s…) for %(days)s days"),
     "token_revoked": _("revoked an API token (%(start)s…)"),
     "signed_in": _("signed in"),

@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.notifications.models import Kind
+from diagnostics.notifications.services import notify, over
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.kept_sentences import in_words
@@ -229,6 +231,7 @@ def _fail_one(fence: uuid.UUID, prediction: Prediction, failure: Failure) -> int
             scan=prediction.scan_id,
             code=failure.code,
         )
+        notify(people=[prediction.scan.uploaded_by_id], kind=Kind.PREDICTION_FAILED, scan=prediction.scan)
     return taken
 
 
@@ -300,6 +303,7 @@ def retry(*, by: Any, scan: Scan) -> Prediction:
     if newest is None or not taken:
         raise NothingToRetry(_("The analysis of this scan has not failed, so there is nothing to retry."))
     Scan.objects.filter(pk=scan.pk).update(rejected_code="", rejected_reason="", updated_at=now)
+    over(kinds=[Kind.PREDICTION_FAILED], scan=scan)
     newest.refresh_from_db()
     record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)
     return newest

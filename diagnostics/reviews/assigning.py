@@ -13,6 +13,7 @@ from diagnostics.scans.models import Membership
 
 from .claims import locked, tell
 from .models import Case, ReadKind, Stage
+from .notices import tell_assigned
 from .refusals import InvalidRead, WrongStage
 
 MOST_AT_ONCE = 200
@@ -36,6 +37,7 @@ def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
         _refuse(case, to)
         Case.objects.filter(pk=case.pk).update(assigned_to=to)
         tell(case.pk, timezone.now())
+        tell_assigned(by=by, case=case, to=to)
         person = None if to is None else to.pk
         record(by=by, act="case_assigned", target=case, institution=case.institution, person=person)
         case.refresh_from_db()

@@ -10,11 +10,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.notifications import services as notifications
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.models import Scan
 
 from .models import Case, CaseState, Claim
+from .notices import taken_up
 from .queries import obstacle, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from .worklist import settling_in, waiting_for
@@ -69,6 +71,7 @@ def _claim(by: Any, case: Case) -> Claim:
             raise
         raise AlreadyClaimed(live.holder, live.expires_at) from None
     tell(case.pk, now)
+    taken_up(by=by, case=case)
     record(by=by, act="case_claimed", target=case, institution=case.institution, claim=made.pk)
     return made
 
@@ -171,6 +174,7 @@ def tell(case_id: Any, now: datetime) -> None:
     Case.objects.filter(pk=case_id).update(updated_at=now)
     Prediction.objects.filter(scan__cases=case_id).update(updated_at=now)
     Scan.objects.filter(cases=case_id).update(updated_at=now)
+    notifications.touch(case_id, now)
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from diagnostics.scans.access import require
 
 from .claims import claim, live_with, tell
 from .models import Case, CaseState, Claim, Comment, CommentKind, Draft, Read, ReadKind, SecondRead, Stage
+from .notices import turn_over
 from .queries import own_final_read, permission_for
 from .refusals import InvalidRead, WrongStage
 
@@ -114,3 +115,4 @@ def _put_back(by: Any, case: Case, read: Read) -> None:
     if case.state == CaseState.DONE:
         Read.objects.filter(case=case).update(updated_at=timezone.now())  # closed to the institution again
     Case.objects.filter(pk=case.pk).update(**fields)
+    turn_over(case)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.notifications.services import touch
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current
 from diagnostics.scans.access import Permission, Role, require
@@ -19,6 +20,7 @@ from diagnostics.scans.models import Membership, ReadingMode, SecondReader
 from .claims import end, live_with, locked, tell
 from .labels import differs
 from .models import Case, CaseState, Claim, Comment, CommentKind, Read, SecondRead, Stage
+from .notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
 from .queries import final_read_at, own_final_read
 from .refusals import InvalidRead, WrongStage
 from .thread import READERS
@@ -77,6 +79,11 @@ def _go_on(by: Any, case: Case, stage: str, why: str, *, act: str) -> None:
     if case.state == CaseState.DONE:
         Read.objects.filter(case=case).update(updated_at=now)  # closed to the institution again
     tell(case.pk, now)
+    turn_over(case)
+    if stage == Stage.ADJUDICATION:
+        tell_disagreement(case=case)
+    elif why == SecondRead.ASKED:
+        tell_second_opinion(case=case)
     record(by=by, act=act, target=case, institution=case.institution)
 
 
@@ -89,6 +96,8 @@ def _finish(case: Case, stage: str) -> None:
     )
     if case.state == CaseState.OPEN:
         Read.objects.filter(case=case).update(updated_at=now)  # open to the whole institution from now on
+    touch(case.pk, now)
+    turn_over(case)
 
 
 def _checked(text: str, sentence: str) -> str:
@@ -161,6 +170,8 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
     Case.objects.filter(pk=case.pk).update(stage=stage, assigned_to=read.reader_id, returned_at=timezone.now())
     made = Comment.objects.create(case=case, author=by, to=read.reader, kind=CommentKind.RETURNED, text=text)
     tell(case.pk, timezone.now())
+    turn_over(case)
+    tell_returned(case=case, reader=read.reader_id)
     record(by=by, act="case_returned", target=case, institution=case.institution, comment=made.pk, reader=reader)
     case.refresh_from_db()
     return case
@@ -207,6 +218,7 @@ def recall(*, by: Any, case: Case, reason: str) -> Case:
         end(live, "taken_over")
     Case.objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, assigned_to=None, returned_at=None)
     tell(case.pk, timezone.now())
+    turn_over(case)
     record(by=by, act="case_recalled", target=case, institution=case.institution, reason=reason[:MAX_COMMENT])
     case.refresh_from_db()
     return case

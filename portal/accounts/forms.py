@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.notifications.models import Kind, NotificationChoices
+
 from . import attempts
 from .models import Scope, User
 from .services import MAX_TOKEN_DAYS, note
@@ -83,3 +85,34 @@ class OwnDetailsForm(forms.ModelForm):
         model = User
         fields = ("first_name", "last_name", "email", "language")
         help_texts = {"email": _("Where a link goes when you have forgotten your password.")}
+
+
+class NotificationsForm(forms.Form):
+    """What one wants to be told, and how."""
+
+    in_portal = forms.MultipleChoiceField(label=_("In the portal"), required=False, choices=Kind.choices)
+    by_mail = forms.MultipleChoiceField(label=_("By mail"), required=False, choices=Kind.choices)
+    digest = forms.ChoiceField(
+        label=_("Mails come"),
+        choices=[("", _("one by one, as it happens")), ("1", _("once a day, all in one"))],
+        required=False,
+        widget=forms.RadioSelect,
+    )
+
+    @classmethod
+    def of(cls, choices: NotificationChoices) -> "NotificationsForm":
+        """The form as ``choices`` fill it."""
+        return cls(
+            initial={
+                "in_portal": [kind for kind in Kind.values if kind not in choices.not_in_portal],
+                "by_mail": [kind for kind in Kind.values if kind not in choices.not_by_mail],
+                "digest": "1" if choices.digest else "",
+            }
+        )
+
+    def rows(self) -> list[tuple[str, Any, bool, bool]]:
+        """(code, words, in the portal, by mail) for each kind."""
+        shown = {name: self[name].value() or [] for name in ("in_portal", "by_mail")}
+        return [
+            (kind.value, kind.label, kind.value in shown["in_portal"], kind.value in shown["by_mail"]) for kind in Kind
+        ]

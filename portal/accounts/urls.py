@@ -21,6 +21,7 @@ urlpatterns = [
         form(views.PasswordResetConfirm.as_view()),
         name="password-reset-confirm",
     ),
+    path("notifications/", views.notifications, name="notifications"),
     path("tokens/", views.token_make, name="token-make"),
     path("tokens/<int:pk>/revoke/", views.token_revoke, name="token-revoke"),
 ]

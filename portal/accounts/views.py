@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
+from diagnostics.notifications.services import choices_of, choose
 from diagnostics.scans.access import PERMISSIONS, Role
 from portal.ui.context import THEME_COOKIE, THEMES
 
 from . import attempts, services
-from .forms import OwnDetailsForm, SignInForm, TokenForm
+from .forms import NotificationsForm, OwnDetailsForm, SignInForm, TokenForm
 from .models import User
 
 THEME_SECONDS = 365 * 24 * 3600
@@ -128,6 +129,7 @@ def _account_page(request: HttpRequest, *, status: int = 200, **context: Any) ->
         {
             "details": OwnDetailsForm(instance=user),
             "token_form": TokenForm(),
+            "told": NotificationsForm.of(choices_of(user)),
             "tokens": user.api_tokens.all(),  # type: ignore[union-attr]
             "memberships": [(m, WHAT_ROLES_MAY[Role(m.role)]) for m in memberships],
             "permissions": PERMISSIONS,
@@ -148,6 +150,24 @@ def account(request: HttpRequest) -> HttpResponse:
         return _account_page(request, status=400, details=form)
     form.save()
     messages.success(request, _("Your details are saved."))
+    return redirect("accounts:account")
+
+
+@require_POST
+@login_required
+def notifications(request: HttpRequest) -> HttpResponse:
+    """Say what one wants to be told, and how."""
+    form = NotificationsForm(request.POST)
+    if not form.is_valid():
+        return _account_page(request, status=400, told=form)
+    wanted = form.cleaned_data
+    choose(
+        by=_self(request),
+        in_portal=wanted["in_portal"],
+        by_mail=wanted["by_mail"],
+        digest=wanted["digest"] == "1",
+    )
+    messages.success(request, _("What you are told is saved."))
     return redirect("accounts:account")
 
 

@@ -9,6 +9,7 @@ from .cases import CaseViewSet
 from .dataset_versions import DatasetVersionViewSet
 from .documentation import DocsView, SchemaView
 from .model_versions import ModelVersionViewSet
+from .notifications import NotificationViewSet
 from .patients import PatientViewSet, StudyViewSet
 from .people import InstitutionViewSet, UserViewSet
 from .predictions import PredictionViewSet
@@ -26,6 +27,7 @@ router.register("cases", CaseViewSet, "case")
 router.register("reads", ReadViewSet, "read")
 router.register("patients", PatientViewSet, "patient")
 router.register("studies", StudyViewSet, "study")
+router.register("notifications", NotificationViewSet, "notification")
 router.register("institutions", InstitutionViewSet, "institution")
 router.register("dataset-versions", DatasetVersionViewSet, "datasetversion")
 router.register("training-runs", TrainingRunViewSet, "trainingrun")

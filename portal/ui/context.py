@@ -6,6 +6,8 @@ from django.http import HttpRequest
 
 from diagnostics.scans.access import Permission, may
 
+from .bell import bell_of
+
 THEME_COOKIE = "theme"
 THEMES = ("dark", "light")
 
@@ -31,4 +33,6 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         context["may"] = {permission.value: may(user, permission) for permission in Permission}
+        # Asked only where the header is drawn: fragments have none.
+        context["bell"] = lambda: bell_of(user)
     return context

@@ -11,8 +11,8 @@ from django_structlog.middlewares import RequestMiddleware
 
 from diagnostics.scans.access import NotAllowed
 
-# Asked every few seconds by machines; their log would hide everything else.
-UNLOGGED = frozenset({"/healthz", "/readyz"})
+# Asked by machines, and by each open page once a minute; their log would hide everything else.
+UNLOGGED = frozenset({"/healthz", "/readyz", "/notifications/bell/"})
 
 
 class PrivateByDefaultMiddleware:

@@ -69,6 +69,10 @@ api:modelversion-promote(model)    POST   401    403  403  403  403  409  =     
 api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
 api:auditevent-list                GET    401    403  403  403  403  200  =                    403    401 200
 api:auditevent-detail(event)       GET    401    403  403  403  403  200  403/404              403    401 200
+api:notification-list              GET    401    200  200  200  200  200  =                    200    401 200
+api:notification-detail(notification) GET 401    404  200  404  404  404  404                  404    401 404
+api:notification-read(notification) POST  401    404  200  404  404  404  404                  404    401 404
+api:notification-read-all          POST   401    200  200  200  200  200  =                    200    401 200
 api:schema                         GET    200    200  200  200  200  200  =                    200    200 200
 api:docs                           GET    200    200  200  200  200  200  =                    200    200 200
 """
@@ -92,6 +96,7 @@ accounts:password-reset            POST   302    302  302  302  302  302  =     
 accounts:password-reset-sent       GET    200    200  200  200  200  200  =                    200    200 200
 accounts:password-reset-confirm    GET    200    200  200  200  200  200  =                    200    200 200
 accounts:password-reset-confirm    POST   200    200  200  200  200  200  =                    200    200 200
+accounts:notifications             POST   302    302  302  302  302  302  =                    302    302 302
 accounts:token-make                POST   302    201  201  201  201  201  =                    201    302 201
 accounts:token-revoke(token)       POST   302    404  302  404  404  404  404                  404    302 404
 uploads:list                       GET    302    200  200  200  200  200  =                    403    302 200
@@ -127,6 +132,11 @@ history:patients                   GET    302    200  200  200  200  200  =     
 history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
 history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
 history:audit                      GET    302    403  403  403  403  200  =                    403    302 200
+notifications:list                 GET    302    200  200  200  200  200  =                    200    302 200
+notifications:bell                 GET    302    200  200  200  200  200  =                    200    302 200
+notifications:follow(notification) GET    302    404  302  404  404  404  404                  404    302 404
+notifications:read(notification)   POST   302    404  302  404  404  404  404                  404    302 404
+notifications:read-all             POST   302    302  302  302  302  302  =                    302    302 302
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
 lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
 lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
@@ -188,6 +198,7 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:theme": {"theme": "dark"},
     "accounts:password-reset": {"email": "a@example.org"},
     "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
+    "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},
     "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},
     "reading:blind": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
     "reading:final": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},

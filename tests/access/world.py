@@ -119,6 +119,7 @@ def _disagreements(world: World, home: Any) -> None:
             world.rows["settling_token"] = str(claim.token)
         else:
             services.return_case(by=judge, case=case, claim_token=claim.token, reader="a", comment="Look again.")
+            world.rows["notification"] = reader.notifications.get(case=case, kind="returned").pk
             ClaimFactory(case=case, holder=reader)
 
 

@@ -17,6 +17,8 @@ from django.db.models import F
 from celery_worker import app
 from diagnostics import pipeline, tasks
 from diagnostics.audit.models import AuditEvent
+from diagnostics.notifications.models import Notification
+from diagnostics.notifications.services import notify
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
@@ -99,6 +101,24 @@ def reconcile_at_once(monkeypatch, tmp_path):
     assert AuditEvent.objects.filter(act="prediction_queued").count() == 6
 
 
+def mails_at_once(monkeypatch, tmp_path):
+    by = person(Role.ADJUDICATOR, InstitutionFactory())
+    place = by.memberships.get().institution
+    readers = [person(Role.RADIOLOGIST, place) for _ in range(12)]
+    scan = scans(1)[0]
+    cases = [CaseFactory(scan=scan, institution=place, done=True) for _ in readers]
+    with transaction.atomic():
+        for reader, case in zip(readers, cases, strict=True):
+            notify(people=[reader.pk], kind="assigned", scan=scan, case=case)
+    Notification.objects.update(mail_due_at=F("created_at"), institution=place)
+    sent = []
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", lambda self: sent.append(self.to[0]))
+    assert at_once(*[tasks.send_mails] * 5) == [None] * 5
+    tasks.send_mails()  # and once a day later
+    assert sorted(sent) == sorted(reader.email for reader in readers)
+    assert set(Notification.objects.values_list("mail_state", flat=True)) == {"sent"}
+
+
 def train_at_once(monkeypatch, tmp_path):
     run = TrainingRunFactory()
     worked = []
@@ -111,6 +131,7 @@ def train_at_once(monkeypatch, tmp_path):
 AT_ONCE = {
     "diagnostics.tasks.infer": infer_at_once,
     "diagnostics.tasks.reconcile": reconcile_at_once,
+    "diagnostics.tasks.send_mails": mails_at_once,
     "diagnostics.tasks.train": train_at_once,
 }
 

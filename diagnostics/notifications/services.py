@@ -1,0 +1,235 @@
+"""Write a notification with its cause, take it back, look at it, choose what one wants to be told.
+
+A notification is written by the act that causes it, in its transaction. Who may still know of it, and whether it may
+be shown yet, is answered by ``reviews.notices`` each time: it depends on cases and on who is blind.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from diagnostics.audit.services import NotInTransaction, record
+from diagnostics.scans.models import Scan
+
+from .models import Kind, MailState, Notification, NotificationChoices
+
+# A read can be undone for ten seconds, and what it caused is taken back with it: no mail leaves before.
+MAIL_AFTER_SECONDS = 15
+
+
+def notify(*, people: Iterable[Any], kind: Kind, scan: Scan, case: Any = None, comment: Any = None) -> int:
+    """Write a notification for each of ``people`` who wants it, in the caller's transaction; for how many.
+
+    ``people`` are ids of users. The same matter twice, unread, is once.
+
+    Raises
+    ------
+    NotInTransaction
+        The cause and its notification could then part: one kept, the other lost.
+    """
+    if not connection.in_atomic_block:
+        raise NotInTransaction(f"{kind}: notify inside the transaction of the cause.")
+    wanted = list(dict.fromkeys(people))
+    chosen = {each.user_id: each for each in NotificationChoices.objects.filter(user__in=wanted)}
+    now = timezone.now()
+    rows = []
+    for person in wanted:
+        choices = chosen.get(person, NotificationChoices())
+        in_portal, by_mail = kind not in choices.not_in_portal, kind not in choices.not_by_mail
+        if in_portal or by_mail:
+            rows.append(
+                Notification(
+                    recipient_id=person,
+                    institution_id=scan.institution_id,
+                    kind=kind,
+                    scan=scan,
+                    case=case,
+                    comment=comment,
+                    in_portal=in_portal,
+                    mail_state=MailState.WAITING if by_mail else MailState.NONE,
+                    mail_due_at=mail_due(choices, now) if by_mail else None,
+                )
+            )
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def mail_due(choices: NotificationChoices, now: datetime) -> datetime:
+    """When the mail about something that happens now may leave: soon, or with the next digest."""
+    if not choices.digest:
+        return now + timedelta(seconds=MAIL_AFTER_SECONDS)
+    local = timezone.localtime(now)
+    today = local.replace(hour=settings.DIGEST_HOUR, minute=0, second=0, microsecond=0)
+    return today if today > local else today + timedelta(days=1)
+
+
+def over(*, kinds: Collection[Kind], scan: Any) -> None:
+    """What these told of is over or was taken back, in the caller's transaction: whoever has not read them yet need
+    not, and no mail leaves."""
+    Notification.objects.filter(scan=scan, kind__in=kinds, read_at__isnull=True).delete()
+
+
+def touch(case_id: Any, now: datetime) -> None:
+    """Move the times of mentions on a case that may just have become visible to somebody, or hidden."""
+    Notification.objects.filter(case=case_id, comment__isnull=False).update(updated_at=now)
+
+
+def mark_read(notifications: QuerySet[Notification], *, read: bool = True) -> int:
+    """Mark some of a person's own notifications as read, or (``read=False``) as new again; how many changed.
+
+    Not audited: it says something of the person's desk, nothing of a patient.
+    """
+    now = timezone.now()
+    return notifications.filter(read_at__isnull=read).update(read_at=now if read else None, updated_at=now)
+
+
+def mark_unread(notification: Notification) -> bool:
+    """Put one back among the new ones; False where a newer one tells of the same already."""
+    newer = Notification.objects.filter(
+        recipient=notification.recipient_id, kind=notification.kind, scan=notification.scan_id, comment__isnull=True
+    )
+    with transaction.atomic():
+        if notification.comment_id is None and newer.filter(read_at__isnull=True).exists():
+            return False
+        return bool(mark_read(Notification.objects.filter(pk=notification.pk), read=False))
+
+
+def choices_of(user: Any) -> NotificationChoices:
+    """What ``user`` has chosen, or what holds without a choice."""
+    return NotificationChoices.objects.filter(user=user).first() or NotificationChoices(user=user)
+
+
+@transaction.atomic
+def choose(*, by: Any, in_portal: Collection[str], by_mail: Collection[str], digest: bool) -> NotificationChoices:
+    """Say which kinds one wants in the portal and by mail, and whether mails come once a day.
+
+    What waits to be mailed follows: a kind that is no longer wanted is not sent, and a digest takes single mails in.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind.
+    """
+    unknown = (set(in_portal) | set(by_mail)) - set(Kind.values)
+    if unknown:
+        raise ValueError(f"Unknown: {', '.join(sorted(unknown))}. Choose of: {', '.join(Kind.values)}.")
+    kept, _made = NotificationChoices.objects.update_or_create(
+        user=by,
+        defaults={
+            "not_in_portal": [kind for kind in Kind.values if kind not in in_portal],
+            "not_by_mail": [kind for kind in Kind.values if kind not in by_mail],
+            "digest": digest,
+        },
+    )
+    waiting = Notification.objects.filter(recipient=by, mail_state=MailState.WAITING)
+    waiting.filter(kind__in=kept.not_by_mail).update(mail_state=MailState.NONE, mail_due_at=None)
+    waiting.exclude(kind__in=kept.not_by_mail).update(mail_due_at=mail_due(kept, timezone.now()))
+    record(by=by, act="notifications_chosen", target=by, digest=digest, not_by_mail=kept.not_by_mail)
+    return kept
+
+
+# --- mail: claimed like other work
+
+
+def anything_to_mail() -> bool:
+    """Whether a mail is due, or its worker has died."""
+    now = timezone.now()
+    return Notification.objects.filter(_free(now) | _left_in_the_middle(now)).exists()
+
+
+def _free(now: datetime) -> Q:
+    """What may be taken: due, and nobody at work on it who has not been silent for too long."""
+    due = Q(mail_due_at__lte=now)
+    return due & (Q(mail_state=MailState.WAITING) | Q(mail_state=MailState.CLAIMED, mail_lease_until__lt=now))
+
+
+def _left_in_the_middle(now: datetime) -> Q:
+    return Q(mail_state=MailState.SENDING, mail_lease_until__lt=now)
+
+
+def claim_mail() -> tuple[uuid.UUID, list[Notification]] | None:
+    """Take everything that is due for one person, for one mail; None when nothing is.
+
+    What a worker took and had not begun to hand over is taken anew when its lease has run out.
+    """
+    now = timezone.now()
+    _give_up(now)
+    free = Notification.objects.filter(_free(now)).order_by("mail_due_at", "id")
+    person = free.values_list("recipient", flat=True).first()
+    if person is None:
+        return None
+    fence = uuid.uuid4()
+    ids = list(free.filter(recipient=person).values_list("pk", flat=True)[: settings.MAIL_LINES])
+    # One conditional UPDATE: what another worker took meanwhile is no longer free.
+    Notification.objects.filter(_free(now), pk__in=ids).update(
+        mail_state=MailState.CLAIMED,
+        mail_fence=fence,
+        mail_lease_until=now + timedelta(seconds=settings.MAIL_LEASE_SECONDS),
+    )
+    mine = list(_mine(fence, MailState.CLAIMED).select_related("recipient").order_by("created_at", "id"))
+    return (fence, mine) if mine else None
+
+
+UNSURE = "The worker ended while it handed the mail over. Nobody can tell whether it left, so it is not sent again."
+
+
+def _give_up(now: datetime) -> None:
+    """A mail whose worker died in the moment of handing it over may have left: it is never sent a second time."""
+    Notification.objects.filter(_left_in_the_middle(now)).update(
+        mail_state=MailState.FAILED, mail_lease_until=None, mail_failure=UNSURE
+    )
+
+
+def begin_sending(fence: uuid.UUID, ids: Collection[Any]) -> list[Notification]:
+    """The mail about these is handed over now: those that are still ours. From here on none goes back by itself."""
+    now = timezone.now()
+    _mine(fence, MailState.CLAIMED).filter(pk__in=ids, mail_lease_until__gt=now).update(
+        mail_state=MailState.SENDING, mail_lease_until=now + timedelta(seconds=settings.MAIL_LEASE_SECONDS)
+    )
+    return list(_mine(fence, MailState.SENDING).order_by("created_at", "id"))
+
+
+def sent(fence: uuid.UUID) -> int:
+    """The server has taken the mail."""
+    return _mine(fence, MailState.SENDING).update(
+        mail_state=MailState.SENT, mail_lease_until=None, mail_sent_at=timezone.now()
+    )
+
+
+def not_sent(fence: uuid.UUID, why: str) -> None:
+    """The server did not take the mail: it is tried again later, some times, then given up with the reason."""
+    now = timezone.now()
+    for row in _mine(fence, MailState.SENDING):
+        attempts = row.mail_attempts + 1
+        again = attempts < settings.MAIL_ATTEMPTS
+        Notification.objects.filter(pk=row.pk, mail_fence=fence, mail_state=MailState.SENDING).update(
+            mail_state=MailState.WAITING if again else MailState.FAILED,
+            mail_lease_until=None,
+            mail_attempts=attempts,
+            mail_due_at=now + timedelta(seconds=60 * 2**attempts),
+            mail_failure="" if again else why,
+        )
+
+
+def put_back(fence: uuid.UUID, ids: Collection[Any], *, due: datetime) -> None:
+    """These may not be told yet: look again later."""
+    _mine(fence, MailState.CLAIMED).filter(pk__in=ids).update(
+        mail_state=MailState.WAITING, mail_lease_until=None, mail_due_at=due
+    )
+
+
+def drop(fence: uuid.UUID, ids: Collection[Any]) -> None:
+    """These are no longer wanted, or no longer this person's to know."""
+    _mine(fence, MailState.CLAIMED).filter(pk__in=ids).update(
+        mail_state=MailState.NONE, mail_lease_until=None, mail_due_at=None
+    )
+
+
+def _mine(fence: uuid.UUID, state: MailState) -> QuerySet[Notification]:
+    return Notification.objects.filter(mail_fence=fence, mail_state=state)
