@@ -20,6 +20,7 @@ from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.models import Case, Patient, Prediction, Scan, Study
 from diagnostics.predictions.models import PredictionState
+from diagnostics.reviews.ordering import place_of
 from portal.accounts.models import Scope, issue_token
 
 FEW = 1_000
@@ -78,6 +79,7 @@ def _fill(world: World, count: int) -> None:
             Case(
                 scan=scan, institution=world.institution, priority=scan.priority, state="done" if done else "open",
                 done_at=now - timedelta(seconds=number) if done else None,
+                **place_of(world.institution, scan.priority),
             )
         )  # fmt: skip
     for model, rows in ((Scan, scans), (Prediction, predictions), (Case, cases)):

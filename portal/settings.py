@@ -358,6 +358,7 @@ SPECTACULAR_SETTINGS = {
         "CommentKind": "diagnostics.reviews.models.CommentKind.values",
         "NotificationKind": "diagnostics.notifications.models.Kind.values",
         "ReadingMode": "diagnostics.scans.models.ReadingMode.values",
+        "WorklistOrder": "diagnostics.scans.models.WorklistOrder.values",
         "Role": "diagnostics.scans.access.Role.values",
     },
 }

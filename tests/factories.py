@@ -16,6 +16,7 @@ from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.reviews.models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind
+from diagnostics.reviews.ordering import place_of
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Role
@@ -223,6 +224,9 @@ class CaseFactory(factory.django.DjangoModelFactory):
     scan = factory.SubFactory(ScanFactory)
     institution = factory.SelfAttribute("scan.institution")
     priority = factory.SelfAttribute("scan.priority")
+    due_at = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["due_at"])
+    lane = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["lane"])
+    turn = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["turn"])
 
 
 class ClaimFactory(factory.django.DjangoModelFactory):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.models import AuditEvent, Institution, Membership, Notification
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
-from diagnostics.scans.institutions import change_institution, make_institution
+from diagnostics.scans.institutions import POLICIES, change_institution, make_institution
 from diagnostics.scans.people import audit_events_for
 
 from .rooms import RoomAdmin, by_institution, column, fields_of
@@ -24,17 +24,17 @@ class InstitutionForm(ModelForm):
 
     class Meta:
         model = Institution
-        fields = ("code", "name", "reading_mode", "second_reader", "second_share")
+        fields = ("code", "name", "reading_mode", *POLICIES)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("second_reader", "second_share"):
+        for name in POLICIES:
             self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
-        """What is left out of who reads twice stays as it is."""
+        """A policy that is left out stays as it is."""
         cleaned: dict[str, Any] = super().clean() or {}
-        for name in ("second_reader", "second_share"):
+        for name in POLICIES:
             if cleaned.get(name) in (None, "") and name not in self.errors:
                 cleaned[name] = getattr(self.instance, name)
         return cleaned
@@ -63,12 +63,7 @@ class InstitutionAdmin(RoomAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Whatever the form says goes through the audited service."""
-        said = {
-            "name": obj.name,
-            "reading_mode": obj.reading_mode,
-            "second_reader": obj.second_reader,
-            "second_share": obj.second_share,
-        }
+        said = {name: getattr(obj, name) for name in ("name", "reading_mode", *POLICIES)}
         if change:
             change_institution(by=request.user, institution=obj, **said)
         else:

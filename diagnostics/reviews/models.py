@@ -57,6 +57,15 @@ class Stage(models.TextChoices):
     ADJUDICATION = "adjudication", _("Adjudication")
 
 
+class Lane(models.IntegerChoices):
+    """What comes before everything else in the worklist; smaller is sooner."""
+
+    STAT = 0, _("STAT")
+    OVERDUE = 1, _("Overdue")
+    URGENT = 2, _("Urgent")
+    ROUTINE = 3, _("Routine")
+
+
 class SecondRead(models.TextChoices):
     """Why a case has a second reader."""
 
@@ -109,6 +118,9 @@ class Case(models.Model):
     )
     returned_at = models.DateTimeField(null=True, blank=True, help_text=_("When an adjudicator sent it back."))
     opened_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField(help_text=_("Until when it should be read."))
+    lane = models.PositiveSmallIntegerField(choices=Lane, editable=False)
+    turn = models.PositiveSmallIntegerField(default=0, editable=False, help_text=_("Place within its lane."))
     done_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -140,6 +152,11 @@ class Case(models.Model):
                 fields=["institution", "priority", "opened_at", "id"],
                 condition=Q(state="open"),
                 name="case_worklist",
+            ),
+            models.Index(
+                fields=["institution", "lane", "turn", "due_at", "id"],
+                condition=Q(state="open"),
+                name="case_in_turn",
             ),
             models.Index(
                 fields=["institution", "stage"],

@@ -18,6 +18,8 @@ from .claims import claim, claim_next, end, expire_claims, lease, live_with, loc
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
 from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
+from .ordering import place_of
+from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
@@ -42,6 +44,7 @@ __all__ = [
     "open_case",
     "recall",
     "record_read",
+    "refresh_order",
     "release",
     "renew",
     "return_case",
@@ -60,7 +63,11 @@ def open_case(*, by: Any, scan: Scan) -> Case:
     case, made = Case.objects.get_or_create(
         scan=scan,
         state=CaseState.OPEN,
-        defaults={"institution": scan.institution, "priority": scan.priority},
+        defaults={
+            "institution": scan.institution,
+            "priority": scan.priority,
+            **place_of(scan.institution, scan.priority),
+        },
     )
     if made:
         record(by=by, act="case_opened", target=case, institution=scan.institution, scan=scan.pk)

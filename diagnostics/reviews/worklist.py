@@ -8,14 +8,16 @@ from django.utils import timezone
 
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where
-from diagnostics.scans.models import Institution, SecondReader
+from diagnostics.scans.models import Patient, Scan, SecondReader, Study
+from diagnostics.scans.querysets import beginning_with
 
 from .models import Case, CaseQuerySet, CaseState, Claim, Read, ReadKind, Stage
+from .ordering import Policies, policies_of
 from .queries import cases_for, deciding_reads, name_of
 
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
+NEWEST = ("-done_at", "-id")
 TABS = ("mine", "unclaimed", "second", "adjudicate", "returned", "others", "done")
-ORDER = ("priority", "opened_at", "id")
 
 
 def readable_cases(user: Any) -> CaseQuerySet:
@@ -46,7 +48,7 @@ def settling_in(user: Any) -> Any:
 
 
 def waiting_for(user: Any) -> CaseQuerySet:
-    """The cases that ``user`` may claim now, in the order of the policy: STAT first, then the oldest.
+    """The cases that ``user`` may claim now, in the order of their institution's policy (:mod:`.ordering`).
 
     First reads, second reads of what they have not read, what was returned or assigned to them, and disagreements
     of others that they may settle.
@@ -57,11 +59,20 @@ def waiting_for(user: Any) -> CaseQuerySet:
     takes = Q(institution__in=reads_in, stage__in=(Stage.FIRST, Stage.SECOND)) & (free | Q(assigned_to=user))
     takes |= Q(institution__in=settles_in, stage=Stage.ADJUDICATION) & _not_read_by(user)
     visible = Case.objects.in_order_for(user)
-    return _unclaimed(visible.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(*ORDER)
+    return _unclaimed(visible.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(
+        *policies_of(user).fields
+    )
 
 
-def tab(user: Any, name: str) -> CaseQuerySet:
-    """The cases of one tab of the worklist, in its order; done ones with ``final_label`` and ``final_reader``.
+def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
+    """The fields by which a tab is ordered, "-" for descending; the last is unique."""
+    return NEWEST if tab == "done" else policies.fields
+
+
+def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None) -> CaseQuerySet:
+    """The cases of one tab of the worklist, in ``order`` or that of :func:`order_of`.
+
+    Done ones have ``final_label`` and ``final_reader``.
 
     Whoever reads finds in a tab what they may take; whoever only looks on finds all.
 
@@ -71,6 +82,7 @@ def tab(user: Any, name: str) -> CaseQuerySet:
         There is no such tab.
     """
     cases = readable_cases(user)
+    order = order or order_of(name, policies_of(user))
     if name == "done":
         final = deciding_reads().filter(case=OuterRef("pk"))
         return (
@@ -79,10 +91,10 @@ def tab(user: Any, name: str) -> CaseQuerySet:
                 final_label=Subquery(final.values("label")[:1]),
                 final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
             )
-            .order_by("-done_at", "-id")
+            .order_by(*order)
         )
     waiting = cases.filter(state=CaseState.OPEN)
-    return waiting.filter(_in_tab(user)[name]).order_by(*ORDER)
+    return waiting.filter(_in_tab(user)[name]).order_by(*order)
 
 
 def _in_tab(user: Any) -> dict[str, Any]:
@@ -121,6 +133,31 @@ def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
         "failed": Q(analysis=PredictionState.FAILED),
     }
     return cases.annotate(analysis=Subquery(newest)).filter(wanted[status])
+
+
+MOST_BY_ID = 500
+
+
+def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
+    """The cases whose patient's pseudonym or accession number begins so, in capitals or not.
+
+    The scans are looked up first, from an index. Where they are few, the cases are found by them; of very many the
+    list's own order comes to the first page's worth soon enough.
+    """
+    patients = beginning_with(Patient.objects.visible_to(user), "pseudonym", begins).values("pk")
+    studies = beginning_with(
+        Study.objects.filter(patient__institution__in=institutions_where(user, Permission.SEE_SCANS)),
+        "accession",
+        begins,
+    ).values("pk")
+    found: set[Any] = set()
+    for where in (Q(patient__in=patients), Q(study__in=studies)):
+        found.update(Scan.objects.filter(where).order_by().values_list("pk", flat=True)[: MOST_BY_ID + 1])
+        if len(found) > MOST_BY_ID:
+            return cases.filter(
+                Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
+            )
+    return cases.filter(scan__in=found)
 
 
 def tab_counts(user: Any) -> dict[str, int]:
@@ -163,9 +200,3 @@ def tab_counts(user: Any) -> dict[str, int]:
         "done": done,
         "all": unclaimed + held["mine"] + held["others"] + len(rows) + done,
     }
-
-
-def reads_in_twos(user: Any) -> bool:
-    """Whether any institution of ``user``'s lets two readers read a case."""
-    theirs = institutions_where(user, Permission.SEE_SCANS)
-    return Institution.objects.filter(pk__in=theirs.values("pk")).exclude(second_reader=SecondReader.NONE).exists()

@@ -8,20 +8,22 @@ from django.utils.translation import gettext as _
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, require
-from .models import Institution, SecondReader
+from .models import Institution
+
+# How cases are read, and in which order; each has a default.
+POLICIES = ("second_reader", "second_share", "worklist_order", "due_stat", "due_urgent", "due_routine")
+
+
+def _known(policies: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(policies) - set(POLICIES))
+    if unknown:
+        raise TypeError(f"No such policy: {', '.join(unknown)}. Known are: {', '.join(POLICIES)}.")
+    return {name: value for name, value in policies.items() if value is not None}
 
 
 @transaction.atomic
-def make_institution(
-    *,
-    by: Any,
-    code: str,
-    name: str,
-    reading_mode: str,
-    second_reader: str = SecondReader.NONE,
-    second_share: int = 10,
-) -> Institution:
-    """Make an institution; only whoever administers the whole installation may.
+def make_institution(*, by: Any, code: str, name: str, reading_mode: str, **policies: Any) -> Institution:
+    """Make an institution; only whoever administers the whole installation may. ``policies`` are of ``POLICIES``.
 
     Raises
     ------
@@ -32,9 +34,7 @@ def make_institution(
     """
     if not (by.is_active and by.is_superuser):
         raise NotAllowed(_("Only the administrator of the installation makes institutions."))
-    institution = Institution(
-        code=code, name=name, reading_mode=reading_mode, second_reader=second_reader, second_share=second_share
-    )
+    institution = Institution(code=code, name=name, reading_mode=reading_mode, **_known(policies))
     institution.full_clean()
     institution.save()
     record(by=by, act="institution_made", target=institution, institution=institution, code=code)
@@ -43,17 +43,12 @@ def make_institution(
 
 @transaction.atomic
 def change_institution(
-    *,
-    by: Any,
-    institution: Institution,
-    name: str,
-    reading_mode: str,
-    second_reader: str | None = None,
-    second_share: int | None = None,
+    *, by: Any, institution: Institution, name: str, reading_mode: str, **policies: Any
 ) -> Institution:
-    """Change an institution's name or how its cases are read; None leaves a policy as it is.
+    """Change an institution's name or policies (of ``POLICIES``; None leaves one as it is).
 
-    Reads keep the mode in which they were made, and a case that has a second reader keeps them.
+    Reads keep the mode in which they were made, a case that has a second reader keeps them, and one that waits keeps
+    the time by which it is due.
 
     Raises
     ------
@@ -64,13 +59,8 @@ def change_institution(
     """
     require(by, Permission.ADMINISTER, institution)
     row = Institution.objects.select_for_update().get(pk=institution.pk)
-    wanted: dict[str, Any] = {
-        "name": name,
-        "reading_mode": reading_mode,
-        "second_reader": second_reader,
-        "second_share": second_share,
-    }
-    changed = {key: value for key, value in wanted.items() if value is not None and getattr(row, key) != value}
+    wanted: dict[str, Any] = {"name": name, "reading_mode": reading_mode, **_known(policies)}
+    changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
     for key, value in changed.items():
         setattr(row, key, value)
     row.full_clean()

@@ -4,9 +4,10 @@ import uuid
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from .access import Role
@@ -28,6 +29,17 @@ class SecondReader(models.TextChoices):
     DIFFERS = "differs", _("A second reader reads where the first differs from the AI")
 
 
+class WorklistOrder(models.TextChoices):
+    """In which order cases wait. What the AI thinks may play a part only where nobody reads blind to it."""
+
+    OVERDUE = "overdue", _("STAT, then overdue, then the oldest")
+    PRIORITY = "priority", _("STAT, then urgent, then the oldest")
+    UNCERTAIN = "uncertain", _("STAT, then overdue, then what the AI is least sure of")
+
+
+MOST_MINUTES = 60 * 24 * 365
+
+
 class Institution(models.Model):
     """A hospital or research group. Nothing crosses its border."""
 
@@ -45,6 +57,31 @@ class Institution(models.Model):
         validators=[MaxValueValidator(100)],
         help_text=_("Percent of the cases that get a second reader, where a share does."),
     )
+    worklist_order = models.CharField(
+        _("order of the worklist"),
+        max_length=10,
+        choices=WorklistOrder,
+        default=WorklistOrder.OVERDUE,
+        help_text=_("What the AI is least sure of may come first only where its opinion is shown from the start."),
+    )
+    due_stat = models.PositiveIntegerField(
+        _("STAT due within"),
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_MINUTES)],
+        help_text=_("Minutes from the moment at which a case is opened. Cases that wait already keep their time."),
+    )
+    due_urgent = models.PositiveIntegerField(
+        _("urgent due within"),
+        default=4 * 60,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_MINUTES)],
+        help_text=_("Minutes."),
+    )
+    due_routine = models.PositiveIntegerField(
+        _("routine due within"),
+        default=48 * 60,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_MINUTES)],
+        help_text=_("Minutes."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -59,6 +96,16 @@ class Institution(models.Model):
                 condition=~Q(reading_mode="ai_hidden", second_reader="differs"),
                 name="hidden_ai_picks_no_second_reader",
                 violation_error_message=_("Where the AI's opinion stays hidden, it cannot choose who is read twice."),
+            ),
+            # The order of the list would tell a blind reader how sure the AI is.
+            models.CheckConstraint(
+                condition=Q(worklist_order__in=["overdue", "priority"])
+                | Q(worklist_order="uncertain", reading_mode="concurrent"),
+                name="no_order_by_the_ai_while_blind",
+                violation_error_message=_("The AI may order the list only where its opinion is shown from the start."),
+            ),
+            models.CheckConstraint(
+                condition=Q(due_stat__gt=0, due_urgent__gt=0, due_routine__gt=0), name="due_after_some_time"
             ),
         ]
 
@@ -109,6 +156,9 @@ class Patient(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["institution", "pseudonym"], name="one_patient_per_pseudonym"),
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(Upper("pseudonym"), name="patient_begins"),
+        ]
 
     def __str__(self) -> str:
         return self.pseudonym
@@ -141,7 +191,10 @@ class Study(models.Model):
                 name="one_study_without_date_or_accession",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at", "id"], name="study_made")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at", "id"], name="study_made"),
+            models.Index(Upper("accession"), name="study_begins"),
+        ]
 
     def __str__(self) -> str:
         return self.accession or str(self.date or "undated")

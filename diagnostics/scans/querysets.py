@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from django.db import models
+from django.db import connection, models
+from django.db.models import Value
+from django.db.models.functions import Upper
 
 from .access import Permission, institutions_where
 
@@ -21,3 +23,13 @@ class PatientQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "PatientQuerySet":
         """Patients of the institutions in which ``user`` may see scans."""
         return self.filter(institution__in=institutions_where(user, Permission.SEE_SCANS))
+
+
+def beginning_with(rows: models.QuerySet[Any], field: str, text: str) -> models.QuerySet[Any]:
+    """Rows whose ``field`` begins with ``text``, in capitals or not, found in the index over its capitals."""
+    if connection.vendor == "postgresql":
+        # An index of patterns serves it; between two bounds letters would be sorted by language.
+        return rows.filter(**{f"{field}__istartswith": text})
+    # SQLite's LIKE never uses an index once a character may be escaped; between two bounds it does.
+    last = Value(text + chr(0x10FFFF))
+    return rows.alias(_capitals=Upper(field)).filter(_capitals__gte=Upper(Value(text)), _capitals__lt=Upper(last))

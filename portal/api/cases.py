@@ -55,6 +55,7 @@ class CaseShape(serializers.Serializer[Case]):
     blinded = serializers.BooleanField()
     claim = serializers.SerializerMethodField(help_text="The live claim, or null.")
     opened_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(help_text="Until when it should be read, by the institution's time for it.")
     done_at = serializers.DateTimeField(allow_null=True)
     updated_at = serializers.DateTimeField()
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from diagnostics.models import Institution, Membership
 from diagnostics.scans.access import Permission, Role, may
-from diagnostics.scans.models import ReadingMode
+from diagnostics.scans.models import ReadingMode, WorklistOrder
 from portal.accounts.models import ApiToken, Scope, User
 
 from .resource import Resource
@@ -23,8 +23,14 @@ class InstitutionShape(serializers.Serializer[Institution]):
     code = serializers.CharField()
     name = serializers.CharField()
     reading_mode = serializers.ChoiceField(choices=ReadingMode.values)
+    worklist_order = serializers.ChoiceField(choices=WorklistOrder.values)
+    due_minutes = serializers.SerializerMethodField(help_text="By priority, from the moment a case is opened.")
     roles = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
+    def get_due_minutes(self, institution: Institution) -> dict[str, int]:
+        return {"stat": institution.due_stat, "urgent": institution.due_urgent, "routine": institution.due_routine}
 
     @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=Role.values)))
     def get_roles(self, institution: Any) -> list[str]:

@@ -32,4 +32,5 @@ class FilterForm(forms.Form):
         empty_value=None,
         choices=[("", _("Any")), *Priority.choices],
     )
+    due = forms.ChoiceField(label=_("Due"), required=False, choices=[("", _("Any")), ("overdue", _("Overdue"))])
     analysis = forms.ChoiceField(label=_("Analysis"), required=False, choices=STATES)

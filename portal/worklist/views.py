@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -22,12 +21,21 @@ from django.views.decorators.http import require_POST, require_safe
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
+from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.worklist import COUNT_LIMIT, reads_in_twos, settling_in, tab, tab_counts, with_status
+from diagnostics.reviews.worklist import (
+    COUNT_LIMIT,
+    of_patient,
+    order_of,
+    settling_in,
+    tab,
+    tab_counts,
+    with_status,
+)
 from diagnostics.scans.access import NotAllowed, Permission, may
+from portal.ui.paging import page_of
 
 from .forms import FilterForm
-from .paging import BadCursor, page_of
 
 TABS = (
     ("mine", gettext_lazy("Mine")),
@@ -41,6 +49,7 @@ TABS = (
 # Shown where two readers read a case, or where there is something in them.
 TABS_OF_TWO = ("second", "adjudicate", "returned")
 DEFAULT_TAB = "unclaimed"
+PAGE_SIZE = 25
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
 
 
@@ -53,6 +62,8 @@ class Row:
     failure: str | None
     final_label: str
     waited: str
+    overdue: str
+    due_today: bool
     may_take: bool
 
 
@@ -72,6 +83,8 @@ def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
             failure=failure_of(case.scan),
             final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
             waited=_waited(case.opened_at),
+            overdue=_waited(case.due_at) if tab != "done" and case.due_at <= timezone.now() else "",
+            due_today=timezone.localdate(case.due_at) == timezone.localdate(),
             may_take=claimable or (tab == "returned" and case.assigned_to_id == user.pk),
         )
         for case in cases
@@ -97,30 +110,30 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     form = FilterForm(request.GET)
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
-    cases = tab(request.user, name)
+    policies = policies_of(request.user)
+    order = order_of(name, policies)
+    cases = tab(request.user, name, order=order)
     filters = form.cleaned_data
-    if filters["patient"]:
-        begins = filters["patient"].strip()
-        cases = cases.filter(
-            Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
-        )
+    if begins := filters["patient"].strip():
+        cases = of_patient(cases, request.user, begins)
     if filters["priority"] is not None:
         cases = cases.filter(priority=filters["priority"])
     if filters["analysis"]:
         cases = with_status(cases, filters["analysis"])
-    try:
-        page = page_of(cases, done=name == "done", after=request.GET.get("after", ""))
-    except BadCursor:
-        raise BadRequest(_("There is no such page. Go back to the first one.")) from None
+    if filters["due"] == "overdue":
+        cases = cases.filter(due_at__lte=timezone.now())
+    page = page_of(cases, order=order, after=request.GET.get("after", ""), size=PAGE_SIZE)
     counts = tab_counts(request.user)
-    in_twos = reads_in_twos(request.user)
-    shown = [(key, title) for key, title in TABS if key not in TABS_OF_TWO or in_twos or counts[key] or key == name]
+    shown = [
+        (key, title) for key, title in TABS if key not in TABS_OF_TWO or policies.in_twos or counts[key] or key == name
+    ]
     return {
         "form": form,
         "list_url": reverse("worklist:list"),
         "tab": name,
+        "policy": policies.sentence,
         "tabs": [(key, title, _capped(counts[key])) for key, title in shown],
-        "rows": _rows(page.cases, name, request.user),
+        "rows": _rows(page.rows, name, request.user),
         "after": page.after,
         "paged": "after" in request.GET,
         "filtered": any(value not in (None, "") for value in filters.values()),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics.models import Case, Claim
+from diagnostics.reviews.ordering import due, refresh
 from diagnostics.reviews.worklist import tab
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
@@ -49,7 +50,8 @@ def waiting(place, accession, *, minutes=0, priority=Priority.ROUTINE, **scan):
     """An open case that has waited so long."""
     made = ScanFactory(institution=place, study__accession=accession, priority=priority, **scan)
     case = CaseFactory(scan=made)
-    Case.objects.filter(pk=case.pk).update(opened_at=timezone.now() - timedelta(minutes=minutes))
+    opened = timezone.now() - timedelta(minutes=minutes)
+    Case.objects.filter(pk=case.pk).update(opened_at=opened, due_at=due(place, priority, opened))
     return case
 
 
@@ -82,7 +84,13 @@ def test_worklist_order_is_the_stated_policy(client, place):
     waiting(place, "STAT", priority=Priority.STAT)
     response = client.get(LIST)
     assert order(response) == ["STAT", "URGENT", "OLD", "YOUNG"]
-    assert "STAT first, then urgent, then whatever has waited longest" in response.content.decode()
+    assert "STAT first, then what is overdue, then urgent, then whatever has waited" in response.content.decode()
+    waiting(place, "LATE", minutes=50 * 60)
+    refresh()
+    response = client.get(LIST)
+    assert order(response) == ["STAT", "LATE", "URGENT", "OLD", "YOUNG"]
+    assert "overdue by 2 h 00" in response.content.decode()
+    assert order(client.get(LIST, {"due": "overdue"})) == ["LATE"]
 
 
 def test_worklist_keeps_the_cases_of_others_apart(client, place, reader):
@@ -153,8 +161,8 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
     [
         {"tab": "secret"}, {"priority": "9"}, {"analysis": "glioma"}, {"after": "x~y~z"},
         # Times that leave the calendar in another zone, and one without a zone.
-        {"after": f"2~0001-01-01T00:00:00+23:59~{NOBODY}"}, {"after": f"2~9999-12-31T23:59:59-23:59~{NOBODY}"},
-        {"after": f"2~2026-01-01T00:00:00~{NOBODY}"},
+        {"after": f"2~0~0001-01-01T00:00:00+23:59~{NOBODY}"}, {"after": f"2~0~9999-12-31T23:59:59-23:59~{NOBODY}"},
+        {"after": f"2~0~2026-01-01T00:00:00~{NOBODY}"}, {"due": "tomorrow"},
         {"tab": "done", "after": f"0001-01-01T00:00:00+23:59~{NOBODY}"},
     ],
 )  # fmt: skip
@@ -172,7 +180,7 @@ def test_worklist_pages_show_each_case_once(client, place):
         query = {"after": response.context["after"]}
     assert response.context["after"] == ""
     assert len(seen) == len(set(seen)) == 60
-    cases = Case.objects.order_by("priority", "opened_at", "id").select_related("scan__study")
+    cases = Case.objects.order_by("lane", "due_at", "id").select_related("scan__study")
     assert seen == [case.scan.study.accession for case in cases]
 
 
@@ -312,5 +320,5 @@ def test_first_page_of_very_many_is_taken_from_the_index_and_not_sorted(place, n
     plan = tab(reader, name)[:26].explain().splitlines()
     # What is not indented belongs to the rows themselves, not to what is looked up for each.
     outer = [line.split(" ", 3)[3] for line in plan if line.split(" ", 3)[1] == "0"]
-    assert any("case_worklist" in line or "case_done" in line for line in outer), plan
+    assert any("case_in_turn" in line or "case_done" in line for line in outer), plan
     assert "USE TEMP B-TREE FOR ORDER BY" not in outer, plan

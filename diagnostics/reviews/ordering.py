@@ -1,0 +1,144 @@
+"""In which order cases wait, and until when they should be read.
+
+A case's place is kept in its row, so that an index gives the list's order whatever the policy: ``lane`` says what
+comes before everything else, ``turn`` who is next within a lane, then comes what is due first. Nothing of it tells
+what the AI thinks, except ``turn`` where an institution lets the AI choose, which it may only where nobody reads
+blind.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.scans.models import Institution, Priority, SecondReader, WorklistOrder
+
+from .models import Case, CaseState, Lane
+
+BY_TURN = ("lane", "turn", "due_at", "id")
+BY_PRIORITY = ("priority", "opened_at", "id")
+ORDERS = {WorklistOrder.OVERDUE: BY_TURN, WorklistOrder.PRIORITY: BY_PRIORITY, WorklistOrder.UNCERTAIN: BY_TURN}
+SENTENCES = {
+    WorklistOrder.OVERDUE: _(
+        "STAT first, then what is overdue, then urgent, then whatever has waited longest. What the AI thinks plays no "
+        "part in it."
+    ),
+    WorklistOrder.PRIORITY: _(
+        "STAT first, then urgent, then whatever has waited longest. What the AI thinks plays no part in it."
+    ),
+    WorklistOrder.UNCERTAIN: _(
+        "STAT first, then what is overdue, then urgent before routine, and of these what the AI is least sure of. One "
+        "case in ten, drawn at random, keeps a random place, so that what is measured stays unbiased."
+    ),
+}
+MOST_TURNS = 1000
+NOT_YET = MOST_TURNS + 1  # the AI has not said anything
+DRAWN = 10  # one case in so many keeps a random place
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What the institutions of one person lay down for their list."""
+
+    order: WorklistOrder
+    in_twos: bool  # whether any of them lets two readers read a case
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields by which open cases are ordered; the last is unique."""
+        return ORDERS[self.order]
+
+    @property
+    def sentence(self) -> str:
+        return str(SENTENCES[self.order])
+
+
+def policies_of(user: Any) -> Policies:
+    """The policies for ``user``'s list. Institutions that order differently are shown by priority and time.
+
+    Whoever settles disagreements is blind to the AI in every mode of reading, so for them it never chooses.
+    """
+    theirs = institutions_where(user, Permission.SEE_SCANS).order_by()
+    laid_down = set(theirs.values_list("worklist_order", "second_reader").distinct())
+    orders = {WorklistOrder(order) for order, _reader in laid_down} or {WorklistOrder.OVERDUE}
+    order = orders.pop() if len(orders) == 1 else WorklistOrder.PRIORITY
+    if order == WorklistOrder.UNCERTAIN and may(user, Permission.ADJUDICATE):
+        order = WorklistOrder.PRIORITY
+    return Policies(order, any(reader != SecondReader.NONE for _order, reader in laid_down))
+
+
+def due(institution: Institution, priority: int, since: datetime) -> datetime:
+    """Until when a case of this priority should be read."""
+    minutes = {
+        Priority.STAT: institution.due_stat,
+        Priority.URGENT: institution.due_urgent,
+        Priority.ROUTINE: institution.due_routine,
+    }
+    return since + timedelta(minutes=minutes[Priority(priority)])
+
+
+def place_of(institution: Institution, priority: int) -> dict[str, Any]:
+    """The place of a case that is opened now."""
+    return {
+        "due_at": due(institution, priority, timezone.now()),
+        "lane": {Priority.STAT: Lane.STAT, Priority.URGENT: Lane.URGENT}.get(Priority(priority), Lane.ROUTINE),
+        "turn": NOT_YET if institution.worklist_order == WorklistOrder.UNCERTAIN else 0,
+    }
+
+
+def drawn(case_id: Any) -> bool:
+    """Whether a case keeps a random place. The id is drawn at random, so it is the draw: always the same answer."""
+    return bool((case_id.int >> 40) % DRAWN == 0)
+
+
+def refresh(limit: int = 2000) -> int:
+    """Bring the places up to date: what has become overdue, and what the AI is how sure of; how many moved.
+
+    Called every few seconds by the scheduler. A list whose places are some seconds old is in order all the same.
+    """
+    moved = 0
+    for institution in Institution.objects.all():
+        waiting = Case.objects.filter(institution=institution, state=CaseState.OPEN)
+        late = waiting.filter(lane__in=(Lane.URGENT, Lane.ROUTINE), due_at__lte=timezone.now())
+        # Looked for first: an UPDATE that changes nothing takes the embedded database's only write lock.
+        if late.exists():
+            moved += late.update(lane=Lane.OVERDUE, turn=0)
+        if institution.worklist_order == WorklistOrder.UNCERTAIN:
+            moved += _ask_the_ai(waiting, limit)
+        elif waiting.filter(turn__gt=0, lane__in=(Lane.URGENT, Lane.ROUTINE)).exists():
+            moved += waiting.filter(turn__gt=0).update(turn=0)
+    return moved
+
+
+def _ask_the_ai(waiting: Any, limit: int) -> int:
+    """Give a turn to the cases that have none yet and of which the AI has said something."""
+    ready = Prediction.objects.filter(scan=OuterRef("scan"), state=PredictionState.READY)
+    unplaced = waiting.filter(turn__in=(0, NOT_YET), lane__in=(Lane.URGENT, Lane.ROUTINE))
+    found = list(unplaced.filter(Q(Exists(ready)) | Q(turn=0)).order_by()[:limit])
+    sure = _how_sure(case.scan_id for case in found)
+    with transaction.atomic():
+        for case in found:
+            case.turn = _random_turn(case.pk) if drawn(case.pk) else sure.get(case.scan_id, NOT_YET)
+        Case.objects.bulk_update(found, ["turn"], batch_size=500)
+    return len(found)
+
+
+def _random_turn(case_id: Any) -> int:
+    return 1 + (case_id.int >> 80) % MOST_TURNS
+
+
+def _how_sure(scans: Iterable[Any]) -> dict[Any, int]:
+    """1 (cannot say) to ``MOST_TURNS`` (certain) by scan, from the newest opinion of each."""
+    rows = (
+        Prediction.objects.filter(scan__in=list(scans), state=PredictionState.READY)
+        .order_by("created_at", "id")
+        .values_list("scan", "tumour_probability")
+    )
+    return {scan: max(1, round(abs(2 * p - 1) * MOST_TURNS)) for scan, p in rows if p is not None}
