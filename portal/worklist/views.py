@@ -3,7 +3,7 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -63,7 +63,7 @@ class Row:
     final_label: str
     waited: str
     overdue: str
-    due_today: bool
+    due_in: str
     may_take: bool
 
 
@@ -82,18 +82,18 @@ def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
             status=status_of(case.scan),
             failure=failure_of(case.scan),
             final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
-            waited=_waited(case.opened_at),
-            overdue=_waited(case.due_at) if tab != "done" and case.due_at <= timezone.now() else "",
-            due_today=timezone.localdate(case.due_at) == timezone.localdate(),
+            waited=_span(timezone.now() - case.opened_at),
+            overdue=_span(timezone.now() - case.due_at) if tab != "done" and case.due_at <= timezone.now() else "",
+            due_in=_span(case.due_at - timezone.now()),
             may_take=claimable or (tab == "returned" and case.assigned_to_id == user.pk),
         )
         for case in cases
     ]
 
 
-def _waited(since: datetime) -> str:
-    """How long a case waits, as short as a column wants it: "12 min", "2 h 05", "3 days"."""
-    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+def _span(time: timedelta) -> str:
+    """A span of time, as short as a column wants it: "12 min", "2 h 05", "3 days"."""
+    minutes = max(0, int(time.total_seconds() // 60))
     if minutes < 60:
         return _("%(minutes)d min") % {"minutes": minutes}
     if minutes < 48 * 60:
