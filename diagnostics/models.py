@@ -1,15 +1,17 @@
 """The tables, in the order in which the data travels."""
 
 from diagnostics.audit.models import AuditEvent
-from diagnostics.registry.models import ModelVersion, Promotion
+from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.predictions.models import Prediction  # isort: skip
 from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read  # isort: skip
+from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
 from diagnostics.training.models import TrainingRun  # isort: skip
+from diagnostics.training.tested import TestedScan  # isort: skip
 
 __all__ = [
     "Annotation",
@@ -20,17 +22,23 @@ __all__ = [
     "Draft",
     "DatasetItem",
     "DatasetVersion",
+    "GateResult",
+    "GateRules",
     "Institution",
     "Membership",
+    "ModelAlarm",
     "ModelVersion",
     "Notification",
     "NotificationChoices",
     "Patient",
     "Prediction",
     "Promotion",
+    "PromotionRequest",
     "Read",
     "RuledOut",
     "Scan",
+    "ShadowOpinion",
     "Study",
+    "TestedScan",
     "TrainingRun",
 ]

@@ -6,6 +6,7 @@ forking pool would hang every child.
 """
 
 from celery import shared_task
+from django.conf import settings
 
 
 @shared_task(name="diagnostics.tasks.infer")
@@ -32,13 +33,31 @@ def send_mails() -> None:
     mail.send_due()
 
 
+@shared_task(name="diagnostics.tasks.judge")
+def judge(version_id: str) -> None:
+    """Ask the gate about a candidate again: another model is in use, or other rules hold."""
+    from diagnostics.training import judging
+
+    judging.judge(version_id)
+
+
+@shared_task(name="diagnostics.tasks.score_in_the_shadow")
+def score_in_the_shadow() -> None:
+    """Let the challenger look at live cases."""
+    from diagnostics.shadow import scoring
+
+    scoring.score_waiting()
+
+
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again."""
     from diagnostics.notifications import services as notifications
     from diagnostics.predictions import services as predictions
+    from diagnostics.registry import requests
     from diagnostics.registry import services as registry
     from diagnostics.reviews import services as reviews
+    from diagnostics.shadow import services as shadow
     from diagnostics.training import services as training
 
     predictions.abandon_exhausted()
@@ -51,3 +70,9 @@ def reconcile() -> None:
         train.delay(str(run_id))
     if notifications.anything_to_mail():
         send_mails.delay()
+    requests.expire()
+    # Neither may pile up behind a training: the message is not worth keeping, for the next beat brings another.
+    for version_id in training.unjudged():
+        judge.apply_async([str(version_id)], expires=settings.RECONCILE_SECONDS)
+    if shadow.anything_due():
+        score_in_the_shadow.apply_async(expires=settings.RECONCILE_SECONDS)

@@ -80,6 +80,13 @@ def _model() -> None:
     live = registry.live()
     if live is None:
         raise LookupError
+    alarm = registry.open_alarm()
+    if alarm is not None:
+        stand_in = f"v{alarm.stand_in.number} stands in for it." if alarm.stand_in else "Nothing stands in for it."
+        raise Damaged(
+            f"A worker found the files of model v{alarm.version.number} damaged. {stand_in} Put the files back from a "
+            "backup, or put another model into use."
+        )
     if not _threads.submit(registry.is_whole, live).result(timeout=SECONDS):
         raise Damaged(
             f"The stored files of the model in use, v{live.number}, are damaged or missing: a worker that starts now "

@@ -172,7 +172,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the reconciler brings the row back; a redelivered poison would loop
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "inference"
-CELERY_TASK_ROUTES = {"diagnostics.tasks.train": {"queue": "training"}}
+# What may wait behind a training: a reader's scan never waits behind any of these.
+CELERY_TASK_ROUTES = {
+    f"diagnostics.tasks.{name}": {"queue": "training"} for name in ("train", "judge", "score_in_the_shadow")
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 RECONCILE_SECONDS = env.float("OVERREAD_RECONCILE_SECONDS", default=10.0)
@@ -192,6 +195,11 @@ INFERENCE_ATTEMPTS = 3
 INFERENCE_THREADS = env.int("OVERREAD_INFERENCE_THREADS", default=1)
 TRAINING_LEASE_SECONDS = env.int("OVERREAD_TRAINING_LEASE_SECONDS", default=120)
 TRAINING_THREADS = env.int("OVERREAD_TRAINING_THREADS", default=2)
+# Whether a promotion needs a second administrator's approval. One person alone may run a trial, but no real service.
+SECOND_ADMINISTRATOR = env.bool("OVERREAD_SECOND_ADMINISTRATOR", default=PRODUCTION)
+PROMOTION_REQUEST_HOURS = env.int("OVERREAD_PROMOTION_REQUEST_HOURS", default=72)
+FRESH_SIGN_IN_MINUTES = env.int("OVERREAD_FRESH_SIGN_IN_MINUTES", default=15 if PRODUCTION else 120)
+CHALLENGER_CASES = env.int("OVERREAD_CHALLENGER_CASES", default=100)
 CLAIM_MINUTES = env.int("OVERREAD_CLAIM_MINUTES", default=30)
 MAIL_LEASE_SECONDS = 120
 MAIL_ATTEMPTS = 5

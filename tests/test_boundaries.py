@@ -14,7 +14,11 @@ from tests import processes
 ROOT = processes.ROOT
 HEAVY = ("tensorflow", "keras", "cv2", "sklearn", "scipy", "ai_edge_litert")
 # What these load is for a worker's child alone: one TensorFlow operation before the fork hangs every task.
-WORKER_ONLY = ("diagnostics.predictions.inference", "diagnostics.training.fitting")
+WORKER_ONLY = (
+    "diagnostics.predictions.inference",
+    "diagnostics.shadow.scoring",
+    "diagnostics.training.fitting",
+)
 
 
 def in_a_fresh_process(code: str, **environment: str) -> str:

@@ -7,37 +7,111 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('diagnostics', '0006_drafts_and_undo'),
+        ("diagnostics", "0006_drafts_and_undo"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='datasetitem',
-            name='label_source',
-            field=models.CharField(choices=[('read', 'Final read'), ('adjudicated', 'Adjudicated'), ('adopted', 'Adopted from the AI'), ('imported', 'Imported reference label')], max_length=12),
+            model_name="datasetitem",
+            name="label_source",
+            field=models.CharField(
+                choices=[
+                    ("read", "Final read"),
+                    ("adjudicated", "Adjudicated"),
+                    ("adopted", "Adopted from the AI"),
+                    ("imported", "Imported reference label"),
+                ],
+                max_length=12,
+            ),
         ),
         migrations.CreateModel(
-            name='RuledOut',
+            name="RuledOut",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('ruling', models.UUIDField(db_index=True, help_text='One decision may rule out several.')),
-                ('label', models.CharField(choices=[('no_tumour', 'No tumour'), ('glioma', 'Glioma'), ('meningioma', 'Meningioma'), ('pituitary', 'Pituitary tumour'), ('tumour', 'Tumour, type not stated'), ('not_assessable', 'Not assessable'), ('out_of_scope', 'Out of scope')], max_length=16)),
-                ('stands', models.CharField(blank=True, choices=[('no_tumour', 'No tumour'), ('glioma', 'Glioma'), ('meningioma', 'Meningioma'), ('pituitary', 'Pituitary tumour'), ('tumour', 'Tumour, type not stated'), ('not_assessable', 'Not assessable'), ('out_of_scope', 'Out of scope')], default='', help_text='The label that stands instead, if one does.', max_length=16)),
-                ('reason', models.TextField()),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('taken_back_at', models.DateTimeField(blank=True, null=True)),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('scan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnostics.scan')),
-                ('taken_back_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("ruling", models.UUIDField(db_index=True, help_text="One decision may rule out several.")),
+                (
+                    "label",
+                    models.CharField(
+                        choices=[
+                            ("no_tumour", "No tumour"),
+                            ("glioma", "Glioma"),
+                            ("meningioma", "Meningioma"),
+                            ("pituitary", "Pituitary tumour"),
+                            ("tumour", "Tumour, type not stated"),
+                            ("not_assessable", "Not assessable"),
+                            ("out_of_scope", "Out of scope"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "stands",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no_tumour", "No tumour"),
+                            ("glioma", "Glioma"),
+                            ("meningioma", "Meningioma"),
+                            ("pituitary", "Pituitary tumour"),
+                            ("tumour", "Tumour, type not stated"),
+                            ("not_assessable", "Not assessable"),
+                            ("out_of_scope", "Out of scope"),
+                        ],
+                        default="",
+                        help_text="The label that stands instead, if one does.",
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.TextField()),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                ("taken_back_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "scan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="diagnostics.scan"
+                    ),
+                ),
+                (
+                    "taken_back_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'ruling on a conflict of labels',
-                'verbose_name_plural': 'rulings on conflicts of labels',
-                'ordering': ['-at', 'id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('taken_back_at__isnull', True)), fields=('scan', 'label'), name='one_ruling_per_label'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='ruling_has_a_reason'), models.CheckConstraint(condition=models.Q(models.Q(('taken_back_at__isnull', True), ('taken_back_by__isnull', True)), models.Q(('taken_back_at__isnull', False), ('taken_back_by__isnull', False)), _connector='OR'), name='taken_back_by_somebody')],
+                "verbose_name": "ruling on a conflict of labels",
+                "verbose_name_plural": "rulings on conflicts of labels",
+                "ordering": ["-at", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("taken_back_at__isnull", True)),
+                        fields=("scan", "label"),
+                        name="one_ruling_per_label",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="ruling_has_a_reason"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("taken_back_at__isnull", True), ("taken_back_by__isnull", True)),
+                            models.Q(("taken_back_at__isnull", False), ("taken_back_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="taken_back_by_somebody",
+                    ),
+                ],
             },
         ),
     ]

@@ -7,54 +7,226 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_language'),
-        ('diagnostics', '0007_contradicting_labels_are_settled'),
+        ("accounts", "0004_language"),
+        ("diagnostics", "0007_contradicting_labels_are_settled"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='NotificationChoices',
+            name="NotificationChoices",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='notification_choices', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('not_in_portal', models.JSONField(default=list, help_text='Kinds that the portal does not show.')),
-                ('not_by_mail', models.JSONField(default=list, help_text='Kinds of which no mail is sent.')),
-                ('digest', models.BooleanField(default=False, help_text='One mail a day instead of single ones.')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="notification_choices",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("not_in_portal", models.JSONField(default=list, help_text="Kinds that the portal does not show.")),
+                ("not_by_mail", models.JSONField(default=list, help_text="Kinds of which no mail is sent.")),
+                ("digest", models.BooleanField(default=False, help_text="One mail a day instead of single ones.")),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'verbose_name': 'notification choices',
-                'verbose_name_plural': 'notification choices',
+                "verbose_name": "notification choices",
+                "verbose_name_plural": "notification choices",
             },
         ),
         migrations.CreateModel(
-            name='Notification',
+            name="Notification",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('assigned', 'A case was assigned to you'), ('mentioned', 'You were mentioned in a comment'), ('returned', 'A case was returned to you'), ('disagreement', 'A case waits for an adjudicator'), ('second_opinion', 'A second opinion is asked for'), ('prediction_failed', 'A scan that you handed in got no AI result')], max_length=20)),
-                ('in_portal', models.BooleanField(default=True, help_text='Wanted in the portal when it was written.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('read_at', models.DateTimeField(blank=True, null=True)),
-                ('mail_state', models.CharField(choices=[('none', 'Not wanted'), ('waiting', 'Waiting'), ('claimed', 'Taken by a worker'), ('sending', 'Being handed over'), ('sent', 'Sent'), ('failed', 'Given up')], default='none', max_length=8)),
-                ('mail_due_at', models.DateTimeField(blank=True, null=True)),
-                ('mail_fence', models.UUIDField(blank=True, help_text='Token of the claim that may send it.', null=True)),
-                ('mail_lease_until', models.DateTimeField(blank=True, null=True)),
-                ('mail_attempts', models.PositiveSmallIntegerField(default=0)),
-                ('mail_sent_at', models.DateTimeField(blank=True, null=True)),
-                ('mail_failure', models.TextField(blank=True, default='', help_text='Why no mail went out, as a sentence.')),
-                ('case', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='diagnostics.case')),
-                ('comment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='diagnostics.comment')),
-                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='diagnostics.institution')),
-                ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to=settings.AUTH_USER_MODEL)),
-                ('scan', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='diagnostics.scan')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("assigned", "A case was assigned to you"),
+                            ("mentioned", "You were mentioned in a comment"),
+                            ("returned", "A case was returned to you"),
+                            ("disagreement", "A case waits for an adjudicator"),
+                            ("second_opinion", "A second opinion is asked for"),
+                            ("prediction_failed", "A scan that you handed in got no AI result"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "in_portal",
+                    models.BooleanField(default=True, help_text="Wanted in the portal when it was written."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("read_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "mail_state",
+                    models.CharField(
+                        choices=[
+                            ("none", "Not wanted"),
+                            ("waiting", "Waiting"),
+                            ("claimed", "Taken by a worker"),
+                            ("sending", "Being handed over"),
+                            ("sent", "Sent"),
+                            ("failed", "Given up"),
+                        ],
+                        default="none",
+                        max_length=8,
+                    ),
+                ),
+                ("mail_due_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "mail_fence",
+                    models.UUIDField(blank=True, help_text="Token of the claim that may send it.", null=True),
+                ),
+                ("mail_lease_until", models.DateTimeField(blank=True, null=True)),
+                ("mail_attempts", models.PositiveSmallIntegerField(default=0)),
+                ("mail_sent_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "mail_failure",
+                    models.TextField(blank=True, default="", help_text="Why no mail went out, as a sentence."),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="diagnostics.case",
+                    ),
+                ),
+                (
+                    "comment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="diagnostics.comment",
+                    ),
+                ),
+                (
+                    "institution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="diagnostics.institution"
+                    ),
+                ),
+                (
+                    "recipient",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notifications",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "scan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="diagnostics.scan"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
-                'indexes': [models.Index(fields=['recipient', '-created_at', '-id'], name='notification_newest'), models.Index(condition=models.Q(('read_at__isnull', True)), fields=['recipient'], name='notification_unread'), models.Index(fields=['recipient', 'updated_at', 'id'], name='notification_updated'), models.Index(condition=models.Q(('mail_state__in', ['waiting', 'claimed', 'sending'])), fields=['mail_due_at'], name='notification_mail')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['assigned', 'mentioned', 'returned', 'disagreement', 'second_opinion', 'prediction_failed'])), name='notification_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('comment__isnull', False), ('kind', 'mentioned')), models.Q(models.Q(('kind', 'mentioned'), _negated=True), ('comment__isnull', True)), _connector='OR'), name='mentions_have_a_comment'), models.CheckConstraint(condition=models.Q(models.Q(('case__isnull', True), ('kind', 'prediction_failed')), models.Q(models.Q(('kind', 'prediction_failed'), _negated=True), ('case__isnull', False)), _connector='OR'), name='notification_is_about_a_case_or_an_analysis'), models.UniqueConstraint(condition=models.Q(('comment__isnull', True), ('read_at__isnull', True)), fields=('recipient', 'kind', 'scan'), name='one_unread_notification_per_matter'), models.UniqueConstraint(condition=models.Q(('comment__isnull', False)), fields=('recipient', 'comment'), name='one_notification_per_mention'), models.CheckConstraint(condition=models.Q(models.Q(('mail_fence__isnull', False), ('mail_lease_until__isnull', False), ('mail_state__in', ['claimed', 'sending'])), models.Q(models.Q(('mail_state__in', ['claimed', 'sending']), _negated=True), ('mail_lease_until__isnull', True)), _connector='OR'), name='mail_at_work_has_a_lease'), models.CheckConstraint(condition=models.Q(models.Q(('mail_sent_at__isnull', False), ('mail_state', 'sent')), models.Q(models.Q(('mail_state', 'sent'), _negated=True), ('mail_sent_at__isnull', True)), _connector='OR'), name='mail_sent_means_when'), models.CheckConstraint(condition=models.Q(models.Q(('mail_state', 'failed'), models.Q(('mail_failure', ''), _negated=True)), models.Q(models.Q(('mail_state', 'failed'), _negated=True), ('mail_failure', '')), _connector='OR'), name='mail_failed_means_a_reason'), models.CheckConstraint(condition=models.Q(models.Q(('mail_state', 'waiting'), _negated=True), ('mail_due_at__isnull', False), _connector='OR'), name='waiting_mail_has_a_time')],
+                "ordering": ["-created_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["recipient", "-created_at", "-id"], name="notification_newest"),
+                    models.Index(
+                        condition=models.Q(("read_at__isnull", True)), fields=["recipient"], name="notification_unread"
+                    ),
+                    models.Index(fields=["recipient", "updated_at", "id"], name="notification_updated"),
+                    models.Index(
+                        condition=models.Q(("mail_state__in", ["waiting", "claimed", "sending"])),
+                        fields=["mail_due_at"],
+                        name="notification_mail",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "assigned",
+                                    "mentioned",
+                                    "returned",
+                                    "disagreement",
+                                    "second_opinion",
+                                    "prediction_failed",
+                                ],
+                            )
+                        ),
+                        name="notification_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("comment__isnull", False), ("kind", "mentioned")),
+                            models.Q(models.Q(("kind", "mentioned"), _negated=True), ("comment__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="mentions_have_a_comment",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("case__isnull", True), ("kind", "prediction_failed")),
+                            models.Q(models.Q(("kind", "prediction_failed"), _negated=True), ("case__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="notification_is_about_a_case_or_an_analysis",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("comment__isnull", True), ("read_at__isnull", True)),
+                        fields=("recipient", "kind", "scan"),
+                        name="one_unread_notification_per_matter",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("comment__isnull", False)),
+                        fields=("recipient", "comment"),
+                        name="one_notification_per_mention",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("mail_fence__isnull", False),
+                                ("mail_lease_until__isnull", False),
+                                ("mail_state__in", ["claimed", "sending"]),
+                            ),
+                            models.Q(
+                                models.Q(("mail_state__in", ["claimed", "sending"]), _negated=True),
+                                ("mail_lease_until__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="mail_at_work_has_a_lease",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("mail_sent_at__isnull", False), ("mail_state", "sent")),
+                            models.Q(models.Q(("mail_state", "sent"), _negated=True), ("mail_sent_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="mail_sent_means_when",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("mail_state", "failed"), models.Q(("mail_failure", ""), _negated=True)),
+                            models.Q(models.Q(("mail_state", "failed"), _negated=True), ("mail_failure", "")),
+                            _connector="OR",
+                        ),
+                        name="mail_failed_means_a_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("mail_state", "waiting"), _negated=True),
+                            ("mail_due_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="waiting_mail_has_a_time",
+                    ),
+                ],
             },
         ),
     ]

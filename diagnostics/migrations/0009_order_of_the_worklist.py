@@ -10,95 +10,148 @@ from django.db.models import F
 
 def place_waiting_cases(apps, schema_editor):
     """Cases that wait already get the place that the defaults would have given them."""
-    Case = apps.get_model('diagnostics', 'Case')
+    Case = apps.get_model("diagnostics", "Case")
     for priority, minutes, lane in ((0, 60, 0), (1, 4 * 60, 2), (2, 48 * 60, 3)):
         Case.objects.filter(priority=priority).update(
-            due_at=F('opened_at') + datetime.timedelta(minutes=minutes), lane=lane
+            due_at=F("opened_at") + datetime.timedelta(minutes=minutes), lane=lane
         )
 
 
 def index_patterns(apps, schema_editor):
     """On PostgreSQL only an index of patterns serves a search for how a text begins."""
-    if schema_editor.connection.vendor == 'postgresql':
+    if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(
-            'CREATE INDEX patient_begins_pattern ON diagnostics_patient (UPPER(pseudonym) text_pattern_ops)'
+            "CREATE INDEX patient_begins_pattern ON diagnostics_patient (UPPER(pseudonym) text_pattern_ops)"
         )
         schema_editor.execute(
-            'CREATE INDEX study_begins_pattern ON diagnostics_study (UPPER(accession) text_pattern_ops)'
+            "CREATE INDEX study_begins_pattern ON diagnostics_study (UPPER(accession) text_pattern_ops)"
         )
 
 
 def drop_patterns(apps, schema_editor):
-    if schema_editor.connection.vendor == 'postgresql':
-        schema_editor.execute('DROP INDEX patient_begins_pattern')
-        schema_editor.execute('DROP INDEX study_begins_pattern')
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("DROP INDEX patient_begins_pattern")
+        schema_editor.execute("DROP INDEX study_begins_pattern")
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('diagnostics', '0008_notifications'),
+        ("diagnostics", "0008_notifications"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='case',
-            name='due_at',
-            field=models.DateTimeField(default=datetime.datetime(2026, 11, 25, 15, 48, 10, 397724, tzinfo=datetime.timezone.utc), help_text='Until when it should be read.'),
+            model_name="case",
+            name="due_at",
+            field=models.DateTimeField(
+                default=datetime.datetime(2026, 11, 25, 15, 48, 10, 397724, tzinfo=datetime.timezone.utc),
+                help_text="Until when it should be read.",
+            ),
             preserve_default=False,
         ),
         migrations.AddField(
-            model_name='case',
-            name='lane',
-            field=models.PositiveSmallIntegerField(choices=[(0, 'STAT'), (1, 'Overdue'), (2, 'Urgent'), (3, 'Routine')], default=0, editable=False),
+            model_name="case",
+            name="lane",
+            field=models.PositiveSmallIntegerField(
+                choices=[(0, "STAT"), (1, "Overdue"), (2, "Urgent"), (3, "Routine")], default=0, editable=False
+            ),
             preserve_default=False,
         ),
         migrations.AddField(
-            model_name='case',
-            name='turn',
-            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text='Place within its lane.'),
+            model_name="case",
+            name="turn",
+            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text="Place within its lane."),
         ),
         migrations.RunPython(place_waiting_cases, migrations.RunPython.noop),
         migrations.AddField(
-            model_name='institution',
-            name='due_routine',
-            field=models.PositiveIntegerField(default=2880, help_text='Minutes.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(525600)], verbose_name='routine due within'),
+            model_name="institution",
+            name="due_routine",
+            field=models.PositiveIntegerField(
+                default=2880,
+                help_text="Minutes.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(525600),
+                ],
+                verbose_name="routine due within",
+            ),
         ),
         migrations.AddField(
-            model_name='institution',
-            name='due_stat',
-            field=models.PositiveIntegerField(default=60, help_text='Minutes from the moment at which a case is opened. Cases that wait already keep their time.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(525600)], verbose_name='STAT due within'),
+            model_name="institution",
+            name="due_stat",
+            field=models.PositiveIntegerField(
+                default=60,
+                help_text="Minutes from the moment at which a case is opened. Cases that wait already keep their time.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(525600),
+                ],
+                verbose_name="STAT due within",
+            ),
         ),
         migrations.AddField(
-            model_name='institution',
-            name='due_urgent',
-            field=models.PositiveIntegerField(default=240, help_text='Minutes.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(525600)], verbose_name='urgent due within'),
+            model_name="institution",
+            name="due_urgent",
+            field=models.PositiveIntegerField(
+                default=240,
+                help_text="Minutes.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(525600),
+                ],
+                verbose_name="urgent due within",
+            ),
         ),
         migrations.AddField(
-            model_name='institution',
-            name='worklist_order',
-            field=models.CharField(choices=[('overdue', 'STAT, then overdue, then the oldest'), ('priority', 'STAT, then urgent, then the oldest'), ('uncertain', 'STAT, then overdue, then what the AI is least sure of')], default='overdue', help_text='What the AI is least sure of may come first only where its opinion is shown from the start.', max_length=10, verbose_name='order of the worklist'),
+            model_name="institution",
+            name="worklist_order",
+            field=models.CharField(
+                choices=[
+                    ("overdue", "STAT, then overdue, then the oldest"),
+                    ("priority", "STAT, then urgent, then the oldest"),
+                    ("uncertain", "STAT, then overdue, then what the AI is least sure of"),
+                ],
+                default="overdue",
+                help_text="What the AI is least sure of may come first only where its opinion is shown from the start.",
+                max_length=10,
+                verbose_name="order of the worklist",
+            ),
         ),
         migrations.AddIndex(
-            model_name='case',
-            index=models.Index(condition=models.Q(('state', 'open')), fields=['institution', 'lane', 'turn', 'due_at', 'id'], name='case_in_turn'),
+            model_name="case",
+            index=models.Index(
+                condition=models.Q(("state", "open")),
+                fields=["institution", "lane", "turn", "due_at", "id"],
+                name="case_in_turn",
+            ),
         ),
         migrations.AddIndex(
-            model_name='patient',
-            index=models.Index(django.db.models.functions.text.Upper('pseudonym'), name='patient_begins'),
+            model_name="patient",
+            index=models.Index(django.db.models.functions.text.Upper("pseudonym"), name="patient_begins"),
         ),
         migrations.AddIndex(
-            model_name='study',
-            index=models.Index(django.db.models.functions.text.Upper('accession'), name='study_begins'),
+            model_name="study",
+            index=models.Index(django.db.models.functions.text.Upper("accession"), name="study_begins"),
         ),
         migrations.AddConstraint(
-            model_name='institution',
-            constraint=models.CheckConstraint(condition=models.Q(('worklist_order__in', ['overdue', 'priority']), models.Q(('reading_mode', 'concurrent'), ('worklist_order', 'uncertain')), _connector='OR'), name='no_order_by_the_ai_while_blind', violation_error_message='The AI may order the list only where its opinion is shown from the start.'),
+            model_name="institution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("worklist_order__in", ["overdue", "priority"]),
+                    models.Q(("reading_mode", "concurrent"), ("worklist_order", "uncertain")),
+                    _connector="OR",
+                ),
+                name="no_order_by_the_ai_while_blind",
+                violation_error_message="The AI may order the list only where its opinion is shown from the start.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='institution',
-            constraint=models.CheckConstraint(condition=models.Q(('due_routine__gt', 0), ('due_stat__gt', 0), ('due_urgent__gt', 0)), name='due_after_some_time'),
+            model_name="institution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("due_routine__gt", 0), ("due_stat__gt", 0), ("due_urgent__gt", 0)),
+                name="due_after_some_time",
+            ),
         ),
         migrations.RunPython(index_patterns, drop_patterns),
     ]

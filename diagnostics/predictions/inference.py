@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from django.utils.translation import gettext_noop
 
 from diagnostics.registry import services as registry
-from diagnostics.registry.models import ModelVersion
+from diagnostics.registry.models import ModelState, ModelVersion
 from mlcore.artifact import ArtifactDamaged
 from mlcore.decode import Refused
 from mlcore.predict import Opinion, Predictor
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 # The live model and the one before it, so that a promotion or rollback under way loads nothing twice.
 _LOADED: "OrderedDict[str, Predictor]" = OrderedDict()
 _KEEP = 2
+# Versions of which this process knows that no alarm of theirs stands.
+_WHOLE: set[str] = set()
 
 
 def run_waiting() -> int:
@@ -38,17 +40,55 @@ def run_waiting() -> int:
         services.queue_missing(live)
         _warm(live)
     done = 0
-    while (batch := services.claim_waiting(limit=settings.INFERENCE_BATCH)) is not None:
+    while (batch := _next_batch()) is not None:
         done += _run(batch)
     return done
 
 
+def _next_batch() -> services.Batch | None:
+    """Claim what waits. The model in use is asked for anew each time: a roll-back holds from the next batch on."""
+    live = registry.live()
+    if live is not None:
+        services.follow(live)
+    return services.claim_waiting(limit=settings.INFERENCE_BATCH)
+
+
 def _warm(version: ModelVersion) -> None:
     """Load before claiming, so that no lease runs while TensorFlow starts."""
+    with contextlib.suppress(ArtifactDamaged):
+        serving(version)
+
+
+def serving(version: ModelVersion) -> tuple[ModelVersion, Predictor]:
+    """The model that serves for ``version``, loaded: itself, or the former one where its files are damaged.
+
+    A stand-in raises an alarm that stays until the files load again; every row says which version really spoke.
+
+    Raises
+    ------
+    ArtifactDamaged
+        There is no former model, or its files are damaged too.
+    """
     try:
-        predictor_for(version)
+        predictor = predictor_for(version)
     except ArtifactDamaged as error:
         log.error("model_damaged", model_version=version.number, error=str(error))
+        former = registry.previous() if version.state == ModelState.LIVE else None
+        if former is None:
+            registry.raise_alarm(version=version, stand_in=None)
+            raise
+        try:
+            predictor = predictor_for(former)
+        except ArtifactDamaged:
+            log.error("former_model_damaged", model_version=former.number)
+            registry.raise_alarm(version=version, stand_in=None)
+            raise error from None
+        registry.raise_alarm(version=version, stand_in=former)
+        return former, predictor
+    if version.sha256 not in _WHOLE:
+        registry.end_alarm(version)
+        _WHOLE.add(version.sha256)
+    return version, predictor
 
 
 def predictor_for(version: ModelVersion) -> Predictor:
@@ -60,6 +100,7 @@ def predictor_for(version: ModelVersion) -> Predictor:
     """
     predictor = _LOADED.get(version.sha256)
     if predictor is None:
+        _WHOLE.discard(version.sha256)
         folder = registry.fetch(version)
         predictor = Predictor.load(folder, expected_sha256=version.sha256, threads=settings.INFERENCE_THREADS)
         _LOADED[version.sha256] = predictor
@@ -73,9 +114,8 @@ def predictor_for(version: ModelVersion) -> Predictor:
 def _run(batch: services.Batch) -> int:
     """One batch from claim to commit."""
     try:
-        predictor = predictor_for(batch.model_version)
-    except ArtifactDamaged as error:
-        log.error("model_damaged", model_version=batch.model_version.number, error=str(error))
+        speaker, predictor = serving(batch.model_version)
+    except ArtifactDamaged:
         failure = services.Failure(
             "model_damaged",
             gettext_noop(
@@ -111,6 +151,7 @@ def _run(batch: services.Batch) -> int:
     return services.finish(
         batch=batch,
         outcomes=outcomes,
+        speaker=speaker,
         provenance={
             "weights_sha256": predictor.sha256,
             "preprocess_version": predictor.spec.preprocess_version,

@@ -109,6 +109,20 @@ def queue_missing(version: ModelVersion, limit: int = 500) -> int:
     return len(scans)
 
 
+def follow(live: ModelVersion) -> int:
+    """Let the model in use speak of what still waits for another one: a roll-back must not wait for a queue.
+
+    Rows that a worker has begun stay as they are, and so do those of scans of which ``live`` has a row already.
+    """
+    spoken = Prediction.objects.filter(scan=OuterRef("scan"), model_version=live)
+    return (
+        Prediction.objects.filter(state=PredictionState.QUEUED)
+        .exclude(model_version=live)
+        .filter(~Exists(spoken))
+        .update(model_version=live, updated_at=timezone.now())
+    )
+
+
 def _claimable(now: Any) -> Q:
     return Q(state=PredictionState.QUEUED) | Q(state=PredictionState.RUNNING, lease_until__lt=now)
 
@@ -156,13 +170,21 @@ def claim_waiting(*, limit: int) -> Batch | None:
     return Batch(fence=fence, model_version=mine[0].model_version, predictions=mine)
 
 
-def finish(*, batch: Batch, outcomes: dict[uuid.UUID, Result | Failure], provenance: dict[str, str]) -> int:
+def finish(
+    *,
+    batch: Batch,
+    outcomes: dict[uuid.UUID, Result | Failure],
+    provenance: dict[str, str],
+    speaker: ModelVersion | None = None,
+) -> int:
     """Write the outcomes of a batch and their audit events in one transaction; how many rows took them.
 
     A row whose claim was lost meanwhile stays as it is: whoever holds the newer token finishes it.
-    ``provenance``: ``weights_sha256``, ``preprocess_version``, ``code_revision``.
+    ``provenance``: ``weights_sha256``, ``preprocess_version``, ``code_revision``. ``speaker``: the version that really
+    spoke, where another stood in; of a scan that it has spoken of before, that opinion stands and no other is written.
     """
     written = 0
+    speaker = speaker or batch.model_version
     with transaction.atomic():
         for prediction in batch.predictions:
             outcome = outcomes.get(prediction.pk)
@@ -170,7 +192,7 @@ def finish(*, batch: Batch, outcomes: dict[uuid.UUID, Result | Failure], provena
                 continue
             if isinstance(outcome, Result):
                 outcome.check()
-                written += _finish_one(batch, prediction, outcome, provenance)
+                written += _finish_one(batch, speaker, prediction, outcome, provenance)
             else:
                 written += _fail_one(batch.fence, prediction, outcome)
     return written
@@ -180,10 +202,24 @@ def _mine(fence: uuid.UUID, prediction: Prediction) -> Any:
     return Prediction.objects.filter(pk=prediction.pk, fence=fence, state=PredictionState.RUNNING)
 
 
-def _finish_one(batch: Batch, prediction: Prediction, result: Result, provenance: dict[str, str]) -> int:
+def _finish_one(
+    batch: Batch, speaker: ModelVersion, prediction: Prediction, result: Result, provenance: dict[str, str]
+) -> int:
     now = timezone.now()
+    others = Prediction.objects.filter(scan=prediction.scan_id, model_version=speaker).exclude(pk=prediction.pk)
+    if speaker.pk != batch.model_version.pk and others.exists():
+        return _fail_one(
+            batch.fence,
+            prediction,
+            Failure(
+                "model_damaged",
+                f"The model's files are damaged. {speaker} stands in for it and has given its opinion of this scan "
+                "before. Retry when the files are whole again.",
+            ),
+        )
     taken = _mine(batch.fence, prediction).update(
         state=PredictionState.READY,
+        model_version=speaker,
         lease_until=None,
         finished_at=now,
         updated_at=now,
@@ -204,7 +240,7 @@ def _finish_one(batch: Batch, prediction: Prediction, result: Result, provenance
             target=prediction,
             institution=prediction.scan.institution,
             scan=prediction.scan_id,
-            model_version=batch.model_version.number,
+            model_version=speaker.number,
         )
     return taken
 

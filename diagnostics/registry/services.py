@@ -1,10 +1,11 @@
-"""Which models exist, which one is in use, and how that changes."""
+"""Which models exist, which one is in use, and how that changes. What needs a second person stands in ``requests``."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -15,52 +16,46 @@ from diagnostics.scans.access import Permission, require
 from mlcore.identity import CARD, REPORT, SPEC, ArtifactDamaged
 
 from . import artifacts
+from .alarms import end_alarm, open_alarm, raise_alarm
 from .artifacts import keep
+from .gate import standing
 from .models import ModelState, ModelVersion, Promotion
 from .numbering import create_numbered
+from .refusals import (
+    AlreadyLive,
+    ExceptionMissing,
+    NothingToReturnTo,
+    PromotionRefused,
+    ReasonMissing,
+    SecondAdministratorNeeded,
+    needed,
+)
+from .seats import challenge, challenger, live, lock, previous, retire
 
 __all__ = [
     "AlreadyLive",
     "ArtifactDamaged",
+    "ExceptionMissing",
     "NothingToReturnTo",
     "PromotionRefused",
     "ReasonMissing",
+    "SecondAdministratorNeeded",
+    "challenge",
+    "challenger",
+    "end_alarm",
     "fetch",
     "install_box",
     "is_whole",
     "keep",
     "live",
+    "open_alarm",
     "previous",
     "promote",
+    "raise_alarm",
     "register",
+    "retire",
     "roll_back",
 ]
-
-
-class PromotionRefused(ValueError):
-    """A model cannot be put into use; ``str()`` is a sentence for the person who asked."""
-
-
-class AlreadyLive(PromotionRefused):
-    """The model is in use already."""
-
-
-class ReasonMissing(PromotionRefused):
-    """Nobody said why."""
-
-
-class NothingToReturnTo(PromotionRefused):
-    """No former model is kept."""
-
-
-def live() -> ModelVersion | None:
-    """The model version in use, if there is one."""
-    return ModelVersion.objects.filter(state=ModelState.LIVE).first()
-
-
-def previous() -> ModelVersion | None:
-    """The model version that was in use before, to which a roll-back returns."""
-    return ModelVersion.objects.filter(state=ModelState.PREVIOUS).first()
 
 
 def fetch(version: ModelVersion) -> Path:
@@ -132,26 +127,28 @@ def register(
 
 
 def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Promotion:
-    """Put ``version`` into use; the model that was in use becomes the previous one.
+    """Put ``version`` into use at once; the model that was in use becomes the previous one.
+
+    Only where the installation requires no second administrator. Where the gate has not let the model through, the
+    reason is kept as the written exception.
 
     Raises
     ------
     NotAllowed
         ``by`` may not promote.
-    AlreadyLive, ReasonMissing
+    SecondAdministratorNeeded, AlreadyLive, ReasonMissing
         As the names say.
     ArtifactDamaged
         The weights are not what was registered; a model that cannot be loaded must not go into use.
     """
     require(by, Permission.PROMOTE)
-    reason = _reason(reason, "Say why this model goes into use: the next person will want to know.")
+    reason = needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    if settings.SECOND_ADMINISTRATOR:
+        raise SecondAdministratorNeeded(_("A second administrator must approve this. Propose the promotion instead."))
     fetch(version)
     with transaction.atomic():
-        _lock()
-        now_live = live()
-        if now_live is not None and now_live.pk == version.pk:
-            raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
-        return _put_into_use(version, former=now_live, kind=Promotion.Kind.PROMOTE, by=by, reason=reason)
+        lock()
+        return put_forward_into_use(version, by=by, reason=reason, exception=reason)
 
 
 def roll_back(*, by: AbstractBaseUser, reason: str) -> Promotion:
@@ -167,13 +164,13 @@ def roll_back(*, by: AbstractBaseUser, reason: str) -> Promotion:
         The former weights are damaged.
     """
     require(by, Permission.PROMOTE)
-    reason = _reason(reason, "Say why the former model is put back: the next person will want to know.")
+    reason = needed(reason, _("Say why the former model is put back: the next person will want to know."))
     candidate = previous()
     if candidate is None:
         raise NothingToReturnTo(_("There is no former model to return to: only one has ever been in use."))
     fetch(candidate)
     with transaction.atomic():
-        _lock()
+        lock()
         former = previous()
         if former is None or former.pk != candidate.pk:
             raise NothingToReturnTo(_("The models in use have just changed. Look again before you roll back."))
@@ -190,7 +187,7 @@ def install_box(folder: Path) -> ModelVersion:
     """
     version = register(by=None, folder=folder)
     with transaction.atomic():
-        _lock()
+        lock()
         if live() is None:
             _put_into_use(
                 version, former=None, kind=Promotion.Kind.INSTALL, by=None, reason="Installed with the software."
@@ -199,9 +196,36 @@ def install_box(folder: Path) -> ModelVersion:
     return version
 
 
-def _lock() -> None:
-    """Make other changes of use wait until this transaction ends; what is read afterwards is the present."""
-    list(ModelVersion.objects.select_for_update().order_by("pk").values_list("pk"))
+def put_forward_into_use(
+    version: ModelVersion, *, by: Any, reason: str, exception: str, approved_by: Any = None
+) -> Promotion:
+    """Put a model into use with what the gate says of it now, in the caller's locked transaction.
+
+    ``exception`` is kept only where the gate has not let the model through, and must not be empty then.
+
+    Raises
+    ------
+    AlreadyLive, ExceptionMissing
+    """
+    now_live = live()
+    if now_live is not None and now_live.pk == version.pk:
+        raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+    stands = standing(version)
+    if not stands.passed and not exception.strip():
+        raise ExceptionMissing(
+            _("The gate has not let this model through. Write down why it may go into use all the same.")
+        )
+    return _put_into_use(
+        version,
+        former=now_live,
+        kind=Promotion.Kind.PROMOTE,
+        by=by,
+        reason=reason,
+        approved_by=approved_by,
+        gate=stands.verdict,
+        gate_result=stands.result,
+        exception="" if stands.passed else exception.strip(),
+    )
 
 
 def _put_into_use(
@@ -211,35 +235,38 @@ def _put_into_use(
     kind: Promotion.Kind,
     by: Any,
     reason: str,
+    **more: Any,
 ) -> Promotion:
     now = timezone.now()
     # In this order no two rows ever share a state that only one may have, even when ``version`` is the previous one.
     for before, after in ((ModelState.PREVIOUS, ModelState.RETIRED), (ModelState.LIVE, ModelState.PREVIOUS)):
         ModelVersion.objects.filter(state=before).update(state=after, updated_at=now)
-    ModelVersion.objects.filter(pk=version.pk).update(state=ModelState.LIVE, updated_at=now)
-    version.refresh_from_db(fields=["state", "updated_at"])
-    promotion = Promotion.objects.create(version=version, former=former, kind=kind, by=by, reason=reason)
+    ModelVersion.objects.filter(pk=version.pk).update(state=ModelState.LIVE, challenged_at=None, updated_at=now)
+    version.refresh_from_db(fields=["state", "challenged_at", "updated_at"])
+    promotion = Promotion.objects.create(version=version, former=former, kind=kind, by=by, reason=reason, **more)
+    told: dict[str, Any] = {}
+    if kind == Promotion.Kind.PROMOTE:
+        approver = more.get("approved_by")
+        told = {
+            "gate": promotion.gate,
+            "second_administrator": approver.pk if approver is not None else "not required here",
+        }
     record(
-        by=by,
+        by=more.get("approved_by") or by,
         act={"install": "model_installed", "promote": "model_promoted", "rollback": "model_rolled_back"}[kind],
         target=version,
         promotion=promotion.pk,
         former=former.pk if former else None,
         sha256=version.sha256,
+        **told,
     )
     return promotion
-
-
-def _reason(given: str, sentence: str) -> str:
-    if not given.strip():
-        raise ReasonMissing(sentence)
-    return given.strip()
 
 
 def _json(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         # A measure that is no number would be refused by the database; as "not known" it is told apart from 0.
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda word: None)
     except FileNotFoundError as error:
         if not needed:
             return {}

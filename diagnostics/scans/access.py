@@ -29,7 +29,8 @@ class Permission(StrEnum):
     FREEZE_DATASET = "freeze_dataset"
     TRAIN = "train"
     SEE_MODELS = "see_models"
-    PROMOTE = "promote"
+    PROPOSE_PROMOTION = "propose_promotion"  # also: let a model challenge, put one aside
+    PROMOTE = "promote"  # also: approve what somebody proposed, roll back, declare the gate's rules
     SEE_AUDIT = "see_audit"
     ADMINISTER = "administer"
 
@@ -44,6 +45,7 @@ _DATA_MANAGER = frozenset(
         Permission.FREEZE_DATASET,
         Permission.TRAIN,
         Permission.SEE_MODELS,
+        Permission.PROPOSE_PROMOTION,
     }
 )
 PERMISSIONS: dict[Role, frozenset[Permission]] = {

@@ -1,6 +1,7 @@
 """The candidate beside the model in use, on the very same images. Worker only."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import structlog
 from django.conf import settings
 
 from diagnostics.datasets.models import DatasetItem
+from diagnostics.registry import gate
 from diagnostics.registry import services as registry
-from diagnostics.registry.models import ModelVersion
+from diagnostics.registry.models import GateRules, ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
-from mlcore.dataset import Item, load_crops
+from mlcore.dataset import Item, data_sha256, load_crops
 from mlcore.evaluate import compare, evaluate, scored_items
+from mlcore.gate import TOO_FEW, judge
 from mlcore.metrics import Scored
 from mlcore.predict import Predictor
 from mlcore.preprocess import to_tensor
@@ -25,15 +28,37 @@ log = structlog.get_logger(__name__)
 _AT_ONCE = 64
 
 
-def with_live(
-    live: ModelVersion, candidate: Path, items: Sequence[Item], check: Callable[[], None] = lambda: None
-) -> dict[str, Any]:
-    """Measure the live model on a candidate's test part, and the difference between the two.
+@dataclass(frozen=True)
+class Compared:
+    """What came of measuring a candidate on its test part, beside the model in use.
+
+    ``report`` goes into the candidate's report; ``scored`` are candidate and live model on ``items``, the latter None
+    where it could not be measured; ``said`` is the gate's word.
+    """
+
+    live: ModelVersion | None
+    rules: GateRules
+    items: list[Item]
+    candidate: Scored | None
+    beside: Scored | None
+    said: dict[str, Any]
+    report: dict[str, Any] | None
+
+    @property
+    def test_sha256(self) -> str:
+        """Of the test part: hash and label of each image."""
+        return data_sha256(self.items)
+
+
+def beside_live(
+    live: ModelVersion | None, candidate: Path, items: Sequence[Item], check: Callable[[], None] = lambda: None
+) -> Compared:
+    """Measure a candidate and the live model on the candidate's test part, and ask the gate.
 
     Parameters
     ----------
     live
-        The model in use.
+        The model in use; None where there is none.
     candidate
         Folder of the candidate.
     items
@@ -43,11 +68,30 @@ def with_live(
 
     Returns
     -------
-    dict
-        ``version``, ``number``, ``name``, ``sha256`` of the live model; ``seen``, how many of these images it is known
-        to have trained on (None where that is not known); ``test``, its metrics; ``difference``, candidate minus live,
-        by paired bootstrap. ``problem`` instead of the last two, where it cannot be measured.
+    Compared
+        ``report`` (None without a live model) has ``version``, ``number``, ``name``, ``sha256`` of the live model;
+        ``seen``, how many of these images it is known to have trained on (None where that is not known); ``test``, its
+        metrics; ``difference``, candidate minus live, by paired bootstrap. ``problem`` instead of the last two, where
+        it cannot be measured.
     """
+    rules = gate.current_rules()
+    new = Predictor.load(candidate, threads=settings.TRAINING_THREADS)
+    kept, scored = _scored(new, items, check)
+    report: dict[str, Any] | None = None
+    beside: Scored | None = None
+    if live is not None:
+        report, beside = _live_on(live, kept, scored, check)
+    if not kept or len({item.label == "no_tumour" for item in kept}) < 2:
+        said = {"verdict": TOO_FEW, "rules": []}
+    else:
+        said = judge(beside, scored, gate.rules_of(rules))
+    return Compared(live, rules, kept, scored if kept else None, beside, said, report)
+
+
+def _live_on(
+    live: ModelVersion, items: Sequence[Item], scored_new: Scored, check: Callable[[], None]
+) -> tuple[dict[str, Any], Scored | None]:
+    """What is said of the live model on these images, and its scores where it could be measured."""
     answer: dict[str, Any] = {
         "version": str(live.pk),
         "number": live.number,
@@ -56,22 +100,22 @@ def with_live(
         "seen": _seen(live, items),
     }
     if len({item.label == "no_tumour" for item in items}) < 2:
-        return {**answer, "problem": "The test part holds one kind of scan only, so nothing can be compared on it."}
+        return {
+            **answer,
+            "problem": "The test part holds one kind of scan only, so nothing can be compared on it.",
+        }, None
     try:
         folder = registry.fetch(live)
         old = Predictor.load(folder, expected_sha256=live.sha256, threads=settings.TRAINING_THREADS)
     except ArtifactDamaged as error:
         log.error("live_model_damaged", model_version=live.number)
-        return {**answer, "problem": f"The live model could not be loaded: {error}"}
-    new = Predictor.load(candidate, threads=settings.TRAINING_THREADS)
-    kept_old, scored_old = _scored(old, items, check)
-    kept_new, scored_new = _scored(new, items, check)
-    if not kept_old:
-        return {**answer, "problem": "None of the test scans could be read."}
+        return {**answer, "problem": f"The live model could not be loaded: {error}"}, None
+    kept, scored_old = _scored(old, items, check)
     answer["test"] = evaluate(scored_old)
-    if [item.sha256 for item in kept_old] == [item.sha256 for item in kept_new]:
-        answer["difference"] = compare(scored_old, scored_new)
-    return answer
+    if [item.sha256 for item in kept] != [item.sha256 for item in items]:
+        return answer, None
+    answer["difference"] = compare(scored_old, scored_new)
+    return answer, scored_old
 
 
 def _scored(predictor: Predictor, items: Sequence[Item], check: Callable[[], None]) -> tuple[list[Item], Scored]:

@@ -24,7 +24,8 @@ from mlcore.runtime import NotFinite
 from mlcore.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
 
 from . import work
-from .comparison import with_live
+from .comparison import Compared, beside_live
+from .judging import keep
 from .models import TrainingRun
 from .originals import OriginalDamaged, read_original
 from .work import LostLease, Step
@@ -46,8 +47,14 @@ def fit(run_id: Any) -> ModelVersion | None:
     watch = _Watch(run.pk, run.fence)
     try:
         with watch.keeping_the_lease():
-            folder, report = _train(run, scratch, watch)
-        version = work.succeed(run_id=run.pk, fence=run.fence, folder=folder, report=report)
+            folder, report, compared = _train(run, scratch, watch)
+        version = work.succeed(
+            run_id=run.pk,
+            fence=run.fence,
+            folder=folder,
+            report=report,
+            measured=lambda version: keep(version, run.dataset, compared),
+        )
         log.info("training_succeeded", run=run.number, model_version=version.number)
         return version
     except Cancelled:
@@ -81,8 +88,8 @@ def fit(run_id: Any) -> ModelVersion | None:
 _EXPECTED = (NotTrainable, NotADataset, BadConfig, ManifestDamaged, ArtifactDamaged, OriginalDamaged)
 
 
-def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any]]:
-    """Everything between the claim and the candidate: gives the model folder and its report."""
+def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any], Compared]:
+    """Everything between the claim and the candidate: gives the model folder, its report, and what the gate said."""
     listed = scratch / "manifest.jsonl"
     listed.write_bytes(manifest(run.dataset))
     items = read_manifest(listed)
@@ -98,12 +105,12 @@ def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapp
     )
     report = {**trained.report, "dataset": {"number": run.dataset.number, "sha256": run.dataset.sha256}}
     live = registry.live()
-    if live is not None:
-        watch.say(f"comparing with {live}")
-        report["compared_with_live"] = with_live(
-            live, trained.folder, [item for item in items if item.split == "test"], watch.check
-        )
-    return trained.folder, report
+    watch.say(f"comparing with {live}" if live is not None else "no model is live to compare with")
+    tested = [item for item in items if item.split == "test"]
+    compared = beside_live(live, trained.folder, tested, watch.check)
+    if compared.report is not None:
+        report["compared_with_live"] = compared.report
+    return trained.folder, report, compared
 
 
 def _config(run: TrainingRun) -> TrainConfig:

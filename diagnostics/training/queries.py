@@ -4,7 +4,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from diagnostics.registry.models import ModelVersion
+from diagnostics.registry import gate
+from diagnostics.registry import services as registry
+from diagnostics.registry.models import GateResult, ModelState, ModelVersion
 
 from .models import TrainingRun
 
@@ -18,3 +20,22 @@ def models_for(user: Any) -> QuerySet[ModelVersion]:
     theirs = TrainingRun.objects.visible_to(user).values("pk")
     foreign = TrainingRun.objects.filter(produced=OuterRef("pk")).exclude(pk__in=theirs)
     return ModelVersion.objects.annotate(details_open=~Exists(foreign))
+
+
+NEWEST = 3
+
+
+def unjudged() -> list[Any]:
+    """The candidates trained here of which the gate has said nothing against the model in use, by the rules of now.
+
+    The newest few only: whoever wants an older one back sees that its verdict is of another time.
+    """
+    live = registry.live()
+    if live is None:
+        return []
+    said = GateResult.objects.filter(version=OuterRef("pk"), live=live, rules=gate.current_rules())
+    waiting = ModelVersion.objects.filter(
+        state__in=[ModelState.CANDIDATE, ModelState.CHALLENGER], training_run__isnull=False
+    )
+    newest = waiting.order_by("-number").values_list("pk", flat=True)[:NEWEST]
+    return list(ModelVersion.objects.filter(~Exists(said), pk__in=list(newest)).values_list("pk", flat=True))

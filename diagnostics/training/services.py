@@ -17,6 +17,7 @@ from diagnostics.scans.access import Permission, may, require
 from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of, leaves_for
 
 from .models import ACTIVE, TrainingRun, TrainingState
+from .queries import unjudged
 from .recipe import NotTrainable, checked
 from .work import LostLease, Step, claim, due, ended, fail, note, progress, renew, stopped, succeed
 
@@ -36,6 +37,7 @@ __all__ = [
     "renew",
     "stopped",
     "succeed",
+    "unjudged",
     "what_is_missing",
     "why_not",
 ]

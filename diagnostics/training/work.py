@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,8 +107,17 @@ def progress(*, run_id: Any, fence: uuid.UUID, step: Step) -> bool:
     return row["cancel_requested_at"] is not None
 
 
-def succeed(*, run_id: Any, fence: uuid.UUID, folder: Path, report: Mapping[str, Any]) -> ModelVersion:
+def succeed(
+    *,
+    run_id: Any,
+    fence: uuid.UUID,
+    folder: Path,
+    report: Mapping[str, Any],
+    measured: Callable[[ModelVersion], None] = lambda version: None,
+) -> ModelVersion:
     """Enter the model as a candidate and end the run, both or neither.
+
+    ``measured`` keeps what was found out about it, in the same transaction.
 
     Raises
     ------
@@ -123,6 +132,7 @@ def succeed(*, run_id: Any, fence: uuid.UUID, folder: Path, report: Mapping[str,
         if run is None:
             raise LostLease(f"Training run {run_id} is no longer held.")
         version = registry.register(by=run.created_by, folder=folder, report=report, kept_as=kept)
+        measured(version)
         now = timezone.now()
         _held(run_id, fence).update(
             **ended(TrainingState.SUCCEEDED, now),

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
+from diagnostics.registry import services as registry
 from diagnostics.scans.access import Permission, may
 
 from .bell import bell_of
@@ -35,4 +37,6 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         context["may"] = {permission.value: may(user, permission) for permission in Permission}
         # Asked only where the header is drawn: fragments have none.
         context["bell"] = lambda: bell_of(user)
+        # Asked for when a page shows it, so a fragment or a download costs no query.
+        context["model_alarm"] = SimpleLazyObject(registry.open_alarm)
     return context

@@ -221,12 +221,12 @@ def test_worker_paused_past_its_lease_changes_nothing(inference, box, monkeypatc
     row = waiting()
     finish = services.finish
 
-    def late(*, batch, outcomes, provenance):
+    def late(*, batch, outcomes, **more):
         """While this worker slept, another took the row and failed it."""
         Prediction.objects.filter(pk=row.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
         newer = services.claim_waiting(limit=1)
         finish(batch=newer, outcomes={row.pk: services.Failure("x", "Another's word.")}, provenance={})
-        return finish(batch=batch, outcomes=outcomes, provenance=provenance)
+        return finish(batch=batch, outcomes=outcomes, **more)
 
     monkeypatch.setattr(services, "finish", late)
     assert inference.run_waiting() == 0

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
 
 from diagnostics.models import AuditEvent, Institution, Membership, ModelVersion, Promotion
 from diagnostics.registry import services
@@ -228,9 +229,10 @@ def test_roll_back_with_nothing_to_return_to_is_refused(tmp_path):
 @pytest.mark.parametrize("state", ["live", "previous", "challenger"])
 def test_database_refuses_two_models_in_one_seat(tmp_path, state):
     first, second = stored_model(tmp_path, b"1"), stored_model(tmp_path, b"2")
-    ModelVersion.objects.filter(pk=first.pk).update(state=state)
+    since = timezone.now() if state == "challenger" else None
+    ModelVersion.objects.filter(pk=first.pk).update(state=state, challenged_at=since)
     with pytest.raises(IntegrityError), transaction.atomic():
-        ModelVersion.objects.filter(pk=second.pk).update(state=state)
+        ModelVersion.objects.filter(pk=second.pk).update(state=state, challenged_at=since)
 
 
 @pytest.mark.django_db

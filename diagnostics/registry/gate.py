@@ -1,0 +1,114 @@
+"""The gate: which rules hold, what they said of a model, and whether that still counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from diagnostics.audit.services import record
+from diagnostics.scans.access import Permission, require
+from mlcore.gate import BadRules, Rules
+
+from .models import GateResult, GateRules, GateVerdict, ModelVersion
+from .numbering import create_numbered
+from .refusals import needed
+from .seats import live
+
+__all__ = ["STALE", "UNMEASURED", "BadRules", "Standing", "current_rules", "declare", "keep", "rules_of", "standing"]
+
+# Beside the three verdicts: nothing was measured, or against another model or by other rules than those of now.
+UNMEASURED, STALE = "unmeasured", "stale"
+_SHIPPED = "Shipped with the software; docs/gate-simulation.md tells how they were chosen."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the gate says of a model now. ``verdict``: ``pass | fail | too_few | stale | unmeasured``."""
+
+    verdict: str
+    result: GateResult | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may go into use without a written exception."""
+        return self.verdict == GateVerdict.PASS
+
+
+def current_rules() -> GateRules:
+    """The rules that hold now; those that came with the software until somebody declares others."""
+    newest = GateRules.objects.first()
+    if newest is not None:
+        return newest
+    shipped, _made = GateRules.objects.get_or_create(
+        number=1, defaults={"rules": Rules().to_dict(), "reason": _SHIPPED}
+    )
+    return shipped
+
+
+def rules_of(row: GateRules) -> Rules:
+    """The rules as the learning core takes them."""
+    return Rules.from_dict(row.rules)
+
+
+def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> GateRules:
+    """Declare the rules that hold from now on; what candidates were measured by before stays written.
+
+    Parameters
+    ----------
+    by
+        An administrator.
+    rules
+        Some of the rules' names; the others keep the value that they have now.
+    reason
+        Why they change.
+
+    Raises
+    ------
+    NotAllowed, ReasonMissing
+    BadRules
+        A name is unknown, or a value is out of range.
+    """
+    require(by, Permission.PROMOTE)
+    reason = needed(reason, _("Say why the rules change: the next person will want to know."))
+    with transaction.atomic():
+        whole = Rules.from_dict({**current_rules().rules, **rules})
+        declared: GateRules = create_numbered(GateRules, rules=whole.to_dict(), reason=reason, by=by)
+        record(by=by, act="gate_rules_declared", target=declared, number=declared.number)
+    return declared
+
+
+def keep(
+    *, version: ModelVersion, against: ModelVersion | None, rules: GateRules, said: Mapping[str, Any], test_sha256: str
+) -> GateResult:
+    """Write down what ``mlcore.gate.judge`` said of a candidate, in the caller's transaction."""
+    result = GateResult.objects.create(
+        version=version,
+        live=against,
+        rules=rules,
+        verdict=said["verdict"],
+        findings=list(said["rules"]),
+        test_sha256=test_sha256,
+    )
+    record(
+        by=None,
+        act="gate_judged",
+        target=version,
+        number=version.number,
+        rules=rules.number,
+        verdict=GateVerdict(result.verdict).label.lower(),
+    )
+    return result
+
+
+def standing(version: ModelVersion) -> Standing:
+    """What the gate says of ``version`` now."""
+    newest = version.gate_results.select_related("rules", "live").first()
+    if newest is None:
+        return Standing(UNMEASURED)
+    in_use = live()
+    if newest.rules_id != current_rules().pk or newest.live_id != (in_use.pk if in_use is not None else None):
+        return Standing(STALE, newest)
+    return Standing(newest.verdict, newest)

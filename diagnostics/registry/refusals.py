@@ -1,0 +1,50 @@
+"""What the registry refuses, by name; ``str()`` of each is a sentence for the person who asked."""
+
+from django.utils.functional import Promise
+
+
+class PromotionRefused(ValueError):
+    """A model cannot be put where somebody wanted it."""
+
+
+class AlreadyLive(PromotionRefused):
+    """The model is in use already."""
+
+
+class ReasonMissing(PromotionRefused):
+    """Nobody said why."""
+
+    field = "reason"
+
+
+class ExceptionMissing(ReasonMissing):
+    """The gate has not let the model through, and nobody wrote down why it may pass all the same."""
+
+    field = "exception"
+
+
+class SecondAdministratorNeeded(PromotionRefused):
+    """This installation wants two people to agree."""
+
+
+class OwnRequest(PromotionRefused):
+    """Nobody approves what they proposed themselves."""
+
+
+class RequestClosed(PromotionRefused):
+    """The request was decided, or it has expired."""
+
+
+class NothingToReturnTo(PromotionRefused):
+    """No former model is kept."""
+
+
+class WrongSeat(PromotionRefused):
+    """The model's state does not allow the act."""
+
+
+def needed(given: str, sentence: str | Promise, kind: type[ReasonMissing] = ReasonMissing) -> str:
+    """The words without the spaces around them; raises ``kind`` with ``sentence`` where there are none."""
+    if not given.strip():
+        raise kind(str(sentence))
+    return given.strip()

@@ -1,0 +1,156 @@
+"""Two people agree: one proposes that a model goes into use, another approves it or does not."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from diagnostics.audit.services import record
+from diagnostics.scans.access import Permission, require
+
+from .models import ModelState, ModelVersion, PromotionRequest, RequestState
+from .refusals import AlreadyLive, OwnRequest, RequestClosed, needed
+from .seats import lock
+from .services import fetch, put_forward_into_use
+
+__all__ = ["approve", "decline", "expire", "pending_for", "propose", "withdraw"]
+
+
+def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> PromotionRequest:
+    """Ask that ``version`` go into use; proposed twice, the request that waits is given.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not propose a promotion.
+    AlreadyLive, ReasonMissing
+        As the names say.
+    ArtifactDamaged
+        The weights are not what was registered.
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
+    reason = needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    fetch(version)
+    expire()
+    with transaction.atomic():
+        version.refresh_from_db(fields=["state"])
+        if version.state == ModelState.LIVE:
+            raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+        try:
+            with transaction.atomic():
+                request = PromotionRequest.objects.create(
+                    version=version,
+                    proposed_by_id=by.pk,
+                    reason=reason,
+                    expires_at=timezone.now() + timedelta(hours=settings.PROMOTION_REQUEST_HOURS),
+                )
+        except IntegrityError:
+            # One waits already: whoever proposes the same again joins it.
+            waiting = pending_for(version)
+            if waiting is None:
+                raise
+            return waiting
+        record(by=by, act="promotion_proposed", target=version, request=request.pk, number=version.number)
+    return request
+
+
+def pending_for(version: ModelVersion) -> PromotionRequest | None:
+    """The request that waits for approval of this model."""
+    waiting = version.requests.filter(state=RequestState.PENDING, expires_at__gt=timezone.now())
+    return waiting.select_related("proposed_by", "version").first()
+
+
+def approve(*, by: AbstractBaseUser, request: PromotionRequest, exception: str = "") -> PromotionRequest:
+    """Put the proposed model into use. Where the gate has not let it through, ``exception`` says why it may pass.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not promote.
+    OwnRequest, RequestClosed, AlreadyLive, ExceptionMissing
+        As the names say.
+    ArtifactDamaged
+        The weights are not what was registered.
+    """
+    require(by, Permission.PROMOTE)
+    if request.proposed_by_id == by.pk:
+        raise OwnRequest(_("You proposed this yourself: another administrator must approve it."))
+    fetch(request.version)
+    with transaction.atomic():
+        lock()
+        _open(request)
+        promotion = put_forward_into_use(
+            request.version, by=request.proposed_by, approved_by=by, reason=request.reason, exception=exception
+        )
+        return _decide(request, RequestState.APPROVED, by, words=promotion.exception, promotion=promotion)
+
+
+def decline(*, by: AbstractBaseUser, request: PromotionRequest, words: str) -> PromotionRequest:
+    """Refuse what somebody proposed, and say why.
+
+    Raises
+    ------
+    NotAllowed, RequestClosed, ReasonMissing
+    """
+    require(by, Permission.PROMOTE)
+    words = needed(words, _("Say why it is declined: whoever proposed it will want to know."))
+    with transaction.atomic():
+        _open(request)
+        record(by=by, act="promotion_declined", target=request.version, request=request.pk, reason=words)
+        return _decide(request, RequestState.DECLINED, by, words=words)
+
+
+def withdraw(*, by: AbstractBaseUser, request: PromotionRequest) -> PromotionRequest:
+    """Take back what one proposed oneself.
+
+    Raises
+    ------
+    NotAllowed, RequestClosed
+    OwnRequest
+        Somebody else proposed it: it can be declined.
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
+    if request.proposed_by_id != by.pk:
+        raise OwnRequest(_("Somebody else proposed this. An administrator can decline it."))
+    with transaction.atomic():
+        _open(request)
+        record(by=by, act="promotion_withdrawn", target=request.version, request=request.pk)
+        return _decide(request, RequestState.WITHDRAWN, by)
+
+
+def expire(now: datetime | None = None) -> int:
+    """End the requests that nobody decided in time; how many."""
+    now = now or timezone.now()
+    ended = 0
+    for request in PromotionRequest.objects.filter(state=RequestState.PENDING, expires_at__lte=now):
+        with transaction.atomic():
+            taken = PromotionRequest.objects.filter(pk=request.pk, state=RequestState.PENDING).update(
+                state=RequestState.EXPIRED, decided_at=now, updated_at=now
+            )
+            if taken:
+                record(by=None, act="promotion_expired", target=request.version, request=request.pk)
+        ended += taken
+    return ended
+
+
+def _open(request: PromotionRequest) -> None:
+    """Lock the row, and raise unless it still waits."""
+    row = PromotionRequest.objects.select_for_update().get(pk=request.pk)
+    if row.state != RequestState.PENDING:
+        raise RequestClosed(
+            _("This request is closed already (%(state)s).") % {"state": row.get_state_display().lower()}
+        )
+    if row.expires_at <= timezone.now():
+        raise RequestClosed(_("This request has expired. Propose the promotion again."))
+
+
+def _decide(request: PromotionRequest, state: RequestState, by: AbstractBaseUser, **more: object) -> PromotionRequest:
+    now = timezone.now()
+    PromotionRequest.objects.filter(pk=request.pk).update(
+        state=state, decided_by=by, decided_at=now, updated_at=now, **more
+    )
+    request.refresh_from_db()
+    return request

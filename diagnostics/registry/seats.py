@@ -1,0 +1,99 @@
+"""Who sits where: the live model, the one before it, the challenger; each seat holds one at most, by constraint."""
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from diagnostics.audit.services import record
+from diagnostics.scans.access import Permission, require
+
+from . import artifacts
+from .models import ModelState, ModelVersion
+from .refusals import WrongSeat
+
+
+def live() -> ModelVersion | None:
+    """The model version in use, if there is one."""
+    return ModelVersion.objects.filter(state=ModelState.LIVE).first()
+
+
+def previous() -> ModelVersion | None:
+    """The model version that was in use before, to which a roll-back returns."""
+    return ModelVersion.objects.filter(state=ModelState.PREVIOUS).first()
+
+
+def challenger() -> ModelVersion | None:
+    """The model version that scores live cases in the shadow."""
+    return ModelVersion.objects.filter(state=ModelState.CHALLENGER).first()
+
+
+def lock() -> None:
+    """Make other changes of seats wait until this transaction ends; what is read afterwards is the present."""
+    list(ModelVersion.objects.select_for_update().order_by("pk").values_list("pk"))
+
+
+def challenge(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
+    """Let a model score live cases in the shadow; the challenger there was becomes a candidate again.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not propose a promotion.
+    WrongSeat
+        The model is in use, or is the one to return to, or challenges already.
+    ArtifactDamaged
+        Its files are not what was registered.
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
+    artifacts.local_copy(version.sha256)
+    now = timezone.now()
+    with transaction.atomic():
+        lock()
+        version.refresh_from_db(fields=["state"])
+        if version.state not in (ModelState.CANDIDATE, ModelState.RETIRED):
+            raise WrongSeat(_seat_sentence(version))
+        ModelVersion.objects.filter(state=ModelState.CHALLENGER).update(
+            state=ModelState.CANDIDATE, challenged_at=None, updated_at=now
+        )
+        ModelVersion.objects.filter(pk=version.pk).update(
+            state=ModelState.CHALLENGER, challenged_at=now, updated_at=now
+        )
+        version.refresh_from_db(fields=["state", "challenged_at", "updated_at"])
+        record(by=by, act="model_challenged", target=version, number=version.number)
+    return version
+
+
+def retire(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
+    """Put a candidate or the challenger aside: it scores nothing any more. It can challenge or be promoted later.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not propose a promotion.
+    WrongSeat
+        The model is in use, or is the one to return to, or is retired already.
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
+    with transaction.atomic():
+        lock()
+        version.refresh_from_db(fields=["state"])
+        if version.state not in (ModelState.CANDIDATE, ModelState.CHALLENGER):
+            raise WrongSeat(_seat_sentence(version))
+        ModelVersion.objects.filter(pk=version.pk).update(
+            state=ModelState.RETIRED, challenged_at=None, updated_at=timezone.now()
+        )
+        version.refresh_from_db(fields=["state", "challenged_at", "updated_at"])
+        record(by=by, act="model_retired", target=version, number=version.number)
+    return version
+
+
+def _seat_sentence(version: ModelVersion) -> str:
+    said = {
+        ModelState.LIVE: _("%(name)s is in use."),
+        ModelState.PREVIOUS: _("%(name)s is the model to return to, so it stays as it is."),
+        ModelState.CHALLENGER: _("%(name)s challenges already."),
+        ModelState.CANDIDATE: _("%(name)s is a candidate already."),
+        ModelState.RETIRED: _("%(name)s is retired already."),
+    }
+    return str(said[ModelState(version.state)] % {"name": version})
