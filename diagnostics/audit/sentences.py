@@ -28,6 +28,7 @@ SENTENCES: dict[str, Any] = {
     "case_assigned": _("dealt a case out to a reader"),
     "case_returned": _("returned a case to reader %(reader)s"),
     "case_recalled": _("took a returned case back: %(reason)s"),
+    "comment_written": _("commented on a case"),
     "comment_answered": _("answered an adjudicator's comment"),
     "read_recorded": _("recorded a %(kind)s read"),
     "read_undone": _("undid a read that they had just submitted"),

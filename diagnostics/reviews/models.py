@@ -307,6 +307,15 @@ class CommentKind(models.TextChoices):
     ASKED = "asked", _("Asked for a second opinion")
     RETURNED = "returned", _("Returned by the adjudicator")
     ANSWER = "answer", _("Answer to the adjudicator")
+    REMARK = "remark", _("Comment")
+
+
+class Knew(models.TextChoices):
+    """What the author of a comment could let slip when they wrote it."""
+
+    NOTHING = "nothing", _("Neither a reader's view nor the AI's")
+    VIEW = "view", _("A reader's view, their own or another's")
+    OPINION = "opinion", _("The AI's opinion")
 
 
 class Comment(models.Model):
@@ -317,6 +326,12 @@ class Comment(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     to = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=8, choices=CommentKind)
+    knew = models.CharField(
+        max_length=8,
+        choices=Knew,
+        default=Knew.VIEW,
+        help_text=_("What its author could let slip: whom a comment reaches while the case is open hangs on it."),
+    )
     text = models.TextField(max_length=4000)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -325,9 +340,13 @@ class Comment(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=~Q(text=""), name="comment_says_something"),
             models.CheckConstraint(
-                condition=Q(kind="asked", to__isnull=True) | Q(kind__in=["returned", "answer"], to__isnull=False),
+                condition=Q(kind__in=["asked", "remark"], to__isnull=True)
+                | Q(kind__in=["returned", "answer"], to__isnull=False),
                 name="comment_is_for_somebody",
             ),
+            models.CheckConstraint(condition=Q(knew__in=[each.value for each in Knew]), name="comment_knew_known"),
+            # The words among readers and adjudicator always hold a reader's view.
+            models.CheckConstraint(condition=Q(kind="remark") | ~Q(knew="nothing"), name="only_remarks_know_nothing"),
         ]
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["case", "created_at"], name="comment_thread")]
 

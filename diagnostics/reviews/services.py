@@ -15,6 +15,7 @@ from diagnostics.scans.models import ReadingMode, Scan
 
 from .assigning import assign
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
+from .comments import comment
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
 from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
@@ -38,6 +39,7 @@ __all__ = [
     "ask_second_opinion",
     "claim",
     "claim_next",
+    "comment",
     "differs",
     "draft_for",
     "expire_claims",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 
-from .models import Case, CaseState, Comment, CommentKind, ReadKind, Stage
-from .queries import final_read_at, live_claim
+from .models import Case, CaseState, Comment, CommentKind, Knew, Read, ReadKind, Stage
+from .queries import blinded, final_read_at, live_claim
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,58 @@ class Remark:
 def comments_for(user: Any) -> QuerySet[Comment]:
     """Comments that ``user`` may see, oldest first.
 
-    While a case is open: their own, those meant for them, and all for whoever may see reads there and reads none.
+    Of a done case all. While a case is open: their own, those meant for them, and all for whoever may see reads there
+    and reads none. Of what anybody wrote into the thread also
+
+    - what somebody wrote who knew neither a reader's view nor the AI's: that can sway nobody;
+    - a reader's words that do not hold the AI's opinion, to colleagues who read nothing there;
+    - to the first reader who sees the AI's opinion already, what others wrote who knew it too, as long as nobody else
+      has spoken and no second reader is wanted.
     """
     reads_in = user.memberships.filter(role__in=READING_ROLES).values("institution")
     sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=reads_in).values("pk")
-    return Comment.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS)).filter(
-        Q(author=user) | Q(to=user) | Q(case__state=CaseState.DONE) | Q(case__institution__in=sees_in)
+    remark = Q(kind=CommentKind.REMARK)
+    others = Read.objects.filter(case=OuterRef("case")).exclude(reader=user)
+    alone = Q(case__stage=Stage.FIRST, case__second_read="", case__returned_at__isnull=True) & ~Q(Exists(others))
+    return (
+        Comment.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
+        .alias(hidden=blinded(user, scan="case__scan", institution="case__institution"))
+        .filter(
+            Q(author=user)
+            | Q(to=user)
+            | Q(case__state=CaseState.DONE)
+            | Q(case__institution__in=sees_in)
+            | remark & Q(knew=Knew.NOTHING)
+            | remark & Q(knew=Knew.VIEW) & ~Q(case__institution__in=reads_in)
+            | remark & Q(knew=Knew.OPINION, hidden=False) & alone
+        )
     )
 
 
 def thread_of(user: Any, case: Case) -> list[Remark]:
     """The comments on a case that ``user`` may see, oldest first; see :func:`comments_for`."""
-    comments = comments_for(user).filter(case=case).select_related("author", "case")
-    named = case.state == CaseState.DONE or (
-        may(user, Permission.SEE_READS, case.institution)
-        and not user.memberships.filter(institution=case.institution, role__in=READING_ROLES).exists()
-    )
+    comments = comments_for(user).filter(case=case).select_related("author", "case__institution")
+    named = _named(user, case)
     return [
         Remark(each.created_at, _who(user, each, named=named), each.kind, each.get_kind_display(), each.text)
         for each in comments
     ]
+
+
+def who_wrote(user: Any, comment: Comment) -> str:
+    """Who wrote a comment, as far as ``user`` may know it now."""
+    return _who(user, comment, named=_named(user, comment.case))
+
+
+def _named(user: Any, case: Case) -> bool:
+    """Whether ``user`` may know who the readers of a case are."""
+    return case.state == CaseState.DONE or (
+        may(user, Permission.SEE_READS, case.institution) and not _reads(user, case)
+    )
+
+
+def _reads(person: Any, case: Case) -> bool:
+    return bool(person.memberships.filter(institution=case.institution_id, role__in=READING_ROLES).exists())
 
 
 def _who(user: Any, comment: Comment, *, named: bool) -> str:
@@ -102,5 +134,7 @@ def _who(user: Any, comment: Comment, *, named: bool) -> str:
         return str(comment.author)
     if comment.kind == CommentKind.RETURNED:
         return str(_("Adjudicator"))
+    if comment.kind == CommentKind.REMARK:
+        return str(_("A reader")) if _reads(comment.author, comment.case) else str(comment.author)
     first = comment.case.reads.filter(reader=comment.author_id, kind=ReadKind.FINAL, stage=Stage.FIRST).exists()
     return str(_("Reader A")) if first else str(_("Reader B"))

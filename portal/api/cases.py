@@ -15,9 +15,9 @@ from diagnostics.annotations.services import annotate
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import CaseState, CommentKind, ReadKind, Stage
+from diagnostics.reviews.models import CaseState, ReadKind, Stage
 from diagnostics.reviews.queries import cases_for, reads_for, step_of
-from diagnostics.reviews.thread import READERS, statements_for, thread_of
+from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
 from diagnostics.reviews.worklist import TABS, tab
 from portal.accounts.models import Scope, User
 
@@ -26,6 +26,7 @@ from .reads import ReadShape, Statement, stated
 from .resource import Resource
 from .shapes import SCAN_STATUSES, PriorityWord
 from .strict import Changes, Nothing, OneOf, Page, Strict
+from .threads import NewRemark, RemarkShape, Talk
 
 STEPS = ["claim", "blind", "final", "adjudicate", "waiting", "done", "taken"]
 
@@ -133,32 +134,6 @@ class Answer(Strict):
     comment = serializers.CharField(max_length=4000)
 
 
-class StatementShape(serializers.Serializer[Any]):
-    """What one of two readers said, without who it was."""
-
-    reader = serializers.ChoiceField(choices=list(READERS))
-    # mypy takes it for the caption that every field of DRF has
-    label = serializers.CharField()  # type: ignore[assignment]
-    certainty = serializers.CharField()
-    comment = serializers.CharField(help_text="From a blind read by which its reader stood; else empty.")
-
-
-class CommentShape(serializers.Serializer[Any]):
-    """A comment; while the case is open its author is a role."""
-
-    at = serializers.DateTimeField()
-    who = serializers.CharField()
-    kind = serializers.ChoiceField(choices=CommentKind.values)
-    text = serializers.CharField()
-
-
-class Talk(serializers.Serializer[Any]):
-    """What readers and adjudicator of a case tell each other, as far as this person may know it."""
-
-    statements = StatementShape(many=True, help_text="For the adjudicator who holds the case; else empty.")
-    comments = CommentShape(many=True)
-
-
 class Assignment(Strict):
     cases = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=200)
     to = serializers.CharField(allow_null=True, help_text="Username of a radiologist; null takes them back.")
@@ -171,7 +146,7 @@ class TakeOver(Strict):
 class CaseViewSet(Resource):
     """Cases of the institutions in which this person may see scans."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page, "annotations": Page}
+    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page, "annotations": Page, "comments": Page}
     serializer_class = CaseShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(
         [
@@ -187,6 +162,7 @@ class CaseViewSet(Resource):
             "recall",
             "answer",
             "assign",
+            "comment",
         ],
         Scope.REVIEW,
     )
@@ -349,3 +325,21 @@ class CaseViewSet(Resource):
         case, given = self.get_object(), self.body(Answer)
         reviews.answer(by=self.person, case=case, comment=given["comment"])
         return self._talk(case, status.HTTP_201_CREATED)
+
+    @extend_schema(responses=RemarkShape(many=True))
+    @action(detail=True)
+    def comments(self, request: Request, **kwargs: Any) -> Response:
+        """The entries of this case's thread that this person may see, oldest first."""
+        self.ordered_by = "created_at"
+        found = comments_for(self.person).filter(case=self.get_object()).select_related("author", "case__institution")
+        shape = RemarkShape(self.paginate_queryset(found), many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(shape.data)
+
+    @extend_schema(request=NewRemark, responses={201: RemarkShape})
+    @comments.mapping.post
+    def comment(self, request: Request, **kwargs: Any) -> Response:
+        """Write into the thread. While the case is open it reaches nobody whom it could sway."""
+        case, given = self.get_object(), self.body(NewRemark)
+        made = reviews.comment(by=self.person, case=case, text=given["text"])
+        shape = RemarkShape(made, context=self.get_serializer_context()).data
+        return Response(shape, status=status.HTTP_201_CREATED)

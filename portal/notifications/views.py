@@ -67,7 +67,9 @@ def _address(request: HttpRequest, row: Notification) -> str:
     """Where what it tells of is looked at."""
     works = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
     if row.case_id is not None and any(may(request.user, each, row.institution_id) for each in works):
-        return reverse("reading:case", args=[row.case_id])
+        return reverse("reading:case", args=[row.case_id]) + ("#comments" if row.kind == Kind.MENTIONED else "")
+    if row.kind == Kind.MENTIONED:
+        return reverse("reading:comments", args=[row.case_id])
     return reverse("uploads:scan", args=[row.scan_id])
 
 

@@ -150,6 +150,12 @@ class CommentForm(forms.Form):
     )
 
 
+class RemarkForm(forms.Form):
+    """A word in the thread."""
+
+    text = forms.CharField(max_length=4000, error_messages={"required": _("Write what you want to say.")})
+
+
 class ReturnForm(CommentForm):
     """Why a case goes back to one of its readers."""
 

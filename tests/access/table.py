@@ -39,6 +39,8 @@ api:case-return-to-reader(settled) POST   401    403  403  200  403  403  404   
 api:case-recall(returned)          POST   401    403  403  200  403  403  404                  404    401 403
 api:case-thread(returned)          GET    401    200  200  200  200  200  404                  404    401 200
 api:case-thread(returned)          POST   401    403  201  403  403  403  404                  404    401 403
+api:case-comments(held)            GET    401    200  200  200  200  200  404                  404    401 200
+api:case-comments(held)            POST   401    201  201  201  201  201  404                  404    401 201
 api:agreement                      GET    401    403  403  200  200  200  =                    403    401 200
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
@@ -124,6 +126,9 @@ reading:adjudicate(settled)        POST   302    403  403  302  403  403  404   
 reading:second-opinion(held)       POST   302    403  200  403  403  403  404                  404    302 403
 reading:return(settled)            POST   302    403  403  302  403  403  404                  404    302 403
 reading:answer(returned)           POST   302    403  200  403  403  403  404                  404    302 403
+reading:comments(held)             GET    302    200  200  200  200  200  404                  404    302 200
+reading:comments(held)             POST   302    302  302  302  302  302  404                  404    302 302
+reading:people(held)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:recall(returned)           POST   302    403  403  302  403  403  404                  404    302 403
 reading:draft(held)                POST   302    403  200  409  409  409  404                  404    302 409
 reading:undo(done)                 POST   302    403  200|409  403  403  403  404                  404    302 403
@@ -178,6 +183,8 @@ BODIES: dict[str, dict[str, object]] = {
     "api:case-second-opinion": {"claim_token": "{claim_token}", "comment": "A cyst?"},
     "api:case-return-to-reader": {"claim_token": "{settling_token}", "reader": "a", "comment": "Look at the falx."},
     "api:case-assign": {"cases": ["00000000-0000-4000-8000-000000000000"], "to": None},
+    "api:case-comments": {"text": "Moved during the scan."},
+    "reading:comments": {"text": "Moved during the scan."},
     "api:case-recall": {"reason": "It is urgent."},
     "api:case-thread": {"comment": "A vessel."},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},

@@ -1,5 +1,6 @@
 """Small things that every page draws the same way: icons, chips, bars, times."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from django import template
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -123,6 +124,16 @@ def percent(value: float | None) -> str:
 def label_words(label: str) -> str:
     """A label's code as a person reads it."""
     return label_in_words(label)
+
+
+_AT = re.compile(r"(?<![\w.@+-])@[\w.@+-]*\w")
+
+
+@register.filter(needs_autoescape=True)
+def mentions(text: str, autoescape: bool = True) -> SafeString:
+    """A text with each ``@name`` in it made visible."""
+    drawn = _AT.sub(lambda found: f'<span class="at">{found[0]}</span>', conditional_escape(text))
+    return mark_safe(drawn)  # noqa: S308 - escaped above
 
 
 @register.filter

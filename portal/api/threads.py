@@ -1,0 +1,54 @@
+"""What is said about a case: both readers' statements for an adjudicator, and the entries of its thread."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from diagnostics.models import Comment
+from diagnostics.reviews.models import CommentKind
+from diagnostics.reviews.thread import READERS, who_wrote
+
+from .strict import Strict
+
+
+class StatementShape(serializers.Serializer[Any]):
+    """What one of two readers said, without who it was."""
+
+    reader = serializers.ChoiceField(choices=list(READERS))
+    # mypy takes it for the caption that every field of DRF has
+    label = serializers.CharField()  # type: ignore[assignment]
+    certainty = serializers.CharField()
+    comment = serializers.CharField(help_text="From a blind read by which its reader stood; else empty.")
+
+
+class CommentShape(serializers.Serializer[Any]):
+    """A comment; while the case is open its author is a role."""
+
+    at = serializers.DateTimeField()
+    who = serializers.CharField()
+    kind = serializers.ChoiceField(choices=CommentKind.values)
+    text = serializers.CharField()
+
+
+class RemarkShape(serializers.Serializer[Any]):
+    """One entry of a case's thread; while the case is open its author may be a role."""
+
+    id = serializers.UUIDField()
+    at = serializers.DateTimeField(source="created_at")
+    who = serializers.SerializerMethodField()
+    kind = serializers.ChoiceField(choices=CommentKind.values)
+    text = serializers.CharField()
+
+    def get_who(self, comment: Comment) -> str:
+        return who_wrote(self.context["request"].user, comment)
+
+
+class NewRemark(Strict):
+    text = serializers.CharField(max_length=4000, help_text="`@username` notifies a colleague who may see the case.")
+
+
+class Talk(serializers.Serializer[Any]):
+    """What readers and adjudicator of a case tell each other, as far as this person may know it."""
+
+    statements = StatementShape(many=True, help_text="For the adjudicator who holds the case; else empty.")
+    comments = CommentShape(many=True)
