@@ -1,16 +1,18 @@
 """What share of pictures that are no MRI of a head is refused or flagged, by kind; and what share of real scans.
 
-    python -m benchmarks.strangers [MODEL] [--data ../shared/data] [--count 100] [--seed 1] [--json]
+    python -m benchmarks.strangers [MODEL] [--data ../shared/data] [--pictures FOLDER] [--out docs/strangers.md]
 
 The pictures are made on the spot from scikit-learn's two photographs and handwritten digits, from the files that
-pydicom brings for its own tests, and by drawing. Photographs and drawings come from few sources, so the figures say
-that nothing common slips through, not that nothing can.
+pydicom brings for its own tests, and by drawing; with `--pictures` also from any folder, whole, cut at random, and
+grey in an oval. Photographs and drawings come from few sources, so the figures say that nothing common slips through,
+not that nothing can. None of them is among the drawn pictures that a model learns strangers from.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +23,9 @@ import numpy as np
 import pydicom
 from sklearn.datasets import load_digits, load_sample_images
 
+from mlcore.agreement import share
 from mlcore.decoded import Refused
+from mlcore.metrics import group_weights
 from mlcore.predict import OUT_OF_DISTRIBUTION, Predictor
 
 BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
@@ -270,6 +274,27 @@ MAKERS: dict[str, Callable[[np.random.Generator], bytes]] = {
 }
 
 
+def of_folder(folder: Path, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Pictures of a folder: each whole, and `count` pieces of them, as they are, grey, and grey in an oval."""
+    rng = np.random.default_rng((seed, 99))
+    read = [cv2.imread(str(path)) for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".jpg", ".png")]
+    # OpenCV reads blue first.
+    pictures = [each[..., ::-1] for each in read if each is not None and min(each.shape[:2]) >= 100]
+    for picture in pictures:
+        yield "other pictures, whole", _png(picture)
+        yield "other pictures, whole, grey", _png(_grey(np.ascontiguousarray(picture)))
+    for number in range(count if pictures else 0):
+        picture = pictures[number % len(pictures)]
+        tall, wide = (int(rng.uniform(0.3, 1.0) * each) for each in picture.shape[:2])
+        top, left = (int(rng.integers(each)) for each in (picture.shape[0] - tall + 1, picture.shape[1] - wide + 1))
+        piece = _grey(np.ascontiguousarray(picture[top : top + tall, left : left + wide]))
+        yield "other pictures, a piece, grey", _jpeg(piece, int(rng.integers(60, 96)))
+        side = int(rng.integers(200, 500))
+        y, x = _grid(side)
+        hole = np.hypot(x / rng.uniform(0.6, 0.85), y / rng.uniform(0.75, 0.95)) < 1
+        yield "other pictures, a piece, grey, in an oval", _png(np.where(hole, cv2.resize(piece, (side, side)), 0))
+
+
 def strangers(count: int, seed: int) -> dict[str, list[bytes]]:
     """Make `count` pictures of each kind, and what there is of DICOM files."""
     made: dict[str, list[bytes]] = {}
@@ -307,31 +332,67 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("model", type=Path, nargs="?", default=BOX)
     ask.add_argument("--data", type=Path, help="folder of class folders: its test part is judged beside")
-    ask.add_argument("--count", type=int, default=100)
+    ask.add_argument("--pictures", type=Path, help="folder of pictures that are no scans of heads, judged too")
+    ask.add_argument("--count", type=int, default=100, help="pictures of each kind")
     ask.add_argument("--seed", type=int, default=1)
+    ask.add_argument("--out", type=Path, help="markdown file to write the table to")
     ask.add_argument("--json", action="store_true")
     asked = ask.parse_args()
     predictor = Predictor.load(asked.model, threads=1)
-    rows = {kind: judged(predictor, files) for kind, files in strangers(asked.count, asked.seed).items()}
+    made = strangers(asked.count, asked.seed)
+    if asked.pictures is not None:
+        for kind, data in of_folder(asked.pictures, asked.count, asked.seed):
+            made.setdefault(kind, []).append(data)
+    rows = {kind: judged(predictor, files) for kind, files in made.items()}
     whole = sum(rows.values(), Counter())
-    real: Counter[str] = Counter()
-    if asked.data is not None:
-        from mlcore.dataset import from_folder, read_path
-
-        seed = int(str(predictor.spec.settings.get("seed", 1)))
-        test = [item for item in from_folder(asked.data, seed=seed) if item.split == "test"]
-        real = judged(predictor, [read_path(item) for item in test])
+    real, interval = (Counter(), (0.0, 0.0)) if asked.data is None else of_true_scans(predictor, asked.data)
     if asked.json:
-        print(json.dumps({"strangers": rows, "caught": _caught(whole), "real": real, "real_caught": _caught(real)}))
-        return
-    print(f"model {predictor.spec.name} {predictor.sha256[:12]}")
-    for kind, verdicts in [
-        *rows.items(),
-        ("all strangers", whole),
-        *([("real scans (test part)", real)] * bool(real)),
-    ]:
+        told = {"strangers": rows, "caught": _caught(whole), "real": real, "real_caught": _caught(real)}
+        print(json.dumps({**told, "real_interval": interval}))
+    lines = table(rows, whole, real, interval)
+    if not asked.json:
+        print(f"model {predictor.spec.name} {predictor.sha256[:12]}", *lines, sep="\n")
+    if asked.out is not None:
+        command = shlex.join(["python", "-m", "benchmarks.strangers", *sys.argv[1:]])
+        asked.out.write_text(
+            "# What is no scan of a head, and what becomes of it\n\n"
+            f"Made by the command below with the model `{predictor.spec.name}` (`{predictor.sha256[:12]}`); nothing "
+            "here is typed in. Flagged is what carries `out_of_distribution`; a refused file gets no opinion at all. "
+            "In brackets the 95 % interval: by Wilson, for true scans by bootstrap over groups. The true scans are "
+            "the test part, whose groups took no part in anything that was chosen.\n\n"
+            + "\n".join(lines)
+            + f"\n\n```\n{command}\n```\n",
+            encoding="utf-8",
+        )
+
+
+def of_true_scans(predictor: Predictor, data: Path) -> tuple[Counter[str], tuple[float, float]]:
+    """Judge the test part of a folder: verdicts, and the 95 % interval of the share refused or flagged."""
+    from mlcore.dataset import from_folder, read_path
+
+    seed = int(str(predictor.spec.settings.get("seed", 1)))
+    test = [item for item in from_folder(data, seed=seed) if item.split == "test"]
+    each = [judged(predictor, [read_path(item)]) for item in test]
+    weights = group_weights([item.group for item in test], 1)
+    caught = np.array([_caught(verdict) for verdict in each])
+    low, high = np.quantile(weights @ caught / weights.sum(axis=1), (0.025, 0.975))
+    return sum(each, Counter()), (float(low), float(high))
+
+
+def table(
+    rows: dict[str, Counter[str]], whole: Counter[str], real: Counter[str], interval: tuple[float, float]
+) -> list[str]:
+    """Write the table, as markdown."""
+    lines = ["| what | pictures | refused or flagged | |", "|---|---:|---|---|"]
+    for kind, verdicts in [*rows.items(), ("**all strangers**", whole), ("**true scans**", real)]:
+        count = sum(verdicts.values())
+        if not count:
+            continue
+        found = share(round(_caught(verdicts) * count), count)
+        low, high = interval if verdicts is real else (found.low, found.high)
         words = ", ".join(f"{name} {n}" for name, n in verdicts.most_common())
-        print(f"{kind:50} {sum(verdicts.values()):5}  refused or flagged {_caught(verdicts):7.1%}   {words}")
+        lines.append(f"| {kind} | {count} | {_caught(verdicts):.1%} [{low:.1%}, {high:.1%}] | {words} |")
+    return lines
 
 
 if __name__ == "__main__":

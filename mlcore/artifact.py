@@ -47,6 +47,8 @@ __all__ = [
     "sha256_of",
 ]
 _NOVELTY_MEANS, _NOVELTY_PRECISION = "novelty/means", "novelty/precision"
+_NOVELTY_LINE, _NOVELTY_SCALE = "novelty/line", "novelty/scale"
+_NOVELTY = (_NOVELTY_MEANS, _NOVELTY_PRECISION, _NOVELTY_LINE, _NOVELTY_SCALE)
 _ENGINE, _PROBE = "engine/litert", "engine/probe"
 _KERNEL = "head/kernel"
 
@@ -57,6 +59,8 @@ def arrays_of(model: keras.Model, familiar: Familiar | None, engine: Engine | No
     if familiar is not None:
         arrays[_NOVELTY_MEANS] = familiar.means
         arrays[_NOVELTY_PRECISION] = familiar.precision
+        if familiar.line is not None and familiar.scale is not None:
+            arrays[_NOVELTY_LINE], arrays[_NOVELTY_SCALE] = familiar.line, familiar.scale
     if engine is not None:
         arrays[_ENGINE] = np.frombuffer(engine.content, np.uint8)
         arrays[_PROBE] = engine.probe
@@ -221,7 +225,7 @@ class Servable:
 def load_servable(folder: Path, *, expected_sha256: str | None = None) -> Servable | None:
     """Read a model folder without TensorFlow; None where it holds no engine. Raises `ArtifactDamaged`."""
     spec = _checked_spec(folder, expected_sha256)
-    arrays = _read_arrays(folder / WEIGHTS, only=(_ENGINE, _PROBE, _KERNEL, _NOVELTY_MEANS, _NOVELTY_PRECISION))
+    arrays = _read_arrays(folder / WEIGHTS, only=(_ENGINE, _PROBE, _KERNEL, *_NOVELTY))
     content, probe, kernel = (arrays.pop(name, None) for name in (_ENGINE, _PROBE, _KERNEL))
     if content is None:
         return None
@@ -262,12 +266,15 @@ def _read_arrays(path: Path, only: tuple[str, ...] | None = None) -> dict[str, n
 
 def _familiar(arrays: dict[str, np.ndarray], leaves: int, channels: int) -> Familiar | None:
     """Take what is familiar out of the arrays, for so many leaves and channels of maps."""
-    means, precision = arrays.pop(_NOVELTY_MEANS, None), arrays.pop(_NOVELTY_PRECISION, None)
-    if means is None and precision is None:
+    means, precision, line, scale = (arrays.pop(name, None) for name in _NOVELTY)
+    if all(each is None for each in (means, precision, line, scale)):
         return None
-    if means is None or precision is None:
+    if means is None or precision is None or (line is None) != (scale is None):
         raise ArtifactDamaged("What the model knows of its training images is incomplete.")
     known = [2 * channels + beside for beside in (BESIDE, BESIDE_WITHOUT_TEXTURE)]
     if (means.shape, precision.shape) not in [((leaves, numbers), (numbers, numbers)) for numbers in known]:
         raise ArtifactDamaged("What the model knows of its training images does not fit this code.")
-    return Familiar(means, precision)
+    # A line is of the newest description only.
+    if line is not None and scale is not None and (line.shape, scale.shape) != ((4, known[0]), (5,)):
+        raise ArtifactDamaged("What the model knows of strangers does not fit this code.")
+    return Familiar(means, precision, line, scale)

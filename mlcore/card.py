@@ -197,8 +197,10 @@ def _labels(by_label: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _warnings(spec: ModelSpec, report: Mapping[str, Any]) -> str:
     flagged = report.get("novelty", {}).get("flagged", {})
     lines = ["## Warnings that it gives", ""]
+    intervals = report.get("novelty", {}).get("flagged_interval", {})
     for name, share in sorted(flagged.items()):
-        lines.append(f"- `out_of_distribution`: {share:.1%} of the {name} part")
+        ends = "[{:.1%}, {:.1%}] ".format(*intervals[name]) if name in intervals else ""
+        lines.append(f"- `out_of_distribution`: {share:.1%} {ends}of the {name} part")
     low, high = spec.uncertain
     for name, band in sorted(report.get("uncertain", {}).items()):
         inside, outside = band["wrong_inside"], band["wrong_outside"]

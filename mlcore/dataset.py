@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -283,7 +284,7 @@ def allowed_masks(items: Sequence[Item], leaves: Sequence[str]) -> np.ndarray:
 
 
 def training_batches(
-    crops: np.ndarray,
+    crops: Any,
     masks: np.ndarray,
     weights: np.ndarray,
     order: np.ndarray,
@@ -297,7 +298,7 @@ def training_batches(
 
     Parameters
     ----------
-    crops : numpy.ndarray, shape (N, s, s), dtype uint8
+    crops : numpy.ndarray or CropFile, shape (N, s, s), dtype uint8
         Cropped heads.
     masks : numpy.ndarray, shape (N, leaves), dtype float32
         Allowed leaves.

@@ -15,6 +15,7 @@ from tensorflow import keras
 from mlcore.calibrate import softmax, tree_loss, tumour_probability
 from mlcore.checkpoint import Checkpoint
 from mlcore.config import TrainConfig
+from mlcore.crops import CropFile
 from mlcore.dataset import Item, epoch_order, to_tensor, training_batches
 from mlcore.metrics import ranking
 from mlcore.novelty import describe
@@ -27,25 +28,31 @@ _WEIGHT_DECAY = 0.02
 _MIXED_UNTIL = 0.85
 # Steps by which the pace of a training is known.
 _PACED_STEPS = 5
+# Seconds from which a step is too long to be left alone with.
+_LONG_STEP = 0.3
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a dataset in memory.
+    """One part of a dataset.
 
     Attributes
     ----------
     items : sequence of Item
         N images.
-    crops : numpy.ndarray, shape (N, s, s), dtype uint8
+    crops : numpy.ndarray or CropFile, shape (N, s, s), dtype uint8
         Their heads.
     masks : numpy.ndarray, shape (N, leaves), dtype float32
         Their allowed leaves.
     """
 
     items: Sequence[Item]
-    crops: np.ndarray
+    crops: np.ndarray | CropFile
     masks: np.ndarray
+
+    def some(self, chosen: np.ndarray) -> Part:
+        """Give a part of only these items, in this order."""
+        return Part([self.items[i] for i in chosen], self.crops[chosen], self.masks[chosen])
 
 
 @dataclass
@@ -71,14 +78,17 @@ def item_weights(masks: np.ndarray, enabled: bool) -> np.ndarray:
     return np.asarray(weights / weights.mean(), np.float32)
 
 
-def logits_of(run: Forward, crops: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give logits (N, leaves) and descriptions (N, d; see `mlcore.novelty`) of uint8 crops."""
+def logits_of(
+    run: Forward, crops: np.ndarray | CropFile, channels: int, *, tick: Callable[[], None] = lambda: None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give logits (N, leaves) and descriptions (N, d; see `mlcore.novelty`) of uint8 crops; `tick` may raise."""
     logits, described = [], []
     for start in range(0, len(crops), 64):
         tensors = to_tensor(crops[start : start + 64], channels)
         out, maps = run(tensors)
         logits.append(out)
         described.append(describe(tensors, maps))
+        tick()
     return np.concatenate(logits), np.concatenate(described)
 
 
@@ -225,6 +235,7 @@ class _Course:
         # When this process had done its first step, which compiles and counts for nothing, and after how many epochs.
         self._paced: tuple[float, float] | None = None
         self._validating = 0.0
+        self._step_took = float("inf")
 
     def goes_on(self) -> bool:
         """Tell whether another epoch is to be begun; where not, `fitted.stopped` says why."""
@@ -368,11 +379,24 @@ class _Course:
             # About an epoch of memory, less at the beginning so that the first random weights are soon forgotten.
             keep = min(1.0 - 1.0 / max(self._steps, 10), (1.0 + taken) / (10.0 + taken))
             own = self._own_parts(mixing, int(images.shape[0]), behind)
-            total += float(self._step(images, masks, weight, tf.constant(own), tf.constant(keep, tf.float32)))
+            total += self._stepped((images, masks, weight, tf.constant(own), tf.constant(keep, tf.float32)))
             seen += 1
             self._reporter.loss = total / seen
             self._say(min(seen / self._steps, 1.0))
         return total / max(seen, 1)
+
+    def _stepped(self, given: tuple[tf.Tensor, ...]) -> float:
+        """Take one step; give the loss. The first compiles, and those of large networks are long: ask meanwhile."""
+        begun = time.monotonic()
+        if self._step_took > _LONG_STEP:
+            loss = self._reporter.during(lambda: self._step_once(given))
+        else:
+            loss = self._step_once(given)
+        self._step_took = time.monotonic() - begun
+        return loss
+
+    def _step_once(self, given: tuple[tf.Tensor, ...]) -> float:
+        return float(self._step(*given))
 
     def _own_parts(self, mixing: np.random.Generator, count: int, behind: float) -> np.ndarray:
         """Give how much of each image is its own, float32 (count,); the rest is of its partner in the batch."""

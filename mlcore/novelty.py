@@ -5,10 +5,15 @@ more (Lee et al. 2018, arXiv:1807.03888): the mean and spread of its last featur
 trained on heads alone has no reason to notice what a head is not, the coarse picture, its edges and its grey values,
 and the statistics of its texture: a photograph differs from a slice in how its detail is spread over sizes,
 directions and places (Torralba & Oliva 2003, Network 14:391).
+
+To the distance comes a second witness that has seen strangers: a line between the descriptions of heads and those of
+drawn pictures (`mlcore.strangers`). A photograph in the outline of a head is near to heads in most of its numbers,
+which hides it from the distance, but not in those that the line goes by.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +30,9 @@ _STRENGTHS = (50, 75, 90, 97)
 TEXTURE = len(_BANDS) + 2 + 4 + 1 + _PLACES**2 + _DIRECTIONS + len(_STRENGTHS) + 2
 BESIDE = BESIDE_WITHOUT_TEXTURE + TEXTURE
 _SHRINKAGE = 0.05
+# Numbers further than this from their mean count as this far, so that none speaks louder than all others.
+_FURTHEST = 6.0
+_RIDGE, _ROUNDS = 30.0, 20
 
 
 @dataclass(frozen=True)
@@ -37,10 +45,36 @@ class Familiar:
         Mean description by leaf.
     precision : numpy.ndarray, shape (d, d), dtype float32
         Inverse of the covariance that all leaves share.
+    line : numpy.ndarray or None, shape (4, d), dtype float32
+        What tells heads from strangers: mean and spread of each number over heads, and its weights by itself and by
+        its square. None in models of before strangers were drawn.
+    scale : numpy.ndarray or None, shape (5,), dtype float32
+        Offset of the line, then mean and spread of the distance and of the line's answer over the validation part.
     """
 
     means: np.ndarray
     precision: np.ndarray
+    line: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    def strangeness(self, described: np.ndarray) -> np.ndarray:
+        """Give how unlike the training images descriptions (N, d or more) are, float64 (N,).
+
+        The sum of what both witnesses say, each in spreads above the mean of the validation part; the distance alone
+        in models of before strangers were drawn.
+        """
+        apart = self.distances(described)
+        if self.line is None or self.scale is None:
+            return apart
+        _, middle, spread, between, wide = (float(each) for each in self.scale)
+        return (apart - middle) / spread + (self._beyond(described) - between) / wide
+
+    def _beyond(self, described: np.ndarray) -> np.ndarray:
+        """Give the log odds of a stranger, float64 (N,)."""
+        assert self.line is not None and self.scale is not None
+        mean, spread, weights, squared = self.line.astype(np.float64)
+        numbers = np.clip((described.astype(np.float64) - mean) / spread, -_FURTHEST, _FURTHEST)
+        return np.asarray(numbers @ weights + (numbers * numbers / 2.0 - 0.5) @ squared + float(self.scale[0]))
 
     def distances(self, described: np.ndarray) -> np.ndarray:
         """Give the Mahalanobis distance to the nearest leaf, float64 (N,), for descriptions (N, d or more).
@@ -178,3 +212,49 @@ def fit(described: np.ndarray, leaf: np.ndarray, leaves: int) -> Familiar:
     shrunk = (1.0 - _SHRINKAGE) * covariance + _SHRINKAGE * level * np.eye(len(covariance))
     precision = np.linalg.inv(shrunk) / np.outer(spread, spread)
     return Familiar(means.astype(np.float32), precision.astype(np.float32))
+
+
+def fit_line(familiar: Familiar, heads: np.ndarray, strangers: np.ndarray, held: np.ndarray) -> Familiar:
+    """Add the line between heads and strangers: a logistic regression on each number and its square.
+
+    Parameters
+    ----------
+    familiar : Familiar
+        By `fit`.
+    heads, strangers : numpy.ndarray, shapes (N, d) and (M, d)
+        Descriptions of the training part, and of `mlcore.strangers.drawn`.
+    held : numpy.ndarray, shape (K, d)
+        Descriptions of the validation part: by them the two witnesses are brought to one scale.
+
+    Returns
+    -------
+    Familiar
+        With `line` and `scale`.
+    """
+    mean, spread = heads.mean(axis=0, dtype=np.float64), heads.std(axis=0, dtype=np.float64)
+    spread = np.maximum(spread, max(1e-3 * float(spread.max()), 1e-6))
+    both = np.clip((np.concatenate((heads, strangers)) - mean) / spread, -_FURTHEST, _FURTHEST)
+    columns = np.hstack((both, both * both / 2.0 - 0.5, np.ones((len(both), 1))))
+    strange = np.repeat((0.0, 1.0), (len(heads), len(strangers)))
+    found = _logistic(columns, strange)
+    numbers = len(mean)
+    line = np.stack((mean, spread, found[:numbers], found[numbers:-1])).astype(np.float32)
+    half = dataclasses.replace(familiar, line=line, scale=np.array([found[-1], 0, 1, 0, 1], np.float32))
+    scale = [found[-1]]
+    for answers in (half.distances(held), half._beyond(held)):
+        scale += [float(answers.mean()), max(float(answers.std()), 1e-6)]
+    return dataclasses.replace(half, scale=np.array(scale, np.float32))
+
+
+def _logistic(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Fit by Newton's steps, each weight pulled towards none (Hoerl & Kennard 1970, Technometrics 12:55)."""
+    weights = np.zeros(columns.shape[1])
+    for _ in range(_ROUNDS):
+        odds = 1.0 / (1.0 + np.exp(-np.clip(columns @ weights, -30.0, 30.0)))
+        bend = columns.T @ (columns * (odds * (1.0 - odds) + 1e-9)[:, None])
+        bend[np.diag_indices_from(bend)] += _RIDGE
+        step = np.linalg.solve(bend, columns.T @ (odds - wanted) + _RIDGE * weights)
+        weights -= step
+        if np.abs(step).max() < 1e-4:
+            break
+    return weights

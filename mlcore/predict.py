@@ -229,7 +229,7 @@ class Predictor:
             inside = label_sets(probabilities, self.spec.cuts, self.spec.leaves, labels)
         far = np.zeros(len(good), dtype=bool)
         if self._familiar is not None:
-            far = self._familiar.distances(describe(tensors, maps)) > self.spec.novelty_threshold
+            far = self._familiar.strangeness(describe(tensors, maps)) > self.spec.novelty_threshold
         low, high = self.spec.uncertain
         made = []
         for i, each in enumerate(good):

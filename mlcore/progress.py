@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 _SAY_EVERY = 1.0
 _ASK_EVERY = 0.5
+_LOOK_EVERY = 0.1
+
+T = TypeVar("T")
 
 
 class Cancelled(Exception):
@@ -72,13 +77,50 @@ class Reporter:
         """Tell in how many seconds the whole work should be done, as far as can be said now."""
         self._ends = time.monotonic() + max(seconds, 0.0)
 
-    def at(self, fraction: float, what: str, *, now: bool = False) -> None:
-        """Report; `now` reports at once. Raises `Cancelled` where the caller wants to stop."""
+    def check(self, *, now: bool = False) -> None:
+        """Ask whether to stop, where it was not asked just before; raises `Cancelled`."""
         moment = time.monotonic()
         if moment - self._asked >= _ASK_EVERY or now:
             self._asked = moment
             if self._ask():
                 raise Cancelled("The training was cancelled.")
+
+    def during(self, act: Callable[[], T]) -> T:
+        """Do what takes seconds and cannot be interrupted, and ask meanwhile.
+
+        Parameters
+        ----------
+        act : callable
+            Run in a thread of its own; it must touch nothing that the caller goes on using after `Cancelled`, as it
+            is then left to end by itself.
+
+        Returns
+        -------
+        object
+            What `act` gave. What it raised is raised here.
+        """
+        given: list[T] = []
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                given.append(act())
+            except BaseException as error:  # noqa: BLE001 (handed to the caller, whatever it is)
+                raised.append(error)
+
+        thread = threading.Thread(target=run, name="training-long-work", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY)
+            self.check()
+        if raised:
+            raise raised[0]
+        return given[0]
+
+    def at(self, fraction: float, what: str, *, now: bool = False) -> None:
+        """Report; `now` reports at once. Raises `Cancelled` where the caller wants to stop."""
+        moment = time.monotonic()
+        self.check(now=now)
         self._fraction = max(self._fraction, min(fraction, 1.0))
         if moment - self._said < _SAY_EVERY and not now:
             return

@@ -5,12 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from tensorflow import keras
 
 from mlcore import artifact
-from mlcore.dataset import Item, data_sha256, load_crops, read_path
+from mlcore.crops import CropCache, CropFile
+from mlcore.dataset import Item, data_sha256, read_path
+from mlcore.novelty import Familiar
 from mlcore.progress import Progress, Reporter
 from mlcore.runtime import limit_threads
 from mlcore.settle import Choices, parts_of, settle
+from mlcore.spec import ModelSpec
 from mlcore.train import NotTrainable, Trained, check_trainable, code_revision
 
 
@@ -22,6 +28,7 @@ def recalibrate(
     out: Path | None = None,
     threads: int = 2,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_cancel: Callable[[], bool] = lambda: False,
     read: Callable[[Item], bytes] = read_path,
     command: str = "",
 ) -> Trained:
@@ -44,6 +51,8 @@ def recalibrate(
         For TensorFlow and OpenCV.
     on_progress : callable
         Called with a `Progress` about once a second.
+    should_cancel : callable
+        Asked about twice a second.
     read : callable
         Gives an item's bytes.
     command : str
@@ -60,33 +69,49 @@ def recalibrate(
         Where the images or their parts are others than those of the training.
     ArtifactDamaged
         Where the folder is not what it should be.
+    Cancelled
+        Where `should_cancel` said so; the model is then as it was.
     """
     begun = time.monotonic()
-    reporter = Reporter(on_progress, lambda: False, 0)
+    reporter = Reporter(on_progress, should_cancel, 0)
     limit_threads(threads)
     model, spec, _ = artifact.load_all(folder)
     served, report = artifact.load_servable(folder), artifact.load_report(folder)
-    kept, crops = load_crops(
-        items,
-        spec.size,
-        read=read,
-        on_read=lambda done, total: reporter.at(0.8 * done / total, f"read {done} of {total} images"),
-    )
-    check_trainable(kept)
-    if data_sha256(kept) != spec.data_sha256:
-        raise NotTrainable(
-            f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), so "
-            "nothing measured on them could be trusted."
+    place = folder if out is None else out
+    cache = CropCache.beside(place, spec.size)
+    try:
+        kept, crops = cache.fill(
+            items,
+            read=read,
+            on_read=lambda done, total: reporter.at(0.8 * done / total, f"read {done} of {total} images"),
         )
-    spec, familiar, measured = settle(model, spec, parts_of(kept, crops, spec.leaves), choices, reporter)
+        spec, familiar, measured = _settled(model, spec, kept, crops, choices, reporter)
+    finally:
+        cache.discard()
     report |= measured
     report["recalibrated"] = {
         "command": command,
         "code_revision": code_revision(),
         "seconds": round(time.monotonic() - begun, 1),
     }
-    place = folder if out is None else out
     # The engine gives logits, which calibration leaves alone.
     sha256 = artifact.save(place, model, spec, report, familiar, served.engine if served is not None else None)
     reporter.at(1.0, "done", now=True)
     return Trained(place, sha256, report)
+
+
+def _settled(
+    model: keras.Model,
+    spec: ModelSpec,
+    kept: Sequence[Item],
+    crops: CropFile,
+    choices: Choices,
+    reporter: Reporter,
+) -> tuple[ModelSpec, Familiar, dict[str, Any]]:
+    check_trainable(kept)
+    if data_sha256(kept) != spec.data_sha256:
+        raise NotTrainable(
+            f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), so "
+            "nothing measured on them could be trusted."
+        )
+    return settle(model, spec, parts_of(kept, crops, spec.leaves), choices, reporter)

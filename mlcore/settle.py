@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
-from mlcore import novelty
+from mlcore import novelty, strangers
 from mlcore.calibrate import (
     choose_threshold,
     fit_temperature,
@@ -24,15 +24,21 @@ from mlcore.calibrate import (
     uncertain_band,
 )
 from mlcore.conformal import coverage, fit_cuts
+from mlcore.crops import CropFile
 from mlcore.dataset import Item, allowed_masks
 from mlcore.evaluate import band_report, evaluate, prior_of, scored_items
 from mlcore.labels import NO_TUMOUR
 from mlcore.loop import Part, logits_of
+from mlcore.metrics import group_weights
 from mlcore.progress import Reporter
 from mlcore.runtime import forward
 from mlcore.spec import ModelSpec
 from mlcore.split import SPLITS
 
+# Share of true scans that may be called unlike the training images.
+FALSE_ALARMS = 0.01
+# Training images of which descriptions are kept: more teach no more, and memory must not grow with the data.
+_MOST_LOOKED_AT = 8000
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -53,7 +59,7 @@ class Choices:
     sensitivity: float | None = None
 
 
-def parts_of(items: Sequence[Item], crops: np.ndarray, leaves: tuple[str, ...]) -> dict[str, Part]:
+def parts_of(items: Sequence[Item], crops: np.ndarray | CropFile, leaves: tuple[str, ...]) -> dict[str, Part]:
     """Part items with their crops, uint8 (N, s, s), into `SPLITS`."""
     masks = allowed_masks(items, leaves)
     parts = {}
@@ -88,20 +94,26 @@ def settle(
         `test` (None where it lacks a class), `novelty`, `uncertain`, `sets` and `choices`.
     """
     run = forward(model, spec)
+    learned = parts["train"]
+    if len(learned.items) > _MOST_LOOKED_AT:
+        learned = learned.some(np.random.default_rng(0).permutation(len(learned.items))[:_MOST_LOOKED_AT])
     out: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for number, name in enumerate(SPLITS):
-        if len(parts[name].items):
-            out[name] = logits_of(run, parts[name].crops, spec.channels)
-        reporter.at(0.93 + 0.015 * number, f"measured on the {PART_NAMES[name]} part", now=True)
+        part = learned if name == "train" else parts[name]
+        if len(part.items):
+            out[name] = logits_of(run, part.crops, spec.channels, tick=reporter.check)
+        reporter.at(0.93 + 0.01 * number, f"measured on the {PART_NAMES[name]} part", now=True)
     spec = _calibrated(spec, parts["validation"], out["validation"][0], choices)
-    inside = parts["train"].masks * softmax(out["train"][0], spec.temperature)
-    familiar = novelty.fit(out["train"][1], inside.argmax(axis=1), len(spec.leaves))
-    limit = float(np.quantile(familiar.distances(out["validation"][1]), 0.99))
+    reporter.at(0.96, "learning what is no scan", now=True)
+    drawn = strangers.drawn(learned.crops, 1, tick=reporter.check)
+    strange = logits_of(run, drawn, spec.channels, tick=reporter.check)[1]
+    familiar = reporter.during(lambda: _familiar(spec, learned, out, strange))
+    limit = float(np.quantile(familiar.strangeness(out["validation"][1]), 1.0 - FALSE_ALARMS))
     spec = dataclasses.replace(spec, novelty_threshold=round(limit, 6))
     prior = prior_of([item.label for item in parts["train"].items], spec.leaves)
     report: dict[str, Any] = {
         "choices": dataclasses.asdict(choices),
-        "novelty": {"threshold": limit, "flagged": {}},
+        "novelty": {"threshold": limit, "strangers": len(drawn), "flagged": {}, "flagged_interval": {}},
         "uncertain": {},
         "sets": {},
     }
@@ -112,12 +124,34 @@ def settle(
             report[name] = None
             continue
         scored = scored_items(parts[name].items, out[name][0], spec)
-        report[name] = evaluate(scored, prior=prior)
-        report["uncertain"][name] = band_report(scored, spec.uncertain)
-        report["sets"][name] = coverage(scored, spec.cuts)
-        far = familiar.distances(out[name][1]) > spec.novelty_threshold
+        report[name], report["uncertain"][name], report["sets"][name] = reporter.during(
+            lambda scored=scored: (  # type: ignore[misc]
+                evaluate(scored, prior=prior),
+                band_report(scored, spec.uncertain),
+                coverage(scored, spec.cuts),
+            )
+        )
+        far = familiar.strangeness(out[name][1]) > spec.novelty_threshold
         report["novelty"]["flagged"][name] = round(float(far.mean()), 5)
+        report["novelty"]["flagged_interval"][name] = _interval(far, scored.groups)
     return spec, familiar, report
+
+
+def _familiar(
+    spec: ModelSpec, learned: Part, out: dict[str, tuple[np.ndarray, np.ndarray]], strange: np.ndarray
+) -> novelty.Familiar:
+    """Learn what heads look like, and what tells them from strangers."""
+    logits, described = out["train"]
+    inside = learned.masks * softmax(logits, spec.temperature)
+    familiar = novelty.fit(described, inside.argmax(axis=1), len(spec.leaves))
+    return novelty.fit_line(familiar, described, strange, out["validation"][1])
+
+
+def _interval(flagged: np.ndarray, groups: Sequence[str]) -> list[float]:
+    """Give the 95 % interval of the share of flagged images, by bootstrap over groups."""
+    weights = group_weights(groups, 1)
+    shares = weights @ flagged / weights.sum(axis=1)
+    return [round(float(end), 5) for end in np.quantile(shares, (0.025, 0.975))]
 
 
 def _calibrated(spec: ModelSpec, validation: Part, logits: np.ndarray, choices: Choices) -> ModelSpec:

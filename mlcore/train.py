@@ -15,7 +15,8 @@ from tensorflow import keras
 from mlcore import architectures, artifact
 from mlcore.checkpoint import Checkpoint
 from mlcore.config import BadConfig, TrainConfig
-from mlcore.dataset import Item, data_sha256, load_crops, read_path
+from mlcore.crops import CropCache
+from mlcore.dataset import Item, data_sha256, read_path
 from mlcore.labels import NO_TUMOUR, leaves_for
 from mlcore.loop import Fitted, Part, fit
 from mlcore.preprocess import PREPROCESS_VERSION, to_tensor
@@ -78,14 +79,15 @@ def train(
     on_progress : callable
         Called with a `Progress` about once a second.
     should_cancel : callable
-        Asked about twice a second.
+        Asked about twice a second, whatever is being done: reading, learning, calibrating, drawing intervals.
     read : callable
         Gives an item's bytes.
     command : str
         How the training was called, for the report.
     resume : bool
         Whether to go on where a training of the same settings, data and code into the same folder was broken off.
-        Its state lies in a file beside the folder, and is removed when the training ends or is cancelled.
+        Its state and the crops lie in files beside the folder, which are removed when the training ends or is
+        cancelled. So memory is the same for any number of images.
 
     Returns
     -------
@@ -105,19 +107,20 @@ def train(
     reporter.at(0.0, "checking the data", now=True)
     check_trainable(items)
     limit_threads(config.threads)
-    kept, crops = load_crops(
-        items,
-        config.side,
-        read=read,
-        on_read=lambda done, total: reporter.at(0.1 * done / total, f"read {done} of {total} images"),
-    )
-    check_trainable(kept)
-    spec = _spec(kept, config)
-    parts = parts_of(kept, crops, spec.leaves)
-    checkpoint = Checkpoint.beside(out, _key(spec))
+    cache = CropCache.beside(out, config.side)
     if not resume:
-        checkpoint.discard()
+        cache.discard()
+        Checkpoint.beside(out, "").discard()
     try:
+        kept, crops = cache.fill(
+            items,
+            read=read,
+            on_read=lambda done, total: reporter.at(0.1 * done / total, f"read {done} of {total} images"),
+        )
+        check_trainable(kept)
+        spec = _spec(kept, config)
+        parts = parts_of(kept, crops, spec.leaves)
+        checkpoint = Checkpoint.beside(out, _key(spec))
         both = (parts["train"], parts["validation"])
         fitted = fit(_networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
         reporter.at(0.92, "calibrating and measuring", now=True)
@@ -125,7 +128,7 @@ def train(
         spec, familiar, report = settle(fitted.model, spec, parts, choices, reporter)
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
-        engine, report["engine"] = published(fitted.model, spec, some)
+        engine, report["engine"] = reporter.during(lambda: published(fitted.model, spec, some))
         report["training"] = {
             **_told(fitted, config, parts),
             "command": command,
@@ -134,9 +137,11 @@ def train(
         }
         reporter.at(0.99, "writing the model", now=True)
         sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine)
-    except (Cancelled, NotFinite):
-        checkpoint.discard()
+    except (Cancelled, NotFinite, NotTrainable):
+        cache.discard()
+        Checkpoint.beside(out, "").discard()
         raise
+    cache.discard()
     checkpoint.discard()
     reporter.at(1.0, "done", now=True)
     return Trained(out, sha256, report)

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 NICENESS = 10
 _WRITE_EVERY = 1.0
+_LOOK_EVERY = 0.4
 
 
 def fit(run_id: Any) -> ModelVersion | None:
@@ -148,7 +149,7 @@ class _Watch:
         self.run_id, self.fence = run_id, fence
         self._epochs: list[dict[str, float | None]] = []
         self._cancel = self._lost = False
-        self._written = float("-inf")
+        self._written = self._looked = float("-inf")
         self._fraction = 0.0
 
     def on_progress(self, at: Progress) -> None:
@@ -171,12 +172,16 @@ class _Watch:
 
     def _write(self, step: Step) -> None:
         self._cancel = work.progress(run_id=self.run_id, fence=self.fence, step=step)
-        self._written = time.monotonic()
+        self._written = self._looked = time.monotonic()
 
     def should_cancel(self) -> bool:
         """Whether to stop: somebody asked for it, or the run is no longer ours."""
         if self._lost:
             raise LostLease(f"Training run {self.run_id} is no longer held.")
+        # What takes long writes nothing meanwhile, and who cancels must not wait for it.
+        if time.monotonic() - self._looked >= _LOOK_EVERY:
+            self._cancel = work.renew(run_id=self.run_id, fence=self.fence)
+            self._looked = time.monotonic()
         return self._cancel
 
     def check(self) -> None:

@@ -178,6 +178,23 @@ def test_fit_that_breaks_off_unexpectedly_fails_with_a_sentence_and_no_secrets(k
 
 
 @pytest.mark.django_db(transaction=True)
+def test_fit_hears_of_a_cancelling_while_it_writes_nothing(keeper, dataset, monkeypatch):
+    run = queued(keeper, dataset)
+    monkeypatch.setattr(fitting, "_LOOK_EVERY", 0.0)
+
+    def silent(*args, should_cancel, **kwargs):
+        assert not should_cancel()
+        services.cancel(by=keeper, run=run)
+        assert should_cancel()
+        raise fitting.Cancelled
+
+    monkeypatch.setattr(fitting, "train", silent)
+    assert fitting.fit(run.pk) is None
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_fit_that_lost_its_lease_leaves_the_run_to_the_other_worker(keeper, dataset, monkeypatch, tmp_path):
     run = queued(keeper, dataset)
 

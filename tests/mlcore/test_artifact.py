@@ -86,6 +86,8 @@ def rewrite(path, change):
         (lambda a: a.update({"head/bias": np.array([None, {}], dtype=object)}), "cannot be read"),
         (lambda a: a.pop("novelty/means"), "incomplete"),
         (lambda a: a.update({"novelty/precision": np.zeros((2, 2))}), "does not fit this code"),
+        (lambda a: a.pop("novelty/scale"), "incomplete"),
+        (lambda a: a.update({"novelty/line": np.zeros((4, 7))}), "of strangers does not fit"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(copy, change, sentence):

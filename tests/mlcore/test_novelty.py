@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 
-from mlcore.novelty import BESIDE, BESIDE_WITHOUT_TEXTURE, TEXTURE, Familiar, describe, fit, texture
+from mlcore.novelty import BESIDE, BESIDE_WITHOUT_TEXTURE, TEXTURE, Familiar, describe, fit, fit_line, texture
 from mlcore.preprocess import to_tensor
+from mlcore.strangers import drawn
 from tests.mlcore.phantom import head
 
 
@@ -64,3 +66,51 @@ def test_texture_sees_symmetry_and_direction():
     assert mirrored[9] == pytest.approx(1.0, abs=1e-5)
     assert lopsided[9] == pytest.approx(-1.0, abs=1e-5)
     assert lopsided[10] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def told_apart(familiar) -> Familiar:
+    crops = heads(range(120))
+    return fit_line(familiar, described(crops), described(drawn(crops, 1)), described(heads(range(300, 400))))
+
+
+def filled(seeds: range) -> np.ndarray:
+    """True outlines and skulls, but inside is the smooth noise that no drawn stranger is made of."""
+    made = []
+    for seed, picture in zip(seeds, heads(seeds), strict=True):
+        rng = np.random.default_rng(seed)
+        coarse = rng.uniform(60, 200, (12, 12)).astype(np.float32)
+        inside = cv2.resize(coarse, (128, 128), interpolation=cv2.INTER_CUBIC)
+        made.append(np.where(cv2.erode((picture > 0).astype(np.uint8), np.ones((9, 9))) > 0, inside, picture))
+    return np.clip(np.stack(made), 0, 255).astype(np.uint8)
+
+
+def test_who_has_seen_strangers_knows_others_better_and_new_heads_as_well(familiar, told_apart):
+    validation, new, others = (
+        described(p) for p in (heads(range(300, 400)), heads(range(400, 500)), filled(range(60)))
+    )
+    before, after = (
+        (limit, (score(new) > limit).mean(), (score(others) > limit).mean())
+        for score in (familiar.distances, told_apart.strangeness)
+        for limit in [np.quantile(score(validation), 0.99)]
+    )
+    assert after[1] <= 0.05
+    assert after[2] > 0.95
+    assert after[2] >= before[2]
+
+
+def test_strangers_are_drawn_alike_every_time_and_of_any_side():
+    for side in (16, 30, 128):
+        some = np.stack([head(seed, tumour=True, side=side) for seed in range(5)])
+        first, again, other = drawn(some, 1), drawn(some, 1), drawn(some, 2)
+        assert (first.shape, first.dtype) == ((64, side, side), np.uint8)
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+
+def test_drawing_strangers_can_be_broken_off():
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drawn(heads(range(2)), 1, tick=stop)

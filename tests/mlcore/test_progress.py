@@ -1,10 +1,11 @@
 import dataclasses
+import threading
 
 import pytest
 
 from mlcore import loop, progress
 from mlcore.dataset import read_path
-from mlcore.progress import Reporter
+from mlcore.progress import Cancelled, Reporter
 from mlcore.train import train
 from tests.mlcore.conftest import TOY
 
@@ -45,6 +46,21 @@ def test_the_time_left_runs_down_between_two_estimates(clock):
         reporter.at(0.5, "learning")
     assert [each.seconds_left for each in seen] == [60, 20, 0]
     assert "1 min 00 s left" in seen[0].line
+
+
+def test_long_work_gives_what_it_gave_and_raises_what_it_raised():
+    reporter = Reporter(lambda progress: None, lambda: False, 1)
+    assert reporter.during(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        reporter.during(lambda: 1 / 0)
+
+
+def test_long_work_is_left_to_itself_when_cancelled():
+    go_on = threading.Event()
+    reporter = Reporter(lambda progress: None, lambda: True, 1)
+    with pytest.raises(Cancelled):
+        reporter.during(lambda: go_on.wait(60))
+    go_on.set()
 
 
 class Paced(loop._Course):

@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import pkgutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from mlcore.dataset import (
     epoch_order,
     from_folder,
     read_manifest,
+    read_path,
     write_manifest,
 )
 from mlcore.labels import LEAVES
@@ -68,6 +72,48 @@ def test_train_cancelled_leaves_nothing_behind(toy_items, tmp_path):
 
     with pytest.raises(Cancelled):
         train(toy_items, TOY, tmp_path / "model", should_cancel=cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "slow"),
+    [
+        ("epoch", "mlcore.loop._Course._step_once"),
+        ("what is no scan", "mlcore.novelty.fit_line"),
+        ("intervals for the test", "mlcore.settle.coverage"),
+        ("for serving", "mlcore.train.published"),
+    ],
+)
+def test_train_is_cancelled_in_the_middle_of_what_takes_long(toy_items, tmp_path, monkeypatch, words, slow):
+    begun, ended = threading.Event(), threading.Event()
+    where, _, name = slow.rpartition(".")
+    act = getattr(pkgutil.resolve_name(where), name)
+
+    def slowly(*given, **named):
+        begun.set()
+        ended.wait(60)
+        return act(*given, **named)
+
+    monkeypatch.setattr(slow, slowly)
+    try:
+        with pytest.raises(Cancelled):
+            train(toy_items, dataclasses.replace(TOY, epochs=1), tmp_path / "model", should_cancel=begun.is_set)
+    finally:
+        ended.set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_is_cancelled_while_it_reads(toy_items, tmp_path):
+    opened = []
+
+    def read(item) -> bytes:
+        opened.append(time.monotonic())
+        time.sleep(0.05)
+        return read_path(item)
+
+    with pytest.raises(Cancelled):
+        train(toy_items, TOY, tmp_path / "model", should_cancel=lambda: len(opened) > 5, read=read)
+    assert len(opened) < len(toy_items) / 2
     assert list(tmp_path.iterdir()) == []
 
 
