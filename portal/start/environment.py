@@ -81,7 +81,7 @@ def install(requirements: Path) -> None:
     """Install by hash with uv, else with pip; a plain sentence where neither can."""
     quiet = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes", "-r"]
     by_uv = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON), "--require-hashes"]
-    by_uv += ["--compile-bytecode", "--no-progress", "--quiet", "-r", str(requirements)]
+    by_uv += ["--compile-bytecode", "--no-progress", "--quiet", "--system-certs", "-r", str(requirements)]
     if run([*quiet, str(ROOT / "requirements-uv.txt")]) and run(by_uv):
         return
     print("uv could not install it; pip does (about two minutes).", flush=True)
