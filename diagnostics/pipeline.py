@@ -31,10 +31,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Submitted:
-    """The scan, and whether it is new or was here already."""
+    """The scan, whether it is new or was here already, and the prediction that was queued for a new one."""
 
     scan: Scan
     created: bool
+    prediction: Prediction | None = None
 
 
 def submit_scan(
@@ -85,12 +86,11 @@ def submit_scan(
             if to_read:
                 reviews.open_case(by=by, scan=scan)
             live = registry.live()
-            if live is not None:
-                predictions.queue(scan=scan, version=live, by=by)
+            queued = predictions.queue(scan=scan, version=live, by=by) if live is not None else None
             transaction.on_commit(lambda: nudge(tasks.infer))
     if not created:
         return _submitted_again(by, scan, reference_label)
-    return Submitted(scan, True)
+    return Submitted(scan, True, queued)
 
 
 def _submitted_again(by: Any, scan: Scan, reference_label: str) -> Submitted:

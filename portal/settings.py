@@ -130,12 +130,13 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Threads of the tests' live server share the file, so the test database must be a file as well.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
     # Test runs of several checkouts, and several processes of one, share the server but not the database.
     _OWN_NAME = hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]
     DATABASES["default"]["TEST"] = {"NAME": f"test_overread_{_OWN_NAME}"}
+# A connection that stays open saves each request a few milliseconds, with SQLite too.
+DATABASES["default"]["CONN_MAX_AGE"] = 0 if TESTING else 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- broker and tasks --------------------------------------------------------------------------------------

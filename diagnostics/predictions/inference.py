@@ -36,7 +36,8 @@ _WHOLE: set[str] = set()
 def run_waiting() -> int:
     """Work until nothing waits; how many rows were finished or failed."""
     live = registry.live()
-    if live is not None:
+    if live is not None and live.sha256 not in _LOADED:
+        # Scans that came while no model was in use; looking for them costs the more the more scans there are.
         services.queue_missing(live)
         _warm(live)
     done = 0

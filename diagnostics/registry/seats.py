@@ -15,7 +15,8 @@ from .refusals import WrongSeat
 
 def live() -> ModelVersion | None:
     """The model version in use, if there is one."""
-    return ModelVersion.objects.filter(state=ModelState.LIVE).first()
+    # Asked at every upload and every nudge; report and card are kilobytes that hardly any of them reads.
+    return ModelVersion.objects.filter(state=ModelState.LIVE).defer("report", "card").first()
 
 
 def previous() -> ModelVersion | None:

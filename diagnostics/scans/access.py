@@ -3,6 +3,7 @@
 The answers live in the domain, not in the views, so that a page, the API and the admin cannot differ (ADR 0003).
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -102,6 +103,12 @@ def only_institution(user: Any, permission: Permission) -> Any:
     wanted = roles_with(permission)
     places = {pk for pk, role in _held_roles(user) if role in wanted}
     return places.pop() if len(places) == 1 else None
+
+
+def places_with(user: Any, roles: Iterable[str]) -> frozenset[Any]:
+    """The ids of the institutions in which ``user`` holds one of ``roles``."""
+    wanted = frozenset(roles)
+    return frozenset(place for place, role in _held_roles(user) if role in wanted)
 
 
 def _held_roles(user: Any) -> frozenset[tuple[Any, str]]:

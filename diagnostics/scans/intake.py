@@ -129,5 +129,6 @@ def _preview(decoded: Decoded) -> bytes:
     """A small PNG for lists, made anew from the pixels, so that nothing of the original file comes along."""
     shown = Image.fromarray(to_display(decoded, PREVIEW_SIDE))
     out = io.BytesIO()
-    shown.save(out, format="PNG", optimize=False)
+    # Twice as quick as the default, for a tenth more bytes.
+    shown.save(out, format="PNG", compress_level=2)
     return out.getvalue()

@@ -1,5 +1,6 @@
 """Store a scan where it belongs, once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +19,7 @@ from .intake import Taken
 from .models import Institution, Patient, Priority, Scan, Study
 
 MAX_ACCESSION = 64
+_WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
 EARLIEST_STUDY = date(1970, 1, 1)  # the first MR images of a head are younger
 
 
@@ -121,16 +123,16 @@ def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
     overwritten by the next try. Called before the transaction: no database lock is held while bytes travel.
     """
     folder = f"{institution.pk}/{taken.sha256[:2]}/{taken.sha256}"
-    keys = {}
-    for name, content in (
-        ("original", taken.original),
-        ("pixels", taken.pixels),
-        ("preview", taken.preview),
-    ):
-        key = f"{folder}/{name}"
-        default_storage.save(key, ContentFile(content))
-        keys[name] = key
+    contents = {"original": taken.original, "pixels": taken.pixels, "preview": taken.preview}
+    keys = {name: f"{folder}/{name}" for name in contents}
+    # Side by side: each waits for the disk or the store, and they need not wait for one another.
+    for written in [_WRITERS.submit(_keep, keys[name], content) for name, content in contents.items()]:
+        written.result()
     return keys
+
+
+def _keep(key: str, content: bytes) -> None:
+    default_storage.save(key, ContentFile(content))
 
 
 def store(

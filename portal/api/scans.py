@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from diagnostics import pipeline
 from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
-from diagnostics.reviews.queries import opinion_for, scans_for
+from diagnostics.reviews.queries import just_stored, opinion_for, scans_for
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.models import Priority
 from diagnostics.scans.services import institution_for
@@ -157,7 +157,11 @@ class ScanViewSet(Resource):
             priority=given.get("priority", Priority.ROUTINE),
             source=Scan.Source.API,
         )
-        shape = self.get_serializer(self.get_queryset().get(pk=submitted.scan.pk)).data
+        if submitted.created:
+            scan = just_stored(self.person, submitted.scan, submitted.prediction)
+        else:
+            scan = self.get_queryset().get(pk=submitted.scan.pk)
+        shape = self.get_serializer(scan).data
         return Response(
             shape,
             status=status.HTTP_201_CREATED if submitted.created else status.HTTP_200_OK,

@@ -6,6 +6,7 @@ from diagnostics.annotations.queries import history_of
 from diagnostics.reviews import queries, services, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
+from portal.accounts.models import User
 from tests.factories import (
     CaseFactory,
     InstitutionFactory,
@@ -91,7 +92,22 @@ def test_superuser_sees_unless_reading(case, institution):
     root = UserFactory(is_superuser=True)
     assert not blind_everywhere(root, case)
     MembershipFactory(user=root, institution=institution, role=Role.RADIOLOGIST)
-    assert blind_everywhere(root, case)
+    assert blind_everywhere(User.objects.get(pk=root.pk), case), "at the next request"
+
+
+@pytest.mark.parametrize("role", [Role.TECHNOLOGIST, Role.DATA_MANAGER, Role.ADMINISTRATOR])
+@pytest.mark.parametrize("also_reads", [False, True])
+@pytest.mark.parametrize("mode", ReadingMode)
+def test_answer_to_an_upload_is_blinded_as_the_lists_are(mode, also_reads, role, institution):
+    institution.reading_mode = mode
+    institution.save()
+    by = person(role, institution)
+    if also_reads:
+        MembershipFactory(user=by, institution=institution, role=Role.RADIOLOGIST)
+    scan = CaseFactory(scan=ScanFactory(institution=institution)).scan
+    told = queries.just_stored(by, scan, PredictionFactory(scan=scan))
+    assert told.blinded is queries.scans_for(by).get().blinded
+    assert queries.opinion_for(by, told) == queries.opinion_for(by, queries.scans_for(by).get())
 
 
 @pytest.mark.parametrize(
