@@ -317,3 +317,22 @@ def test_make_without_a_fit_python_says_which_are() -> None:
     done = subprocess.run(["make", "run", "PYTHON="], cwd=processes.ROOT, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert "Python 3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_command_before_the_first_start_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "create_person", "ann", "--role", "radiologist", "--institution", "north"],
+        cwd=processes.ROOT,
+        env={
+            **os.environ,
+            "OVERREAD_DATA": str(tmp_path),
+            "OVERREAD_ENV_FILE": "",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/db",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "The database is not prepared: `make run` does it" in done.stderr
+    assert "Traceback" not in done.stderr

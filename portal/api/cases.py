@@ -16,7 +16,7 @@ from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import CaseState, ReadKind, Stage
-from diagnostics.reviews.queries import cases_for, reads_for, step_of
+from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of
 from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
 from diagnostics.reviews.worklist import TABS, tab
 from portal.accounts.models import Scope, User
@@ -104,24 +104,33 @@ class CaseListing(Changes):
     tab = OneOf(choices=TABS, required=False, help_text="As the tabs of the worklist.")
 
 
+def token_field(**more: Any) -> serializers.CharField:
+    """The token of a claim in a body: whatever is none that lives is stale, and no error of form."""
+    return serializers.CharField(max_length=200, **more)
+
+
 class ClaimToken(Strict):
-    claim_token = serializers.UUIDField()
+    claim_token = token_field()
+
+
+class GivenBack(Strict):
+    claim_token = token_field(required=False, help_text="One's own live claim where left out.")
 
 
 class NewRead(Statement):
     """What a reader states, and on which claim."""
 
-    claim_token = serializers.UUIDField()
+    claim_token = token_field()
     stage = OneOf(choices=ReadKind.values)
 
 
 class Question(Strict):
-    claim_token = serializers.UUIDField()
+    claim_token = token_field()
     comment = serializers.CharField(max_length=4000, help_text="What is asked; hidden from whoever is still blind.")
 
 
 class Return(Strict):
-    claim_token = serializers.UUIDField()
+    claim_token = token_field()
     reader = OneOf(choices=list(READERS), help_text="Whom it goes back to.")
     comment = serializers.CharField(max_length=4000, help_text="What to look at again.")
 
@@ -227,12 +236,13 @@ class CaseViewSet(Resource):
         case, given = self.get_object(), self.body(TakeOver)
         return Response(ClaimShape(reviews.take_over(by=self.person, case=case, reason=given["reason"])).data)
 
-    @extend_schema(request=ClaimToken, responses={204: OpenApiResponse(description="Given back.")})
+    @extend_schema(request=GivenBack, responses={204: OpenApiResponse(description="Given back.")})
     @action(detail=True, methods=["post"])
     def release(self, request: Request, **kwargs: Any) -> Response:
         """Give the case back unread."""
-        case, given = self.get_object(), self.body(ClaimToken)
-        reviews.release(by=self.person, case=case, claim_token=given["claim_token"])
+        case, given = self.get_object(), self.body(GivenBack)
+        own = live_claim(self.person, case)
+        reviews.release(by=self.person, case=case, claim_token=given.get("claim_token", own and own.token))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=ClaimToken, responses=ClaimShape)

@@ -63,8 +63,8 @@ class Statement(Strict):
     reason = OneOf(
         choices=Reason.values, required=False, allow_blank=True, allow_null=True, help_text="Needed if it differs."
     )
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=4000)
-    may_train = serializers.BooleanField(required=False, default=False)
+    comment = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=4000)
+    may_train = serializers.BooleanField(required=False, allow_null=True, default=False)
 
 
 class Undone(serializers.Serializer[Claim]):
@@ -119,6 +119,6 @@ def stated(given: dict[str, Any]) -> dict[str, Any]:
         "label": given["label"],
         "certainty": given["certainty"],
         "reason": given.get("reason") or "",
-        "comment": given.get("comment", ""),
-        "may_train": given["may_train"],
+        "comment": given.get("comment") or "",
+        "may_train": bool(given["may_train"]),
     }

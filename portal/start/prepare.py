@@ -40,6 +40,22 @@ def prepare() -> None:
     connection.close()
 
 
+def why_unprepared() -> str | None:
+    """What a person at the command line must do before the database can be used; None where it is up to date."""
+    from django.db import OperationalError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        connection.ensure_connection()
+        executor = MigrationExecutor(connection)
+        behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except OperationalError:
+        return "The database does not answer: see that it runs and that DATABASE_URL is right."
+    if not behind:
+        return None
+    return f"The database is not prepared: `make run` does it at each start, or `{MANAGE} migrate` now."
+
+
 def collect_static_files() -> None:
     """Collect the static files, unless they are what was collected last: compressing them takes seconds."""
     from django.conf import settings

@@ -80,9 +80,10 @@ def test_create_token_prints_the_token_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert row.scopes == sorted(Scope.values)
 
 
-def test_create_token_takes_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scopes", [["read, submit"], ["read", "submit"], ["read,submit"]])
+def test_create_token_takes_scopes(monkeypatch: pytest.MonkeyPatch, scopes: list[str]) -> None:
     made.UserFactory(username="rita")
-    run(monkeypatch, "create_token", "--user", "rita", "--days", "3", "--scopes", "read, submit")
+    run(monkeypatch, "create_token", "--user", "rita", "--days", "3", "--scopes", *scopes)
     assert ApiToken.objects.get().scopes == ["read", "submit"]
 
 

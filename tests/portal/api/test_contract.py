@@ -12,6 +12,7 @@ from django.utils import timezone
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelState
 from diagnostics.reviews.models import Certainty, Label, Reason
+from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.training import services as training
 from diagnostics.training.models import TrainingRun, TrainingState
@@ -332,3 +333,26 @@ def test_administrator_reads_the_audit_of_their_own_institution_only(north, sout
     assert [event["act"] for event in results(bearer(north.administrator), "audit-events/", act="scan_stored")] == [
         "scan_stored"
     ]
+
+
+def test_release_without_a_token_gives_back_only_ones_own_claim(north):
+    hand_in(bearer(north.technologist))
+    colleague = MembershipFactory(institution=north.institution, role=Role.RADIOLOGIST).user
+    reader, other = bearer(north.radiologist), bearer(colleague)
+    claim = reader.post(f"{V1}/cases/next/").json()
+    assert_problem(other.post(f"{V1}/cases/{claim['case']}/release/"), 409, "stale_claim")
+    assert reader.post(f"{V1}/cases/{claim['case']}/release/").status_code == 204
+    assert_problem(reader.post(f"{V1}/cases/{claim['case']}/release/"), 409, "stale_claim")
+    assert other.post(f"{V1}/cases/next/").json()["case"] == claim["case"]
+
+
+def test_read_with_every_field_sent_and_nothing_in_most_is_taken(north):
+    hand_in(bearer(north.technologist))
+    reader = bearer(north.radiologist)
+    claim = reader.post(f"{V1}/cases/next/").json()
+    address = f"{V1}/cases/{claim['case']}/reads/"
+    sent = {"stage": "blind", "label": "tumour", "certainty": "unsure", "reason": None, "comment": None}
+    assert_problem(reader.post(address, {**sent, "claim_token": "none of ours"}), 409, "stale_claim")
+    read = reader.post(address, {**sent, "claim_token": claim["claim_token"], "may_train": None})
+    assert read.status_code == 201, read.content
+    assert (read.json()["reason"], read.json()["comment"], read.json()["may_train"]) == (None, "", False)

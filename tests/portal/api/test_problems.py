@@ -115,7 +115,7 @@ def test_other_content_type_is_415_and_names_the_right_one(north):
 def test_every_wrong_word_of_a_read_is_named(north):
     case = CaseFactory(scan=ScanFactory(institution=north.institution))
     body = {
-        "claim_token": "no",
+        "claim_token": "",
         "stage": "second",
         "label": "cyst",
         "certainty": "very",

@@ -15,7 +15,10 @@ class Command(BaseCommand):
         parser.add_argument("--user", required=True, help="Whose token: the name they sign in with.")
         parser.add_argument("--days", type=int, required=True, help="How many days it lasts.")
         parser.add_argument(
-            "--scopes", default=",".join(Scope.values), help=f"Comma-separated, of {', '.join(Scope.values)}; all."
+            "--scopes",
+            nargs="+",
+            default=Scope.values,
+            help=f"Of {', '.join(Scope.values)}; with commas or spaces between them; all where left out.",
         )
         parser.add_argument("--name", default="Made on the command line", help="What it is for.")
 
@@ -23,7 +26,8 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is nobody called {options['user']}. Make an account with create_person.")
-        scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
+        given = options["scopes"] if isinstance(options["scopes"], str) else ",".join(options["scopes"])
+        scopes = [scope.strip() for scope in given.split(",") if scope.strip()]
         try:
             _row, token = make_token(by=None, user=user, name=options["name"], scopes=scopes, days=options["days"])
         except ValueError as error:
