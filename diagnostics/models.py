@@ -10,7 +10,7 @@ from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read  # isor
 from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
-from diagnostics.training.models import TrainingRun  # isort: skip
+from diagnostics.training.models import Retraining, TrainingRun  # isort: skip
 from diagnostics.training.tested import TestedScan  # isort: skip
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Promotion",
     "PromotionRequest",
     "Read",
+    "Retraining",
     "RuledOut",
     "Scan",
     "ShadowOpinion",

@@ -128,17 +128,30 @@ def undo_read(*, by: Any, read: Read) -> Claim:
         return reviews.undo_read(by=by, read=read)
 
 
-def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any]) -> TrainingRun:
-    """Queue a training run.
+def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any], anyway: bool = False) -> TrainingRun:
+    """Queue a training run; ``anyway`` also where nothing has changed since the model in use was trained.
+
+    Raises
+    ------
+    NotAllowed, Unchanged, NotTrainable, AnotherRunning
+    """
+    with transaction.atomic():
+        run = training.queue(by=by, dataset=dataset, config=config, anyway=anyway)
+        transaction.on_commit(lambda: nudge(tasks.train, str(run.pk)))
+    return run
+
+
+def train_again(*, by: Any, run: TrainingRun) -> TrainingRun:
+    """Queue a run once more, to see whether the same comes of it.
 
     Raises
     ------
     NotAllowed, NotTrainable, AnotherRunning
     """
     with transaction.atomic():
-        run = training.queue(by=by, dataset=dataset, config=config)
-        transaction.on_commit(lambda: nudge(tasks.train, str(run.pk)))
-    return run
+        repeated = training.again(by=by, run=run)
+        transaction.on_commit(lambda: nudge(tasks.train, str(repeated.pk)))
+    return repeated
 
 
 BROKER_PAUSE_SECONDS = 5.0

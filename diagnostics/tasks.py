@@ -49,6 +49,16 @@ def score_in_the_shadow() -> None:
     scoring.score_waiting()
 
 
+@shared_task(name="diagnostics.tasks.consider_retraining")
+def consider_retraining() -> None:
+    """Retrain where the installation is set to do so by itself and enough new labels wait."""
+    from diagnostics.training import schedule
+
+    run = schedule.consider()
+    if run is not None:
+        train.delay(str(run.pk))
+
+
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again."""

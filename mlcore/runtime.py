@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
 import tempfile
 from importlib import metadata
 from typing import Any
@@ -24,9 +26,26 @@ from mlcore.engine import (
 )
 from mlcore.spec import ModelSpec
 
-__all__ = ["Forward", "NotFinite", "forward", "limit_threads", "published"]
+__all__ = ["Forward", "NotFinite", "forward", "limit_threads", "published", "surroundings"]
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def surroundings() -> dict[str, Any]:
+    """Tell by what a training is carried out, so that it can be repeated: Python, machine, packages, code."""
+    from mlcore.train import code_revision
+
+    packages = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "pillow", "scikit-learn")
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": found,
+        "core": code_revision(),
+    }
 
 
 def limit_threads(threads: int) -> int:

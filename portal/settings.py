@@ -175,7 +175,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "inference"
 # What may wait behind a training: a reader's scan never waits behind any of these.
 CELERY_TASK_ROUTES = {
-    f"diagnostics.tasks.{name}": {"queue": "training"} for name in ("train", "judge", "score_in_the_shadow")
+    f"diagnostics.tasks.{name}": {"queue": "training"}
+    for name in ("train", "judge", "score_in_the_shadow", "consider_retraining")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -187,6 +188,12 @@ CELERY_BEAT_SCHEDULE = {
         # A broker that was away must not answer with an hour of stale reconciliations.
         "options": {"expires": RECONCILE_SECONDS},
     },
+}
+RETRAINING_CHECK_SECONDS = env.float("OVERREAD_RETRAINING_CHECK_SECONDS", default=3600.0)
+CELERY_BEAT_SCHEDULE["consider-retraining"] = {
+    "task": "diagnostics.tasks.consider_retraining",
+    "schedule": RETRAINING_CHECK_SECONDS,
+    "options": {"expires": RETRAINING_CHECK_SECONDS},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "celerybeat-schedule")
 
@@ -260,6 +267,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "portal.ui.staticfiles.StaticFilesStorage"},
 }
 MODEL_CACHE_DIR = DATA_DIR / "cache" / "models"
+TRAINING_DIR = DATA_DIR / "cache" / "training"  # where a broken-off training's state waits for the next worker
 MODEL_IN_THE_BOX = BASE_DIR / "mlcore" / "box"
 
 STATIC_URL = "static/"

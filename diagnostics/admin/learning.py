@@ -16,6 +16,7 @@ from diagnostics import pipeline
 from diagnostics.datasets import queries, services
 from diagnostics.models import DatasetItem, DatasetVersion, Institution, RuledOut, TrainingRun
 from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.training import planning
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
 from diagnostics.training.recipe import INGREDIENTS
@@ -170,10 +171,13 @@ class DatasetVersionAdmin(RoomAdmin):
         self.needs(request, Permission.TRAIN)
         version = get_object_or_404(self.visible(request.user), pk=pk)
         form = TrainForm(request.POST or None)
+        anyway = "anyway" in request.GET or "anyway" in request.POST
         status = 200
         if request.method == "POST" and form.is_valid():
             try:
-                run = pipeline.start_training(by=request.user, dataset=version, config=form.cleaned_data)
+                run = pipeline.start_training(
+                    by=request.user, dataset=version, config=form.cleaned_data, anyway=anyway
+                )
             except (training.NotTrainable, training.AnotherRunning) as refusal:
                 form.add_error(None, str(refusal))
                 status = 409 if isinstance(refusal, training.AnotherRunning) else 400
@@ -183,9 +187,13 @@ class DatasetVersionAdmin(RoomAdmin):
         return self.act_page(
             request,
             title=_("Train on %(name)s") % {"name": version},
+            template="admin/diagnostics/train.html",
             form=form,
             act=_("Start training"),
-            obstacle=training.why_not(by=request.user, dataset=version),
+            plan=planning.plan(by=request.user, dataset=version),
+            anyway=anyway,
+            stale=planning.unchanged(request.user, version),
+            obstacle=training.why_not(by=request.user, dataset=version, anyway=anyway),
             intro=_(
                 "It runs in the background and gives a candidate; nothing is predicted by it until it is promoted."
             ),
@@ -248,6 +256,8 @@ class TrainingRunAdmin(RoomAdmin):
         "finished_at",
         "attempts",
         "config",
+        "repeats",
+        "surroundings",
         "code_revision",
         "produced",
     )
@@ -265,6 +275,7 @@ class TrainingRunAdmin(RoomAdmin):
         own = [
             path("<uuid:pk>/progress/", view(self.progress), name="diagnostics_trainingrun_progress"),
             path("<uuid:pk>/cancel/", view(self.cancel), name="diagnostics_trainingrun_cancel"),
+            path("<uuid:pk>/again/", view(self.again), name="diagnostics_trainingrun_again"),
         ]
         return own + super().get_urls()
 
@@ -283,6 +294,28 @@ class TrainingRunAdmin(RoomAdmin):
             "admin/diagnostics/trainingrun/_progress.html",
             {"run": run, "running": running},
             status=200 if running else STOP_POLLING,
+        )
+
+    def again(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask whether the run is to be run once more; the second press queues it."""
+        self.needs(request, Permission.TRAIN)
+        run = get_object_or_404(self.visible(request.user), pk=pk)
+        form, status = forms.Form(request.POST or None), 200
+        if request.method == "POST":
+            try:
+                repeated = pipeline.train_again(by=request.user, run=run)
+            except (training.NotTrainable, training.AnotherRunning) as refusal:
+                messages.error(request, str(refusal))
+                status = 409
+            else:
+                return HttpResponseRedirect(reverse("admin:diagnostics_trainingrun_change", args=[repeated.pk]))
+        return self.act_page(
+            request,
+            title=_("Run %(name)s again?") % {"name": run},
+            form=form,
+            act=_("Run again"),
+            intro=_("Same dataset, same recipe, same seed. Its page will say how far the two models are apart."),
+            status=status,
         )
 
     def cancel(self, request: HttpRequest, pk: Any) -> HttpResponse:

@@ -40,6 +40,8 @@ SENTENCES: dict[str, Any] = {
     "conflict_settled": _("ruled the labels of %(n)s scans out of datasets, because look-alikes contradict them"),
     "conflict_reopened": _("took back a ruling on contradicting labels"),
     "training_queued": _("queued training run %(number)s"),
+    "retraining_set": _("switched retraining by itself %(enabled)s (from %(new_labels)s new labels)"),
+    "retraining_began": _("froze dataset %(dataset)s and queued training run %(number)s, as enough new labels waited"),
     "training_started": _("started training run %(number)s"),
     "training_succeeded": _("finished training run %(number)s with a model"),
     "training_failed": _("ended training run %(number)s without a model"),

@@ -1,6 +1,6 @@
 """What may be asked about datasets without freezing one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -21,9 +21,14 @@ def newest_for(user: Any) -> DatasetVersion | None:
     return DatasetVersion.objects.visible_to(user).filter(frozen_at__isnull=False).order_by("-number").first()
 
 
-def new_labels_since(user: Any, version: DatasetVersion | None) -> int:
-    """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets."""
+def new_labels_since(user: Any, version: DatasetVersion | None, institutions: Sequence[Any] | None = None) -> int:
+    """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets.
+
+    With ``institutions``, of these alone.
+    """
     theirs = institutions_where(user, Permission.FREEZE_DATASET)
+    if institutions is not None:
+        theirs = theirs.filter(pk__in=[place.pk for place in institutions])
     reads = deciding_reads().filter(may_train=True, withheld=False, label__in=READABLE, case__institution__in=theirs)
     imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
         # A scan that somebody read counts among the reads.

@@ -14,6 +14,8 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateRules, ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
+from mlcore.artifact import load
+from mlcore.calibrate import softmax
 from mlcore.dataset import Item, data_sha256, load_crops
 from mlcore.evaluate import compare, evaluate, scored_items
 from mlcore.gate import TOO_FEW, judge
@@ -21,6 +23,7 @@ from mlcore.metrics import Scored
 from mlcore.predict import Predictor
 from mlcore.preprocess import to_tensor
 
+from .models import TrainingRun
 from .originals import read_original
 
 log = structlog.get_logger(__name__)
@@ -139,3 +142,63 @@ def _seen(live: ModelVersion, items: Sequence[Item]) -> int | None:
         return None
     known = set(dataset.values_list("scan__sha256", flat=True))
     return sum(item.sha256 in known for item in items)
+
+
+def with_former(
+    former: TrainingRun,
+    version: ModelVersion,
+    candidate: Path,
+    items: Sequence[Item],
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Hold what a run that was run again produced against what it produced the first time.
+
+    Parameters
+    ----------
+    former, version
+        The run that is repeated, and the model that it produced.
+    candidate
+        Folder of the model made now.
+    items
+        The dataset; the test part is compared.
+    check
+        Called now and then; raises to stop.
+
+    Returns
+    -------
+    dict
+        ``run`` and ``version`` that are repeated; ``same_weights``, whether every number of the network is the same;
+        ``largest_weight``, the largest difference of any; ``largest_probability``, that of any label's probability on
+        ``n`` test images. ``problem`` instead of the rest, where they cannot be compared.
+    """
+    answer: dict[str, Any] = {"run": former.number, "version": str(version.pk), "number": version.number}
+    try:
+        folder = registry.fetch(version)
+        before, after = load(folder)[0].get_weights(), load(candidate)[0].get_weights()
+    except ArtifactDamaged as error:
+        return {**answer, "problem": f"The former model could not be loaded: {error}"}
+    if [each.shape for each in before] != [each.shape for each in after]:
+        return {**answer, "problem": "The two networks have other shapes, so they cannot be compared."}
+    apart = max(float(np.max(np.abs(a - b), initial=0.0)) for a, b in zip(before, after, strict=True))
+    tested = [item for item in items if item.split == "test"]
+    said = []
+    for place in (folder, candidate):
+        predictor = Predictor.load(place, threads=settings.TRAINING_THREADS)
+        said.append(softmax(_scored_logits(predictor, tested, check)))
+    return {
+        **answer,
+        "same_weights": apart == 0.0,
+        "largest_weight": apart,
+        "largest_probability": float(np.max(np.abs(said[0] - said[1]))) if len(said[0]) else None,
+        "n": len(said[0]),
+    }
+
+
+def _scored_logits(predictor: Predictor, items: Sequence[Item], check: Callable[[], None]) -> np.ndarray:
+    logits = [np.zeros((0, len(predictor.spec.leaves)), np.float32)]
+    for start in range(0, len(items), _AT_ONCE):
+        check()
+        inside, crops = load_crops(items[start : start + _AT_ONCE], predictor.spec.size, read=read_original)
+        if inside:
+            logits.append(predictor.logits(to_tensor(crops, predictor.spec.channels))[0])
+    return np.concatenate(logits)

@@ -3,13 +3,12 @@
 import contextlib
 import os
 import shutil
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
@@ -20,11 +19,11 @@ from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
 from mlcore.dataset import NotADataset, read_manifest
-from mlcore.runtime import NotFinite
+from mlcore.runtime import NotFinite, surroundings
 from mlcore.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
 
 from . import work
-from .comparison import Compared, beside_live
+from .comparison import Compared, beside_live, with_former
 from .judging import keep
 from .models import TrainingRun
 from .originals import OriginalDamaged, read_original
@@ -44,11 +43,12 @@ def fit(run_id: Any) -> ModelVersion | None:
         return None
     log.info("training_started", run=run.number, attempt=run.attempts)
     _step_back()
-    scratch = Path(tempfile.mkdtemp(prefix="overread-training-"))
-    watch = _Watch(run.pk, run.fence)
+    place = _place(run)
+    watch = _Watch(run)
+    ended = True
     try:
         with watch.keeping_the_lease():
-            folder, report, compared = _train(run, scratch, watch)
+            folder, report, compared = _train(run, place, watch)
         version = work.succeed(
             run_id=run.pk,
             fence=run.fence,
@@ -61,6 +61,8 @@ def fit(run_id: Any) -> ModelVersion | None:
     except Cancelled:
         _unless_lost(watch, lambda fence: work.stopped(run_id=run.pk, fence=fence))
     except LostLease:
+        # Whoever has the run now may be working in the same folder.
+        ended = False
         log.warning("training_lost_its_lease", run=run.number)
     except _EXPECTED as error:
         _failed(watch, run, str(error))
@@ -82,23 +84,26 @@ def fit(run_id: Any) -> ModelVersion | None:
             f"The training broke off ({type(error).__name__}). The worker's log has the details. Try again.",
         )
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if ended:
+            shutil.rmtree(place, ignore_errors=True)
     return None
 
 
 _EXPECTED = (NotTrainable, NotADataset, BadConfig, ManifestDamaged, ArtifactDamaged, OriginalDamaged)
 
 
-def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any], Compared]:
+def _train(run: TrainingRun, place: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any], Compared]:
     """Everything between the claim and the candidate: gives the model folder, its report, and what the gate said."""
-    listed = scratch / "manifest.jsonl"
+    work.surroundings(run_id=run.pk, fence=watch.fence, found={**surroundings(), "threads": settings.TRAINING_THREADS})
+    # A new try has a folder of its own for what it makes; the state after each epoch lies beside, for the next.
+    listed = place / f"manifest-{watch.fence.hex[:12]}.jsonl"
     listed.write_bytes(manifest(run.dataset))
     items = read_manifest(listed)
     watch.say(f"{run.dataset}: {len(items)} scans")
     trained = train(
         items,
         _config(run),
-        scratch / f"model-{run.number}",
+        place / f"model-{run.number}",
         on_progress=watch.on_progress,
         should_cancel=watch.should_cancel,
         read=read_original,
@@ -111,7 +116,25 @@ def _train(run: TrainingRun, scratch: Path, watch: "_Watch") -> tuple[Path, Mapp
     compared = beside_live(live, trained.folder, tested, watch.check)
     if compared.report is not None:
         report["compared_with_live"] = compared.report
+    if run.repeats is not None and run.repeats.produced is not None:
+        watch.say(f"comparing with {run.repeats.produced}, which {run.repeats} produced")
+        report["repeats"] = with_former(run.repeats, run.repeats.produced, trained.folder, items, watch.check)
     return trained.folder, report, compared
+
+
+def _place(run: TrainingRun) -> Path:
+    """Where a run's work lies until it has ended: a worker that takes up a lost run on this machine goes on from it.
+
+    What runs that have ended left behind (their worker was killed, and another machine took them) goes now.
+    """
+    root = Path(settings.TRAINING_DIR)
+    root.mkdir(parents=True, exist_ok=True)
+    for other in root.iterdir():
+        if other.name != str(run.pk):
+            shutil.rmtree(other, ignore_errors=True)
+    place = root / str(run.pk)
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _config(run: TrainingRun) -> TrainConfig:
@@ -145,9 +168,11 @@ def _unless_lost(watch: "_Watch", act: Any) -> None:
 class _Watch:
     """Carries word between the learning core and the row: progress out, the wish to cancel in."""
 
-    def __init__(self, run_id: uuid.UUID, fence: uuid.UUID) -> None:
-        self.run_id, self.fence = run_id, fence
-        self._epochs: list[dict[str, float | None]] = []
+    def __init__(self, run: TrainingRun) -> None:
+        self.run_id, self.fence = run.pk, cast(uuid.UUID, run.fence)
+        # What an earlier try had reached; of it the epochs stand from which this one goes on.
+        self._epochs: list[dict[str, float | None]] = list(run.epochs)
+        self._done = 0
         self._cancel = self._lost = False
         self._written = self._looked = float("-inf")
         self._fraction = 0.0
@@ -155,10 +180,11 @@ class _Watch:
     def on_progress(self, at: Progress) -> None:
         """Write a row's worth of progress, about once a second and after every epoch."""
         line, epochs = "", None
-        if at.epoch > len(self._epochs):
-            self._epochs.append(
-                {"epoch": at.epoch, "loss": at.loss, "val_loss": at.val_loss, "val_auroc": at.val_auroc}
-            )
+        if at.epoch > self._done:
+            self._done = at.epoch
+            row = {"epoch": at.epoch, "loss": at.loss, "val_loss": at.val_loss, "val_auroc": at.val_auroc}
+            kept = next((each for each in self._epochs if each["epoch"] == at.epoch and at.loss is None), row)
+            self._epochs = [each for each in self._epochs if (each["epoch"] or 0) < at.epoch] + [kept]
             line, epochs = at.line, self._epochs
         elif time.monotonic() - self._written < _WRITE_EVERY:
             return

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry.models import ModelVersion
+from diagnostics.scans.models import Institution
 
 
 class TrainingState(models.TextChoices):
@@ -54,6 +55,17 @@ class TrainingRun(models.Model):
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
     )
     code_revision = models.CharField(max_length=64, blank=True, default="")
+    surroundings = models.JSONField(
+        default=dict, blank=True, help_text=_("By what it was carried out: packages, code of the core, threads.")
+    )
+    repeats = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="repetitions",
+        help_text=_("The run that was run again."),
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -84,3 +96,36 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"training run {self.number}"
+
+
+class Retraining(models.Model):
+    """Whether the installation freezes and trains by itself when enough new labels wait. One row; off by default."""
+
+    only = models.BooleanField(default=True, unique=True, editable=False)
+    enabled = models.BooleanField(_("on"), default=False)
+    new_labels = models.PositiveIntegerField(
+        _("new labels"), default=200, help_text=_("So many must have come since the newest dataset of the lineage.")
+    )
+    lineage = models.CharField(_("lineage"), max_length=40, default="main")
+    institutions = models.ManyToManyField(Institution, blank=True, related_name="+", verbose_name=_("institutions"))
+    recipe = models.JSONField(default=dict, blank=True)
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    considered_at = models.DateTimeField(null=True, blank=True)
+    last_word = models.CharField(max_length=400, blank=True, default="", help_text=_("Why it has not begun, or what."))
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("retraining by itself")
+        verbose_name_plural = _("retraining by itself")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(only=True), name="one_retraining_policy"),
+            models.CheckConstraint(
+                condition=Q(enabled=False) | Q(set_by__isnull=False), name="somebody_switched_it_on"
+            ),
+            models.CheckConstraint(condition=Q(new_labels__gte=1), name="retraining_waits_for_labels"),
+        ]
+
+    def __str__(self) -> str:
+        return "retraining by itself"

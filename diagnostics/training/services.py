@@ -17,6 +17,7 @@ from diagnostics.scans.access import Permission, may, require
 from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of, leaves_for
 
 from .models import ACTIVE, TrainingRun, TrainingState
+from .planning import unchanged
 from .queries import unjudged
 from .recipe import NotTrainable, checked
 from .work import LostLease, Step, claim, due, ended, fail, note, progress, renew, stopped, succeed
@@ -27,7 +28,9 @@ __all__ = [
     "NotTrainable",
     "NothingToCancel",
     "Step",
+    "Unchanged",
     "active",
+    "again",
     "cancel",
     "claim",
     "due",
@@ -54,7 +57,13 @@ class NothingToCancel(ValueError):
     """The run has ended already."""
 
 
-def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str, Any]) -> TrainingRun:
+class Unchanged(NotTrainable):
+    """Nothing is new since the model in use was trained."""
+
+
+def queue(
+    *, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str, Any], anyway: bool = False
+) -> TrainingRun:
     """Queue a training run.
 
     Parameters
@@ -65,11 +74,15 @@ def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str,
         A frozen version.
     config
         Some of the settings of ``recipe.INGREDIENTS``; the others get their default.
+    anyway
+        Also where nothing has changed since the model in use was trained.
 
     Raises
     ------
     NotAllowed
         ``by`` may not train on this dataset.
+    Unchanged
+        Nothing is new in it.
     NotTrainable
         A setting or the dataset is not such that a model could come of it.
     AnotherRunning
@@ -82,7 +95,37 @@ def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str,
     lacking = what_is_missing(dataset)
     if lacking:
         raise NotTrainable(lacking)
+    stale = "" if anyway else unchanged(by, dataset)
+    if stale:
+        raise Unchanged(stale)
     recipe["warm_start"] = _warm_start(dataset, recipe) if recipe["warm_start"] else None
+    return _queued(by, dataset, recipe)
+
+
+def again(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
+    """Queue a run once more: the same dataset, the same recipe, the same beginning. Its report will say how far the
+    two models are apart.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not train on its dataset.
+    NotTrainable
+        The run has not ended yet.
+    AnotherRunning
+        A training is queued or running already.
+    """
+    for institution in run.dataset.institutions.all():
+        require(by, Permission.TRAIN, institution)
+    require(by, Permission.TRAIN)
+    if run.state in ACTIVE and active() == run:
+        raise NotTrainable(f"{_capital(run)} has not ended yet. Run it again when it has.")
+    return _queued(by, run.dataset, dict(run.config), repeats=run)
+
+
+def _queued(
+    by: AbstractBaseUser, dataset: DatasetVersion, recipe: dict[str, Any], repeats: TrainingRun | None = None
+) -> TrainingRun:
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -91,6 +134,7 @@ def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str,
                     dataset=dataset,
                     config=recipe,
                     code_revision=settings.CODE_REVISION,
+                    repeats=repeats,
                     created_by=by,
                 )
         except IntegrityError as error:
@@ -99,18 +143,19 @@ def queue(*, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str,
             if other is None:
                 raise
             raise AnotherRunning(_occupied(by, other)) from error
-        note(run, "training_queued", by=by, dataset=dataset.pk, **{k: v for k, v in recipe.items() if v is not None})
+        known = {name: value for name, value in recipe.items() if value is not None}
+        note(run, "training_queued", by=by, dataset=dataset.pk, repeats=repeats and repeats.number, **known)
     return run
 
 
-def why_not(*, by: Any, dataset: DatasetVersion) -> str:
+def why_not(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
     """Why ``by`` cannot start a training on this dataset now, as a sentence; empty where they can."""
     if not all(may(by, Permission.TRAIN, institution) for institution in dataset.institutions.all()):
         return "Training on this dataset needs the role data manager or administrator in each of its institutions."
     other = active()
     if other is not None:
         return _occupied(by, other)
-    return what_is_missing(dataset)
+    return what_is_missing(dataset) or ("" if anyway else unchanged(by, dataset))
 
 
 def what_is_missing(dataset: DatasetVersion) -> str:

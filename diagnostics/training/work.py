@@ -59,10 +59,22 @@ def claim(run_id: Any) -> TrainingRun | None:
         started_at=now,
         progress=0.0,
         seconds_left=None,
-        epochs=[],
         updated_at=now,
     )
-    return TrainingRun.objects.select_related("dataset", "created_by").get(pk=run_id) if taken else None
+    rows = TrainingRun.objects.select_related("dataset", "created_by", "repeats__produced")
+    return rows.get(pk=run_id) if taken else None
+
+
+def surroundings(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, Any]) -> None:
+    """Write down by what the run is carried out: versions, code, threads.
+
+    Raises
+    ------
+    LostLease
+        The run is no longer this worker's.
+    """
+    if not _held(run_id, fence).update(surroundings=dict(found)):
+        raise LostLease(f"Training run {run_id} is no longer held.")
 
 
 def renew(*, run_id: Any, fence: uuid.UUID) -> bool:
@@ -169,8 +181,8 @@ def stopped(*, run_id: Any, fence: uuid.UUID) -> None:
 def due() -> list[uuid.UUID]:
     """Put right what dead workers left behind; gives the runs of which a worker must be told.
 
-    A run whose worker is gone is queued again and starts over; the second time it is failed with a reason. A run whose
-    message may be lost is given again.
+    A run whose worker is gone is queued again, to go on after its last whole epoch where the next worker finds the
+    state that was kept; the second time it is failed with a reason. A run whose message may be lost is given again.
     """
     now = timezone.now()
     gone = TrainingRun.objects.filter(state=TrainingState.RUNNING, lease_until__lt=now)
@@ -194,7 +206,7 @@ def due() -> list[uuid.UUID]:
                     lease_until=None,
                     seconds_left=None,
                     progress=0.0,
-                    log=_longer(run.log, "the worker was lost; starting over", now),
+                    log=_longer(run.log, "the worker was lost; another goes on after the last whole epoch", now),
                     # So that it counts as waiting long enough below.
                     updated_at=now - timedelta(seconds=NUDGE_AFTER_SECONDS + 1),
                 )

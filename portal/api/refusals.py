@@ -14,7 +14,7 @@ from diagnostics.reviews.services import AlreadyClaimed, AlreadyDone, InvalidRea
 from diagnostics.scans.access import NotAllowed
 from diagnostics.scans.intake import Refused
 from diagnostics.scans.services import Conflict
-from diagnostics.training.services import AnotherRunning, NothingToCancel, NotTrainable
+from diagnostics.training.services import AnotherRunning, NothingToCancel, NotTrainable, Unchanged
 
 # The first class that fits decides, so narrower ones stand first.
 STATUS_OF: list[tuple[type[Exception], int, str]] = [
@@ -36,6 +36,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (NotFreezable, status.HTTP_409_CONFLICT, "not_freezable"),
     (NotSettled, status.HTTP_409_CONFLICT, "not_settled"),
     (ManifestDamaged, status.HTTP_409_CONFLICT, "manifest_damaged"),
+    (Unchanged, status.HTTP_409_CONFLICT, "unchanged"),
     (NotTrainable, status.HTTP_409_CONFLICT, "not_trainable"),
     (AnotherRunning, status.HTTP_409_CONFLICT, "another_running"),
     (NothingToCancel, status.HTTP_409_CONFLICT, "nothing_to_cancel"),

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from diagnostics import pipeline
 from diagnostics.models import DatasetVersion, TrainingRun
 from diagnostics.scans.access import Permission, require
+from diagnostics.training import planning
 from diagnostics.training import services as training
 from diagnostics.training.models import TrainingState
 from diagnostics.training.recipe import INGREDIENTS, Ingredient
@@ -37,6 +38,8 @@ class RunShape(serializers.Serializer[TrainingRun]):
     seconds_left = serializers.IntegerField(allow_null=True)
     failure = serializers.SerializerMethodField(help_text="Why it ended without a model, as a sentence.")
     model_version = ModelName(source="produced", allow_null=True)
+    repeats = serializers.UUIDField(source="repeats_id", allow_null=True, help_text="The run that was run again.")
+    surroundings = serializers.DictField(help_text="Python, packages, code of the learning core, threads.")
     created_by = serializers.CharField(source="created_by.username")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -63,9 +66,36 @@ class NewRun(Strict):
     """The recipe, flat; whatever is left out has its default."""
 
     dataset_version = serializers.UUIDField()
+    anyway = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Also where nothing has changed since the model in use was trained; otherwise that is 409.",
+    )
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), **{each.name: _field(each) for each in INGREDIENTS}}
+
+
+class NewsShape(serializers.Serializer[Any]):
+    """What is new in the dataset since that of the model in use; `base` is null where that is not known."""
+
+    base = serializers.UUIDField(source="base.pk", default=None, allow_null=True)
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()
+    relabelled = serializers.IntegerField()
+
+
+class RunPlan(serializers.Serializer[Any]):
+    """What a run would do now."""
+
+    dataset_version = serializers.UUIDField(source="dataset.pk")
+    news = NewsShape()
+    labels = serializers.DictField(child=serializers.IntegerField(), help_text="Of the training part.")
+    label_sources = serializers.DictField(child=serializers.IntegerField(), source="sources")
+    seconds = serializers.IntegerField(help_text="At most, by the pace of former runs or a stated default.")
+    measured_on = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers of those runs.")
+    recipe = serializers.DictField()
+    obstacle = serializers.CharField(allow_blank=True, help_text="Why it cannot start; empty where it can.")
 
 
 def _field(each: Ingredient) -> serializers.Field[Any, Any, Any, Any]:
@@ -85,7 +115,7 @@ class TrainingRunViewSet(Resource):
 
     listings: ClassVar[dict[str, Any]] = {"list": RunListing}
     serializer_class = RunShape
-    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "cancel"], Scope.LEARN)
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "cancel", "again"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
         require(self.person, Permission.TRAIN)
@@ -99,15 +129,39 @@ class TrainingRunViewSet(Resource):
     @extend_schema(request=NewRun, responses={202: RunDetail})
     def create(self, request: Request) -> Response:
         """Queue a run; poll it. One runs at a time: 409 while another does."""
+        dataset, anyway, recipe = self._wanted()
+        run = pipeline.start_training(by=self.person, dataset=dataset, config=recipe, anyway=anyway)
+        return self._begun(run)
+
+    @extend_schema(request=NewRun, responses=RunPlan)
+    @action(detail=False, methods=["post"])
+    def plan(self, request: Request) -> Response:
+        """What a run would do now, and what stands against it; nothing is started."""
+        dataset, anyway, recipe = self._wanted()
+        made = planning.plan(by=self.person, dataset=dataset, recipe=recipe)
+        obstacle = training.why_not(by=self.person, dataset=dataset, anyway=anyway)
+        return Response(RunPlan({**vars(made), "obstacle": obstacle}).data)
+
+    @extend_schema(request=None, responses={202: RunDetail})
+    @action(detail=True, methods=["post"])
+    def again(self, request: Request, **kwargs: Any) -> Response:
+        """Run it once more; the report of what it makes says under `repeats` how far the two models are apart."""
+        self.body(Nothing)
+        return self._begun(pipeline.train_again(by=self.person, run=self.get_object()))
+
+    def _wanted(self) -> tuple[DatasetVersion, bool, dict[str, Any]]:
+        """The dataset, whether also where nothing has changed, and the recipe."""
         given = self.body(NewRun)
-        wanted = given.pop("dataset_version")
+        wanted, anyway = given.pop("dataset_version"), given.pop("anyway")
         require(self.person, Permission.TRAIN)
         dataset = DatasetVersion.objects.visible_to(self.person).filter(pk=wanted).first()
         if dataset is None:
             sentence = _("There is no such dataset version, or none that you may see.")
             raise InvalidInput({"dataset_version": [sentence]})
-        run = pipeline.start_training(by=self.person, dataset=dataset, config=given)
-        here = address({"request": request}, "trainingrun-detail", pk=run.pk)
+        return dataset, anyway, given
+
+    def _begun(self, run: TrainingRun) -> Response:
+        here = address({"request": self.request}, "trainingrun-detail", pk=run.pk)
         return self._detail(run, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
     @extend_schema(request=None, responses={202: RunDetail})

@@ -99,6 +99,16 @@ class TrainForm(forms.Form):
             else:
                 self.fields[each.name] = forms.BooleanField(required=False, **shared)
 
+    def chosen(self) -> dict[str, Any]:
+        """The recipe as far as the form says one: for the plan, which is shown whatever else is wrong."""
+        said = {each.name: self[each.name].value() for each in INGREDIENTS}
+        architecture = str(said["architecture"])
+        try:
+            epochs = int(said["epochs"])
+        except (TypeError, ValueError):
+            return {"architecture": architecture}
+        return {"architecture": architecture, "epochs": epochs if 0 < epochs <= 1000 else 1}
+
 
 class ReasonForm(forms.Form):
     """Why a model goes into use."""

@@ -17,6 +17,7 @@ urlpatterns = [
     path("datasets/<uuid:pk>/manifest.jsonl", views.manifest, name="manifest"),
     path("datasets/<uuid:pk>/train/", views.train, name="train"),
     path("runs/<uuid:pk>/", views.run, name="run"),
+    path("runs/<uuid:pk>/again/", views.again, name="again"),
     path("runs/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("models/<uuid:pk>/", views.model, name="model"),
     path("models/<uuid:pk>/card.md", views.card, name="card"),

@@ -19,8 +19,10 @@ from diagnostics.registry import queries as registry_queries
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Permission, institutions_where, may, require
+from diagnostics.training import planning, schedule
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
+from diagnostics.training.recipe import DEFAULTS
 
 from . import figures
 from .card import as_html
@@ -65,6 +67,7 @@ def overview(request: HttpRequest) -> HttpResponse:
                 trained=newest is not None and runs.filter(dataset=newest, produced__isnull=False).exists(),
             ),
             "reason_form": ReasonForm(auto_id="roll-back-%s"),
+            "retraining": schedule.policy_for(request.user),
         },
     )
 
@@ -110,10 +113,12 @@ def _dataset(request: HttpRequest, pk: UUID) -> DatasetVersion:
 @login_required
 def dataset(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What a dataset version holds, and how to train on it."""
-    return _dataset_page(request, _dataset(request, pk), TrainForm())
+    wanted = {name: value for name, value in request.GET.items() if name in DEFAULTS}
+    return _dataset_page(request, _dataset(request, pk), TrainForm(initial=wanted))
 
 
 def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm, status: int = 200) -> HttpResponse:
+    anyway = "anyway" in request.GET or "anyway" in request.POST
     return render(
         request,
         "lab/dataset.html",
@@ -125,7 +130,10 @@ def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm
             "label_sources": datasets_queries.by_label_source(version.counts),
             "runs": version.training_runs.select_related("produced").order_by("-number")[:SHOWN],
             "form": form,
-            "obstacle": training.why_not(by=request.user, dataset=version),
+            "plan": planning.plan(by=request.user, dataset=version, recipe=form.chosen()),
+            "anyway": anyway,
+            "stale": planning.unchanged(request.user, version),
+            "obstacle": training.why_not(by=request.user, dataset=version, anyway=anyway),
         },
         status=status,
     )
@@ -155,7 +163,9 @@ def train(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return _dataset_page(request, version, form, status=400)
     try:
-        started = pipeline.start_training(by=request.user, dataset=version, config=form.cleaned_data)
+        started = pipeline.start_training(
+            by=request.user, dataset=version, config=form.cleaned_data, anyway="anyway" in request.POST
+        )
     except (training.NotTrainable, training.AnotherRunning) as refusal:
         messages.error(request, str(refusal))
         return _dataset_page(
@@ -166,7 +176,7 @@ def train(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _run(request: HttpRequest, pk: UUID) -> TrainingRun:
     require(request.user, Permission.SEE_MODELS)
-    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset", "produced", "created_by")
+    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset", "produced", "created_by", "repeats")
     found: TrainingRun = get_object_or_404(runs, pk=pk)
     return found
 
@@ -183,6 +193,19 @@ def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     if found.state not in ACTIVE:
         return HttpResponseStopPolling(answer.content)
     return answer
+
+
+@require_POST
+@login_required
+def again(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Run a training once more, to see whether the same comes of it."""
+    found = _run(request, pk)
+    try:
+        started = pipeline.train_again(by=request.user, run=found)
+    except (training.NotTrainable, training.AnotherRunning) as refusal:
+        messages.error(request, str(refusal))
+        return redirect("lab:run", pk=pk)
+    return redirect("lab:run", pk=started.pk)
 
 
 @require_POST

@@ -62,6 +62,8 @@ api:datasetversion-detail(dataset) GET    401    403  403  403  200  200  403/40
 api:datasetversion-manifest(dataset) GET  401    403  403  403  409  409  403/404              403    401 409
 api:trainingrun-list               GET    401    403  403  403  200  200  =                    403    401 200
 api:trainingrun-list               POST   401    403  403  403  409  409  403,403,403,400,400  403    401 409
+api:trainingrun-plan               POST   401    403  403  403  200  200  403,403,403,400,400  403    401 200
+api:trainingrun-again(run)         POST   401    403  403  403  409  409  403/404              403    401 409
 api:trainingrun-detail(run)        GET    401    403  403  403  200  200  403/404              403    401 200
 api:trainingrun-cancel(run)        POST   401    403  403  403  202  202  403/404              403    401 202
 api:modelversion-list              GET    401    403  403  403  200  200  =                    403    401 200
@@ -154,6 +156,7 @@ lab:dataset(dataset)               GET    302    403  403  403  200  200  403/40
 lab:manifest(dataset)              GET    302    403  403  403  302  302  403/404              403    302 302
 lab:train(dataset)                 POST   302    403  403  403  400  400  403/404              403    302 400
 lab:run(run)                       GET    302    403  403  403  200  200  403/404              403    302 200
+lab:again(run)                     POST   302    403  403  403  302  302  403/404              403    302 302
 lab:cancel(run)                    POST   302    403  403  403  302  302  403/404              403    302 302
 lab:model(model)                   GET    302    403  403  403  200  200  =                    403    302 200
 lab:card(model)                    GET    302    403  403  403  200  200  =                    403    302 200
@@ -198,6 +201,7 @@ BODIES: dict[str, dict[str, object]] = {
     "api:datasetversion-take-back": {"ruling": "00000000-0000-4000-8000-000000000000"},
     "lab:settle": {"scans": "00000000-0000-4000-8000-000000000000=glioma", "reason": "Seen again."},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
+    "api:trainingrun-plan": {"dataset_version": "{dataset}"},
     "api:modelversion-promote": {"reason": "Better."},
     "api:modelversion-rollback": {"reason": "Worse on site."},
     "accounts:account": {"first_name": "A", "last_name": "B", "email": "a@example.org"},

@@ -25,6 +25,7 @@ fitting = pytest.importorskip("diagnostics.training.fitting")
 @pytest.fixture(autouse=True)
 def own_cache(settings, tmp_path):
     settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    settings.TRAINING_DIR = tmp_path / "training"
     settings.TRAINING_THREADS = 1
 
 
@@ -58,9 +59,8 @@ def dataset(keeper):
 
 
 def queued(keeper, dataset, **config):
-    return services.queue(
-        by=keeper, dataset=dataset, config={"epochs": 2, "batch_size": 8, "augment": "none", **config}
-    )
+    recipe = {"epochs": 2, "batch_size": 8, "augment": "none", **config}
+    return services.queue(by=keeper, dataset=dataset, config=recipe, anyway=True)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -90,6 +90,61 @@ def test_fit_turns_a_run_into_a_candidate_and_compares_it_with_the_live_model(ke
 
 
 @pytest.mark.django_db(transaction=True)
+def test_fit_goes_on_after_the_last_whole_epoch_where_its_worker_died(keeper, dataset, monkeypatch):
+    whole = fitting.fit(queued(keeper, dataset, epochs=3).pk)
+    run = queued(keeper, dataset, epochs=3)
+
+    class Killed(BaseException):
+        """As if the process had gone: nothing of ours may tidy up."""
+
+    real = work.progress
+
+    def dying(**given):
+        answer = real(**given)
+        if given["step"].epochs and given["step"].epochs[-1]["epoch"] == 3:
+            raise Killed
+        return answer
+
+    monkeypatch.setattr(work, "progress", dying)
+    monkeypatch.setattr(fitting.shutil, "rmtree", lambda *args, **kwargs: None)
+    with pytest.raises(Killed):
+        fitting.fit(run.pk)
+    monkeypatch.undo()
+    run.__class__.objects.filter(pk=run.pk).update(lease_until="2001-01-01T00:00Z")
+    assert work.due() == [run.pk]
+    seen = []
+
+    def watched(**given):
+        seen.append(given["step"].epochs and given["step"].epochs[-1]["epoch"])
+        return real(**given)
+
+    monkeypatch.setattr(work, "progress", watched)
+    version = fitting.fit(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == ("succeeded", 2)
+    assert 1 not in seen, "it began anew"
+    assert [row["epoch"] for row in run.epochs] == [1, 2, 3]
+    assert "taken up again" in run.log
+    # And nothing was lost by it: the same numbers as of a training that nobody broke off.
+    assert version.report["test"]["metrics"] == whole.report["test"]["metrics"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit_again_says_how_far_the_two_models_are_apart(keeper, dataset):
+    first = queued(keeper, dataset, epochs=1)
+    fitting.fit(first.pk)
+    first.refresh_from_db()
+    assert first.surroundings["packages"]["keras"]
+    assert first.surroundings["threads"] == 1
+    second = services.again(by=keeper, run=first)
+    assert (second.config, second.repeats) == (first.config, first)
+    version = fitting.fit(second.pk)
+    found = version.report["repeats"]
+    assert (found["run"], found["same_weights"], found["largest_probability"]) == (first.number, True, 0.0)
+    assert found["n"] == dataset.counts["by_split"]["test"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_fit_twice_at_once_trains_once(keeper, dataset):
     run = queued(keeper, dataset, epochs=1)
     answers = at_once(*[lambda: fitting.fit(run.pk)] * 2)
@@ -100,7 +155,6 @@ def test_fit_twice_at_once_trains_once(keeper, dataset):
 @pytest.mark.django_db(transaction=True)
 def test_fit_that_is_cancelled_stops_and_keeps_nothing(keeper, dataset, monkeypatch, tmp_path):
     run = queued(keeper, dataset, epochs=200, patience=200)
-    monkeypatch.setattr(fitting.tempfile, "mkdtemp", lambda prefix: str(_made(tmp_path / "scratch")))
     began = threading.Event()
     real = work.progress
 
@@ -120,12 +174,7 @@ def test_fit_that_is_cancelled_stops_and_keeps_nothing(keeper, dataset, monkeypa
     assert run.state == "cancelled", answers
     assert len(run.epochs) < 200
     assert not ModelVersion.objects.exists()
-    assert not (tmp_path / "scratch").exists()
-
-
-def _made(folder):
-    folder.mkdir()
-    return folder
+    assert not list((tmp_path / "training").iterdir())
 
 
 @pytest.mark.django_db(transaction=True)

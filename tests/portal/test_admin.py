@@ -10,12 +10,12 @@ from django.urls import reverse
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
-from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, TrainingRun
+from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, RuledOut, TrainingRun
 from diagnostics.registry import services as registry
 from diagnostics.reviews.models import Comment, Draft
 from diagnostics.scans.access import Role
+from diagnostics.training import schedule, work
 from diagnostics.training import services as training
-from diagnostics.training import work
 from tests.diagnostics.shelf import model_folder, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import (
@@ -111,6 +111,10 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "annotation": AnnotationFactory(case=read.case, author=read.reader),
         "datasetversion": dataset,
         "datasetitem": dataset.items.first(),
+        "ruledout": RuledOut.objects.create(
+            ruling=scan.pk, scan=scan, label="tumour", reason="north-SECRET", by=keeper
+        ),
+        "retraining": schedule.set_policy(by=keeper, enabled=True, new_labels=5, institutions=[institution]),
         "trainingrun": run,
         "modelversion": version,
         "promotion": registry.promote(by=administrator, version=version, reason="first"),
@@ -149,6 +153,8 @@ SEEN = {
     "comment": (True, True),
     "datasetversion": (True, True),
     "datasetitem": (True, True),
+    "ruledout": (True, True),
+    "retraining": (True, True),
     "trainingrun": (True, True),
     "modelversion": (True, True),
     "promotion": (True, True),

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from diagnostics import pipeline
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.scans.access import NotAllowed
-from diagnostics.training import services
+from diagnostics.training import planning, services
 from diagnostics.training.models import ACTIVE, TrainingRun, TrainingState
 from diagnostics.training.recipe import INGREDIENTS
 
@@ -26,6 +26,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--by", required=True, metavar="NAME", help="Who is answerable: a data manager.")
         parser.add_argument("--dataset", type=int, metavar="NUMBER", help="The newest where left out.")
+        parser.add_argument("--plan", action="store_true", help="Only say what it would do.")
+        parser.add_argument("--anyway", action="store_true", help="Also where nothing is new since the live model.")
         parser.add_argument("--here", action="store_true", help="Train in this process.")
         for each in INGREDIENTS:
             flag = f"--{each.name.replace('_', '-')}"
@@ -47,10 +49,15 @@ class Command(BaseCommand):
         if dataset is None:
             raise CommandError("There is no such dataset version. manage.py freeze_dataset makes one.")
         recipe = {each.name: options[each.name] for each in INGREDIENTS}
+        if options["plan"]:
+            self._show(planning.plan(by=by, dataset=dataset, recipe=recipe))
+            obstacle = services.why_not(by=by, dataset=dataset, anyway=options["anyway"])
+            self.stdout.write(obstacle or "Nothing stands against starting this.")
+            return
         # With --here no message goes out, so that no worker takes the run away from this process.
         start = services.queue if options["here"] else pipeline.start_training
         try:
-            run = start(by=by, dataset=dataset, config=recipe)
+            run = start(by=by, dataset=dataset, config=recipe, anyway=options["anyway"])
         except (NotAllowed, services.NotTrainable, services.AnotherRunning) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(f"{str(run).capitalize()} on {dataset}.")
@@ -59,6 +66,14 @@ class Command(BaseCommand):
 
             fitting.fit(run.pk)
         self._watch(run)
+
+    def _show(self, plan: planning.TrainingPlan) -> None:
+        news = plan.news
+        since = f"since {news.base}" if news.base else "in all (the live model was not trained here)"
+        self.stdout.write(f"{news.added} new scans, {news.relabelled} changed labels, {news.removed} gone {since}")
+        self.stdout.write("to learn from: " + ", ".join(f"{n} {label}" for label, n in plan.labels.items()))
+        by_runs = f"by the pace of runs {plan.measured_on}" if plan.measured_on else "by a stated pace"
+        self.stdout.write(f"at most about {plan.seconds} s, {by_runs}")
 
     def _watch(self, run: TrainingRun) -> None:
         """Print the log as it grows, until the run has ended."""

@@ -120,6 +120,16 @@ def percent(value: float | None) -> str:
     return f"{value * 100:.0f} %"
 
 
+@register.filter
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "40 s", "12 min", "3 h"."""
+    if seconds < 90:
+        return _("%(n)d s") % {"n": round(seconds)}
+    if seconds < 5400:
+        return _("%(n)d min") % {"n": round(seconds / 60)}
+    return _("%(n)d h") % {"n": round(seconds / 3600)}
+
+
 @register.simple_tag
 def label_words(label: str) -> str:
     """A label's code as a person reads it."""
