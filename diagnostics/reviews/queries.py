@@ -1,8 +1,8 @@
 """What a person may see of cases, reads and opinions. Blinding lives here and nowhere else.
 
 A reader is blind to the AI's opinion of a scan until the case is done or they have recorded their own blind read of
-it, and to what other readers said until the case is done. Portal code gets at an opinion only through
-:func:`opinion_for`, or through rows annotated ``blinded`` here.
+it, and to what other readers said until the case is done. Where an institution hides the AI, its readers stay blind.
+Portal code gets at an opinion only through :func:`opinion_for`, or through rows annotated ``blinded`` here.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,13 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
     reads_in = places_with(user, READING_ROLES)
     sees = _sees_before_reading(user, institution, reads_in)
     open_case = Case.objects.filter(scan=OuterRef(scan), state=CaseState.OPEN)
-    sees |= Q(Exists(Case.objects.filter(scan=OuterRef(scan)))) & ~Q(Exists(open_case))
+    done = Q(Exists(Case.objects.filter(scan=OuterRef(scan)))) & ~Q(Exists(open_case))
+    if reads_in:
+        # Where the AI stays hidden, its readers do not meet it afterwards either: it would colour the next case, and
+        # an amendment of this one.
+        hidden = Institution.objects.filter(reading_mode=ReadingMode.AI_HIDDEN, pk__in=reads_in)
+        done &= ~Q(**{f"{institution}__in": hidden.values("pk")})
+    sees |= done
     if reads_in:
         sees |= _sees_after_speaking(user, scan, institution, reads_in)
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
@@ -256,10 +262,12 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
     """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
     moments = [moment for scan in scans for moment in _moments_on(scan)]
     places = {scan.pk for scan in scans}
-    moments += [
-        Moment(read.created_at, "read", str(read.reader), sentence_of(read), read, read.case.scan_id)
-        for read in reads_for(user).filter(case__scan__in=places)
-    ]
+    reads = list(reads_for(user).filter(case__scan__in=places))
+    first = {(read.claim_id, read.reader_id): read.seconds for read in reads if read.kind == ReadKind.BLIND}
+    for read in reads:
+        before = first.get((read.claim_id, read.reader_id)) if read.kind == ReadKind.FINAL else None
+        said = sentence_of(read) + _time_of(read.seconds, before)
+        moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
     claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
     for claim in claims:
         how = claim.get_release_display().lower() if claim.release else "holds the case"
@@ -297,13 +305,14 @@ def _moments_on(scan: Any) -> list[Moment]:
 def own_statements(user: Any) -> QuerySet[Read]:
     """What ``user`` has stated, one row a case: the final read, or the blind one while the case is open.
 
-    ``blind_label`` is what they had said blind. The AI's label is on ``prediction`` of a final read.
+    ``blind_label`` is what they had said blind, after ``blind_seconds``. The AI's label is on ``prediction`` of a
+    final read.
     """
     blind = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.BLIND).order_by("-revision")
     final = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.FINAL)
     own = latest(reads_for(user).filter(reader=user)).select_related("case__scan__study")
     return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN) & ~Exists(final)).annotate(
-        blind_label=Subquery(blind.values("label")[:1])
+        blind_label=Subquery(blind.values("label")[:1]), blind_seconds=Subquery(blind.values("seconds")[:1])
     )
 
 
@@ -324,6 +333,23 @@ def sentence_of(read: Read) -> str:
     if read.reason:
         words += f". {read.get_reason_display()}"
     return words
+
+
+def seconds_in_words(seconds: int) -> str:
+    """A span as a reader says it: "41 s", "2 min 05 s"."""
+    if seconds < 60:
+        return str(_("%(s)d s") % {"s": seconds})
+    return str(_("%(min)d min %(s)02d s") % {"min": seconds // 60, "s": seconds % 60})
+
+
+def _time_of(seconds: int | None, before: int | None) -> str:
+    """How long a read took, for the end of its sentence; ``before`` is what the blind read had taken."""
+    if seconds is None:
+        return ""
+    own = str(_(", in %(time)s") % {"time": seconds_in_words(seconds)})
+    if before is None:
+        return own
+    return own + str(_(" (%(time)s with the blind read)") % {"time": seconds_in_words(before + seconds)})
 
 
 def permission_for(stage: str) -> Permission:

@@ -18,7 +18,14 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
 from diagnostics.predictions.services import status_of
-from diagnostics.reviews.queries import label_in_words, opinion_for, own_statements, scans_for
+from diagnostics.reviews.models import ReadKind
+from diagnostics.reviews.queries import (
+    label_in_words,
+    opinion_for,
+    own_statements,
+    scans_for,
+    seconds_in_words,
+)
 from diagnostics.reviews.services import differs
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.people import audit_events_for
@@ -98,6 +105,7 @@ def my_reads(request: HttpRequest) -> HttpResponse:
                 "read": read,
                 "done": done,
                 "blind_label": label_in_words(read.blind_label) if read.blind_label else "",
+                **_times(read),
                 "opinion_label": label_in_words(opinion.label) if opinion else "",
                 "differs": differs(read.label, opinion) if opinion else None,
             }
@@ -112,6 +120,16 @@ def my_reads(request: HttpRequest) -> HttpResponse:
         "came_round": mine.filter(adopted=True).count(),
     }
     return render(request, "history/my_reads.html", context)
+
+
+def _times(read: Any) -> dict[str, str]:
+    """How long it took: the first statement, and all of it where a blind read came first."""
+    if read.seconds is None:  # an amendment
+        return {"first": "", "whole": ""}
+    before = read.blind_seconds if read.kind == ReadKind.FINAL else None
+    if before is None:
+        return {"first": "", "whole": seconds_in_words(read.seconds)}
+    return {"first": seconds_in_words(before), "whole": seconds_in_words(before + read.seconds)}
 
 
 @require_safe
