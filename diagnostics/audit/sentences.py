@@ -73,6 +73,8 @@ SENTENCES: dict[str, Any] = {
     "signed_in": _("signed in"),
     "signed_out": _("signed out"),
     "sign_in_failed": _("saw a sign-in fail"),
+    "keys_changed": _("changed their keys"),
+    "habit_changed": _("changed how they go on after submitting"),
     "password_changed": _("changed their password"),
     "password_reset": _("set a new password by the link in a mail"),
 }

@@ -54,9 +54,8 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
         # an amendment of this one.
         hidden = Institution.objects.filter(reading_mode=ReadingMode.AI_HIDDEN, pk__in=reads_in)
         done &= ~Q(**{f"{institution}__in": hidden.values("pk")})
-    sees |= done
-    if reads_in:
         sees |= _sees_after_speaking(user, scan, institution, reads_in)
+    sees |= done
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
 
 

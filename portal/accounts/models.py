@@ -99,6 +99,37 @@ def issue_token(*, user: User, name: str, scopes: list[str], expires_at: datetim
     return row, token
 
 
+class OwnKey(models.Model):
+    """One key as a person has it on one page. Whoever changed any key has a row for each action of that page."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="own_keys")
+    page = models.CharField(max_length=16, choices=[("reading", "Reading page"), ("worklist", "Worklist")])
+    action = models.CharField(max_length=32)
+    key = models.CharField(max_length=8, blank=True, default="", help_text="Empty where the action has none.")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "page", "action"], name="one_key_per_action"),
+            models.UniqueConstraint(
+                fields=["user", "page", "key"], condition=~models.Q(key=""), name="one_action_per_key"
+            ),
+            models.CheckConstraint(condition=models.Q(page__in=["reading", "worklist"]), name="key_of_a_known_page"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.key or 'no key'}"
+
+
+class Habit(models.Model):
+    """How a person likes to read, where that is not as delivered."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="habit")
+    goes_on = models.BooleanField(default=True, help_text="After submitting the next case opens by itself.")
+
+    def __str__(self) -> str:
+        return f"habit {self.pk}"
+
+
 class KeptAnswer(models.Model):
     """What the API answered to a request that carried an ``Idempotency-Key``: the same again gets the same answer."""
 

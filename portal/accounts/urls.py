@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
-from . import views
+from . import habit_pages, views
 
 app_name = "accounts"
 # Django's form views take PUT for POST; nobody sends it, so nobody may.
@@ -22,6 +22,8 @@ urlpatterns = [
         name="password-reset-confirm",
     ),
     path("notifications/", views.notifications, name="notifications"),
+    path("keys/", habit_pages.keys, name="keys"),
+    path("after-submitting/", habit_pages.after_submitting, name="after-submitting"),
     path("tokens/", views.token_make, name="token-make"),
     path("tokens/<int:pk>/revoke/", views.token_revoke, name="token-revoke"),
 ]

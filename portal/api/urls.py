@@ -10,6 +10,7 @@ from .dataset_versions import DatasetVersionViewSet
 from .documentation import DocsView, SchemaView
 from .model_versions import ModelVersionViewSet
 from .notifications import NotificationViewSet
+from .own_habits import OwnHabitsView
 from .patients import PatientViewSet, StudyViewSet
 from .people import InstitutionViewSet, UserViewSet
 from .predictions import PredictionViewSet
@@ -36,6 +37,7 @@ router.register("audit-events", AuditEventViewSet, "auditevent")
 
 urlpatterns = [
     path("v1/users/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
+    path("v1/users/me/habits/", OwnHabitsView.as_view({"get": "show", "post": "choose"}), name="own-habits"),
     path("v1/metrics/agreement/", AgreementView.as_view({"get": "show"}), name="agreement"),
     path("v1/", include(router.urls)),
     path("schema/", SchemaView.as_view(), name="schema"),

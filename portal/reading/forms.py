@@ -7,10 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.reviews.models import Certainty, Label, Reason
 
-# Digits 1 to 7 choose a label, 8, 9 and 0 how certain: one hand, no looking down.
-LABEL_KEYS = {label.value: str(number) for number, label in enumerate(Label, start=1)}
-CERTAINTY_KEYS = dict(zip(Certainty.values, ("8", "9", "0"), strict=True))
-
 KEEP, ADOPT, OTHER = "keep", "adopt", "other"
 
 LABELS = [(label.value, label.label) for label in Label]

@@ -13,6 +13,7 @@ from diagnostics.annotations.queries import history_of
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
+from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
     latest,
     live_claim,
@@ -29,8 +30,9 @@ from diagnostics.reviews.thread import Remark, Statement, statements_for, thread
 from diagnostics.reviews.worklist import waiting_for
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.models import ReadingMode
+from portal.accounts.habits import PageKeys, goes_on
 
-from .forms import CERTAINTY_KEYS, LABEL_KEYS, AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
+from .forms import AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words
 
 OTHERS_SHOWN = 24  # scans of one patient in the film strip
@@ -202,12 +204,34 @@ class CasePage:
             return self.adjudication_form(kept=kept)
         return self.amend_form() if self.step in ("done", "waiting") else None
 
+    @cached_property
+    def keys(self) -> PageKeys:
+        """The keys that this person has here."""
+        return PageKeys(self.user, "reading")
+
+    @cached_property
+    def goes_on(self) -> bool:
+        """Whether the main button of the final read brings the next case."""
+        return goes_on(self.user)
+
+    @cached_property
+    def progress(self) -> Progress | None:
+        """How far the reading has come, for whoever reads here."""
+        return progress_for(self.user) if self.claim is not None or self.own_newest is not None else None
+
+    @property
+    def label_keys(self) -> str:
+        """The keys of the labels in short ("1–7"); empty where they are no run of digits."""
+        keys = "".join(self.keys.key(f"label-{number}") for number, _label in enumerate(Label, start=1))
+        return f"{keys[0]}–{keys[-1]}" if len(keys) == len(Label) and keys in "1234567890" else ""
+
     def labels(self) -> list[tuple[str, str, str, bool]]:
         """(code, words, key, whether it needs a reason) for each label."""
         # While there is no opinion to be seen nothing differs, so that nothing can be told from here.
         against = self.own_final.prediction if self.step in ("done", "waiting") and self.own_final else self.prediction
         return [
-            (label.value, str(label.label), LABEL_KEYS[label.value], differs(label.value, against)) for label in Label
+            (label.value, str(label.label), self.keys.key(f"label-{number}"), differs(label.value, against))
+            for number, label in enumerate(Label, start=1)
         ]
 
     def others(self) -> QuerySet[Scan]:
@@ -235,7 +259,11 @@ class CasePage:
             "scan": self.scan,
             "page": self,
             "labels": self.labels(),
-            "certainties": [(c.value, str(c.label), CERTAINTY_KEYS[c.value]) for c in Certainty],
+            "certainties": [
+                (certainty.value, str(certainty.label), self.keys.key(f"certainty-{number}"))
+                for number, certainty in enumerate(Certainty, start=1)
+            ],
+            "keys": self.keys,
             "take_over": TakeOverForm(),
             "history": history_of(self.user, self.scan),
             "others": self.others(),

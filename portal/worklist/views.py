@@ -33,6 +33,7 @@ from diagnostics.reviews.worklist import (
     with_status,
 )
 from diagnostics.scans.access import NotAllowed, Permission, may
+from portal.accounts.habits import PageKeys
 from portal.ui.paging import page_of
 
 from .forms import FilterForm
@@ -148,7 +149,12 @@ def _capped(count: int) -> str:
 
 
 def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
-    context = {**_list_context(request), "refusal": refusal, "undoable": services.undoable_read(request.user)}
+    context = {
+        **_list_context(request),
+        "refusal": refusal,
+        "undoable": services.undoable_read(request.user),
+        "keys": PageKeys(request.user, "worklist"),
+    }
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
 

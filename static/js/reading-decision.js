@@ -46,13 +46,22 @@ function carry(form) {
   }
 }
 
-function chooseByDigit(digit) {
-  const input = find(`[data-decision] input[data-key="${digit}"]`);
-  if (!input) return false;
+/** The radio button of a label or a certainty in the form of this step, by its place (1 is the first). */
+const inputOf = (field, place) => panel()?.querySelectorAll(`[data-decision] input[name=${field}]`)[place - 1] ?? null;
+
+function chooseAt(field, place) {
   const other = find("[data-choices] input[value=other]");
-  if (input.name === "label" && other && !other.checked) choose(other);
-  choose(input);
-  return true;
+  if (field === "label" && other && !other.checked) choose(other);
+  choose(inputOf(field, place));
+}
+
+/** One binding for each label or certainty that the server gives a key. */
+function placeBindings(keys, field) {
+  const names = Object.keys(keys.chosen).filter((name) => name.startsWith(`${field}-`));
+  return names.map((name) => {
+    const place = Number(name.slice(field.length + 1));
+    return { name, keys: [], when: () => inputOf(field, place) !== null, run: () => chooseAt(field, place) };
+  });
 }
 
 function focusOn(selector) {
@@ -80,18 +89,8 @@ function bindKeys(keys) {
     run: () => choose(find(`[data-choices] input[value=${value}]`)),
   });
   keys.add(
-    {
-      name: "label",
-      keys: ["1", "2", "3", "4", "5", "6", "7"],
-      when: has("[data-decision] [data-labels]"),
-      run: ({ code }) => chooseByDigit(code.at(-1)),
-    },
-    {
-      name: "certainty",
-      keys: ["8", "9", "0"],
-      when: has("[data-decision] [data-certainties]"),
-      run: ({ code }) => chooseByDigit(code.at(-1)),
-    },
+    ...placeBindings(keys, "label"),
+    ...placeBindings(keys, "certainty"),
     pick("keep", "k", "keep"),
     pick("adopt", "a", "adopt"),
     {

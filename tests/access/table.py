@@ -53,6 +53,8 @@ api:study-detail(study)            GET    401    200  200  200  200  200  404   
 api:institution-list               GET    401    200  200  200  200  200  =                    200    401 200
 api:institution-detail(institution) GET   401    200  200  200  200  200  404                  404    401 200
 api:user-me                        GET    401    200  200  200  200  200  =                    200    401 200
+api:own-habits                     GET    401    200  200  200  200  200  =                    200    401 200
+api:own-habits                     POST   401    200  200  200  200  200  =                    200    401 200
 api:datasetversion-list            GET    401    403  403  403  200  200  =                    403    401 200
 api:datasetversion-list            POST   401    403  403  403  409  409  =                    403    401 409
 api:datasetversion-plan            POST   401    403  403  403  200  200  =                    403    401 200
@@ -101,6 +103,9 @@ accounts:password-reset-sent       GET    200    200  200  200  200  200  =     
 accounts:password-reset-confirm    GET    200    200  200  200  200  200  =                    200    200 200
 accounts:password-reset-confirm    POST   200    200  200  200  200  200  =                    200    200 200
 accounts:notifications             POST   302    302  302  302  302  302  =                    302    302 302
+accounts:keys                      GET    302    200  200  200  200  200  =                    200    302 200
+accounts:keys                      POST   302    302  302  302  302  302  =                    302    302 302
+accounts:after-submitting          POST   302    302  302  302  302  302  =                    302    302 302
 accounts:token-make                POST   302    201  201  201  201  201  =                    201    302 201
 accounts:token-revoke(token)       POST   302    404  302  404  404  404  404                  404    302 404
 uploads:list                       GET    302    200  200  200  200  200  =                    403    302 200
@@ -190,6 +195,7 @@ BODIES: dict[str, dict[str, object]] = {
     "reading:comments": {"text": "Moved during the scan."},
     "api:case-recall": {"reason": "It is urgent."},
     "api:case-thread": {"comment": "A vessel."},
+    "api:own-habits": {"worklist": {"down": "x"}, "goes_on": False},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "api:datasetversion-settle": {
         "scans": [
@@ -208,6 +214,8 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:sign-in": {"username": "nobody", "password": "wrong"},
     "accounts:theme": {"theme": "dark"},
     "accounts:password-reset": {"email": "a@example.org"},
+    "accounts:keys": {"page": "worklist", "key-down": "x"},
+    "accounts:after-submitting": {"goes_on": "no"},
     "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
     "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},
     "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},

@@ -164,3 +164,38 @@ def query(context: dict[str, Any], **changes: Any) -> str:
         else:
             params[name] = str(value)
     return f"?{params.urlencode()}" if params else "?"
+
+
+def _key_in_words(key: str) -> str:
+    return _("Space") if key == "Space" else key
+
+
+def _kbd(key: str) -> SafeString:
+    """A key as it is drawn: "Shift+1" as two."""
+    parts = key.split("+") if len(key) > 1 else [key]
+    return mark_safe(" + ".join(format_html("<kbd>{}</kbd>", _key_in_words(part)) for part in parts))  # noqa: S308
+
+
+@register.simple_tag(takes_context=True)
+def key(context: dict[str, Any], action: str) -> SafeString | str:
+    """The key of an action as a hint beside its button; nothing where it has none. ``keys`` is in the context."""
+    chosen = context["keys"].key(action)
+    return format_html('<kbd aria-hidden="true">{}</kbd>', _key_in_words(chosen)) if chosen else ""
+
+
+@register.simple_tag(takes_context=True)
+def key_said(context: dict[str, Any], action: str) -> str:
+    """The key of an action for the end of a title: " (w)"."""
+    chosen = context["keys"].key(action)
+    return f" ({_key_in_words(chosen)})" if chosen else ""
+
+
+@register.simple_tag(takes_context=True)
+def keys_of(context: dict[str, Any], *actions: str) -> SafeString:
+    """The keys of some actions in the list of keys, each hidden by the page's script while it does nothing."""
+    drawn = [
+        format_html('<span data-key-of="{}">{}</span>', action, _kbd(context["keys"].key(action)))
+        for action in actions
+        if context["keys"].key(action)
+    ]
+    return mark_safe(" ".join(drawn))  # noqa: S308 - escaped above

@@ -4,6 +4,9 @@
  * A binding is `{name, keys, run(event), when?()}`; `keys` are `KeyboardEvent.key` values, or "Shift+1" by
  * `KeyboardEvent.code` (what Shift makes of a digit differs between keyboards), or "Ctrl+z" (⌘ on a Mac is the same;
  * of keys with Ctrl only those that some binding names are taken). `run` may return false: not handled.
+ *
+ * The server says which keys this person has chosen (`data-keys` of the list of keys, by name); those count instead of
+ * the ones that a binding brings.
  */
 
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
@@ -16,11 +19,16 @@ const SWITCH = "overread-keys-off";
 export class Keys {
   constructor(target = document) {
     this.bindings = [];
+    /** Keys by the name of their binding, as this person has them; "" where one has none. */
+    this.chosen = JSON.parse(document.querySelector("[data-keys-panel]")?.dataset.keys ?? "{}");
     target.addEventListener("keydown", (event) => this.pressed(event));
   }
 
   add(...bindings) {
-    this.bindings.push(...bindings);
+    for (const binding of bindings) {
+      const own = this.chosen[binding.name];
+      this.bindings.push(own === undefined ? binding : { ...binding, keys: own === "" ? [] : [own] });
+    }
   }
 
   get off() {
@@ -42,11 +50,12 @@ export class Keys {
 
   /** The bindings that would do something now. */
   usable() {
-    return this.bindings.filter(({ when }) => !when || when());
+    return this.bindings.filter(({ keys, when }) => keys.length > 0 && (!when || when()));
   }
 }
 
-function nameOf(event) {
+/** A press as bindings name it. */
+export function nameOf(event) {
   if (event.ctrlKey || event.metaKey) return `Ctrl+${event.shiftKey ? "Shift+" : ""}${event.key.toLowerCase()}`;
   // By place, not by sign: on a French keyboard the digits of the upper row need Shift.
   const digit = /^Digit(\d)$/.exec(event.code);
@@ -68,7 +77,7 @@ function heeds(element, key) {
 }
 
 /**
- * The list of keys (`[data-keys-panel]`, rows `[data-binding=NAME]`), opened by "?" and by `[data-keys-open]`.
+ * The list of keys (`[data-keys-panel]`, rows `[data-binding="NAME …"]`), opened by "?" and by `[data-keys-open]`.
  * It is no modal: the page behind stays usable.
  */
 export function bindKeysPanel(keys, root = document) {
@@ -77,7 +86,11 @@ export function bindKeysPanel(keys, root = document) {
   let former = null;
   const refresh = () => {
     const usable = new Set(keys.usable().map(({ name }) => name));
-    for (const row of panel.querySelectorAll("[data-binding]")) row.hidden = !usable.has(row.dataset.binding);
+    for (const row of panel.querySelectorAll("[data-binding]")) {
+      const names = row.dataset.binding.split(" ");
+      row.hidden = !names.some((name) => usable.has(name));
+      for (const key of row.querySelectorAll("[data-key-of]")) key.hidden = !usable.has(key.dataset.keyOf);
+    }
     for (const group of panel.querySelectorAll("[data-binding-group]")) {
       group.hidden = !group.querySelector("[data-binding]:not([hidden])");
     }
@@ -106,4 +119,7 @@ export function bindKeysPanel(keys, root = document) {
   }
   keys.add({ name: "help", keys: ["?", "Shift+?"], run: toggle });
   keys.add({ name: "close", keys: ["Escape"], run: close, when: () => !panel.hidden });
+  // What the server offers to change and no script here does: a test wants this empty.
+  const bound = new Set(keys.bindings.map(({ name }) => name));
+  panel.dataset.unbound = Object.keys(keys.chosen).filter((name) => !bound.has(name)).join(" ");
 }

@@ -1,0 +1,82 @@
+"""The page on which a person chooses their keys, and what follows a read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from . import habits
+from .keys import PAGES, TITLES, Action, PageKeys, actions_of, delivered
+
+FIELD = "key-"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One action with its key as the form shows it."""
+
+    action: Action
+    key: str
+    error: str
+
+    @property
+    def changed(self) -> bool:
+        return self.key != self.action.key
+
+
+def _sections(user: Any, page: str = "", entered: Mapping[str, str] = {}, errors: Mapping[str, str] = {}) -> Any:
+    """The pages with their groups of lines; ``page`` with what was entered there."""
+    for name, groups in PAGES.items():
+        keys = {**PageKeys(user, name).by_action, **(entered if name == page else {})}
+        wrong = errors if name == page else {}
+        shown = [
+            (group, [Line(action, keys[action.name], wrong.get(action.name, "")) for action in group.actions])
+            for group in groups
+        ]
+        yield name, TITLES[name], shown, keys != delivered(name), bool(wrong)
+
+
+def _show(request: HttpRequest, *, status: int = 200, **filled: Any) -> HttpResponse:
+    context = {"sections": list(_sections(request.user, **filled)), "goes_on": habits.goes_on(request.user)}  # type: ignore[arg-type]
+    return render(request, "accounts/keys.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def keys(request: HttpRequest) -> HttpResponse:
+    """One's own keys, page by page."""
+    if request.method != "POST":
+        return _show(request)
+    page = request.POST.get("page", "")
+    if page not in PAGES:
+        raise BadRequest(_("There is no such page."))
+    if "deliver" in request.POST:
+        habits.keys_as_delivered(by=request.user, page=page)  # type: ignore[arg-type]
+        messages.success(request, _("The keys are as delivered again."))
+        return redirect("accounts:keys")
+    wanted = {name: request.POST[FIELD + name] for name in actions_of(page) if FIELD + name in request.POST}
+    try:
+        habits.choose_keys(by=request.user, page=page, keys=wanted)  # type: ignore[arg-type]
+    except habits.BadKeys as refused:
+        return _show(request, status=400, page=page, entered=wanted, errors=refused.sentences)
+    messages.success(request, _("Your keys are saved. They work in every browser in which you sign in."))
+    return redirect("accounts:keys")
+
+
+@require_POST
+@login_required
+def after_submitting(request: HttpRequest) -> HttpResponse:
+    """Choose what follows a final read."""
+    wanted = request.POST.get("goes_on", "")
+    if wanted not in ("yes", "no"):
+        raise BadRequest(_("Choose one of the two."))
+    habits.choose_after_submitting(by=request.user, goes_on=wanted == "yes")  # type: ignore[arg-type]
+    messages.success(request, _("Saved."))
+    return redirect("accounts:keys")

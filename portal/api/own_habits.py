@@ -1,0 +1,68 @@
+"""What a person has set for the pages on which they read."""
+
+from typing import Any, ClassVar
+
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal.accounts import habits
+from portal.accounts.keys import MAX_KEY, PAGES, PageKeys
+from portal.accounts.models import Scope
+
+from .problems import InvalidInput
+from .resource import Resource
+from .strict import Strict
+
+KEYS_HELP = "By action. A letter, digit or sign, `Space`, `Shift+1`; empty where an action has none."
+
+
+class HabitsShape(serializers.Serializer[Any]):
+    """The keys that work for this person, by page, and whether the next case opens after a final read."""
+
+    goes_on = serializers.BooleanField()
+    reading = serializers.DictField(child=serializers.CharField(), help_text=KEYS_HELP)
+    worklist = serializers.DictField(child=serializers.CharField(), help_text=KEYS_HELP)
+
+
+def _some_keys() -> serializers.DictField:
+    child = serializers.CharField(max_length=MAX_KEY, allow_blank=True, trim_whitespace=False)
+    return serializers.DictField(child=child, required=False, help_text=KEYS_HELP)
+
+
+class NewHabits(Strict):
+    """What is left out stays as it is."""
+
+    goes_on = serializers.BooleanField(required=False)
+    reading = _some_keys()
+    worklist = _some_keys()
+
+
+class OwnHabitsView(Resource):
+    """One's own keys and habits of reading."""
+
+    serializer_class = HabitsShape
+    scopes: ClassVar[dict[str, str]] = {"choose": Scope.REVIEW}
+
+    @extend_schema(responses=HabitsShape)
+    def show(self, request: Request) -> Response:
+        """The keys that work for this person, and what follows a read."""
+        keys = {page: PageKeys(self.person, page).by_action for page in PAGES}
+        return Response(HabitsShape({"goes_on": habits.goes_on(self.person), **keys}).data)
+
+    @extend_schema(request=NewHabits, responses=HabitsShape)
+    @transaction.atomic
+    def choose(self, request: Request) -> Response:
+        """Change some of them. Two actions of a page with one key are refused, and then nothing is changed."""
+        wanted = self.body(NewHabits)
+        for page in PAGES:
+            if page in wanted:
+                try:
+                    habits.choose_keys(by=self.person, page=page, keys=wanted[page])
+                except habits.BadKeys as refused:
+                    raise InvalidInput({page: list(refused.sentences.values())}) from None
+        if "goes_on" in wanted:
+            habits.choose_after_submitting(by=self.person, goes_on=wanted["goes_on"])
+        return self.show(request)
