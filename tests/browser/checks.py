@@ -6,6 +6,12 @@ from playwright.sync_api import Page
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
+WIDTHS = """() => [innerWidth, document.documentElement.scrollWidth,
+  [...document.querySelectorAll('main *, header *')]
+    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1 && element.checkVisibility())
+    .slice(-1).map((element) => element.outerHTML.slice(0, 160)).join()]"""
+
+
 def assert_accessible(page: Page) -> None:
     """No rule of WCAG 2.2 AA that axe can check is broken on the page as it stands."""
     results = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
@@ -18,5 +24,5 @@ def assert_accessible(page: Page) -> None:
 
 def assert_fits(page: Page) -> None:
     """The page needs no scrolling sideways."""
-    width, wanted = page.evaluate("[window.innerWidth, document.documentElement.scrollWidth]")
-    assert wanted <= width, f"{page.url} is {wanted} px wide in a window of {width} px"
+    width, wanted, widest = page.evaluate(WIDTHS)
+    assert wanted <= width, f"{page.url} is {wanted} px wide in a window of {width} px: {widest}"

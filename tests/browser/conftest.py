@@ -18,6 +18,11 @@ from tests import factories as made
 
 NARROW = {"width": 390, "height": 780}
 WIDE = {"width": 1280, "height": 800}
+# What the policy refuses, told as an error also where Chromium itself would say nothing of it.
+TELL_VIOLATIONS = """
+document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile }) =>
+  console.error(`content security policy: ${violatedDirective} refused ${blockedURI} in ${sourceFile}`));
+"""
 # Generous, because two cores are shared by many.
 expect.set_options(timeout=15_000)
 
@@ -33,6 +38,7 @@ class Console:
         self.allowed.append(part)
 
     def watch(self, context: BrowserContext) -> None:
+        context.add_init_script(TELL_VIOLATIONS)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self.said.append(f"error: {error.error}"))
 
@@ -53,8 +59,17 @@ def console() -> Iterator[Console]:
 
 
 @pytest.fixture
+def context() -> None:
+    """In place of pytest-playwright's own, whose pages nobody watches."""
+    pytest.fail("Open pages with open_page or page_as: only there an error on the console fails the test.")
+
+
+@pytest.fixture
 def open_page(browser: Browser, live_server: LiveServer, console: Console) -> Iterator[Callable[..., Page]]:
-    """``open_page(user=None, theme="dark", viewport=WIDE, scripts=True)``: a fresh window, signed in or not."""
+    """``open_page(user=None, theme="dark", viewport=WIDE, scripts=True)``: a fresh window, signed in or not.
+
+    ``session`` is the key of a session that is open already; other options are the browser's own.
+    """
     contexts: list[BrowserContext] = []
     cache.clear()  # counts of failed sign-ins outlive a test's database
 
@@ -64,13 +79,19 @@ def open_page(browser: Browser, live_server: LiveServer, console: Console) -> It
         theme: str = "dark",
         viewport: dict[str, int] = WIDE,
         scripts: bool = True,
+        session: str = "",
+        **options: Any,
     ) -> Page:
-        context = browser.new_context(base_url=live_server.url, viewport=viewport, java_script_enabled=scripts)
+        context = browser.new_context(
+            base_url=live_server.url, viewport=viewport, java_script_enabled=scripts, **options
+        )
         contexts.append(context)
         console.watch(context)
         cookies = [{"name": "theme", "value": theme, "url": live_server.url}]
         if user is not None:
-            cookies.append({"name": settings.SESSION_COOKIE_NAME, "value": _session(user), "url": live_server.url})
+            session = _session(user)
+        if session:
+            cookies.append({"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url})
         context.add_cookies(cookies)
         return context.new_page()
 

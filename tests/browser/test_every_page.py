@@ -1,0 +1,223 @@
+"""Every page of the portal, found by itself: WCAG by axe, zoom, motion, the keyboard, and a silent console.
+
+The pages are those that ``tests/access/table.py`` lists and that answer with HTML, each met by the first of its people
+who gets it. A new address has to be in that table, so a new page is looked at here without being named.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core.cache import cache
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from diagnostics import pipeline
+from tests.access import table
+from tests.access.test_access import ALL, Line
+from tests.access.world import World, build
+from tests.browser.checks import assert_accessible, assert_fits
+from tests.browser.conftest import NARROW, WIDE
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+# Whoever meets most of a page comes first.
+WHO = ("radiologist", "adjudicator", "administrator", "data_manager", "technologist", "nobody")
+ZOOMED = {"width": 640, "height": 400}  # 1280 × 800 at 200 %
+REFLOWED = {"width": 320, "height": 512}  # WCAG 1.4.10
+# Swagger UI's markup and colours are its makers': it nests controls and greys its badges. The page keeps to the policy
+# and fits; what it says stands in docs/api.md and in the schema, too.
+NOT_OURS = ("/api/docs/",)
+# Tab stops after which a page is left: whatever comes later is more of the same rows.
+MOST_STOPS = 120
+
+
+@dataclass(frozen=True)
+class Place:
+    """One page and who looks at it."""
+
+    address: str
+    who: str
+
+
+@pytest.fixture
+def world(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> World:
+    cache.clear()
+    monkeypatch.setattr(pipeline, "nudge", lambda *_: True)
+    return build()
+
+
+def address_of(line: Line, world: World) -> str:
+    arguments = table.ARGUMENTS.get(line.name, [world.rows[line.word]] if line.word else [])
+    return reverse(line.name, args=arguments)
+
+
+def places(world: World) -> Iterator[Place]:
+    """Every page, once."""
+    for line in ALL:
+        if line.method != "GET":
+            continue
+        who = next((each for each in WHO if "200" in line.expected[each].split("|")), None)
+        if who is None:
+            continue
+        address = address_of(line, world)
+        answer = world.client(who, token=False).get(address)
+        answer.close()  # of a file only what it is counts here
+        if answer.status_code == 200 and answer["Content-Type"].startswith("text/html"):
+            yield Place(address, who)
+    for word in ("held", "settled", "returned", "done"):  # the reading page, step by step
+        who = "adjudicator" if word == "settled" else "radiologist"
+        yield Place(reverse("reading:case", args=[world.rows[word]]), who)
+
+
+def opened(place: Place, world: World, open_page: Any, **options: Any) -> Page:
+    page: Page = open_page(session=world.sessions.get(place.who, ""), reduced_motion="reduce", **options)
+    page.goto(place.address)
+    viewer = page.locator("[data-viewer]")
+    if viewer.count():
+        expect(viewer).to_have_attribute("data-state", "ready")
+    return page
+
+
+def faults(page: Page, place: Place) -> list[str]:
+    """What axe and the width find wrong with the page as it stands."""
+    judged = [] if place.address in NOT_OURS else said(assert_accessible, page)
+    return judged + said(assert_fits, page)
+
+
+def said(act: Any, *arguments: Any) -> list[str]:
+    """What an assertion complained about."""
+    try:
+        act(*arguments)
+    except AssertionError as fault:
+        return [str(fault)]
+    return []
+
+
+def in_theme(page: Page, theme: str) -> None:
+    """The other theme, as the toggle makes it, with the fading of colours at its end."""
+    page.evaluate(
+        """(theme) => new Promise((done) => {
+          document.documentElement.dataset.theme = theme;
+          requestAnimationFrame(() => {
+            for (const animation of document.getAnimations()) {
+              if (animation instanceof CSSTransition) animation.finish();
+            }
+            requestAnimationFrame(done);
+          });
+        })""",
+        theme,
+    )
+
+
+MOVING = """() => document.getAnimations()
+  .filter(({ effect }) => effect.getComputedTiming().activeDuration > 20 || effect.getComputedTiming().iterations > 1)
+  .map(({ effect }) => effect.target?.className)"""
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_every_page_is_accessible_in_both_themes_zoomed_and_still(open_page, world, part):
+    """Dark at 1280 wide and light at 390, where each rule meets each half; the slow test has all four."""
+    wrong: list[str] = []
+    for place in list(places(world))[part::2]:
+        page = opened(place, world, open_page, theme="dark", viewport=WIDE)
+        wrong += faults(page, place)
+        if moving := page.evaluate(MOVING):
+            wrong.append(f"{place.address} moves although less motion is asked for: {moving}")
+        page.set_viewport_size(NARROW)
+        in_theme(page, "light")
+        wrong += faults(page, place)
+        for size in (ZOOMED, REFLOWED):
+            page.set_viewport_size(size)
+            wrong += said(assert_fits, page)
+        page.context.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_every_page_is_accessible_in_each_theme_at_each_width(open_page, world):
+    wrong: list[str] = []
+    for place in places(world):
+        for theme in ("dark", "light"):
+            page = opened(place, world, open_page, theme=theme, viewport=WIDE)
+            for size in (WIDE, NARROW, ZOOMED):
+                page.set_viewport_size(size)
+                wrong += faults(page, place)
+            page.context.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+FOCUSED = """() => {
+  const element = document.activeElement;
+  if (!element || element === document.body) return null;
+  const all = window.overreadStops ??= new Map();
+  if (all.has(element)) return { again: true };
+  all.set(element, true);
+  const box = element.getBoundingClientRect();
+  const style = getComputedStyle(element);
+  const ring = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) || style.boxShadow !== 'none';
+  // A radio button without a look of its own shows the focus on its row.
+  const row = element.closest('label, .option, summary');
+  const shows = ring || (row && row !== element && getComputedStyle(row).outlineStyle !== 'none');
+  const inside = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  const [x, y] = [Math.min(Math.max(box.left + box.width / 2, 1), innerWidth - 1),
+    Math.min(Math.max(box.top + box.height / 2, 1), innerHeight - 1)];
+  const top = document.elementFromPoint(x, y);
+  const covered = Boolean(top && !element.contains(top) && !top.contains(element) && !row?.contains(top));
+  return { shows: Boolean(shows), inside, covered, html: element.outerHTML.slice(0, 120) };
+}"""
+
+REACHABLE = """() => [
+    ...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
+  .filter((element) => !element.disabled && element.tabIndex >= 0
+    && element.checkVisibility({ visibilityProperty: true })
+    && element.type !== 'hidden' && !window.overreadStops?.has(element)
+    && !(element.type === 'radio' && [...window.overreadStops.keys()].some((stop) => stop.name === element.name)))
+  .map((element) => element.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.slow
+def test_every_page_is_walked_by_the_tab_key_with_the_focus_in_sight(open_page, world):
+    wrong: list[str] = []
+    for place in places(world):
+        page = opened(place, world, open_page, viewport=WIDE)
+        for _ in range(MOST_STOPS):
+            page.keyboard.press("Tab")
+            stop = page.evaluate(FOCUSED)
+            if stop is None or stop.get("again"):
+                break
+            for fault, there in (
+                ("without a visible focus", not stop["shows"]),
+                ("outside of the window", not stop["inside"]),
+                ("hidden behind something", stop["covered"]),
+            ):
+                if there:
+                    wrong.append(f"{place.address}: {fault}: {stop['html']}")
+        else:
+            page.context.close()
+            continue
+        if place.address not in NOT_OURS:
+            wrong += [f"{place.address}: Tab does not reach {html}" for html in page.evaluate(REACHABLE)]
+        page.context.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_every_list_of_the_admin_keeps_the_policy(open_page, world):
+    """Django's own pages: its markup is not ours to judge, but nothing may break the policy or the console."""
+    page = open_page(session=world.sessions["superuser"])
+    for model in admin.site._registry:
+        answer = page.goto(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"))
+        assert answer is not None and answer.status in (200, 403), model
+
+
+def test_violation_of_the_policy_fails_the_test_that_meets_it(open_page, console):
+    page = open_page()
+    page.goto("/accounts/sign-in/")
+    page.wait_for_timeout(100)
+    assert console.said == []
+    console.allow("style-src")  # for the fixture's own judgement at the end; what it heard is asked here
+    page.evaluate("document.body.setAttribute('style', 'color: red')")
+    page.wait_for_timeout(300)
+    assert any("content security policy: style-src" in line for line in console.said)
