@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
-from diagnostics.scans.access import Permission, Role, require
+from diagnostics.scans.access import Permission, Role, institutions_where, require
 from diagnostics.scans.models import Membership
 
 from .claims import locked, tell
@@ -43,6 +43,14 @@ def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
         case.refresh_from_db()
         dealt.append(case)
     return dealt
+
+
+def readers_for(user: Any) -> list[Any]:
+    """The radiologists to whom ``user`` may deal out cases, by name."""
+    theirs = institutions_where(user, Permission.ADJUDICATE)
+    members = Membership.objects.filter(institution__in=theirs, role=Role.RADIOLOGIST, user__is_active=True)
+    people = {each.user_id: each.user for each in members.select_related("user")}
+    return sorted(people.values(), key=str)
 
 
 def _refuse(case: Case, to: Any | None) -> None:

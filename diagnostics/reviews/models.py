@@ -370,3 +370,26 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft {self.pk}"
+
+
+class SavedView(models.Model):
+    """What a person has narrowed their worklist to, under a name; ``query`` as the page's address has it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=300)
+    default = models.BooleanField(default=False, help_text=_("The worklist opens with it."))
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "name"], name="one_view_per_name"),
+            models.UniqueConstraint(fields=["user"], condition=Q(default=True), name="one_default_view"),
+            models.CheckConstraint(condition=~Q(name="") & ~Q(query=""), name="view_says_what"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -13,7 +13,7 @@ from diagnostics.predictions.services import current
 from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode, Scan
 
-from .assigning import assign
+from .assigning import assign, readers_for
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
 from .comments import comment
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
@@ -23,6 +23,7 @@ from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from .saved_views import forget_view, query_of, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
 __all__ = [
@@ -43,17 +44,22 @@ __all__ = [
     "differs",
     "draft_for",
     "expire_claims",
+    "forget_view",
     "open_case",
     "recall",
+    "query_of",
+    "readers_for",
     "record_read",
     "refresh_order",
     "release",
     "renew",
     "return_case",
     "save_draft",
+    "save_view",
     "take_over",
     "undo_read",
     "undoable_read",
+    "views_of",
 ]
 
 MAX_COMMENT = 4000  # characters

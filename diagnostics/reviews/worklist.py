@@ -16,6 +16,7 @@ from .ordering import Policies, policies_of
 from .queries import cases_for, deciding_reads, name_of
 
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
+STATUSES = ("queued", "analysing", "ready", "failed")
 NEWEST = ("-done_at", "-id")
 TABS = ("mine", "unclaimed", "second", "adjudicate", "returned", "others", "done")
 

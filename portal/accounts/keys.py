@@ -116,6 +116,7 @@ WORKLIST = (
             ("up", "k", gettext_lazy("Case before it")),
             ("next", "n", gettext_lazy("Read next")),
             ("undo", "u", gettext_lazy("Undo what was just submitted")),
+            ("tick", "x", gettext_lazy("Tick this case, to deal it out")),
             ("search", "/", gettext_lazy("Look for a patient")),
         ),
     ),

@@ -16,6 +16,7 @@ from .people import InstitutionViewSet, UserViewSet
 from .predictions import PredictionViewSet
 from .reads import ReadViewSet
 from .resource import Nowhere
+from .saved_views import SavedViewSet
 from .scans import ScanViewSet
 from .training_runs import TrainingRunViewSet
 
@@ -25,6 +26,7 @@ router = SimpleRouter(use_regex_path=False)  # type: ignore[call-arg] # newer th
 router.register("scans", ScanViewSet, "scan")
 router.register("predictions", PredictionViewSet, "prediction")
 router.register("cases", CaseViewSet, "case")
+router.register("worklist-views", SavedViewSet, "savedview")
 router.register("reads", ReadViewSet, "read")
 router.register("patients", PatientViewSet, "patient")
 router.register("studies", StudyViewSet, "study")

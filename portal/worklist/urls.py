@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from . import views
+from . import acts, views
 
 app_name = "worklist"
 urlpatterns = [
     path("", views.worklist, name="list"),
     path("next/", views.read_next, name="next"),
+    path("assign/", acts.assign, name="assign"),
+    path("views/", acts.save_view, name="save-view"),
+    path("views/<uuid:pk>/forget/", acts.forget_view, name="forget-view"),
     path("<uuid:pk>/claim/", views.claim, name="claim"),
 ]

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -49,6 +50,8 @@ TABS = (
 )
 # Shown where two readers read a case, or where there is something in them.
 TABS_OF_TWO = ("second", "adjudicate", "returned")
+# Where an adjudicator ticks cases to deal them out, or takes them back.
+DEALT_OUT_IN = ("unclaimed", "second", "others")
 DEFAULT_TAB = "unclaimed"
 PAGE_SIZE = 25
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
@@ -68,7 +71,7 @@ class Row:
     may_take: bool
 
 
-def _guarded(request: HttpRequest) -> None:
+def guarded(request: HttpRequest) -> None:
     wanted = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
     if not any(may(request.user, permission) for permission in wanted):
         raise PermissionDenied(_("The worklist is for readers and data managers."))
@@ -123,8 +126,9 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         cases = with_status(cases, filters["analysis"])
     if filters["due"] == "overdue":
         cases = cases.filter(due_at__lte=timezone.now())
-    page = page_of(cases, order=order, after=request.GET.get("after", ""), size=PAGE_SIZE)
+    found = page_of(cases, order=order, after=request.GET.get("after", ""), size=PAGE_SIZE)
     counts = tab_counts(request.user)
+    settles = may(request.user, Permission.ADJUDICATE)
     shown = [
         (key, title) for key, title in TABS if key not in TABS_OF_TWO or policies.in_twos or counts[key] or key == name
     ]
@@ -134,12 +138,13 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         "tab": name,
         "policy": policies.sentence,
         "tabs": [(key, title, _capped(counts[key])) for key, title in shown],
-        "rows": _rows(page.rows, name, request.user),
-        "after": page.after,
+        "rows": _rows(found.rows, name, request.user),
+        "after": found.after,
         "paged": "after" in request.GET,
         "filtered": any(value not in (None, "") for value in filters.values()),
         "progress": counts,
         "total": _capped(counts["all"]),
+        "readers": services.readers_for(request.user) if name in DEALT_OUT_IN and settles else [],
         "may_take": may(request.user, Permission.READ_CASE) or settling_in(request.user).exists(),
     }
 
@@ -148,13 +153,15 @@ def _capped(count: int) -> str:
     return f"{COUNT_LIMIT - 1}+" if count >= COUNT_LIMIT else str(count)
 
 
-def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
+def page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
     context = {
         **_list_context(request),
         "refusal": refusal,
         "undoable": services.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),
     }
+    here = services.query_of(request.GET.urlencode())
+    context |= {"here": here, "views": [(view, view.query == here) for view in services.views_of(request.user)]}
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
 
@@ -172,13 +179,27 @@ def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def uuids(given: list[str]) -> set[UUID]:
+    """The ids among what a form sent.
+
+    Raises
+    ------
+    BadRequest
+    """
+    try:
+        return {UUID(each) for each in given}
+    except ValueError:
+        raise BadRequest(_("That is no case.")) from None
+
+
 @require_safe
 @login_required
 def worklist(request: HttpRequest) -> HttpResponse:
     """The list; asked by htmx, only its live part, and nothing at all where nothing changed."""
-    _guarded(request)
+    guarded(request)
     if not request.htmx:  # type: ignore[attr-defined]
-        return _page(request)
+        opening = services.views_of(request.user).filter(default=True).first() if not request.GET else None
+        return page(request) if opening is None else redirect(f"{reverse('worklist:list')}?{opening.query}")
     live = _live(request, _list_context(request))
     if (live["seen"], live["pace"]) == (request.headers.get("X-Seen"), request.headers.get("X-Pace")):
         return HttpResponse(status=204)
@@ -209,5 +230,5 @@ def claim(request: HttpRequest, pk: Any) -> HttpResponse:
     except NotAllowed as refused:
         raise PermissionDenied(str(refused)) from None
     except (services.AlreadyClaimed, services.AlreadyDone, services.WrongStage) as refused:
-        return _page(request, refusal=str(refused), status=409)
+        return page(request, refusal=str(refused), status=409)
     return redirect("reading:case", case.pk)

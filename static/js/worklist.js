@@ -1,5 +1,6 @@
-/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, / looks for a patient. */
+/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, x ticks one, / looks for a patient. */
 
+import { bindTicks, tick } from "./worklist-ticks.js";
 import { bindUndo } from "./undo.js";
 import { Keys, bindKeysPanel } from "./viewer/keys.js";
 
@@ -34,10 +35,12 @@ keys.add(
     run: () => document.querySelector("[data-read-next]").requestSubmit(),
     when: () => document.querySelector("[data-read-next]") !== null,
   },
+  { name: "tick", keys: ["x"], run: () => tick(current()), when: () => document.querySelector("[data-tick]") !== null },
   { name: "search", keys: ["/"], run: () => document.querySelector("[data-search]").focus() },
 );
 bindUndo(keys);
 bindKeysPanel(keys);
+bindTicks();
 
 // A list that nobody looks at need not ask for news.
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -41,6 +41,10 @@ api:case-thread(returned)          GET    401    200  200  200  200  200  404   
 api:case-thread(returned)          POST   401    403  201  403  403  403  404                  404    401 403
 api:case-comments(held)            GET    401    200  200  200  200  200  404                  404    401 200
 api:case-comments(held)            POST   401    201  201  201  201  201  404                  404    401 201
+api:savedview-list                 GET    401    200  200  200  200  200  =                    200    401 200
+api:savedview-list                 POST   401    201  201  201  201  201  =                    201    401 201
+api:savedview-detail(view)         GET    401    404  200  404  404  404  404                  404    401 404
+api:savedview-forget(view)         POST   401    404  204  404  404  404  404                  404    401 404
 api:agreement                      GET    401    403  403  200  200  200  =                    403    401 200
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
@@ -115,6 +119,9 @@ uploads:scan(scan)                 GET    302    200  200  200  200  200  404   
 uploads:retry(failed)              POST   302    302  302  302  302  302  404                  404    302 302
 worklist:list                      GET    302    403  200  200  200  200  =                    403    302 200
 worklist:next                      POST   302    403  302  302  403  403  403,302,403,403,403 403    302 403
+worklist:assign                    POST   302    403  403  400  403  403  =                    403    302 403
+worklist:save-view                 POST   302    403  302  302  302  302  =                    403    302 302
+worklist:forget-view(view)         POST   302    403  302  404  404  404  403,404,404,404,404  403    302 404
 worklist:claim(case)               POST   302    403  302  403  403  403  404                  404    302 403
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
@@ -206,6 +213,8 @@ BODIES: dict[str, dict[str, object]] = {
     },
     "api:datasetversion-take-back": {"ruling": "00000000-0000-4000-8000-000000000000"},
     "lab:settle": {"scans": "00000000-0000-4000-8000-000000000000=glioma", "reason": "Seen again."},
+    "api:savedview-list": {"name": "Mine", "query": "tab=mine"},
+    "worklist:save-view": {"name": "Mine", "query": "tab=mine"},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:trainingrun-plan": {"dataset_version": "{dataset}"},
     "api:modelversion-promote": {"reason": "Better."},

@@ -81,6 +81,8 @@ def build() -> World:
     with transaction.atomic():
         world.rows["event"] = record(by=None, act="case_opened", target=world.rows["case"], institution=home).pk
     world.rows |= {"institution": home.code, "case": world.rows["case"].pk}
+    view = services.save_view(by=world.people["radiologist"], name="Urgent", query="tab=unclaimed&priority=1")
+    world.rows["view"] = view.pk
     world.rows["token"] = world.people["radiologist"].api_tokens.get().pk
     return world
 

@@ -12,7 +12,7 @@ from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
 from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, RuledOut, TrainingRun
 from diagnostics.registry import services as registry
-from diagnostics.reviews.models import Comment, Draft
+from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
 from diagnostics.training import schedule, work
 from diagnostics.training import services as training
@@ -34,8 +34,8 @@ pytestmark = pytest.mark.django_db
 MODELS = [
     model
     for model in apps.get_app_config("diagnostics").get_models()
-    if not model._meta.auto_created and model is not Draft
-]  # a draft is its reader's alone
+    if not model._meta.auto_created and model not in (Draft, SavedView)
+]  # theirs alone whose they are
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,88 @@
+"""A person's own views of the worklist: named, kept on the server. Part of :mod:`diagnostics.reviews.services`.
+
+Like drafts they are nobody else's business and state nothing, so they are not audited.
+"""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from diagnostics.scans.models import Priority
+
+from .models import SavedView
+from .refusals import InvalidRead
+from .worklist import STATUSES, TABS
+
+MOST_VIEWS = 20
+MAX_NAME = 60
+MAX_PATIENT = 64
+CHOICES: dict[str, tuple[str, ...]] = {
+    "tab": TABS,
+    "priority": tuple(str(priority) for priority in Priority.values),
+    "due": ("overdue",),
+    "analysis": STATUSES,
+}
+
+NAMES = ("tab", "patient", "priority", "due", "analysis")  # in one order, so that equal views have equal addresses
+
+
+def views_of(user: Any) -> QuerySet[SavedView]:
+    """The views that ``user`` has saved, by name."""
+    return SavedView.objects.filter(user=user)
+
+
+def query_of(query: str) -> str:
+    """The part of an address that a view keeps: tab and filters, in one order, without the page.
+
+    Raises
+    ------
+    InvalidRead
+    """
+    given = {name: value for name, value in parse_qsl(query.lstrip("?")) if name != "after"}
+    for name, value in given.items():
+        if name != "patient" and value not in CHOICES.get(name, ()):
+            known = ", ".join(CHOICES.get(name, ("patient", *CHOICES)))
+            raise InvalidRead(
+                "query",
+                _("“%(name)s=%(value)s” is none of: %(known)s.")
+                % {
+                    "name": name,
+                    "value": value,
+                    "known": known,
+                },
+            )
+    if len(given.get("patient", "")) > MAX_PATIENT:
+        raise InvalidRead(
+            "query", _("A patient or accession number has at most %(n)s characters.") % {"n": MAX_PATIENT}
+        )
+    kept: list[tuple[str, str]] = [(name, given[name]) for name in NAMES if name in given]
+    return urlencode(kept)
+
+
+@transaction.atomic
+def save_view(*, by: Any, name: str, query: str, default: bool = False) -> SavedView:
+    """Keep a view under a name; one of that name is replaced. ``default``: the worklist opens with it.
+
+    Raises
+    ------
+    InvalidRead
+    """
+    name = " ".join(name.split())
+    if not 0 < len(name) <= MAX_NAME:
+        raise InvalidRead("name", _("Give the view a name of at most %(n)s characters.") % {"n": MAX_NAME})
+    kept = query_of(query) or "tab=unclaimed"
+    mine = views_of(by).select_for_update()
+    if mine.count() >= MOST_VIEWS and not mine.filter(name=name).exists():
+        raise InvalidRead("name", _("You have %(n)s views already. Forget one first.") % {"n": MOST_VIEWS})
+    if default:
+        mine.filter(default=True).exclude(name=name).update(default=False)
+    return SavedView.objects.update_or_create(user=by, name=name, defaults={"query": kept, "default": default})[0]
+
+
+@transaction.atomic
+def forget_view(*, by: Any, view: SavedView) -> None:
+    """Forget one of one's own views."""
+    views_of(by).filter(pk=view.pk).delete()

@@ -1,0 +1,81 @@
+"""What is done from the list besides claiming: dealing cases out, and keeping a view of it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from diagnostics.reviews import services
+from diagnostics.reviews.queries import cases_for
+from diagnostics.scans.access import NotAllowed, Permission, may
+
+from .views import guarded, page, uuids
+
+
+@require_POST
+@login_required
+def assign(request: HttpRequest) -> HttpResponse:
+    """Keep the ticked cases for one reader, or for nobody any more; all of them, or none."""
+    if not may(request.user, Permission.ADJUDICATE):
+        raise PermissionDenied(_("Cases are dealt out by an adjudicator."))
+    wanted = uuids(request.POST.getlist("cases"))
+    if not wanted:
+        return page(request, refusal=_("Tick the cases that you want to deal out."), status=400)
+    cases = list(cases_for(request.user).filter(pk__in=wanted))
+    readers = {str(reader.pk): reader for reader in services.readers_for(request.user)}
+    to = request.POST.get("to", "")
+    if len(cases) != len(wanted) or (to != "nobody" and to not in readers):
+        return page(request, refusal=_("Choose a reader of the cases' institution."), status=400)
+    try:
+        dealt = services.assign(by=request.user, cases=cases, to=readers.get(to))
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    except services.InvalidRead as refused:
+        return page(request, refusal=refused.sentence, status=400)
+    except (services.WrongStage, services.AlreadyDone) as refused:
+        return page(request, refusal=_("%(why)s Nothing was dealt out.") % {"why": refused}, status=409)
+    if to == "nobody":
+        said = ngettext("%(n)d case is free for everybody.", "%(n)d cases are free for everybody.", len(dealt))
+    else:
+        said = ngettext("%(n)d case is kept for %(who)s.", "%(n)d cases are kept for %(who)s.", len(dealt))
+    messages.success(request, said % {"n": len(dealt), "who": readers.get(to)})
+    return redirect(f"{reverse('worklist:list')}?{request.GET.urlencode() or 'tab=unclaimed'}")
+
+
+@require_POST
+@login_required
+def save_view(request: HttpRequest) -> HttpResponse:
+    """Keep what the list is narrowed to, under a name."""
+    guarded(request)
+    said = request.POST
+    try:
+        view = services.save_view(
+            by=request.user,
+            name=said.get("name", ""),
+            query=said.get("query", ""),
+            default=said.get("default") == "on",
+        )
+    except services.InvalidRead as refused:
+        if refused.field == "query":
+            raise BadRequest(refused.sentence) from None
+        return page(request, refusal=refused.sentence, status=400)
+    messages.success(request, _("The view “%(name)s” is kept.") % {"name": view.name})
+    return redirect(f"{reverse('worklist:list')}?{view.query}")
+
+
+@require_POST
+@login_required
+def forget_view(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Forget one of one's own views."""
+    guarded(request)
+    view = get_object_or_404(services.views_of(request.user), pk=pk)
+    services.forget_view(by=request.user, view=view)
+    messages.info(request, _("The view “%(name)s” is forgotten.") % {"name": view.name})
+    return redirect(f"{reverse('worklist:list')}?{view.query}")
