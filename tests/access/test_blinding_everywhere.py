@@ -1,0 +1,203 @@
+"""Whoever is blind to the AI's opinion meets the same bytes, whatever that opinion is.
+
+Two worlds differ in nothing but what the AI says of scans that these people are blind to. Each of them asks for
+everything that the installation answers (:mod:`tests.access.blind_walk`): pages, files, API, admin, filters, orders,
+searches, headers, counts, mails. Every answer must be the same, byte for byte. A new address is walked by itself.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core import mail
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management.color import no_style
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from diagnostics import pipeline
+from diagnostics.models import Case, DatasetItem, Prediction, Promotion, Read, RuledOut, Scan
+from diagnostics.predictions import services as predictions
+from diagnostics.scans.access import Role
+from portal.accounts.models import Scope, issue_token
+from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ScanFactory, person
+
+from . import blind_walk
+from .blind_walk import Asked, Walk
+from .world import World, build
+
+LABELS = {"a": "glioma", "b": "no_tumour"}
+P = {"a": 0.91827364, "b": 0.08172635}
+NOW = timezone.now()
+BLIND = ("radiologist", "adjudicator", "technologist", "reader who manages", "superuser who reads")
+
+
+@pytest.fixture
+def world(db, monkeypatch) -> Iterator[World]:
+    cache.clear()
+    monkeypatch.setattr(pipeline, "nudge", lambda *_: True)
+    # Copies of every template's context, and a line for every request, cost more than the requests.
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *_args, **_more: None)
+    logging.disable(logging.CRITICAL)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    settings.API_REQUESTS_PER_MINUTE = 1_000_000
+    made = build()
+    home = made.people["radiologist"].memberships.get().institution
+    manager = person(Role.RADIOLOGIST, home, is_staff=True)
+    for role in (Role.DATA_MANAGER, Role.ADMINISTRATOR):
+        MembershipFactory(user=manager, institution=home, role=role)
+    root = person(Role.RADIOLOGIST, home, is_staff=True, is_superuser=True)
+    for viewpoint, user in (("reader who manages", manager), ("superuser who reads", root)):
+        made.people[viewpoint] = user
+        ends = NOW + timedelta(days=1)
+        made.tokens[viewpoint] = issue_token(user=user, name="t", scopes=list(Scope.values), expires_at=ends)[1]
+        client = Client()
+        client.force_login(user)
+        made.sessions[viewpoint] = client.cookies[settings.SESSION_COOKIE_NAME].value
+    _let_all_wait(made, home)
+    _one_of_everything_else(made)
+    yield made
+    logging.disable(logging.NOTSET)
+
+
+def _let_all_wait(world: World, home: Any) -> None:
+    """The AI is still to say what it thinks of each open case's scan, and of a labelled one that nobody reads."""
+    Prediction.objects.filter(pk=world.rows["prediction"]).update(
+        state="queued", finished_at=None, label="", finding="", probabilities=None, tumour_probability=None, heatmap=""
+    )
+    labelled = ScanFactory(institution=home, reference_label="meningioma")
+    unseen = Scan.objects.filter(pk__in=Case.objects.filter(state="open").values("scan"), predictions__isnull=True)
+    for scan in [*unseen, labelled]:
+        PredictionFactory(scan=scan, queued=True)
+
+
+def _one_of_everything_else(world: World) -> None:
+    """Rows of the tables that the world of the access tests lacks, so that each address of the admin has one."""
+    AnnotationFactory(case_id=world.rows["held"], author=world.people["radiologist"])
+    Promotion.objects.create(version_id=world.rows["model"], kind="install", reason="It came with the software.")
+    read = Read.objects.get(pk=world.rows["read"])
+    DatasetItem.objects.create(
+        dataset_id=world.rows["dataset"],
+        scan_id=read.case.scan_id,
+        read=read,
+        label=read.label,
+        label_source="read",
+        group="g",
+        split="train",
+    )
+    manager = world.people["data_manager"]
+    RuledOut.objects.create(
+        ruling=uuid.uuid4(), scan_id=read.case.scan_id, label="glioma", reason="A twin.", by=manager
+    )
+    Group.objects.create(name="group")
+
+
+@contextmanager
+def in_world(which: str) -> Iterator[None]:
+    """The opinions of one of the two worlds, as the worker writes them; undone afterwards."""
+    tables = connection.introspection.table_names()
+    sequences = list(connection.introspection.installed_models(tables))
+    numbers = iter(range(1, 1_000_000))
+
+    def drawn(count: int) -> bytes:
+        # What is made in both worlds has the same id in both.
+        return next(numbers).to_bytes(count, "big")
+
+    for statement in connection.ops.sequence_reset_sql(no_style(), sequences):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    with transaction.atomic(), patch.object(uuid.os, "urandom", drawn):
+        mail.outbox.clear()
+        batch = predictions.claim_waiting(limit=100)
+        outcomes: dict[Any, Any] = {}
+        for row in batch.predictions:
+            heatmap = default_storage.save(f"heatmaps/{row.pk}.png", ContentFile(b"\x89PNG " + which.encode() * 9))
+            other = "no_tumour" if LABELS[which] == "glioma" else "glioma"
+            outcomes[row.pk] = predictions.Result(
+                label=LABELS[which],
+                finding="tumour" if which == "a" else "no_tumour",
+                probabilities={LABELS[which]: max(P[which], 1 - P[which]), other: min(P[which], 1 - P[which])},
+                tumour_probability=P[which],
+                warnings=["ood"] if which == "a" else [],
+                heatmap=heatmap,
+            )
+        assert predictions.finish(batch=batch, outcomes=outcomes, provenance={"weights_sha256": "0" * 64}) >= 5
+        yield
+        transaction.set_rollback(True)
+
+
+def told_apart(
+    world: World, viewpoint: str, *, deep: bool = False, only: Sequence[Asked] = ()
+) -> tuple[list[str], Walk]:
+    """The requests by which ``viewpoint`` can tell the two worlds apart, of all there are or ``only`` some."""
+    first, second = Walk(world, viewpoint), Walk(world, viewpoint)
+    with in_world("a"):
+        first.again(only) if only else first.everything(deep=deep)
+        mails = [(each.subject, each.body) for each in mail.outbox]
+    with in_world("b"):
+        second.again(list(first.answers))
+        assert [(each.subject, each.body) for each in mail.outbox] == mails
+    leaks = [
+        f"{asked}: {_difference(answer, second.answers[asked])}"
+        for asked, answer in first.answers.items()
+        if second.answers[asked] != answer
+    ]
+    return leaks, first
+
+
+def _difference(one: bytes, other: bytes) -> str:
+    """Where two answers part, with what stands around it."""
+    at = next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+    return f"…{one[max(0, at - 40) : at + 60]!r} ↔ …{other[max(0, at - 40) : at + 60]!r}"
+
+
+SHALLOW = [
+    pytest.param("reader who manages", False, marks=pytest.mark.timeout(1200))
+]  # every page there is, and blind
+DEEP = [pytest.param(each, True, marks=[pytest.mark.faults, pytest.mark.timeout(3600)]) for each in BLIND]
+
+
+@pytest.mark.parametrize(("viewpoint", "deep"), [*SHALLOW, *DEEP])
+def test_the_opinion_changes_nothing_that_a_blind_person_can_ask_for(world, viewpoint, deep, capsys):
+    """Shallow in each run: every address once. Deep (``make faults``): every row, link, filter and parameter."""
+    leaks, walk = told_apart(world, viewpoint, deep=deep)
+    opened = sum(status == 200 for status in walk.statuses.values())
+    with capsys.disabled():
+        print(f"\n{viewpoint}: {len(walk.answers)} requests in each world, {opened} answered 200, {len(leaks)} leaks")
+    assert leaks == []
+    assert opened > 40, "otherwise nothing was looked at"
+
+
+def test_whoever_is_not_blind_meets_the_opinion(world):
+    """The same walk finds what there is to find: without this the other test could not fail."""
+    rows = world.rows
+    addresses = [
+        "/api/v1/scans/",
+        f"/api/v1/scans/{rows['scan']}/",
+        "/api/v1/predictions/",
+        f"/api/v1/predictions/{rows['prediction']}/heatmap/",
+        f"/cases/files/predictions/{rows['prediction']}/heatmap.png",
+        f"/cases/{rows['case']}/",
+        f"/history/patients/{rows['patient']}/",
+        f"/scans/{rows['scan']}/",
+    ]
+    leaks, _walk = told_apart(world, "data_manager", only=[Asked("GET", address) for address in addresses])
+    assert [leak.split(":")[0] for leak in leaks] == [f"GET {address}" for address in addresses]
+
+
+def test_an_address_that_no_row_fits_into_fails(world, monkeypatch):
+    monkeypatch.setitem(blind_walk.HINTS, "reading:case", "nothing")
+    with pytest.raises(KeyError):
+        list(blind_walk.addresses(world, deep=False))
