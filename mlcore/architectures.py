@@ -13,7 +13,10 @@ from typing import Any
 
 from tensorflow import keras
 
+from mlcore import lite0
+from mlcore.norm import BatchNorm
 from mlcore.spec import ModelSpec, SpecDamaged
+from mlcore.torch_file import NotTensors
 
 layers = keras.layers
 
@@ -27,7 +30,7 @@ def _seed_cnn(inputs: Any) -> tuple[Any, Any]:
     x = inputs
     for number, width in enumerate((32, 64, 128), start=1):
         x = layers.Conv2D(width, 3, padding="same", name=f"conv{number}")(x)
-        x = layers.BatchNormalization(name=f"norm{number}", momentum=0.9)(x)
+        x = BatchNorm(name=f"norm{number}", momentum=0.9)(x)
         x = layers.ReLU(name=f"relu{number}")(x)
         x = layers.MaxPooling2D(name="maps" if number == 3 else f"pool{number}")(x)
     return x, layers.Dropout(0.5, name="dropout")(layers.Flatten(name="flatten")(x))
@@ -43,7 +46,7 @@ def _convolution(x: Any, width: int, side: int, stride: int, name: str) -> Any:
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(name=f"{name}_norm", momentum=0.95)(x)
+    return BatchNorm(name=f"{name}_norm", momentum=0.95)(x)
 
 
 def _block(x: Any, width: int, stride: int, name: str, last: str | None = None) -> Any:
@@ -70,7 +73,7 @@ def _seed_cnn_240(inputs: Any) -> tuple[Any, Any]:
     """The forerunner's one block on 240 × 240: 32 of 7 × 7, batch norm, ReLU, two max pools of 4; flatten, dense."""
     x = layers.ZeroPadding2D(2, name="padded")(inputs)
     x = layers.Conv2D(32, 7, name="conv0")(x)
-    x = layers.ReLU(name="relu0")(layers.BatchNormalization(name="norm0", momentum=0.9)(x))
+    x = layers.ReLU(name="relu0")(BatchNorm(name="norm0", momentum=0.9)(x))
     x = layers.MaxPooling2D(4, name="maps")(layers.MaxPooling2D(4, name="pool0")(x))
     return x, layers.Flatten(name="flatten")(x)
 
@@ -96,13 +99,14 @@ ARCHITECTURES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
     "seed_cnn": _seed_cnn,
     "seed_cnn_240": _seed_cnn_240,
     "residual": _residual,
+    "lite0": lite0.lite0,
     "resnet50": _known("resnet50"),
     "vgg16": _known("vgg16"),
 }
 
 
 def begin_with(model: keras.Model, architecture: str, weights: Path) -> None:
-    """Give `resnet50` or `vgg16` published weights.
+    """Give `lite0`, `resnet50` or `vgg16` published weights.
 
     Parameters
     ----------
@@ -111,16 +115,27 @@ def begin_with(model: keras.Model, architecture: str, weights: Path) -> None:
     architecture : str
         Its name.
     weights : Path
-        A Keras file of the network without its top, such as `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`.
-        Nothing is ever fetched.
+        For `lite0` as in `mlcore.lite0.begin_with_published`; otherwise a Keras file of the network without its top,
+        such as `vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`. Nothing is ever fetched.
 
     Raises
     ------
     WeightsMisfit
         Where the architecture has no published weights, or the file holds none of it.
     """
-    if architecture not in _KNOWN:
-        raise WeightsMisfit(f"There are no published weights for {architecture}, only for {' and '.join(_KNOWN)}.")
+    if architecture == "lite0":
+        try:
+            lite0.begin_with_published(model, weights)
+        except (NotTensors, OSError) as error:
+            raise WeightsMisfit(f"{weights.name} holds no weights of lite0: {error}") from error
+    elif architecture in _KNOWN:
+        _begin_with_keras(model, architecture, weights)
+    else:
+        names = ("lite0", *_KNOWN)
+        raise WeightsMisfit(f"There are no published weights for {architecture}, only for {', '.join(names)}.")
+
+
+def _begin_with_keras(model: keras.Model, architecture: str, weights: Path) -> None:
     side = model.input_shape[1]
     try:
         with warnings.catch_warnings():
@@ -133,6 +148,12 @@ def begin_with(model: keras.Model, architecture: str, weights: Path) -> None:
         raise WeightsMisfit(f"{weights.name} holds no weights of {architecture} without its top.") from error
     for layer in donor.layers[1:]:
         model.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def hold_early(model: keras.Model, architecture: str) -> None:
+    """Keep the first layers of a network that begins with learned weights, where that is worth while: in `lite0`."""
+    if architecture == "lite0":
+        lite0.hold_early(model)
 
 
 def build(spec: ModelSpec) -> keras.Model:
@@ -158,5 +179,6 @@ def build(spec: ModelSpec) -> keras.Model:
         raise SpecDamaged(f"The architecture {spec.architecture!r} is unknown; known are {known}.")
     inputs = keras.Input((spec.size, spec.size, spec.channels), name="image")
     maps, features = ARCHITECTURES[spec.architecture](inputs)
-    logits = layers.Dense(len(spec.leaves), name="head")(features)
+    # In single precision even where the rest is trained in half.
+    logits = layers.Dense(len(spec.leaves), name="head", dtype="float32")(features)
     return keras.Model(inputs, {"logits": logits, "maps": maps}, name=spec.architecture)

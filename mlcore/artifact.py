@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,18 +38,22 @@ __all__ = [
     "ArtifactDamaged",
     "Servable",
     "arrays_of",
+    "how_many_seen",
     "load",
     "load_all",
     "load_report",
     "load_servable",
     "load_spec",
+    "marks_of",
     "save",
+    "seen_by",
     "sha256_of",
 ]
 _NOVELTY_MEANS, _NOVELTY_PRECISION = "novelty/means", "novelty/precision"
 _NOVELTY_LINE, _NOVELTY_SCALE = "novelty/line", "novelty/scale"
 _NOVELTY = (_NOVELTY_MEANS, _NOVELTY_PRECISION, _NOVELTY_LINE, _NOVELTY_SCALE)
 _ENGINE, _PROBE = "engine/litert", "engine/probe"
+_SEEN, _MARK = "training/seen", 8
 _KERNEL = "head/kernel"
 
 
@@ -87,6 +91,8 @@ def save(
     report: Mapping[str, Any],
     familiar: Familiar | None = None,
     engine: Engine | None = None,
+    *,
+    seen: np.ndarray | None = None,
 ) -> str:
     """Write a model folder, whole or not at all.
 
@@ -104,6 +110,8 @@ def save(
         What the training features look like; without it nothing is called out of distribution.
     engine : Engine, optional
         The network for LiteRT; without it TensorFlow serves.
+    seen : numpy.ndarray, optional
+        By `marks_of`: the images that the weights, or what was chosen after them, have seen.
 
     Returns
     -------
@@ -113,7 +121,10 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (made / WEIGHTS).write_bytes(_packed(arrays_of(model, familiar, engine)))
+        arrays = arrays_of(model, familiar, engine)
+        if seen is not None:
+            arrays[_SEEN] = seen
+        (made / WEIGHTS).write_bytes(_packed(arrays))
         (made / SPEC).write_text(spec.to_json(), encoding="utf-8")
         sha256 = sha256_of(made)
         written = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -130,6 +141,35 @@ def save(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return sha256
+
+
+def marks_of(hashes: Iterable[str]) -> np.ndarray:
+    """Give the first eight bytes of images' sha256 (hexadecimal), uint8 (N, 8), sorted: enough to know each again."""
+    short = sorted({bytes.fromhex(each)[:_MARK] for each in hashes})
+    return np.frombuffer(b"".join(short), np.uint8).reshape(-1, _MARK)
+
+
+def seen_by(folder: Path) -> np.ndarray | None:
+    """Give the marks of the images that a model has seen; None for one of before that was noted.
+
+    Raises `ArtifactDamaged`.
+    """
+    marks = _read_arrays(folder / WEIGHTS, only=(_SEEN,)).get(_SEEN)
+    if marks is not None and (marks.dtype != np.uint8 or marks.ndim != 2 or marks.shape[1] != _MARK):
+        raise ArtifactDamaged("What the model says of the images that it has seen cannot be read.")
+    return marks
+
+
+def how_many_seen(folder: Path, hashes: Iterable[str]) -> int | None:
+    """Count those of some images, by their sha256, that a model has seen in training or in what followed it.
+
+    None for a model that does not say. Raises `ArtifactDamaged`.
+    """
+    marks = seen_by(folder)
+    if marks is None:
+        return None
+    inside = {row.tobytes() for row in marks}
+    return sum(bytes.fromhex(each)[:_MARK] in inside for each in hashes)
 
 
 def load_spec(folder: Path) -> ModelSpec:
@@ -181,7 +221,7 @@ def load_all(folder: Path, *, expected_sha256: str | None = None) -> tuple[keras
 
     spec = _checked_spec(folder, expected_sha256)
     arrays = _read_arrays(folder / WEIGHTS)
-    for name in (_ENGINE, _PROBE):
+    for name in (_ENGINE, _PROBE, _SEEN):
         arrays.pop(name, None)
     try:
         model = architectures.build(spec)
@@ -250,11 +290,13 @@ def _checked_spec(folder: Path, expected_sha256: str | None) -> ModelSpec:
 
 
 def _read_arrays(path: Path, only: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
-    """Read the arrays, or those of them that are wanted: float32, but for the engine's bytes."""
+    """Read the arrays, or those of them that are wanted: float32, but for what is kept as bytes."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             names = [name for name in stored.files if only is None or name in only]
-            arrays = {name: np.asarray(stored[name], None if name == _ENGINE else np.float32) for name in names}
+            arrays = {
+                name: np.asarray(stored[name], None if name in (_ENGINE, _SEEN) else np.float32) for name in names
+            }
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ArtifactDamaged(f"The weights cannot be read: {error}.") from error
     except Exception as error:  # zlib and the npy header parser raise what they like on altered bytes

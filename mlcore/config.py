@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ARCHITECTURE_NAMES = ("seed_cnn", "seed_cnn_240", "residual", "resnet50", "vgg16")
+ARCHITECTURE_NAMES = ("seed_cnn", "seed_cnn_240", "residual", "lite0", "resnet50", "vgg16")
 AUGMENT_LEVELS = ("none", "light", "strong")
-_SIZES = {"seed_cnn": 64, "seed_cnn_240": 240, "residual": 128, "resnet50": 224, "vgg16": 224}
+PRECISIONS = ("auto", "float32", "float16")
+_SIZES = {"seed_cnn": 64, "seed_cnn_240": 240, "residual": 128, "lite0": 128, "resnet50": 224, "vgg16": 224}
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 1000),
     "batch_size": (2, 512),
@@ -39,7 +40,7 @@ class TrainConfig:
     Attributes
     ----------
     architecture : str
-        `seed_cnn`, `seed_cnn_240`, `residual`, `resnet50` or `vgg16`.
+        `seed_cnn`, `seed_cnn_240`, `residual`, `lite0`, `resnet50` or `vgg16`.
     epochs : int
         At most.
     batch_size : int
@@ -61,7 +62,7 @@ class TrainConfig:
     warm_start : Path or None
         Model folder whose weights to begin with.
     weights : Path or None
-        File of published weights to begin with, for `resnet50` and `vgg16`.
+        File of published weights to begin with, for `lite0`, `resnet50` and `vgg16`.
     minutes : float or None
         Time for all epochs: none is begun that would end well after it, and the learning rate has fallen by then.
     least_share : float
@@ -72,6 +73,8 @@ class TrainConfig:
         Share of scans whose set of labels may lack the truth.
     sensitivity : float or None
         Share of the validation part's tumours that the threshold must find; None for the best threshold near a half.
+    precision : str
+        `float32`; `float16` for mixed precision; `auto` for that where there is a GPU, and only there.
     name : str
         Of the model; made from architecture and data where empty.
     """
@@ -93,6 +96,7 @@ class TrainConfig:
     mixup: float = 0.0
     error_rate: float = 0.1
     sensitivity: float | None = None
+    precision: str = "auto"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -100,6 +104,8 @@ class TrainConfig:
             raise BadConfig(_choice("architecture", self.architecture, ARCHITECTURE_NAMES))
         if self.augment not in AUGMENT_LEVELS:
             raise BadConfig(_choice("augment", self.augment, AUGMENT_LEVELS))
+        if self.precision not in PRECISIONS:
+            raise BadConfig(_choice("precision", self.precision, PRECISIONS))
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is None and name in ("size", "minutes", "sensitivity"):
@@ -120,8 +126,8 @@ class TrainConfig:
 
     @property
     def channels(self) -> int:
-        """Channels of the input: all but our own network were made for three."""
-        return 1 if self.architecture == "residual" else 3
+        """Channels of the input: one where the network is our own, or repeats the grey picture itself."""
+        return 1 if self.architecture in ("residual", "lite0") else 3
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainConfig:

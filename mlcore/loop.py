@@ -20,7 +20,7 @@ from mlcore.dataset import Item, epoch_order, to_tensor, training_batches
 from mlcore.metrics import ranking
 from mlcore.novelty import describe
 from mlcore.progress import Reporter
-from mlcore.runtime import Forward, NotFinite, forward
+from mlcore.runtime import Forward, NotFinite, forward, in_half
 from mlcore.spec import ModelSpec
 
 _WEIGHT_DECAY = 0.02
@@ -60,7 +60,7 @@ class Fitted:
     """What the loop ends with: the averaged network at its best epoch, and how it went."""
 
     model: keras.Model
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float | None]] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = "all epochs done"
 
@@ -126,8 +126,8 @@ def _compiled_step(
             losses = own * weights * _tree_losses(logits, masks)
             losses += (1.0 - own) * tf.reverse(weights, [0]) * _tree_losses(logits, tf.reverse(masks, [0]))
             loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
+            scaled = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for mean, weight in zip(averaged.weights, model.weights, strict=True):
             mean.assign(keep * mean + (1.0 - keep) * weight)
@@ -136,10 +136,11 @@ def _compiled_step(
     return step
 
 
-def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=_WEIGHT_DECAY)
+def _optimizer(config: TrainConfig, half: bool) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=_WEIGHT_DECAY, global_clipnorm=5.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    # Small gradients would vanish in half precision, so they are scaled up and back (arXiv:1710.03740).
+    return keras.optimizers.LossScaleOptimizer(optimizer) if half else optimizer
 
 
 def learning_rate(highest: float, behind: float, warm: float) -> float:
@@ -161,7 +162,7 @@ def learning_rate(highest: float, behind: float, warm: float) -> float:
 def fit(
     networks: tuple[keras.Model, keras.Model],
     spec: ModelSpec,
-    parts: tuple[Part, Part],
+    parts: tuple[Part, Part | None],
     config: TrainConfig,
     reporter: Reporter,
     span: tuple[float, float],
@@ -175,8 +176,8 @@ def fit(
         The network that learns, and its twin that takes the average.
     spec : ModelSpec
         Gives size, channels and leaves.
-    parts : (Part, Part)
-        To learn from, and to choose the epoch by.
+    parts : (Part, Part or None)
+        To learn from, and to choose the epoch by; without the latter the last epoch is kept.
     config : TrainConfig
         Settings.
     reporter : Reporter
@@ -209,7 +210,7 @@ class _Course:
         self,
         networks: tuple[keras.Model, keras.Model],
         spec: ModelSpec,
-        parts: tuple[Part, Part],
+        parts: tuple[Part, Part | None],
         config: TrainConfig,
         reporter: Reporter,
         span: tuple[float, float],
@@ -219,7 +220,7 @@ class _Course:
         self._train, self._validation = parts
         self._weights = item_weights(self._train.masks, config.class_weights)
         self._steps = -(-len(self._order(0)) // config.batch_size)
-        self._optimizer = _optimizer(config)
+        self._optimizer = _optimizer(config, in_half(self._model))
         self._optimizer.build(self._model.trainable_variables)
         self._step = _compiled_step(
             self._model, self._averaged, self._optimizer, (spec.size, spec.size, spec.channels)
@@ -256,19 +257,22 @@ class _Course:
         begun = time.monotonic()
         self._epoch += 1
         loss = self._pass()
-        validated = time.monotonic()
-        val_loss, auroc = _validate(self._run, self._validation, self._spec, self._reporter)
-        self._validating = time.monotonic() - validated
-        if not (math.isfinite(loss) and math.isfinite(val_loss)):
+        if self._validation is None:
+            val_loss = val_auroc = None
+        else:
+            validated = time.monotonic()
+            val_loss, val_auroc = _validate(self._run, self._validation, self._spec, self._reporter)
+            self._validating = time.monotonic() - validated
+        if not (math.isfinite(loss) and math.isfinite(val_loss or 0.0)):
             raise NotFinite("The loss is no number any more; a lower learning rate may help.")
-        self._reporter.epoch, self._reporter.val_loss, self._reporter.val_auroc = self._epoch, val_loss, auroc
+        self._reporter.epoch, self._reporter.val_loss, self._reporter.val_auroc = self._epoch, val_loss, val_auroc
         self._say(1.0, now=True)
         self.fitted.history.append(
-            {"epoch": self._epoch, "loss": round(loss, 5), "val_loss": val_loss, "val_auroc": auroc}
+            {"epoch": self._epoch, "loss": round(loss, 5), "val_loss": val_loss, "val_auroc": val_auroc}
         )
-        if val_loss < self._best:
-            self._best, self.best_weights = val_loss, self._averaged.get_weights()
-            self.fitted.best_epoch = self._epoch
+        if val_loss is None or val_loss < self._best:
+            self._best = self._best if val_loss is None else val_loss
+            self.best_weights, self.fitted.best_epoch = self._averaged.get_weights(), self._epoch
         self._longest = max(self._longest, time.monotonic() - begun)
 
     def take_up(self, checkpoint: Checkpoint) -> None:
@@ -338,6 +342,8 @@ class _Course:
             room = self._config.minutes * 60.0 - self._spent() - rest * pace
             more = min(more, max(math.floor(room / max(pace, 1e-9) + 0.5), 0))
         left = (rest + more) * pace
+        if self._validation is None:
+            return left
         # Then every part is measured as the validation part was.
         return left + self._validating * (1.0 + len(self._train.items) / len(self._validation.items))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import tempfile
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -26,7 +27,17 @@ from mlcore.engine import (
 )
 from mlcore.spec import ModelSpec
 
-__all__ = ["Forward", "NotFinite", "forward", "limit_threads", "published", "surroundings"]
+__all__ = [
+    "Forward",
+    "NotFinite",
+    "building",
+    "forward",
+    "in_half",
+    "limit_threads",
+    "published",
+    "surroundings",
+    "use_half",
+]
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -70,6 +81,34 @@ def limit_threads(threads: int) -> int:
         # Set once for the process by whoever came first; the answer below says what holds.
         pass
     return int(tf.config.threading.get_intra_op_parallelism_threads())
+
+
+def use_half(precision: str) -> bool:
+    """Tell whether to train in half precision: as asked, or where there is a GPU, which it makes quicker."""
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # All of its memory at once would leave none to whoever serves beside the training; fixed with the first
+        # operation, as the threads are.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    return precision == "float16" or (precision == "auto" and bool(gpus))
+
+
+@contextlib.contextmanager
+def building(half: bool) -> Iterator[None]:
+    """Within it, networks are built to compute in half precision, their weights kept in single; or as always."""
+    before = keras.mixed_precision.dtype_policy()
+    if half:
+        keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+def in_half(model: keras.Model) -> bool:
+    """Tell whether a network was built to compute in half precision."""
+    return any(layer.compute_dtype == "float16" for layer in model.layers)
 
 
 def forward(model: keras.Model, spec: ModelSpec) -> Forward:

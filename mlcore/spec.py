@@ -51,6 +51,9 @@ class ModelSpec:
         Counts of items by part, and within by source and label.
     settings : dict
         The training's settings as given.
+    measured : str
+        Hash of the model on which this one's figures were measured and its choices made, where it was trained by the
+        same recipe on all images (see `mlcore.refit`); empty where they are its own.
     """
 
     name: str
@@ -69,6 +72,7 @@ class ModelSpec:
     code_revision: str = ""
     trained_on: dict[str, dict[str, int]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
+    measured: str = ""
 
     def __post_init__(self) -> None:
         if self.leaves not in (LEAVES, BINARY_LEAVES):

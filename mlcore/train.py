@@ -21,7 +21,7 @@ from mlcore.labels import NO_TUMOUR, leaves_for
 from mlcore.loop import Fitted, Part, fit
 from mlcore.preprocess import PREPROCESS_VERSION, to_tensor
 from mlcore.progress import Cancelled, Progress, Reporter
-from mlcore.runtime import NotFinite, limit_threads, published
+from mlcore.runtime import NotFinite, building, limit_threads, published, use_half
 from mlcore.settle import PART_NAMES, Choices, parts_of, settle
 from mlcore.spec import ModelSpec
 from mlcore.split import SPLITS
@@ -122,7 +122,7 @@ def train(
         parts = parts_of(kept, crops, spec.leaves)
         checkpoint = Checkpoint.beside(out, _key(spec))
         both = (parts["train"], parts["validation"])
-        fitted = fit(_networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
+        fitted = fit(networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
         reporter.at(0.92, "calibrating and measuring", now=True)
         choices = Choices(config.error_rate, config.sensitivity)
         spec, familiar, report = settle(fitted.model, spec, parts, choices, reporter)
@@ -136,7 +136,8 @@ def train(
             "left_out": len(items) - len(kept),
         }
         reporter.at(0.99, "writing the model", now=True)
-        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine)
+        seen = artifact.marks_of(item.sha256 for item in kept if item.split != "test")
+        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=seen)
     except (Cancelled, NotFinite, NotTrainable):
         cache.discard()
         Checkpoint.beside(out, "").discard()
@@ -215,10 +216,18 @@ def _spec(items: Sequence[Item], config: TrainConfig) -> ModelSpec:
     )
 
 
-def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.Model]:
-    """Build the network and the twin that takes its average, from the seed or from an older model."""
+def networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.Model]:
+    """Build the network and the twin that takes its average, from the seed, published weights or an older model.
+
+    Raises
+    ------
+    NotTrainable
+        Where the weights to begin with do not fit.
+    """
     keras.utils.set_random_seed(config.seed)
-    model, averaged = architectures.build(spec), architectures.build(spec)
+    with building(use_half(config.precision)):
+        model = architectures.build(spec)
+    averaged = architectures.build(spec)
     if config.weights is not None:
         try:
             architectures.begin_with(model, config.architecture, config.weights)
@@ -235,5 +244,7 @@ def _networks(spec: ModelSpec, config: TrainConfig) -> tuple[keras.Model, keras.
                 f"The model {older_spec.name} cannot be the start: its architecture, size or labels are others."
             )
         model.set_weights(older.get_weights())
+    if config.weights is not None or config.warm_start is not None:
+        architectures.hold_early(model, config.architecture)
     averaged.set_weights(model.get_weights())
     return model, averaged

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from mlcore.architectures import ARCHITECTURES, WeightsMisfit, begin_with, build
+from mlcore.architectures import ARCHITECTURES, WeightsMisfit, begin_with, build, hold_early
 from mlcore.config import ARCHITECTURE_NAMES, TrainConfig
 from mlcore.explain import evidence_weights
 from mlcore.labels import BINARY_LEAVES
+from mlcore.norm import BatchNorm
 from mlcore.spec import ModelSpec
 
 
@@ -25,6 +26,7 @@ def test_every_name_that_may_be_asked_for_can_be_built():
         # The forerunner's 11,137 with one output more.
         ("seed_cnn_240", 11_137 + 14 * 14 * 32 + 1, (14, 14, 32)),
         ("residual", None, (8, 8, 128)),
+        ("lite0", 716_928 + 2 * 112 + 2, (8, 8, 112)),
         ("resnet50", 23_587_712 + 2 * 2048 + 2, (7, 7, 2048)),
         ("vgg16", 14_714_688 + 2 * 512 + 2, (7, 7, 512)),
     ],
@@ -54,3 +56,30 @@ def test_published_weights_come_from_a_file_alone(tmp_path):
     ):
         with pytest.raises(WeightsMisfit, match=sentence):
             begin_with(model, architecture, file)
+
+
+def test_a_network_that_begins_with_learned_weights_keeps_its_first_blocks():
+    model = built("lite0", 32)
+    everything = len(model.trainable_variables)
+    hold_early(model, "lite0")
+    held = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    assert {name.split("_")[0] for name in held} == {"stem", "block0", "block1", "block2"}
+    assert len(model.trainable_variables) < everything
+    other = built("residual", 32)
+    hold_early(other, "residual")
+    assert all(layer.trainable for layer in other.layers)
+
+
+def test_our_batch_norm_is_keras_own_but_for_its_speed():
+    images = np.random.default_rng(1).normal(3.0, 2.0, (8, 6, 6, 5)).astype(np.float32)
+    ours, theirs = BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+    for _ in range(3):
+        assert np.allclose(ours(images, training=True), theirs(images, training=True), atol=1e-4)
+    assert np.allclose(ours.moving_mean, theirs.moving_mean, atol=1e-4)
+    # The running variance is that of the population, not of the sample: larger by 1 in 288 here.
+    assert np.allclose(ours.moving_variance, theirs.moving_variance, rtol=0.01)
+    assert np.allclose(ours(images), theirs(images), rtol=0.01, atol=0.01)
+    ours.trainable = False
+    before = np.array(ours.moving_mean)
+    assert np.allclose(ours(images, training=True), ours(images))
+    assert np.array_equal(before, ours.moving_mean)
