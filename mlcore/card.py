@@ -13,6 +13,10 @@ SOURCES = {
     "navoneel": "Kaggle “Brain MRI Images for Brain Tumor Detection” (navoneel); licence not stated",
     "nickparvar": "Kaggle “Brain Tumor MRI Dataset” (masoudnickparvar), made of three sets; CC0",
 }
+# What is known of published weights, by what the name of their file begins with.
+STARTS = {
+    "efficientnet": "ImageNet weights of EfficientNet-Lite0 (Google; for PyTorch by ML Illustrated), Apache-2.0",
+}
 _ROWS = (
     ("accuracy", "Accuracy (tumour or not)"),
     ("auroc", "AUROC"),
@@ -47,6 +51,7 @@ def card(spec: ModelSpec, report: Mapping[str, Any], sha256: str) -> str:
         f"# Model card: {spec.name}",
         f"`{sha256}`",
         _what(spec, report),
+        _begun(spec, report),
         _use(),
         _data(spec, report),
         *(_part(report, name, words) for name, words in (("test", "test"), ("validation", "validation"))),
@@ -72,6 +77,25 @@ def _what(spec: ModelSpec, report: Mapping[str, Any]) -> str:
             + f"; temperature {spec.temperature:.3f}",
         )
     )
+
+
+def _begun(spec: ModelSpec, report: Mapping[str, Any]) -> str:
+    """Say whose figures these are, and with what the training began; nothing where both go without saying."""
+    paragraphs = []
+    if spec.measured:
+        again = report.get("refit", {})
+        paragraphs.append(
+            f"**Its weights have seen all {again.get('images', 0):,} images below.** The figures of this card are "
+            f"those of the model `{spec.measured[:16]}`, on images that it had not seen. Temperature, threshold, sets "
+            f"and band were chosen on that one too. It then went on learning for {again.get('epochs', 0)} epochs with "
+            "validation and test part among the images, and became this one, on which nothing can be measured with "
+            "these images."
+        )
+    start = spec.settings.get("weights")
+    if isinstance(start, str):
+        known = next((words for name, words in STARTS.items() if start.startswith(name)), "published weights")
+        paragraphs.append(f"Training began with {known}: `{start}`.")
+    return "\n\n".join(paragraphs)
 
 
 def _use() -> str:
@@ -201,6 +225,8 @@ def _warnings(spec: ModelSpec, report: Mapping[str, Any]) -> str:
     for name, share in sorted(flagged.items()):
         ends = "[{:.1%}, {:.1%}] ".format(*intervals[name]) if name in intervals else ""
         lines.append(f"- `out_of_distribution`: {share:.1%} {ends}of the {name} part")
+    if spec.measured:
+        lines.append("- these shares are of the measured model; the limit of the familiar is this one’s own")
     low, high = spec.uncertain
     for name, band in sorted(report.get("uncertain", {}).items()):
         inside, outside = band["wrong_inside"], band["wrong_outside"]
@@ -224,6 +250,12 @@ def _making(spec: ModelSpec, report: Mapping[str, Any]) -> str:
         f"- data `{spec.data_sha256}`",
         f"- code of mlcore `{spec.code_revision}`",
     ]
+    refit = report.get("refit")
+    if refit:
+        lines += [
+            f"- then {refit['epochs']} epochs on all images at a rate of {refit['learning_rate']:g}, in "
+            f"{refit['seconds'] / 60:.0f} minutes, by `{refit['command']}`",
+        ]
     again = report.get("recalibrated")
     if again:
         lines += [

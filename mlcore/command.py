@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcore.config import ARCHITECTURE_NAMES, AUGMENT_LEVELS, BadConfig, TrainConfig
+from mlcore.config import BadConfig, TrainConfig
 from mlcore.decoded import Refused
+from mlcore.options import parser
 
 if TYPE_CHECKING:
     from mlcore.dataset import Item
@@ -27,108 +28,6 @@ class Fault(Exception):
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Give the parser of all commands."""
-    whole = argparse.ArgumentParser(prog="python -m mlcore", description="The learning core of Overread.")
-    whole.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
-    whole.add_argument("--quiet", action="store_true", help="no progress")
-    commands = whole.add_subparsers(dest="command", required=True)
-
-    train = commands.add_parser("train", help="train a model on a folder or manifest")
-    train.add_argument("data", type=Path, help="folder of class folders, folder of such folders, or manifest.jsonl")
-    train.add_argument("--out", type=Path, required=True, help="model folder to write")
-    _files(train)
-    train.add_argument("--manifest", type=Path, help="also write the manifest with groups and parts here")
-    defaults = TrainConfig()
-    train.add_argument("--architecture", choices=ARCHITECTURE_NAMES, default=defaults.architecture)
-    train.add_argument(
-        "--split",
-        choices=("honest", "original"),
-        default="honest",
-        help="original: of a folder made by `augment`, file by file at random; leaks",
-    )
-    train.add_argument("--weights", type=Path, help="file of published weights for resnet50 or vgg16, without the top")
-    train.add_argument("--augment", choices=AUGMENT_LEVELS, default=defaults.augment)
-    train.add_argument("--no-class-weights", dest="class_weights", action="store_false")
-    for name, kind in (("epochs", int), ("batch_size", int), ("seed", int), ("patience", int), ("threads", int)):
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(defaults, name))
-    train.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    train.add_argument("--least-share", type=float, default=defaults.least_share)
-    train.add_argument("--mixup", type=float, default=defaults.mixup, help="blend images in pairs (0.2 is usual)")
-    _choices(train, defaults)
-    train.add_argument("--size", type=int)
-    train.add_argument("--minutes", type=float)
-    train.add_argument("--warm-start", type=Path)
-    train.add_argument("--afresh", dest="resume", action="store_false", help="forget a training that was broken off")
-    train.add_argument("--name", default="")
-
-    predict = commands.add_parser("predict", help="give an opinion on each file")
-    predict.add_argument("model", type=Path)
-    predict.add_argument("files", type=Path, nargs="+", help="files, or folders of them")
-    predict.add_argument("--threads", type=int, default=1)
-
-    evaluate = commands.add_parser("evaluate", help="measure a model on a folder or manifest")
-    evaluate.add_argument("model", type=Path)
-    evaluate.add_argument("data", type=Path)
-    _files(evaluate)
-    evaluate.add_argument("--split", choices=("train", "validation", "test"), help="this part of a manifest only")
-    evaluate.add_argument("--threads", type=int, default=2)
-
-    more = commands.add_parser("augment", help="write the original project's augmented set: 7 of a tumour, 10 of none")
-    more.add_argument("data", type=Path, help="folder of class folders, or of such folders")
-    more.add_argument("--out", type=Path, required=True, help="folder to write to")
-    more.add_argument("--seed", type=int, default=1)
-
-    table = commands.add_parser("table", help="train networks under the original and the honest protocol, and compare")
-    table.add_argument("data", type=Path, help="folder of class folders")
-    table.add_argument("--out", type=Path, required=True, help="markdown file; results are kept beside it as JSON")
-    table.add_argument("--architectures", nargs="+", choices=ARCHITECTURE_NAMES, default=["seed_cnn", "seed_cnn_240"])
-    table.add_argument("--protocols", nargs="+", choices=("original", "honest"), default=["original", "honest"])
-    table.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    table.add_argument("--epochs", type=int, default=12)
-    table.add_argument("--patience", type=int, default=6)
-    table.add_argument("--minutes", type=float, help="for each training")
-    table.add_argument("--threads", type=int, default=2)
-
-    double = commands.add_parser("duplicates", help="tell what in a folder is there twice, and where labels clash")
-    double.add_argument("data", type=Path, help="folder of images; names of folders count as labels")
-    double.add_argument("--threshold", type=float, default=0.93, help="correlation above which two are twins")
-    double.add_argument("--show", type=int, default=20, help="pairs to list")
-
-    again = commands.add_parser(
-        "recalibrate", help="choose threshold, sets and warnings anew and measure anew, without training"
-    )
-    again.add_argument("model", type=Path)
-    again.add_argument("data", type=Path, help="the folder or manifest that the model was trained on")
-    _files(again)
-    again.add_argument("--out", type=Path, help="model folder to write; otherwise in its own place")
-    again.add_argument("--threads", type=int, default=2)
-    _choices(again, defaults)
-
-    engine = commands.add_parser("engine", help="prepare a model for serving by LiteRT; gives it a new identity")
-    engine.add_argument("model", type=Path)
-
-    card = commands.add_parser("card", help="write a model's card as markdown")
-    card.add_argument("model", type=Path)
-    card.add_argument("--out", type=Path, help="instead of standard output")
-    return whole
-
-
-def _files(of: argparse.ArgumentParser) -> None:
-    """Add where the files of a manifest lie."""
-    of.add_argument(
-        "--files", type=Path, help="folder in which a manifest's files lie, at their paths or known by their hashes"
-    )
-
-
-def _choices(of: argparse.ArgumentParser, defaults: TrainConfig) -> None:
-    """Add what a user may want of a finished network."""
-    of.add_argument(
-        "--error-rate", type=float, default=defaults.error_rate, help="share of scans whose set may lack the truth"
-    )
-    of.add_argument("--sensitivity", type=float, help="choose the threshold that finds this share of the tumours")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -144,10 +43,12 @@ def main(arguments: Sequence[str]) -> int:
 
     commands = {
         "train": _train,
+        "refit": _refit,
         "predict": _predict,
         "evaluate": _evaluate,
         "augment": _augment,
         "table": _table,
+        "ablate": _ablate,
         "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
@@ -165,18 +66,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _items(data: Path, seed: int, quiet: bool, files: Path | None = None) -> list[Item]:
-    """Read a manifest, or a folder with its groups and split."""
+def _items(data: Path, seed: int, quiet: bool, files: Path | None = None, leave_out: Sequence[str] = ()) -> list[Item]:
+    """Read a manifest, or a folder with its groups and split; without the sources that are to be left out."""
     from mlcore.dataset import NotADataset, from_folder, placed, read_manifest
 
     if data.is_file():
         listed = read_manifest(data)
-        return listed if files is None else placed(listed, files)
-    if files is not None:
+        items = listed if files is None else placed(listed, files)
+    elif files is not None:
         raise Fault("--files says where the files of a manifest lie; a folder has its own.")
-    if not data.exists():
+    elif data.exists():
+        items = from_folder(data, seed=seed, on_refused=_left_out, on_read=_looked(quiet))
+    else:
         raise NotADataset(f"{data} does not exist.")
-    return from_folder(data, seed=seed, on_refused=_left_out, on_read=_looked(quiet))
+    sources = {item.source for item in items}
+    for source in leave_out:
+        if source not in sources:
+            raise NotADataset(f"There is no source {source} to leave out; there are {', '.join(sorted(sources))}.")
+    # Only now, so that the parts of what stays are the same with and without it.
+    return [item for item in items if item.source not in leave_out]
 
 
 def _left_out(path: Path, why: Refused) -> None:
@@ -226,7 +134,7 @@ def _train(asked: argparse.Namespace, command: str) -> None:
         _say(f"Warning: {LEAKS}")
         items = split_at_random(asked.data, seed=config.seed)
     else:
-        items = _items(asked.data, config.seed, asked.quiet, asked.files)
+        items = _items(asked.data, config.seed, asked.quiet, asked.files, asked.leave_out)
     if asked.manifest is not None:
         write_manifest(items, asked.manifest)
 
@@ -240,6 +148,33 @@ def _train(asked: argparse.Namespace, command: str) -> None:
     else:
         print(f"{done.folder} {done.sha256}")
         _print_metrics(done.report["test"] or done.report["validation"])
+
+
+def _refit(asked: argparse.Namespace, command: str) -> None:
+    from mlcore.artifact import load_spec
+    from mlcore.refit import refit
+
+    seed = load_spec(asked.measured).settings.get("seed", 1)
+
+    def progress(where: Progress) -> None:
+        if not asked.quiet:
+            _say(where.line)
+
+    done = refit(
+        asked.measured,
+        _items(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out),
+        asked.out,
+        epochs=asked.epochs,
+        keep=asked.keep_weights,
+        name=asked.name,
+        threads=asked.threads,
+        on_progress=progress,
+        command=command,
+    )
+    if asked.json:
+        print(json.dumps({"folder": str(done.folder), "sha256": done.sha256, "report": done.report}))
+    else:
+        print(f"{done.folder} {done.sha256}")
 
 
 def _predict(asked: argparse.Namespace, command: str) -> None:
@@ -341,6 +276,34 @@ def _table(asked: argparse.Namespace, command: str) -> None:
     print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
 
 
+def _ablate(asked: argparse.Namespace, command: str) -> None:
+    from mlcore import ablate, table
+    from mlcore.runtime import limit_threads
+
+    limit_threads(asked.threads)
+    items = ablate.some_groups(_items(asked.data, 1, asked.quiet), asked.share)
+    config = dataclasses.replace(
+        ablate.BUDGET,
+        **{name: getattr(asked, name) for name in ("architecture", "weights", "size", "epochs", "threads")},
+    )
+    wanted = [
+        name for name in ablate.TRICKS if asked.only is None or any(name.startswith(begin) for begin in asked.only)
+    ]
+    kept, say = asked.out.with_suffix(".json"), (lambda line: None) if asked.quiet else _say
+    rows = table.kept_rows(kept)
+    budget = (
+        f"{asked.epochs} epochs on {asked.share:.0%} of the training part’s groups at {asked.size} × {asked.size}, "
+        f"seeds {', '.join(str(seed) for seed in asked.seeds)} together"
+    )
+    for row in ablate.rows_of(items, config, wanted, asked.seeds, say):
+        # Rows of another budget are not to be compared with these.
+        rows = [each for each in rows if each["budget"] == budget]
+        rows = ablate.with_row(rows, {**row, "budget": budget, "command": command})
+        kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        asked.out.write_text(ablate.markdown(rows, asked.data.resolve().name), encoding="utf-8")
+    print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
+
+
 def _recalibrate(asked: argparse.Namespace, command: str) -> None:
     from mlcore.artifact import load_spec
     from mlcore.recalibrate import recalibrate
@@ -348,7 +311,7 @@ def _recalibrate(asked: argparse.Namespace, command: str) -> None:
 
     checked = TrainConfig(error_rate=asked.error_rate, sensitivity=asked.sensitivity)
     seed = load_spec(asked.model).settings.get("seed", 1)
-    items = _items(asked.data, int(str(seed)), asked.quiet, asked.files)
+    items = _items(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out)
 
     def progress(where: Progress) -> None:
         if not asked.quiet:

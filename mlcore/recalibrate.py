@@ -76,6 +76,11 @@ def recalibrate(
     reporter = Reporter(on_progress, should_cancel, 0)
     limit_threads(threads)
     model, spec, _ = artifact.load_all(folder)
+    if spec.measured:
+        raise NotTrainable(
+            f"{spec.name} has seen all of its images, so nothing can be chosen on them. Recalibrate the measured "
+            "model and carry that over by `refit --keep-weights`."
+        )
     served, report = artifact.load_servable(folder), artifact.load_report(folder)
     place = folder if out is None else out
     cache = CropCache.beside(place, spec.size)
@@ -95,7 +100,8 @@ def recalibrate(
         "seconds": round(time.monotonic() - begun, 1),
     }
     # The engine gives logits, which calibration leaves alone.
-    sha256 = artifact.save(place, model, spec, report, familiar, served.engine if served is not None else None)
+    engine, seen = served.engine if served is not None else None, artifact.seen_by(folder)
+    sha256 = artifact.save(place, model, spec, report, familiar, engine, seen=seen)
     reporter.at(1.0, "done", now=True)
     return Trained(place, sha256, report)
 

@@ -14,7 +14,7 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateRules, ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
-from mlcore.artifact import load
+from mlcore.artifact import how_many_seen, load
 from mlcore.calibrate import softmax
 from mlcore.dataset import Item, data_sha256, load_crops
 from mlcore.evaluate import compare, evaluate, scored_items
@@ -136,7 +136,14 @@ def _scored(predictor: Predictor, items: Sequence[Item], check: Callable[[], Non
 
 
 def _seen(live: ModelVersion, items: Sequence[Item]) -> int | None:
-    """How many of these images the live model was trained or tuned on; None for a model that was not trained here."""
+    """How many of these images the live model was trained or tuned on; None where neither it nor we can say."""
+    try:
+        told = how_many_seen(registry.fetch(live), [item.sha256 for item in items])
+    except ArtifactDamaged:
+        told = None
+    if told is not None:
+        return told
+    # A model of before that was noted in it.
     dataset = DatasetItem.objects.filter(dataset__training_runs__produced=live).exclude(split="test")
     if not dataset.exists():
         return None

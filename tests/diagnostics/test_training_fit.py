@@ -15,11 +15,14 @@ from diagnostics.models import ModelVersion, Scan
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import services, work
+from mlcore.artifact import marks_of
+from mlcore.dataset import Item
 from tests.diagnostics.test_datasets import look, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
 from tests.factories import InstitutionFactory, ScanFactory, person, phantom
 
 fitting = pytest.importorskip("diagnostics.training.fitting")
+comparison = pytest.importorskip("diagnostics.training.comparison")
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +90,14 @@ def test_fit_turns_a_run_into_a_candidate_and_compares_it_with_the_live_model(ke
     assert beside["test"]["metrics"]["accuracy"] == version.report["test"]["metrics"]["accuracy"]
     apart = candidate.report["test"]["metrics"]["accuracy"]["value"] - beside["test"]["metrics"]["accuracy"]["value"]
     assert beside["difference"]["accuracy"]["value"] == pytest.approx(apart, abs=1e-5)
+
+
+def test_a_live_model_from_elsewhere_says_itself_which_test_scans_it_has_seen(monkeypatch, tmp_path):
+    hashes = [hashlib.sha256(bytes([number])).hexdigest() for number in range(4)]
+    np.savez(tmp_path / "weights.npz", **{"training/seen": marks_of(hashes[:3])})
+    monkeypatch.setattr(comparison.registry, "fetch", lambda version: tmp_path)
+    items = [Item("", each, "tumour", split="test") for each in hashes[1:]]
+    assert comparison._seen(ModelVersion(), items) == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -73,3 +73,21 @@ def test_a_folder_of_one_class_is_refused_with_a_sentence(tmp_path, capsys):
         (tmp_path / "yes" / f"{i}.png").write_bytes(png(head(i, tumour=True)))
     assert main(["--quiet", "train", str(tmp_path), "--out", str(tmp_path / "model")]) == 2
     assert "images without a tumour are missing" in capsys.readouterr().err
+
+
+def test_a_source_is_left_out_and_the_parts_of_the_others_stay(tmp_path):
+    for source in ("here", "there"):
+        for name, tumour in (("yes", True), ("no", False)):
+            (tmp_path / "data" / source / name).mkdir(parents=True)
+            for i in range(6):
+                look = i + 100 * tumour + 1000 * (source == "there")
+                (tmp_path / "data" / source / name / f"{i}.png").write_bytes(png(head(look, tumour=tumour)))
+    words = ["--epochs", "1", "--size", "16", "--batch-size", "8", "--augment", "none"]
+    lines = {}
+    for left_out in ([], ["--leave-out", "there"]):
+        manifest = tmp_path / "manifest.jsonl"
+        asked = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "model"), "--manifest", str(manifest)]
+        assert main(["--quiet", *asked, *words, *left_out]) == 0
+        lines[bool(left_out)] = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert lines[True] == [item for item in lines[False] if item["source"] == "here"]
+    assert len(lines[True]) == 12
