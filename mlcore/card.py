@@ -226,7 +226,10 @@ def _warnings(spec: ModelSpec, report: Mapping[str, Any]) -> str:
         ends = "[{:.1%}, {:.1%}] ".format(*intervals[name]) if name in intervals else ""
         lines.append(f"- `out_of_distribution`: {share:.1%} {ends}of the {name} part")
     if spec.measured:
-        lines.append("- these shares are of the measured model; the limit of the familiar is this one’s own")
+        lines.append(
+            "- these shares are this network’s own, which has seen those images; what is familiar it learned from the "
+            "training part alone"
+        )
     low, high = spec.uncertain
     for name, band in sorted(report.get("uncertain", {}).items()):
         inside, outside = band["wrong_inside"], band["wrong_outside"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def recalibrate(
 ) -> Trained:
     """Choose temperature, threshold, band, sets and the limit of the familiar anew, and measure the model.
 
-    The weights stay as they are; the model gets a new identity, as its spec is part of that.
+    Of a model that has seen all images (see `mlcore.refit`) only the limit of the familiar. The weights stay as they
+    are; the model gets a new identity, as its spec is part of that.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def recalibrate(
     Raises
     ------
     NotTrainable
-        Where the images or their parts are others than those of the training.
+        Where the images or their parts are others than those of the training, or other choices are wanted of a model
+        that has seen all images.
     ArtifactDamaged
         Where the folder is not what it should be.
     Cancelled
@@ -76,12 +79,12 @@ def recalibrate(
     reporter = Reporter(on_progress, should_cancel, 0)
     limit_threads(threads)
     model, spec, _ = artifact.load_all(folder)
-    if spec.measured:
+    served, report = artifact.load_servable(folder), artifact.load_report(folder)
+    if spec.measured and dataclasses.asdict(choices) != report["choices"]:
         raise NotTrainable(
-            f"{spec.name} has seen all of its images, so nothing can be chosen on them. Recalibrate the measured "
+            f"{spec.name} has seen all of its images, so nothing can be chosen by them. Recalibrate the measured "
             "model and carry that over by `refit --keep-weights`."
         )
-    served, report = artifact.load_servable(folder), artifact.load_report(folder)
     place = folder if out is None else out
     cache = CropCache.beside(place, spec.size)
     try:
@@ -90,10 +93,15 @@ def recalibrate(
             read=read,
             on_read=lambda done, total: reporter.at(0.8 * done / total, f"read {done} of {total} images"),
         )
-        spec, familiar, measured = _settled(model, spec, kept, crops, choices, reporter)
+        settled, familiar, measured = _settled(model, spec, kept, crops, choices, reporter)
     finally:
         cache.discard()
-    report |= measured
+    if spec.measured:
+        # Only what is learned from the training part alone can be learned anew here.
+        spec = dataclasses.replace(spec, novelty_threshold=settled.novelty_threshold)
+        report["novelty"] = measured["novelty"]
+    else:
+        spec, report = settled, report | measured
     report["recalibrated"] = {
         "command": command,
         "code_revision": code_revision(),

@@ -131,8 +131,8 @@ def refit(
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
         engine, report["engine"] = published(fitted.model, spec, some)
-        told = {"seconds": round(time.monotonic() - begun, 1), **told}
-        report["refit"] = {**told, "novelty": settled["novelty"]}
+        report["refit"] = {"seconds": round(time.monotonic() - begun, 1), **told}
+        report["novelty"] = settled["novelty"]
         seen = artifact.marks_of(item.sha256 for item in kept)
         sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=seen)
     except (Cancelled, NotFinite):

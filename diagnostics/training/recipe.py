@@ -32,10 +32,17 @@ INGREDIENTS = (
     Ingredient(
         "architecture",
         _("Network"),
-        _("The small one learns in minutes on two cores; the residual one is better and several times slower."),
+        _(
+            "The small one learns in minutes on two cores; the others are better and several times slower. "
+            "EfficientNet-Lite0 is best begun with the live model's weights."
+        ),
         "seed_cnn",
         "choice",
-        choices=(("seed_cnn", _("Small CNN (64 × 64)")), ("residual", _("Residual CNN (128 × 128)"))),
+        choices=(
+            ("seed_cnn", _("Small CNN (64 × 64)")),
+            ("residual", _("Residual CNN (128 × 128)")),
+            ("lite0", _("EfficientNet-Lite0 (128 × 128)")),
+        ),
     ),
     Ingredient(
         "epochs",

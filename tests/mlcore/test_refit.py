@@ -80,6 +80,15 @@ def test_weights_are_kept_where_only_what_follows_is_chosen_anew(toy, toy_items,
         refit(other.folder, toy_items, stranger, keep=True)
 
 
+def test_recalibrating_a_refit_learns_anew_what_is_familiar_and_leaves_the_choices(toy_items, refitted, tmp_path):
+    again = recalibrate(refitted.folder, toy_items, Choices(), out=tmp_path / "again")
+    assert artifact.load_spec(again.folder) == artifact.load_spec(refitted.folder)
+    assert again.report["test"] == refitted.report["test"]
+    assert again.report["novelty"] == refitted.report["novelty"]
+    hashes = [item.sha256 for item in toy_items]
+    assert artifact.how_many_seen(again.folder, hashes) == len(set(hashes))
+
+
 def test_a_refit_of_other_images_or_of_no_recipe_is_refused(toy, toy_items, refitted, tmp_path):
     moved = [dataclasses.replace(item, split="train") if item.split == "test" else item for item in toy_items]
     for items in (moved, toy_items[:-1]):
@@ -90,7 +99,7 @@ def test_a_refit_of_other_images_or_of_no_recipe_is_refused(toy, toy_items, refi
     with pytest.raises(BadConfig, match="epochs must lie between"):
         refit(toy.folder, toy_items, tmp_path / "none", epochs=0)
     with pytest.raises(NotTrainable, match="Recalibrate the measured model"):
-        recalibrate(refitted.folder, toy_items, Choices())
+        recalibrate(refitted.folder, toy_items, Choices(error_rate=0.2), out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
