@@ -331,7 +331,7 @@ def _recalibrate(asked: argparse.Namespace, command: str) -> None:
 def _engine(asked: argparse.Namespace, command: str) -> None:
     import numpy as np
 
-    from mlcore.artifact import load_all, load_report, save
+    from mlcore.artifact import load_all, load_report, save, seen_by
     from mlcore.runtime import limit_threads, published
 
     limit_threads(1)
@@ -340,7 +340,7 @@ def _engine(asked: argparse.Namespace, command: str) -> None:
     # No image is at hand, and noise stirs every part of the network.
     noise = np.random.default_rng(1).random((16, spec.size, spec.size, spec.channels), np.float32)
     engine, report["engine"] = published(model, spec, noise)
-    sha256 = save(asked.model, model, spec, report, familiar, engine)
+    sha256 = save(asked.model, model, spec, report, familiar, engine, seen=seen_by(asked.model))
     if asked.json:
         print(json.dumps({"sha256": sha256, **report["engine"]}))
     else:

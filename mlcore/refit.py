@@ -18,7 +18,8 @@ from typing import Any
 from mlcore import artifact
 from mlcore.checkpoint import Checkpoint
 from mlcore.config import TrainConfig
-from mlcore.dataset import Item, allowed_masks, data_sha256, load_crops, read_path
+from mlcore.crops import CropCache
+from mlcore.dataset import Item, allowed_masks, data_sha256, read_path
 from mlcore.loop import Fitted, Part, fit
 from mlcore.preprocess import to_tensor
 from mlcore.progress import Cancelled, Progress, Reporter
@@ -93,28 +94,29 @@ def refit(
     reporter = Reporter(on_progress, should_cancel, config.epochs)
     reporter.at(0.0, "checking the data", now=True)
     limit_threads(threads)
-    kept, crops = load_crops(
-        items,
-        spec.size,
-        read=read,
-        on_read=lambda done, total: reporter.at(0.1 * done / total, f"read {done} of {total} images"),
-    )
-    if data_sha256(kept) != spec.data_sha256:
-        raise NotTrainable(
-            f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), so "
-            "its figures would say nothing of the new model."
-        )
-    everything = Part(kept, crops, allowed_masks(kept, spec.leaves))
-    spec = dataclasses.replace(
-        spec, name=name or spec.name, measured=artifact.sha256_of(measured), code_revision=code_revision()
-    )
-    # Beside the settings, the hash says from which measured model it goes on.
-    key = hashlib.sha256(f"refit {config.epochs} {spec.to_json()}".encode()).hexdigest()
-    checkpoint = Checkpoint.beside(out, key)
+    cache = CropCache.beside(out, spec.size)
+    checkpoint = Checkpoint.beside(out, "")
     try:
+        kept, crops = cache.fill(
+            items,
+            read=read,
+            on_read=lambda done, total: reporter.at(0.1 * done / total, f"read {done} of {total} images"),
+        )
+        if data_sha256(kept) != spec.data_sha256:
+            raise NotTrainable(
+                f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), "
+                "so its figures would say nothing of the new model."
+            )
+        spec = dataclasses.replace(
+            spec, name=name or spec.name, measured=artifact.sha256_of(measured), code_revision=code_revision()
+        )
+        # Beside the settings, the hash says from which measured model it goes on.
+        key = hashlib.sha256(f"refit {config.epochs} {spec.to_json()}".encode()).hexdigest()
+        checkpoint = Checkpoint.beside(out, key)
         if keep:
             fitted, told = _kept(out, spec)
         else:
+            everything = Part(kept, crops, allowed_masks(kept, spec.leaves))
             fitted = fit(networks(spec, config), spec, (everything, None), config, reporter, (0.1, 0.92), checkpoint)
             told = {
                 "images": len(kept),
@@ -130,14 +132,16 @@ def refit(
         spec = dataclasses.replace(spec, novelty_threshold=own.novelty_threshold)
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
-        engine, report["engine"] = published(fitted.model, spec, some)
+        engine, report["engine"] = reporter.during(lambda: published(fitted.model, spec, some))
         report["refit"] = {"seconds": round(time.monotonic() - begun, 1), **told}
         report["novelty"] = settled["novelty"]
         seen = artifact.marks_of(item.sha256 for item in kept)
         sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=seen)
-    except (Cancelled, NotFinite):
+    except (Cancelled, NotFinite, NotTrainable):
+        cache.discard()
         checkpoint.discard()
         raise
+    cache.discard()
     checkpoint.discard()
     reporter.at(1.0, "done", now=True)
     return Trained(out, sha256, report)
