@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorflow import keras
 
 from mlcore import architectures, artifact
@@ -136,8 +137,7 @@ def train(
             "left_out": len(items) - len(kept),
         }
         reporter.at(0.99, "writing the model", now=True)
-        seen = artifact.marks_of(item.sha256 for item in kept if item.split != "test")
-        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=seen)
+        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=_seen(kept, config))
     except (Cancelled, NotFinite, NotTrainable):
         cache.discard()
         Checkpoint.beside(out, "").discard()
@@ -146,6 +146,15 @@ def train(
     checkpoint.discard()
     reporter.at(1.0, "done", now=True)
     return Trained(out, sha256, report)
+
+
+def _seen(items: Sequence[Item], config: TrainConfig) -> np.ndarray | None:
+    """Mark the images that the network has seen, those of the model that it began with among them."""
+    seen = artifact.marks_of(item.sha256 for item in items if item.split != "test")
+    if config.warm_start is None:
+        return seen
+    older = artifact.seen_by(config.warm_start)
+    return None if older is None else np.unique(np.concatenate((seen, older)), axis=0)
 
 
 def _key(spec: ModelSpec) -> str:

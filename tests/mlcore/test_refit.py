@@ -58,6 +58,13 @@ def test_a_model_says_which_images_it_has_seen(toy, toy_items):
     assert artifact.how_many_seen(toy.folder, by_part["test"]) == 0
 
 
+def test_a_model_that_began_with_another_has_seen_what_that_one_has(refitted, toy_items, tmp_path):
+    config = dataclasses.replace(TOY, epochs=1, warm_start=refitted.folder)
+    done = train(toy_items, config, tmp_path / "next")
+    hashes = {item.sha256 for item in toy_items}
+    assert artifact.how_many_seen(done.folder, hashes) == len(hashes)
+
+
 def test_a_model_of_before_that_was_noted_does_not_say(toy, tmp_path):
     copy = shutil.copytree(toy.folder, tmp_path / "copy")
     with np.load(copy / "weights.npz") as stored:
