@@ -22,6 +22,7 @@ REFUSALS: dict[str, str] = {
     "jpeg_extended_12bit": "The DICOM file is compressed as 12-bit JPEG Extended, which is not read here; "
     "export it uncompressed, as JPEG lossless or as JPEG 2000.",
     "multi_frame": "The file holds several frames; hand in the frame that matters as a single image.",
+    "several_heads": "The image shows several heads; hand in the slice that matters as an image of its own.",
     "no_pixels": "The DICOM file holds no image.",
     "colour_dicom": "The DICOM file holds a colour image of a kind that is not read here.",
     "not_mr": "The DICOM file is no MRI.",

@@ -51,13 +51,16 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
     Returns
     -------
     Quality
-        Refused as `blank` where the image, or the head in it, is of one value or nearly so; warned of as
+        Refused as `blank` where the image, or the head in it, is of one value or nearly so, and as `several_heads`
+        where it shows another head beside the first; warned of as
         `low_quality` where the head is under 64 pixels wide or high, blurred, or nearly without contrast, and as
         `out_of_distribution` where the image is coloured, as no scan is.
     """
     shown = to_display(decoded, max_side=256)
     if np.ptp(decoded.pixels) == 0 or shown.std() < 2.0 or prepared.tensor.std() < 0.01:
         return Quality(Refused("blank", "The image is blank: it shows nothing but one value."), ())
+    if prepared.several:
+        return Quality(Refused("several_heads"), ())
     x0, y0, x1, y1 = prepared.box
     grey = np.rint(prepared.tensor[..., 0] * 255.0).astype(np.uint8)
     # At one size, as the same blur looks sharper in a smaller picture.
