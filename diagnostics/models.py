@@ -12,8 +12,11 @@ from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
 from diagnostics.training.models import Retraining, TrainingRun  # isort: skip
 from diagnostics.training.tested import TestedScan  # isort: skip
+from diagnostics.monitoring.models import Alert, AlertRule  # isort: skip
 
 __all__ = [
+    "Alert",
+    "AlertRule",
     "Annotation",
     "AuditEvent",
     "Case",

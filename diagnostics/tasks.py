@@ -59,6 +59,14 @@ def consider_retraining() -> None:
         train.delay(str(run.pk))
 
 
+@shared_task(name="diagnostics.tasks.watch_the_model")
+def watch_the_model() -> None:
+    """Hold the model in use against its limits."""
+    from diagnostics.monitoring import services as monitoring
+
+    monitoring.evaluate()
+
+
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again."""

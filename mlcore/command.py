@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcore import active_command
 from mlcore.config import BadConfig, TrainConfig
 from mlcore.decoded import Refused
 from mlcore.options import parser
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
+        "simulate-active": active_command.run,
         "card": _card,
     }
     run = commands[asked.command]

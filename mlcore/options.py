@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mlcore import active_command
 from mlcore.config import ARCHITECTURE_NAMES, AUGMENT_LEVELS, PRECISIONS, TrainConfig
 
 
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine", help="prepare a model for serving by LiteRT; gives it a new identity")
     engine.add_argument("model", type=Path)
 
+    active_command.add(commands)
     card = commands.add_parser("card", help="write a model's card as markdown")
     card.add_argument("model", type=Path)
     card.add_argument("--out", type=Path, help="instead of standard output")

@@ -195,6 +195,14 @@ CELERY_BEAT_SCHEDULE["consider-retraining"] = {
     "schedule": RETRAINING_CHECK_SECONDS,
     "options": {"expires": RETRAINING_CHECK_SECONDS},
 }
+WATCH_SECONDS = env.float("OVERREAD_WATCH_SECONDS", default=900.0)
+CELERY_BEAT_SCHEDULE["watch-the-model"] = {
+    "task": "diagnostics.tasks.watch_the_model",
+    "schedule": WATCH_SECONDS,
+    "options": {"expires": WATCH_SECONDS},
+}
+# Whoever scrapes /metrics must send it as a bearer token; without one the address does not exist.
+METRICS_TOKEN = env.str("OVERREAD_METRICS_TOKEN", default="")
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "celerybeat-schedule")
 
 INFERENCE_BATCH = env.int("OVERREAD_INFERENCE_BATCH", default=32)
@@ -317,7 +325,7 @@ if HTTPS:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     # The health of a process is asked for from inside, without TLS.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -3,13 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from portal import views
+from portal import metrics, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("accounts/", include("portal.accounts.urls")),
     path("scans/", include("portal.uploads.urls")),
     path("worklist/", include("portal.worklist.urls")),

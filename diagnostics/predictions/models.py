@@ -97,6 +97,7 @@ class Prediction(models.Model):
                 fields=["queued_at"], condition=Q(state__in=["queued", "running"]), name="prediction_waiting"
             ),
             models.Index(fields=["updated_at", "id"], name="prediction_updated"),
+            models.Index(fields=["model_version", "finished_at"], name="prediction_of_version"),
         ]
 
     def __str__(self) -> str:

@@ -297,6 +297,9 @@ class Read(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["updated_at", "id"], name="read_updated"),
             models.Index(fields=["reader", "-created_at"], name="read_mine"),
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(kind="final", revision=1), name="read_first_finals"
+            ),
         ]
 
     def __str__(self) -> str:

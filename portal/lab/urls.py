@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from . import agreement, conflicts, views
+from . import agreement, conflicts, monitor, views
 
 app_name = "lab"
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("agreement/", agreement.numbers, name="agreement"),
     path("agreement/cases/", agreement.behind, name="agreement-cases"),
+    path("monitor/", monitor.watched, name="monitor"),
+    path("monitor/cases/", monitor.behind, name="monitor-cases"),
+    path("monitor/alerts/<uuid:pk>/acknowledge/", monitor.acknowledge, name="acknowledge"),
     path("datasets/conflicts/", conflicts.listed, name="conflicts"),
     path("datasets/conflicts/settle/", conflicts.settle, name="settle"),
     path("datasets/conflicts/<uuid:pk>/take-back/", conflicts.take_back, name="take-back"),

@@ -254,6 +254,37 @@ def over_epochs(
     )
 
 
+def over_weeks(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str) -> LineChart | None:
+    """Shares week by week, one line per name; None where nothing was measured."""
+    series = {
+        label: [(float(row["week"]), float(row[name])) for row in rows if _is_number(row.get(name))]
+        for name, label in wanted.items()
+    }
+    series = {label: points for label, points in series.items() if points}
+    if not series:
+        return None
+    first = min(int(x) for points in series.values() for x, _y in points)
+    axes = _Axes((min(first, -1), 0), (0, 1))
+    lines = [
+        Line(label, axes.path(each), tone, axes.dots(each)) for tone, (label, each) in enumerate(series.items(), 1)
+    ]
+    text = "; ".join(
+        _("%(name)s %(first)s %(ago)d weeks ago, %(last)s in the last")
+        % {"name": label, "first": f"{each[0][1]:.2f}", "ago": -int(each[0][0]), "last": f"{each[-1][1]:.2f}"}
+        for label, each in series.items()
+    )
+    step = max(1, math.ceil(-first / 8))
+    return LineChart(
+        title,
+        text,
+        _("Weeks ago"),
+        _("Share"),
+        lines,
+        [Tick(axes.x(-n), str(n)) for n in range(0, max(1, -first) + 1, step)],
+        [Tick(axes.y(value), f"{value:.1f}") for value in _shares()],
+    )
+
+
 def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
     """The two charts of a training: loss, and AUROC on the validation part."""
     loss = over_epochs(epochs, {"loss": _("Training"), "val_loss": _("Validation")}, _("Loss"), _("Loss"))

@@ -77,6 +77,10 @@ api:modelversion-detail(model)     GET    401    403  403  403  200  200  =     
 api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-promote(model)    POST   401    403  403  403  403  409  =                    403    401 409
 api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
+api:monitor                        GET    401    403  403  403  200  200  =                    403    401 200
+api:alert-list                     GET    401    403  403  403  200  200  =                    403    401 200
+api:alert-detail(alert)            GET    401    403  403  403  200  200  403/404              403    401 200
+api:alert-acknowledge(alert)       POST   401    403  403  403  200  200  403/404              403    401 200
 api:auditevent-list                GET    401    403  403  403  403  200  =                    403    401 200
 api:auditevent-detail(event)       GET    401    403  403  403  403  200  403/404              403    401 200
 api:notification-list              GET    401    200  200  200  200  200  =                    200    401 200
@@ -92,6 +96,7 @@ PAGES = """
 home                               GET    302    302  302  302  302  302  =                    302    302 302
 favicon                            GET    302    302  302  302  302  302  =                    302    302 302
 healthz                            GET    200    200  200  200  200  200  =                    200    200 200
+metrics                            GET    404    404  404  404  404  404  =                    404    404 404
 readyz                             GET    200|503 200|503 200|503 200|503 200|503 200|503 =    200|503 200|503 200|503
 accounts:account                   GET    302    200  200  200  200  200  =                    200    302 200
 accounts:account                   POST   302    302  302  302  302  302  =                    302    302 302
@@ -159,6 +164,9 @@ notifications:read-all             POST   302    302  302  302  302  302  =     
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
 lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
 lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
+lab:monitor                        GET    302    403  403  403  200  200  =                    403    302 200
+lab:monitor-cases                  GET    302    403  403  403  200  200  =                    403    302 200
+lab:acknowledge(alert)             POST   302    403  403  403  302  302  403/404              403    302 302
 lab:conflicts                      GET    302    403  403  403  200  200  =                    403    302 200
 lab:settle                         POST   302    403  403  403  302  302  =                    403    302 302
 lab:take-back              POST   302    403  403  403  302  302  =                    403    302 302
@@ -217,6 +225,8 @@ BODIES: dict[str, dict[str, object]] = {
     "worklist:save-view": {"name": "Mine", "query": "tab=mine"},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:trainingrun-plan": {"dataset_version": "{dataset}"},
+    "api:alert-acknowledge": {"note": "A new scanner."},
+    "lab:acknowledge": {"note": "A new scanner."},
     "api:modelversion-promote": {"reason": "Better."},
     "api:modelversion-rollback": {"reason": "Worse on site."},
     "accounts:account": {"first_name": "A", "last_name": "B", "email": "a@example.org"},

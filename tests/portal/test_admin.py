@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
-from diagnostics.models import AuditEvent, DatasetVersion, Institution, Promotion, RuledOut, TrainingRun
+from diagnostics.models import Alert, AuditEvent, DatasetVersion, Institution, Promotion, RuledOut, TrainingRun
+from diagnostics.monitoring import services as monitoring
 from diagnostics.registry import services as registry
 from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
@@ -114,6 +115,10 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "ruledout": RuledOut.objects.create(
             ruling=scan.pk, scan=scan, label="tumour", reason="north-SECRET", by=keeper
         ),
+        "alert": Alert.objects.create(
+            watched="overrides", institution=institution, model_version=version, value=0.5, limit=0.2, n=40
+        ),
+        "alertrule": monitoring.set_rule(by=administrator, watched="overrides", limit=0.2),
         "retraining": schedule.set_policy(by=keeper, enabled=True, new_labels=5, institutions=[institution]),
         "trainingrun": run,
         "modelversion": version,
@@ -154,6 +159,8 @@ SEEN = {
     "datasetversion": (True, True),
     "datasetitem": (True, True),
     "ruledout": (True, True),
+    "alert": (True, True),
+    "alertrule": (False, True),
     "retraining": (True, True),
     "trainingrun": (True, True),
     "modelversion": (True, True),

@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.queries import label_in_words
 from portal.ui.icons import ICONS
 
@@ -128,6 +129,12 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return _("%(n)d min") % {"n": round(seconds / 60)}
     return _("%(n)d h") % {"n": round(seconds / 3600)}
+
+
+@register.simple_tag
+def alert_name(watched: str) -> str:
+    """What a limit is of, in words."""
+    return str(Watched(watched).label)
 
 
 @register.simple_tag
