@@ -66,8 +66,8 @@ def farthest(described: np.ndarray, labelled: np.ndarray, count: int) -> list[in
         In the order of choosing.
     """
     nearest = np.full(len(described), np.inf)
-    for place in np.flatnonzero(labelled):
-        nearest = np.minimum(nearest, _distances(described, int(place)))
+    for known in np.flatnonzero(labelled).tolist():
+        nearest = np.minimum(nearest, _distances(described, known))
     nearest[labelled] = -1.0
     chosen: list[int] = []
     for _ in range(min(count, int((~labelled).sum()))):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from mlcore import active
 from mlcore.dataset import Item
@@ -24,8 +23,9 @@ from mlcore.preprocess import to_tensor
 from mlcore.split import split_by_group
 
 _AXES = 40
-_STRENGTH = 0.05  # inverse of the penalty, chosen beforehand and the same for all orders
+_PENALTY = 20.0  # on half the squared weights, chosen beforehand and the same for all orders
 _MEMBERS = 5
+_STEPS = 30
 _TEST = 0.3
 
 
@@ -130,14 +130,36 @@ def _first(tumour: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
             return np.asarray(drawn)
 
 
-def _head(known: np.ndarray, tumour: np.ndarray, labelled: np.ndarray) -> LogisticRegression:
-    model = LogisticRegression(C=_STRENGTH, max_iter=300, class_weight="balanced")
-    return model.fit(known[labelled], tumour[labelled])
+def _head(known: np.ndarray, tumour: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Fit a logistic head by Newton's steps, both kinds weighing the same; weights (d + 1,), the last the offset."""
+    x = np.column_stack([known[labelled], np.ones(len(labelled))])
+    y = tumour[labelled].astype(np.float64)
+    share = np.where(y == 1.0, 0.5 / y.mean(), 0.5 / (1.0 - y.mean()))
+    penalty = np.full(x.shape[1], _PENALTY)
+    penalty[-1] = 1e-3
+    weights = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        p = _sure(x, weights)
+        slope = x.T @ (share * (p - y)) + penalty * weights
+        bend = (x * (share * p * (1.0 - p))[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(bend, slope)
+        weights -= step
+        if np.abs(step).max() < 1e-6:
+            break
+    return weights
 
 
-def _auroc(model: LogisticRegression, asked: np.ndarray, tumour: np.ndarray) -> float:
-    scores = model.predict_proba(asked)[:, 1]
-    return float(ranking(scores, tumour, np.ones((1, len(tumour))))["auroc"][0])
+def _sure(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30.0, 30.0))))
+
+
+def _says(head: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Give the probability of a tumour, (N,)."""
+    return _sure(np.column_stack([asked, np.ones(len(asked))]), head)
+
+
+def _auroc(head: np.ndarray, asked: np.ndarray, tumour: np.ndarray) -> float:
+    return float(ranking(_says(head, asked), tumour, np.ones((1, len(tumour))))["auroc"][0])
 
 
 def _curve(
@@ -172,13 +194,13 @@ def _chosen(
     if name == "diversity":
         return active.mixed(active.farthest(known, labelled, count), left, count, rng)
     if name == "uncertainty":
-        worth = active.uncertainty(_head(known, tumour, have).predict_proba(known[left])[:, 1])
+        worth = active.uncertainty(_says(_head(known, tumour, have), known[left]))
     else:
-        said = []
+        said: list[np.ndarray] = []
         while len(said) < _MEMBERS:
             drawn = rng.choice(have, len(have))
             if 0 < tumour[drawn].sum() < len(drawn):
-                said.append(_head(known, tumour, drawn).predict_proba(known[left])[:, 1])
+                said.append(_says(_head(known, tumour, drawn), known[left]))
         worth = active.disagreement(np.stack(said))
     return active.mixed(left[np.argsort(-worth, kind="stable")].tolist(), left, count, rng)
 

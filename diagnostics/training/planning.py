@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 
@@ -49,6 +50,8 @@ class TrainingPlan:
     images: int
     seconds: int
     measured_on: list[int]
+    tested: tuple[int, int] = (0, 0)
+    asks: list[str] = field(default_factory=list)
     recipe: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,6 +76,8 @@ def plan(*, by: Any, dataset: DatasetVersion, recipe: Mapping[str, Any] | None =
         images=images,
         seconds=seconds,
         measured_on=measured_on,
+        tested=_tested(dataset),
+        asks=what_the_gate_asks(),
         recipe=wanted,
     )
 
@@ -106,6 +111,26 @@ def unchanged(by: Any, dataset: DatasetVersion) -> str:
         "Nothing has changed: the model in use was trained on %(base)s, which holds the same scans with the same "
         "labels. Read more cases and freeze a new version, or train all the same with another recipe."
     ) % {"base": found.base}
+
+
+def _tested(dataset: DatasetVersion) -> tuple[int, int]:
+    """How many scans the test part has, in how many groups."""
+    test = dataset.items.filter(split="test")
+    return test.count(), test.values("group").distinct().count()
+
+
+def what_the_gate_asks() -> list[str]:
+    """The rules by which the candidate will be judged, declared before it is trained, as sentences."""
+    rules = gate.rules_of(gate.current_rules())
+    return [
+        _("At least %(scans)d test scans in %(groups)d groups.")
+        % {"scans": rules.least_scans, "groups": rules.least_groups},
+        _("Accuracy no more than %(accuracy)s and AUROC no more than %(auroc)s below the model in use.")
+        % {"accuracy": f"{rules.accuracy_margin:g}", "auroc": f"{rules.auroc_margin:g}"},
+        _("No label's sensitivity more than %(margin)s below, judged from %(n)d scans of it on.")
+        % {"margin": f"{rules.sensitivity_margin:g}", "n": rules.least_of_class},
+        _("A calibration error of %(limit)s at most.") % {"limit": f"{rules.calibration_limit:g}"},
+    ]
 
 
 def _time(recipe: Mapping[str, Any], images: int) -> tuple[int, list[int]]:

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics.models import Alert, ModelVersion
-from diagnostics.monitoring import numbers, services
+from diagnostics.monitoring import campaign, numbers, services
+from diagnostics.monitoring.campaign import Order
 from diagnostics.monitoring.models import Watched
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import NotAllowed, Permission, require
@@ -86,6 +87,48 @@ class MonitorView(Resource):
         made = numbers.report(self.person, version, days=self.query.get("days", numbers.DAYS))
         drifts = [{"of": key, **vars(each), "verdict": each.verdict} for key, _name, each in made.drifts]
         return Response(MonitorShape({**vars(made), "drifts": drifts}).data)
+
+
+class SuggestedShape(serializers.Serializer[Any]):
+    """A scan to label."""
+
+    scan = serializers.UUIDField()
+    case = serializers.UUIDField()
+    tumour = serializers.FloatField(help_text="The live model's probability.")
+
+
+class SuggestedList(serializers.Serializer[Any]):
+    """In the order of how much one would learn, a tenth of them drawn at random."""
+
+    results = SuggestedShape(many=True)
+
+
+class NextQuery(Query):
+    order = OneOf(choices=Order.values, required=False)
+    count = serializers.IntegerField(required=False, min_value=1, max_value=campaign.MOST)
+    institution = serializers.CharField(required=False, max_length=40)
+
+
+class NextLabelsView(Resource):
+    """Which unread scans to label next; for data managers who read no cases there."""
+
+    listings: ClassVar[dict[str, Any]] = {"show": NextQuery}
+    serializer_class = SuggestedList
+    may_conflict = ("show",)
+
+    @extend_schema(responses=SuggestedList, parameters=[NextQuery])
+    def show(self, request: Request) -> Response:
+        """What the model is least sure of, where its challenger differs, what is unlike all labelled, or at random."""
+        require(self.person, Permission.FREEZE_DATASET)
+        if not numbers.watched_by(self.person).exists():
+            raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+        found = campaign.next_to_label(
+            self.person,
+            self.query.get("order", Order.UNCERTAINTY),
+            count=self.query.get("count", 50),
+            institution=self.query.get("institution", ""),
+        )
+        return Response(SuggestedList({"results": found}).data)
 
 
 class AlertShape(serializers.Serializer[Alert]):

@@ -8,6 +8,7 @@ from rest_framework.exceptions import APIException
 from diagnostics.annotations.services import InvalidMark, StaleMark
 from diagnostics.datasets.conflicts import ConflictReasonMissing, NotSettled
 from diagnostics.datasets.services import ManifestDamaged, NotFreezable
+from diagnostics.monitoring.campaign import NoOrder
 from diagnostics.monitoring.services import AlertNotTaken
 from diagnostics.predictions.services import NothingToRetry
 from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
@@ -36,6 +37,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (NothingToRetry, status.HTTP_409_CONFLICT, "nothing_to_retry"),
     (NotFreezable, status.HTTP_409_CONFLICT, "not_freezable"),
     (NotSettled, status.HTTP_409_CONFLICT, "not_settled"),
+    (NoOrder, status.HTTP_409_CONFLICT, "no_order"),
     (AlertNotTaken, status.HTTP_409_CONFLICT, "alert_not_taken"),
     (ManifestDamaged, status.HTTP_409_CONFLICT, "manifest_damaged"),
     (Unchanged, status.HTTP_409_CONFLICT, "unchanged"),

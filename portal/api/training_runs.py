@@ -94,6 +94,7 @@ class RunPlan(serializers.Serializer[Any]):
     label_sources = serializers.DictField(child=serializers.IntegerField(), source="sources")
     seconds = serializers.IntegerField(help_text="At most, by the pace of former runs or a stated default.")
     measured_on = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers of those runs.")
+    asks = serializers.ListField(child=serializers.CharField(), help_text="What the gate will ask, as sentences.")
     recipe = serializers.DictField()
     obstacle = serializers.CharField(allow_blank=True, help_text="Why it cannot start; empty where it can.")
 

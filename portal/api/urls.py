@@ -9,7 +9,7 @@ from .cases import CaseViewSet
 from .dataset_versions import DatasetVersionViewSet
 from .documentation import DocsView, SchemaView
 from .model_versions import ModelVersionViewSet
-from .monitor import AlertViewSet, MonitorView
+from .monitor import AlertViewSet, MonitorView, NextLabelsView
 from .notifications import NotificationViewSet
 from .own_habits import OwnHabitsView
 from .patients import PatientViewSet, StudyViewSet
@@ -43,6 +43,7 @@ urlpatterns = [
     path("v1/users/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
     path("v1/users/me/habits/", OwnHabitsView.as_view({"get": "show", "post": "choose"}), name="own-habits"),
     path("v1/metrics/agreement/", AgreementView.as_view({"get": "show"}), name="agreement"),
+    path("v1/metrics/next-labels/", NextLabelsView.as_view({"get": "show"}), name="next-labels"),
     path("v1/metrics/monitor/", MonitorView.as_view({"get": "show"}), name="monitor"),
     path("v1/", include(router.urls)),
     path("schema/", SchemaView.as_view(), name="schema"),

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from . import agreement, conflicts, monitor, views
+from . import agreement, conflicts, monitor, next_labels, views
 
 app_name = "lab"
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("agreement/", agreement.numbers, name="agreement"),
     path("agreement/cases/", agreement.behind, name="agreement-cases"),
+    path("next-labels/", next_labels.next_labels, name="next-labels"),
     path("monitor/", monitor.watched, name="monitor"),
     path("monitor/cases/", monitor.behind, name="monitor-cases"),
     path("monitor/alerts/<uuid:pk>/acknowledge/", monitor.acknowledge, name="acknowledge"),

@@ -77,6 +77,7 @@ api:modelversion-detail(model)     GET    401    403  403  403  200  200  =     
 api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-promote(model)    POST   401    403  403  403  403  409  =                    403    401 409
 api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
+api:next-labels                    GET    401    403  403  403  200  200  =                    403    401 200
 api:monitor                        GET    401    403  403  403  200  200  =                    403    401 200
 api:alert-list                     GET    401    403  403  403  200  200  =                    403    401 200
 api:alert-detail(alert)            GET    401    403  403  403  200  200  403/404              403    401 200
@@ -164,6 +165,7 @@ notifications:read-all             POST   302    302  302  302  302  302  =     
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
 lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
 lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
+lab:next-labels                    GET    302    403  403  403  200  200  =                    403    302 200
 lab:monitor                        GET    302    403  403  403  200  200  =                    403    302 200
 lab:monitor-cases                  GET    302    403  403  403  200  200  =                    403    302 200
 lab:acknowledge(alert)             POST   302    403  403  403  302  302  403/404              403    302 302

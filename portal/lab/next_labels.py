@@ -1,0 +1,55 @@
+"""Which scans to label next: a list for whoever plans labelling."""
+
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from diagnostics.models import Scan
+from diagnostics.monitoring import campaign, numbers
+from diagnostics.scans.access import NotAllowed, Permission, require
+
+
+class NextForm(forms.Form):
+    """By what, how many, where."""
+
+    order = forms.ChoiceField(label=gettext_lazy("By"), required=False, choices=campaign.Order.choices)
+    count = forms.TypedChoiceField(
+        label=gettext_lazy("How many"),
+        required=False,
+        coerce=int,
+        choices=[(n, n) for n in (20, 50, 100, campaign.MOST)],
+    )
+    institution = forms.ChoiceField(label=gettext_lazy("Institution"), required=False)
+
+
+@require_safe
+@login_required
+def next_labels(request: HttpRequest) -> HttpResponse:
+    """The scans from whose labels the model would learn most, a tenth of them drawn at random."""
+    require(request.user, Permission.FREEZE_DATASET)
+    places = numbers.watched_by(request.user)
+    if not places.exists():
+        raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+    form = NextForm(request.GET)
+    form.fields["institution"].choices = [("", _("All")), *places.values_list("code", "name")]  # type: ignore[attr-defined]
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    given, problem, found = form.cleaned_data, "", []
+    try:
+        found = campaign.next_to_label(
+            request.user,
+            given["order"] or campaign.Order.UNCERTAINTY,
+            count=given["count"] or 50,
+            institution=given["institution"],
+        )
+    except campaign.NoOrder as refusal:
+        problem = str(refusal)
+    scans = Scan.objects.visible_to(request.user).select_related("patient", "institution")
+    rows = scans.in_bulk([each.scan for each in found])
+    shown = [(rows[each.scan], each) for each in found if each.scan in rows]
+    return render(request, "lab/next_labels.html", {"form": form, "rows": shown, "problem": problem})
