@@ -203,7 +203,8 @@ CELERY_BEAT_SCHEDULE["watch-the-model"] = {
 }
 # Whoever scrapes /metrics must send it as a bearer token; without one the address does not exist.
 METRICS_TOKEN = env.str("OVERREAD_METRICS_TOKEN", default="")
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "celerybeat-schedule")
+# Kept in memory: when something ran last may be forgotten at a start, and a file can be missing or broken.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
 INFERENCE_BATCH = env.int("OVERREAD_INFERENCE_BATCH", default=32)
 INFERENCE_LEASE_SECONDS = env.int("OVERREAD_INFERENCE_LEASE_SECONDS", default=60)

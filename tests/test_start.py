@@ -336,3 +336,22 @@ def test_command_before_the_first_start_says_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "The database is not prepared: `make run` does it" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_web_server_is_configured_without_any_setting_in_the_environment(tmp_path: Path) -> None:
+    """As the container's command and the README start it, where nobody has named the settings."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import runpy; print(runpy.run_path('portal/start/gunicorn_conf.py')['bind'])"],
+        cwd=processes.ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ".",
+            "OVERREAD_DATA": str(tmp_path),
+            "OVERREAD_ENV_FILE": "",
+            "PORT": "8123",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "127.0.0.1:8123\n", done.stderr

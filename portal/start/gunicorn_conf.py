@@ -6,6 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
+# This file is read before the portal is loaded.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
 bind = f"{os.environ.get('OVERREAD_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("OVERREAD_WEB_PROCESSES", "2"))
 threads = int(os.environ.get("OVERREAD_WEB_THREADS", "4"))

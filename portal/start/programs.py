@@ -32,7 +32,7 @@ def programs(port: int) -> list[Program]:
         Program(name="training", command=worker("training"), stage=2),
         Program(
             name="scheduler",
-            command=[*celery("beat"), "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME, "--pidfile="],
+            command=[*celery("beat"), "--pidfile="],
             stage=3,
         ),
     ]

@@ -122,6 +122,7 @@ function bind(form) {
     tally.refused += 1;
     one.element.className = "outcome outcome--refused";
     one.element.querySelector("progress").remove();
+    one.element.querySelector("[data-refused]").hidden = false;
     state(one, sentence, "outcome__why");
   }
 
