@@ -34,6 +34,7 @@ SENTENCES: dict[str, Any] = {
     "read_undone": _("undid a read that they had just submitted"),
     "read_amended": _("amended a read (revision %(revision)s)"),
     "image_marked": _("marked an image (changes: %(marks)s)"),
+    "report_exported": _("took a case's report as a PDF"),
     "heatmap_shown": _("looked at a heat map"),
     "dataset_frozen": _("froze dataset version %(number)s"),
     "dataset_exported": _("took the files of dataset version %(number)s out of the portal"),

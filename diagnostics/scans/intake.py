@@ -65,6 +65,11 @@ def take(data: bytes) -> Taken:
     )
 
 
+def displayed(data: bytes, side: int) -> np.ndarray:
+    """The image of a stored original as a screen shows it at first: (h, w) uint8, no side longer than ``side``."""
+    return to_display(decode(data), side)
+
+
 def container(decoded: Decoded) -> bytes:
     """The true pixels as the viewer reads them: a 48-byte header, then little-endian pixels row by row.
 

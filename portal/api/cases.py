@@ -14,6 +14,7 @@ from diagnostics.annotations.queries import annotations_for
 from diagnostics.annotations.services import annotate
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
+from diagnostics.reports.services import export_report
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import CaseState, ReadKind, Stage
 from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of
@@ -22,6 +23,7 @@ from diagnostics.reviews.worklist import TABS, tab
 from portal.accounts.models import Scope, User
 
 from .annotations import AnnotationShape, NewAnnotation, change_of
+from .files import document
 from .reads import ReadShape, Statement, stated
 from .resource import Resource
 from .shapes import SCAN_STATUSES, PriorityWord
@@ -353,3 +355,14 @@ class CaseViewSet(Resource):
         made = reviews.comment(by=self.person, case=case, text=given["text"])
         shape = RemarkShape(made, context=self.get_serializer_context()).data
         return Response(shape, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={(200, "application/pdf"): bytes})
+    @action(detail=True)
+    def report(self, request: Request, **kwargs: Any) -> Any:
+        """The case as a PDF, with what this person may see of it: image, marks, reads by role, the AI's opinion."""
+        case = self.get_object()
+        try:
+            data = export_report(by=self.person, case=case)
+        except FileNotFoundError:
+            raise Http404 from None
+        return document(data, name=f"report-{case.pk}.pdf")

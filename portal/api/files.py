@@ -1,5 +1,6 @@
 """Files as answers of the API: streamed, never run, never kept by a shared cache."""
 
+import io
 from typing import Any
 
 from django.core.files.storage import Storage, default_storage
@@ -9,6 +10,14 @@ from rest_framework.request import Request
 
 # The browser may keep its copy but must ask each time: who may see a file changes from minute to minute.
 REVALIDATE = "private, max-age=0, must-revalidate"
+
+
+def document(data: bytes, *, name: str, content_type: str = "application/pdf") -> FileResponse:
+    """A document made for this answer: a download, kept by no cache."""
+    response = FileResponse(io.BytesIO(data), as_attachment=True, filename=name, content_type=content_type)
+    response["Cache-Control"] = "private, no-store"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
 
 
 def file_answer(

@@ -1,13 +1,15 @@
 """What was: patients with everything about them, one's own reads, the audit."""
 
-from datetime import datetime, time, timedelta
+import uuid
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import BadRequest
 from django.db.models import Count, Max
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,20 +19,14 @@ from diagnostics.annotations.queries import moments_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
-from diagnostics.predictions.services import status_of
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.queries import (
-    label_in_words,
-    opinion_for,
-    own_statements,
-    scans_for,
-    seconds_in_words,
-)
+from diagnostics.reviews.queries import label_in_words, own_statements, scans_for, seconds_in_words
 from diagnostics.reviews.services import differs
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.people import audit_events_for
 from portal.ui.paging import page_of
 
+from .cards import cards_of, visits_of
 from .forms import AuditFilterForm, PatientFilterForm
 
 SCANS_SHOWN = 200  # of one patient, newest first; nobody has as many
@@ -63,17 +59,7 @@ def patient(request: HttpRequest, pk: Any) -> HttpResponse:
     """One patient: scans, opinions by model version, reads, in the order of time."""
     found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
     scans = list(scans_for(request.user).filter(patient=found).order_by("-created_at", "-id")[:SCANS_SHOWN])
-    cards = []
-    for scan in scans:
-        opinion = opinion_for(request.user, scan)
-        cards.append(
-            {
-                "scan": scan,
-                "status": status_of(scan),
-                "opinion": opinion,
-                "opinion_label": label_in_words(opinion.label) if opinion else "",
-            }
-        )
+    cards = cards_of(request.user, scans)
     names = {scan.pk: scan.study.accession or str(scan) for scan in scans}
     moments = [
         {"moment": moment, "scan_id": moment.scan_id, "scan_name": names[moment.scan_id]}
@@ -82,10 +68,39 @@ def patient(request: HttpRequest, pk: Any) -> HttpResponse:
     context = {
         "patient": found,
         "cards": cards,
+        "visits": visits_of(cards),
+        "comparable": sum(not card.scan.rejected_code for card in cards) > 1,
         "moments": moments,
         "may_submit": may(request.user, Permission.SUBMIT_SCAN, found.institution),
     }
     return render(request, "history/patient.html", context)
+
+
+@require_safe
+@login_required
+def compare(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Two scans of one patient side by side, the earlier on the left; ``scan`` names each."""
+    found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
+    try:
+        wanted = {uuid.UUID(text) for text in request.GET.getlist("scan")}
+    except ValueError:
+        raise BadRequest(_("There is no such scan.")) from None
+    if len(wanted) != 2:
+        messages.info(request, _("Choose two scans to compare."))
+        return redirect("history:patient", pk)
+    all_of_them = scans_for(request.user).filter(patient=found, rejected_code="")
+    pair = sorted(all_of_them.filter(pk__in=wanted), key=lambda scan: (scan.study.date or date.max, scan.created_at))
+    if len(pair) != 2:
+        raise Http404
+    left, right = pair
+    context = {
+        "patient": found,
+        "scan": left,
+        "right": right,
+        "cards": cards_of(request.user, pair),
+        "others": [right],
+    }
+    return render(request, "history/compare.html", context)
 
 
 @require_safe

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import comments, drafts, files, marks, two_readers, views
+from . import comments, drafts, files, marks, report, two_readers, views
 
 app_name = "reading"
 urlpatterns = [
@@ -26,6 +26,7 @@ urlpatterns = [
     path("<uuid:pk>/draft/", drafts.draft, name="draft"),
     path("<uuid:pk>/undo/", drafts.undo, name="undo"),
     path("<uuid:pk>/comments/", comments.comments, name="comments"),
+    path("<uuid:pk>/report.pdf", report.report, name="report"),
     path("<uuid:pk>/people/", comments.people, name="people"),
     path("<uuid:pk>/recall/", two_readers.recall, name="recall"),
 ]

@@ -45,6 +45,7 @@ api:savedview-list                 GET    401    200  200  200  200  200  =     
 api:savedview-list                 POST   401    201  201  201  201  201  =                    201    401 201
 api:savedview-detail(view)         GET    401    404  200  404  404  404  404                  404    401 404
 api:savedview-forget(view)         POST   401    404  204  404  404  404  404                  404    401 404
+api:case-report(held)              GET    401    200  200  200  200  200  404                  404    401 200
 api:agreement                      GET    401    403  403  200  200  200  =                    403    401 200
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
@@ -149,12 +150,14 @@ reading:answer(returned)           POST   302    403  200  403  403  403  404   
 reading:comments(held)             GET    302    200  200  200  200  200  404                  404    302 200
 reading:comments(held)             POST   302    302  302  302  302  302  404                  404    302 302
 reading:people(held)               GET    302    200  200  200  200  200  404                  404    302 200
+reading:report(held)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:recall(returned)           POST   302    403  403  302  403  403  404                  404    302 403
 reading:draft(held)                POST   302    403  200  409  409  409  404                  404    302 409
 reading:undo(done)                 POST   302    403  200|409  403  403  403  404                  404    302 403
 reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
 history:patients                   GET    302    200  200  200  200  200  =                    403    302 200
 history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
+history:compare(patient)           GET    302    302  302  302  302  302  404                  404    302 302
 history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
 history:audit                      GET    302    403  403  403  403  200  =                    403    302 200
 notifications:list                 GET    302    200  200  200  200  200  =                    200    302 200

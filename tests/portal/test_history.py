@@ -1,6 +1,7 @@
 """Patients, one's own reads and the audit: what each person gets."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,49 @@ def test_patient_page_costs_the_same_for_two_scans_and_twenty(client: Client, no
 
 
 # --- own reads -------------------------------------------------------------------------------------------------------
+
+
+def test_patient_page_shows_visits_in_time_with_labels_as_far_as_one_may_know(
+    client: Client, north: Institution
+) -> None:
+    case = ready_case(north, study__date=date(2026, 1, 5))
+    patient = case.scan.patient
+    later = ready_case(north, patient=patient, study__date=date(2026, 3, 5), study__accession="ACC-LATER")
+    rita, colleague = (made.person(Role.RADIOLOGIST, north) for _ in range(2))
+    read(rita, case, label="glioma", final=False)
+
+    def chips(user: User) -> list[tuple[str, str, str]]:
+        client.force_login(user)
+        visits = client.get(f"/history/patients/{patient.pk}/").context["visits"]
+        assert [visit.study.accession for visit in visits][0] == "ACC-LATER"
+        return [(card.label, card.own, card.opinion_label) for visit in visits for card in visit.cards]
+
+    assert chips(rita) == [("", "", ""), ("", "Glioma", "Tumour")]
+    assert chips(colleague) == [("", "", ""), ("", "", "")]
+    claim = services.claim(by=rita, case=case)
+    services.record_read(
+        by=rita, case=case, claim_token=claim.token, kind="final", label="glioma", certainty="certain"
+    )
+    assert chips(rita) == chips(colleague) == [("", "", ""), ("Glioma", "", "Tumour")]
+    assert later.scan.patient == patient
+
+
+def test_two_scans_of_a_patient_are_compared_the_earlier_on_the_left(client: Client, north: Institution) -> None:
+    new = ready_case(north, study__date=date(2026, 3, 5)).scan
+    old, third = (ready_case(north, patient=new.patient, study__date=date(2026, month, 5)).scan for month in (1, 2))
+    client.force_login(made.person(Role.RADIOLOGIST, north))
+    address = f"/history/patients/{new.patient_id}/compare/"
+    answer = client.get(address, {"scan": [new.pk, old.pk]})
+    assert (answer.context["scan"], answer.context["right"]) == (old, new)
+    page = answer.content.decode()
+    assert "Hidden until read" in page and "toy" not in page, "the AI's opinion is none of a blind reader's"
+    for wanted in ([], [new.pk], [new.pk, new.pk], [new.pk, old.pk, third.pk]):
+        assert client.get(address, {"scan": wanted})["Location"] == f"/history/patients/{new.patient_id}/"
+    assert client.get(address, {"scan": ["x", "y"]}).status_code == 400
+    foreign = made.ScanFactory(institution=north)
+    assert client.get(address, {"scan": [new.pk, foreign.pk]}).status_code == 404, "another patient's"
+    client.force_login(made.person(Role.ADMINISTRATOR, made.InstitutionFactory()))
+    assert client.get(address, {"scan": [new.pk, old.pk]}).status_code == 404
 
 
 def test_my_reads_show_the_ai_only_of_done_cases(client: Client, north: Institution) -> None:
