@@ -30,6 +30,7 @@ REFLOWED = {"width": 320, "height": 512}  # WCAG 1.4.10
 # Swagger UI's markup and colours are its makers': it nests controls and greys its badges. The page keeps to the policy
 # and fits; what it says stands in docs/api.md and in the schema, too.
 NOT_OURS = ("/api/docs/",)
+PARTS = 4  # so that several processes share them
 # Tab stops after which a page is left: whatever comes later is more of the same rows.
 MOST_STOPS = 120
 
@@ -117,11 +118,12 @@ MOVING = """() => document.getAnimations()
   .map(({ effect }) => effect.target?.className)"""
 
 
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.timeout(1200)  # seconds on a quiet machine; many minutes beside others
+@pytest.mark.parametrize("part", range(PARTS))
 def test_every_page_is_accessible_in_both_themes_zoomed_and_still(open_page, world, part):
     """Dark at 1280 wide and light at 390, where each rule meets each half; the slow test has all four."""
     wrong: list[str] = []
-    for place in list(places(world))[part::2]:
+    for place in list(places(world))[part::PARTS]:
         page = opened(place, world, open_page, theme="dark", viewport=WIDE)
         wrong += faults(page, place)
         if moving := page.evaluate(MOVING):
@@ -137,6 +139,7 @@ def test_every_page_is_accessible_in_both_themes_zoomed_and_still(open_page, wor
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_every_page_is_accessible_in_each_theme_at_each_width(open_page, world):
     wrong: list[str] = []
     for place in places(world):
@@ -179,6 +182,7 @@ REACHABLE = """() => [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_every_page_is_walked_by_the_tab_key_with_the_focus_in_sight(open_page, world):
     wrong: list[str] = []
     for place in places(world):

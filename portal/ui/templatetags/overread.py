@@ -6,9 +6,10 @@ from typing import Any
 
 from django import template
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.queries import label_in_words
 from portal.ui.icons import ICONS
+from portal.ui.modules import imported_by
 
 register = template.Library()
 
@@ -44,6 +46,15 @@ _STATES: dict[str, tuple[Any, str, str]] = {
     "failed": (gettext_lazy("No AI result"), "danger", "alert"),
     "rejected": (gettext_lazy("Not readable"), "warn", "stop"),
 }
+
+
+@register.simple_tag
+def module(name: str) -> SafeString:
+    """A script of ours as ``<script type="module">``, with hints to fetch whatever it imports at the same time."""
+    hints = format_html_join(
+        "\n", '<link rel="modulepreload" href="{}">', ((static(each),) for each in imported_by(name))
+    )
+    return format_html('{}\n<script type="module" src="{}"></script>', hints, static(name))
 
 
 @register.simple_tag

@@ -110,6 +110,7 @@ export class Tools extends EventTarget {
     this.viewport.canvas.focus({ preventScroll: true });
     this.viewport.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, event);
+    this.viewport.moving = true;
     if (this.pointers.size === 2) {
       // The first finger was the beginning of a pinch, not of a mark.
       if (this.gesture?.cancel) this.gesture.cancel();
@@ -138,7 +139,10 @@ export class Tools extends EventTarget {
     else this.gesture?.end?.(event);
     this.gesture = null;
     // The finger that stays after a pinch does nothing until it is lifted: no jump of the window.
-    if (this.pointers.size === 0) this.pinch = null;
+    if (this.pointers.size > 0) return;
+    this.pinch = null;
+    this.viewport.moving = false;
+    this.viewport.draw();
   }
 
   wheel(event) {

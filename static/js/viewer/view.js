@@ -20,6 +20,8 @@ export class Viewport extends EventTarget {
     /** Drawn over the image in image coordinates, in this order: name -> (context, viewport) => void. */
     this.layers = new Map();
     this.pending = 0;
+    /** While a pointer drags, pixels are blended quickly; once it rests, well. */
+    this.moving = false;
     new ResizeObserver(() => this.resized()).observe(canvas);
   }
 
@@ -149,7 +151,7 @@ export class Viewport extends EventTarget {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = this.placement.scale * this.pixelRatio < SHOW_SQUARES_FROM;
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingQuality = this.moving ? "low" : "high";
     context.setTransform(...matrix);
     context.drawImage(this.grey, 0, 0);
     for (const layer of this.layers.values()) {
