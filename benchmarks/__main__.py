@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("opinions", "pages", "starts")
+PARTS = ("opinions", "pages", "starts", "shadow")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
     import django
 
     django.setup()
-    from benchmarks import opinions, pages, starts, world
+    from benchmarks import opinions, pages, shadow, starts, world
 
     made = world.made(folder, images, wish.count)
     yield from said(head(made, wish.note))
@@ -51,6 +51,7 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
         "opinions": lambda: opinions.ratios(made),
         "pages": lambda: pages.ratios(made, folder, wish.many),
         "starts": starts.ratios,
+        "shadow": lambda: shadow.ratios(made),
     }
     for name in PARTS:
         if name not in wish.only:

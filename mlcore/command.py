@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         "augment": _augment,
         "table": _table,
         "ablate": _ablate,
+        "simulate-gate": _simulate_gate,
         "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
@@ -304,6 +305,36 @@ def _ablate(asked: argparse.Namespace, command: str) -> None:
         kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         asked.out.write_text(ablate.markdown(rows, asked.data.resolve().name), encoding="utf-8")
     print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
+
+
+def _simulate_gate(asked: argparse.Namespace, command: str) -> None:
+    import tempfile
+
+    from mlcore.gate import Rules
+    from mlcore.gate_simulation import Features, features_of, simulate, world
+    from mlcore.gate_table import markdown
+
+    say = (lambda line: None) if asked.quiet else _say
+    if asked.features is not None and asked.features.is_file():
+        features = Features.load(asked.features)
+    else:
+        config = TrainConfig(epochs=asked.epochs, threads=asked.threads)
+        with tempfile.TemporaryDirectory(prefix="overread-gate-") as scratch:
+            features = features_of(asked.data, Path(scratch), config, say)
+        if asked.features is not None:
+            features.save(asked.features)
+    rules, first = Rules(), asked.first_seed
+    sizes = {
+        "images": len(features.labels),
+        "groups": len(set(features.groups)),
+        "test": len(world(features, first).test),
+    }
+    rows = simulate(features, rules, range(first, first + asked.seeds), range(first, first + asked.clean), say)
+    kept = {"rules": rules.to_dict(), "sizes": sizes, "rows": rows}
+    asked.out.with_suffix(".json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = markdown(rows, rules, [command], asked.data.resolve().name, sizes)
+    asked.out.write_text(text, encoding="utf-8")
+    print(json.dumps(kept) if asked.json else f"{asked.out}: {len(rows)} candidates")
 
 
 def _recalibrate(asked: argparse.Namespace, command: str) -> None:

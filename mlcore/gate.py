@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,8 @@ class Rules:
     least_of_class: int = 40
     accuracy_margin: float = 0.03
     auroc_margin: float = 0.03
-    sensitivity_margin: float = 0.1
-    calibration_limit: float = 0.12
+    sensitivity_margin: float = 0.12
+    calibration_limit: float = 0.1
     confidence: float = 0.9
 
     def __post_init__(self) -> None:
@@ -114,11 +114,12 @@ def judge(live: Scored | None, candidate: Scored, rules: Rules, *, seed: int = 1
     same = live is not None and list(live.labels) == list(candidate.labels) and live.groups == candidate.groups
     found = [_rule("same_test", [_number("images", float(len(candidate.labels)), verdict=PASS if same else TOO_FEW)])]
     found.append(_test_size(candidate, rules))
+    measured = _measured(candidate, seed, draws)
     if live is not None and same:
-        found += _losses(live, candidate, rules, seed, draws)
+        found += _losses((live, candidate), (_measured(live, seed, draws), measured), rules)
     else:
         found += [_rule(name, [_number(name, None, verdict=TOO_FEW)]) for name in RULES[2:5]]
-    found.append(_calibration(candidate, rules, seed, draws))
+    found.append(_calibration(candidate, measured, rules))
     return {"verdict": worst(each["verdict"] for each in found), "rules": found}
 
 
@@ -183,11 +184,21 @@ def _test_size(candidate: Scored, rules: Rules) -> dict[str, Any]:
     )
 
 
-def _losses(live: Scored, candidate: Scored, rules: Rules, seed: int, draws: int) -> list[dict[str, Any]]:
-    """Judge accuracy, AUROC, and the sensitivity of each class, by paired bootstrap over groups."""
-    ones, weights = np.ones((1, len(live.labels))), group_weights(live.groups, seed, draws)
-    values = [measures(each, ones) for each in (live, candidate)]
-    drawn = [measures(each, weights) for each in (live, candidate)]
+_Measures = dict[str, np.ndarray]
+
+
+def _measured(scored: Scored, seed: int, draws: int) -> tuple[_Measures, _Measures]:
+    """Give every metric on all images, and in each draw of groups; the same seed draws the same groups."""
+    weights = group_weights(scored.groups, seed, draws)
+    return measures(scored, np.ones((1, len(scored.labels)))), measures(scored, weights)
+
+
+def _losses(
+    models: tuple[Scored, Scored], measured: Sequence[tuple[_Measures, _Measures]], rules: Rules
+) -> list[dict[str, Any]]:
+    """Judge accuracy, AUROC, and the sensitivity of each class, live and candidate drawn together by groups."""
+    live, candidate = models
+    values, drawn = [each[0] for each in measured], [each[1] for each in measured]
 
     def difference(name: str, words: str, margin: float, n: int) -> dict[str, Any]:
         apart = drawn[1][name] - drawn[0][name]
@@ -223,12 +234,11 @@ def _losses(live: Scored, candidate: Scored, rules: Rules, seed: int, draws: int
     ]
 
 
-def _calibration(candidate: Scored, rules: Rules, seed: int, draws: int) -> dict[str, Any]:
+def _calibration(candidate: Scored, measured: tuple[_Measures, _Measures], rules: Rules) -> dict[str, Any]:
     """Judge the calibration error: it fails where even the low end of its interval is too high."""
-    ones, weights = np.ones((1, len(candidate.labels))), group_weights(candidate.groups, seed, draws)
-    value = float(measures(candidate, ones)["ece"][0])
+    value = float(measured[0]["ece"][0])
     half = 50.0 * (1.0 - rules.confidence)
-    low, high = np.percentile(measures(candidate, weights)["ece"], (half, 100.0 - half))
+    low, high = np.percentile(measured[1]["ece"], (half, 100.0 - half))
     limit = rules.calibration_limit
     verdict = PASS if value <= limit else FAIL if low > limit else TOO_FEW
     number = _number("calibration", value, low=low, high=high, n=len(candidate.labels), limit=limit, verdict=verdict)

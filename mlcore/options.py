@@ -99,6 +99,16 @@ def parser() -> argparse.ArgumentParser:
     less.add_argument("--only", nargs="+", metavar="TRICK", help="only these, by the first words of their row")
     less.add_argument("--threads", type=int, default=2)
 
+    gate = commands.add_parser("simulate-gate", help="retrain on flipped labels hundreds of times, and see the gate")
+    gate.add_argument("data", type=Path, help="folder of class folders, of such folders, or manifest.jsonl")
+    gate.add_argument("--out", type=Path, required=True, help="markdown file; results are kept beside it as JSON")
+    gate.add_argument("--seeds", type=int, default=20, help="seeds for each way and share of flipped labels")
+    gate.add_argument("--clean", type=int, default=100, help="seeds for clean labels")
+    gate.add_argument("--first-seed", type=int, default=1)
+    gate.add_argument("--epochs", type=int, default=15, help="of the frozen network")
+    gate.add_argument("--features", type=Path, help="file of what the frozen network saw; made where it is absent")
+    gate.add_argument("--threads", type=int, default=2)
+
     double = commands.add_parser("duplicates", help="tell what in a folder is there twice, and where labels clash")
     double.add_argument("data", type=Path, help="folder of images; names of folders count as labels")
     double.add_argument("--threshold", type=float, default=0.93, help="correlation above which two are twins")

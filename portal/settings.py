@@ -215,6 +215,7 @@ TRAINING_THREADS = env.int("OVERREAD_TRAINING_THREADS", default=2)
 # Whether a promotion needs a second administrator's approval. One person alone may run a trial, but no real service.
 SECOND_ADMINISTRATOR = env.bool("OVERREAD_SECOND_ADMINISTRATOR", default=PRODUCTION)
 PROMOTION_REQUEST_HOURS = env.int("OVERREAD_PROMOTION_REQUEST_HOURS", default=72)
+FRESH_SIGN_IN = "portal.accounts.freshness"
 FRESH_SIGN_IN_MINUTES = env.int("OVERREAD_FRESH_SIGN_IN_MINUTES", default=15 if PRODUCTION else 120)
 CHALLENGER_CASES = env.int("OVERREAD_CHALLENGER_CASES", default=100)
 CLAIM_MINUTES = env.int("OVERREAD_CLAIM_MINUTES", default=30)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import shutil
 import signal
@@ -99,6 +100,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**inherited, "DATABASE_URL": database_url(), **more}
 
 
+_NUMBERS = itertools.count()  # so that two workers of one queue have names of their own
+
+
 class Worker:
     """A Celery worker in its own process group, with ``kill()`` for tests that take it away.
 
@@ -112,7 +116,7 @@ class Worker:
 
     def __enter__(self) -> "Worker":
         self.process = subprocess.Popen(
-            [*worker(self.queue), "-n", f"{self.queue}-{os.getpid()}@%h"],
+            [*worker(self.queue), "-n", f"{self.queue}-{os.getpid()}-{next(_NUMBERS)}@%h"],
             cwd=ROOT, env=environment(**self.more), stdout=self.log, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip

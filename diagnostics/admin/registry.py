@@ -2,20 +2,32 @@
 
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from diagnostics.models import ModelVersion, Promotion
-from diagnostics.registry import queries, services
+from diagnostics.models import (
+    GateResult,
+    GateRules,
+    ModelAlarm,
+    ModelVersion,
+    Promotion,
+    PromotionRequest,
+    ShadowOpinion,
+    TestedScan,
+)
+from diagnostics.registry import gate, queries, requests, services
 from diagnostics.registry.models import ModelState
+from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
 
-from .rooms import ReasonForm, RoomAdmin, column
+from .rooms import PromoteForm, ReasonForm, RoomAdmin, column, fields_of, fresh_sign_in
 
 
 @admin.register(ModelVersion)
@@ -55,6 +67,8 @@ class ModelVersionAdmin(RoomAdmin):
         own = [
             path("roll-back/", view(self.roll_back), name="diagnostics_modelversion_roll_back"),
             path("<uuid:pk>/promote/", view(self.promote), name="diagnostics_modelversion_promote"),
+            path("<uuid:pk>/challenge/", view(self.challenge), name="diagnostics_modelversion_challenge"),
+            path("<uuid:pk>/retire/", view(self.retire), name="diagnostics_modelversion_retire"),
         ]
         return own + super().get_urls()
 
@@ -70,21 +84,33 @@ class ModelVersionAdmin(RoomAdmin):
                 rows=queries.rows(version),
                 beside=queries.beside(version),
                 may_promote=may(request.user, Permission.PROMOTE) and version.state != ModelState.LIVE,
+                may_seat=may(request.user, Permission.PROPOSE_PROMOTION),
+                gate=gate.standing(version),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
     def promote(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Look at the candidate beside the live model, say why, and put it into use."""
+        """Look at the candidate beside the live model and at the gate, say why, and put it into use or propose it."""
         self.needs(request, Permission.PROMOTE)
         version = get_object_or_404(self.visible(request.user), pk=pk)
-        form = ReasonForm(request.POST or None)
+        stale = not settings.SECOND_ADMINISTRATOR and not fresh_sign_in().is_fresh(request)
+        form = PromoteForm(request.POST or None) if stale else ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
+            reason = form.cleaned_data["reason"]
             try:
-                services.promote(by=request.user, version=version, reason=form.cleaned_data["reason"])  # type: ignore[arg-type]
+                if settings.SECOND_ADMINISTRATOR:
+                    requests.propose(by=request.user, version=version, reason=reason)  # type: ignore[arg-type]
+                    done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
+                else:
+                    fresh_sign_in().require(request, form.cleaned_data.get("password", ""))
+                    services.promote(by=request.user, version=version, reason=reason)  # type: ignore[arg-type]
+                    done = _("%(name)s is in use. New scans are predicted by it.") % {"name": version}
             except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
                 form.add_error("reason", str(refusal))
+            except fresh_sign_in().NotFresh as refusal:
+                form.add_error("password", str(refusal))
             else:
-                messages.success(request, _("%(name)s is in use. New scans are predicted by it.") % {"name": version})
+                messages.success(request, done)
                 return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
         live = services.live()
         return self.act_page(
@@ -92,13 +118,58 @@ class ModelVersionAdmin(RoomAdmin):
             title=_("Promote %(name)s") % {"name": version},
             template="admin/diagnostics/promote.html",
             form=form,
-            act=_("Promote to live"),
+            act=_("Propose for promotion") if settings.SECOND_ADMINISTRATOR else _("Promote to live"),
             intro=_("In use now: %(name)s. It becomes the previous model and can be put back.") % {"name": live}
             if live
             else _("No model is in use now."),
             rows=queries.rows(version),
             beside=queries.beside(version),
             part=queries.part_of(version),
+            gate=gate.standing(version),
+            second_administrator=settings.SECOND_ADMINISTRATOR,
+            status=400 if form.errors else 200,
+        )
+
+    def challenge(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Let a model score live cases in the shadow."""
+        return self._seat(
+            request,
+            pk,
+            services.challenge,
+            title=_("Let %(name)s challenge"),
+            act=_("Let it challenge"),
+            intro=_("It scores live cases where no reader sees it. The challenger there is now stops."),
+        )
+
+    def retire(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Put a candidate or the challenger aside."""
+        return self._seat(
+            request,
+            pk,
+            services.retire,
+            title=_("Put %(name)s aside"),
+            act=_("Put it aside"),
+            intro=_("It scores nothing any more. It can challenge or be promoted later."),
+        )
+
+    def _seat(self, request: HttpRequest, pk: Any, service: Any, *, title: str, act: str, intro: str) -> HttpResponse:
+        self.needs(request, Permission.PROPOSE_PROMOTION)
+        version = get_object_or_404(self.visible(request.user), pk=pk)
+        form = forms.Form(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                service(by=request.user, version=version)
+            except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                messages.success(request, _("%(name)s: %(act)s.") % {"name": version, "act": act.lower()})
+                return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
+        return self.act_page(
+            request,
+            title=title % {"name": version},
+            form=form,
+            act=act,
+            intro=intro,
             status=400 if form.errors else 200,
         )
 
@@ -140,3 +211,143 @@ class PromotionAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return Promotion.objects.all() if may(user, Permission.SEE_MODELS) else Promotion.objects.none()
+
+
+class OfTheInstallation(RoomAdmin):
+    """Rows that belong to no institution: seen by whoever may see models."""
+
+    sees = Permission.SEE_MODELS
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        rows = self.model._default_manager
+        return rows.all() if may(user, Permission.SEE_MODELS) else rows.none()
+
+
+@admin.register(GateRules)
+class GateRulesAdmin(OfTheInstallation):
+    """The gate's rules by number; "Declare gate rules" makes the next ones."""
+
+    list_display = ("__str__", "at", "by", "reason")
+    list_select_related = ("by",)
+    search_fields = ("reason", "=number")
+    change_list_template = "admin/diagnostics/gaterules/change_list.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [path("declare/", view(self.declare), name="diagnostics_gaterules_declare"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        gate.current_rules()
+        shown = {"may_declare": may(request.user, Permission.PROMOTE)}
+        return super().changelist_view(request, {**(extra_context or {}), **shown})
+
+    def declare(self, request: HttpRequest) -> HttpResponse:
+        """Declare the rules that hold from now on."""
+        self.needs(request, Permission.PROMOTE)
+        form = RulesForm(request.POST or None, rules=gate.current_rules().rules)
+        if request.method == "POST" and form.is_valid():
+            given = dict(form.cleaned_data)
+            reason = given.pop("reason")
+            try:
+                declared = gate.declare(by=request.user, rules=given, reason=reason)  # type: ignore[arg-type]
+            except services.ReasonMissing as refusal:
+                form.add_error("reason", str(refusal))
+            except gate.BadRules as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                messages.success(request, _("Gate rules %(n)s hold from now on.") % {"n": declared.number})
+                return HttpResponseRedirect(reverse("admin:diagnostics_gaterules_changelist"))
+        return self.act_page(
+            request,
+            title=_("Declare gate rules"),
+            form=form,
+            act=_("Declare"),
+            intro=_("Candidates are judged by them from now on, the newest anew. Former rules stay written."),
+            status=400 if form.errors else 200,
+        )
+
+
+class RulesForm(ReasonForm):
+    """Every rule as a number, as it holds now."""
+
+    def __init__(self, *args: Any, rules: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {
+            "least_scans": gettext_lazy("Test scans at least"),
+            "least_groups": gettext_lazy("Groups of them at least"),
+            "least_of_class": gettext_lazy("Scans of a class from which its sensitivity is judged"),
+            "accuracy_margin": gettext_lazy("Loss of accuracy at most"),
+            "auroc_margin": gettext_lazy("Loss of AUROC at most"),
+            "sensitivity_margin": gettext_lazy("Loss of any class's sensitivity at most"),
+            "calibration_limit": gettext_lazy("Calibration error at most"),
+            "confidence": gettext_lazy("Confidence of the intervals"),
+        }
+        reason = self.fields.pop("reason")
+        for name, value in rules.items():
+            kind = forms.IntegerField if isinstance(value, int) else forms.FloatField
+            self.fields[name] = kind(label=names.get(name, name), initial=value)
+        self.fields["reason"] = reason
+
+
+@admin.register(GateResult)
+class GateResultAdmin(OfTheInstallation):
+    """What the rules said of which model, beside which, when. The numbers stand on the model's page in the lab."""
+
+    list_display = ("at", "version", "verdict", "live", "rules")
+    list_select_related = ("version", "live", "rules")
+    list_filter = ("verdict", "at")
+    search_fields = ("version__name", "=version__number")
+    fields = ("at", "version", "verdict", "live", "rules", "test_sha256")
+
+
+@admin.register(PromotionRequest)
+class PromotionRequestAdmin(OfTheInstallation):
+    """Who proposed which model, and what became of it; decided on the model's page in the lab."""
+
+    list_display = ("created_at", "version", "state", "proposed_by", "decided_by", "expires_at")
+    list_select_related = ("version", "proposed_by", "decided_by")
+    list_filter = ("state", "created_at")
+    search_fields = ("reason", "version__name", "proposed_by__username")
+
+
+@admin.register(ModelAlarm)
+class ModelAlarmAdmin(OfTheInstallation):
+    """Models whose files were found damaged, and who stood in."""
+
+    list_display = ("raised_at", "version", "stand_in", "ended_at")
+    list_select_related = ("version", "stand_in")
+    list_filter = ("raised_at",)
+
+
+class _Unblinded(RoomAdmin):
+    """Rows that tell what a model says of a scan: of those scans alone whose opinion one may know."""
+
+    sees = Permission.SEE_MODELS
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        rows = self.model._default_manager
+        if not may(user, Permission.SEE_MODELS):
+            return rows.none()
+        return rows.filter(scan__in=scans_for(user).filter(Q(blinded=False)).values("pk"))
+
+
+@admin.register(ShadowOpinion)
+class ShadowOpinionAdmin(_Unblinded):
+    """What a challenger said of live cases; never shown to readers."""
+
+    list_display = ("__str__", "scan", "model_version", "label", "tumour_probability", "failure", "created_at")
+    list_select_related = ("scan", "model_version")
+    list_filter = ("model_version",)
+    search_fields = ("=scan__id",)
+    fields = fields_of(ShadowOpinion)
+
+
+@admin.register(TestedScan)
+class TestedScanAdmin(_Unblinded):
+    """What a candidate, and the model in use beside it, said of each scan of its test part."""
+
+    list_display = ("scan", "version", "truth", "label", "tumour_probability", "live", "live_label")
+    list_select_related = ("scan", "version", "live")
+    list_filter = ("version", "truth", "label")
+    search_fields = ("=scan__id",)
+    fields = fields_of(TestedScan)

@@ -1,9 +1,11 @@
 """What every page of the domain in the admin has in common: who sees it, and that nothing is edited in place."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -64,6 +66,11 @@ class RoomAdmin(admin.ModelAdmin):
             raise NotAllowed(_("Your role does not include this."))
 
 
+def fresh_sign_in() -> Any:
+    """What tells whether somebody has shown lately who they are; the portal's, named by the settings as people are."""
+    return import_module(settings.FRESH_SIGN_IN)
+
+
 def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFilter]:
     """A filter that names only the institutions in which the person has ``permission``."""
 
@@ -98,4 +105,16 @@ class ReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
         required=False,  # the service asks for it, with a sentence of its own
         help_text=_("Kept with the decision: the next person will want to know."),
+    )
+
+
+class PromoteForm(ReasonForm):
+    """Why, and once more who."""
+
+    password = forms.CharField(
+        label=_("Your password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text=_("You signed in some time ago, and this puts a model into use."),
+        required=False,
+        strip=False,
     )

@@ -149,8 +149,11 @@ def claim_waiting(*, limit: int) -> Batch | None:
     fence = uuid.uuid4()
     with transaction.atomic():
         for pk in wanted:
-            # One conditional UPDATE a row: two workers that chose the same rows share them out, neither waits long.
-            Prediction.objects.filter(_claimable(now), pk=pk, attempts__lt=settings.INFERENCE_ATTEMPTS).update(
+            # One conditional UPDATE a row: two workers that chose the same rows share them out. What was given to
+            # another model meanwhile is no longer of this batch.
+            Prediction.objects.filter(
+                _claimable(now), pk=pk, model_version=first[0], attempts__lt=settings.INFERENCE_ATTEMPTS
+            ).update(
                 state=PredictionState.RUNNING,
                 fence=fence,
                 lease_until=now + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS),

@@ -1,26 +1,31 @@
 """Model versions: look at them, put one into use, put the former one back."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics.models import ModelVersion
+from diagnostics.registry import gate, requests
 from diagnostics.registry import services as registry
-from diagnostics.registry.models import ModelState
+from diagnostics.registry.models import GateVerdict, ModelState
 from diagnostics.scans.access import Permission, require
 from diagnostics.training.queries import models_for
+from portal.accounts import freshness
 from portal.accounts.models import Scope
 
+from .promotion_requests import RequestShape, fresh_token
 from .resource import Resource
 from .shapes import address
-from .strict import Changes, OneOf, Strict
+from .strict import Changes, Nothing, OneOf, Strict
 
 
 class ModelShape(serializers.Serializer[ModelVersion]):
@@ -79,12 +84,52 @@ class Decision(Strict):
     reason = serializers.CharField(max_length=4000, help_text="The next person will want to know.")
 
 
+class PromotionWish(Decision):
+    """Why, and where the sign-in is not fresh, once more who."""
+
+    password = serializers.CharField(
+        required=False,
+        default="",
+        max_length=4096,
+        write_only=True,
+        help_text="Where the token was made, or the session begun, too long ago; otherwise it is not looked at.",
+    )
+
+
+class GateShape(serializers.Serializer[Any]):
+    """What the gate says of a model: `stale` where another model is in use or other rules hold since it was judged."""
+
+    verdict = serializers.ChoiceField(choices=[*GateVerdict.values, gate.STALE, gate.UNMEASURED])
+    passed = serializers.BooleanField(help_text="Whether it may go into use without a written exception.")
+    rules = serializers.SerializerMethodField(help_text="Number of the rules that it was judged by.")
+    live = serializers.SerializerMethodField(help_text="Number of the model that it was measured against.")
+    findings = serializers.SerializerMethodField(
+        help_text="Each rule with its verdict and numbers; null where they count foreign institutions' scans."
+    )
+    at = serializers.SerializerMethodField(help_text="When it was judged.")
+
+    def get_rules(self, stands: dict[str, Any]) -> int | None:
+        return stands["result"].rules.number if stands["result"] else None
+
+    def get_live(self, stands: dict[str, Any]) -> int | None:
+        result = stands["result"]
+        return result.live.number if result is not None and result.live is not None else None
+
+    @extend_schema_field({"type": ["array", "null"], "items": {"type": "object", "additionalProperties": {}}})
+    def get_findings(self, stands: dict[str, Any]) -> list[Any] | None:
+        return list(stands["result"].findings) if stands["result"] else None
+
+    @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
+    def get_at(self, stands: dict[str, Any]) -> datetime | None:
+        return stands["result"].at if stands["result"] else None
+
+
 class ModelVersionViewSet(Resource):
     """All model versions, to whoever may see models in some institution."""
 
     listings: ClassVar[dict[str, Any]] = {"list": ModelListing}
     serializer_class = ModelShape
-    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["promote", "rollback"], Scope.LEARN)
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["promote", "rollback", "challenge", "retire"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         require(self.person, Permission.SEE_MODELS)
@@ -108,13 +153,50 @@ class ModelVersionViewSet(Resource):
             headers={"Content-Disposition": f'attachment; filename="model-v{version.number}.md"'},
         )
 
-    @extend_schema(request=Decision, responses=ModelDetail)
+    @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: RequestShape})
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, **kwargs: Any) -> Response:
-        """Put this model into use; the one that was becomes the previous one."""
-        version, given = self.get_object(), self.body(Decision)
+        """Put this model into use; the one that was becomes the previous one.
+
+        Where the installation wants a second administrator: 202 with a promotion request that another one approves.
+        """
+        version, given = self.get_object(), self.body(PromotionWish)
+        require(self.person, Permission.PROMOTE)
+        freshness.require(request._request, given["password"], fresh_token(request))
+        if settings.SECOND_ADMINISTRATOR:
+            asked = requests.propose(by=self.person, version=version, reason=given["reason"])
+            here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
+            shown = RequestShape(asked, context=self.get_serializer_context()).data
+            return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
         registry.promote(by=self.person, version=version, reason=given["reason"])
         return self._detail(self.get_object())
+
+    @extend_schema(request=None, responses=ModelDetail)
+    @action(detail=True, methods=["post"])
+    def challenge(self, request: Request, **kwargs: Any) -> Response:
+        """Let this model score live cases in the shadow, where no reader sees it; the challenger there was stops."""
+        self.body(Nothing)
+        registry.challenge(by=self.person, version=self.get_object())
+        return self._detail(self.get_object())
+
+    @extend_schema(request=None, responses=ModelDetail)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, **kwargs: Any) -> Response:
+        """Put this candidate or challenger aside."""
+        self.body(Nothing)
+        registry.retire(by=self.person, version=self.get_object())
+        return self._detail(self.get_object())
+
+    @extend_schema(responses=GateShape)
+    @action(detail=True)
+    def gate(self, request: Request, **kwargs: Any) -> Response:
+        """What the gate says of this model now, with the numbers of each rule where they may be known."""
+        version: Any = self.get_object()
+        stands = gate.standing(version)
+        return Response(
+            GateShape({"verdict": stands.verdict, "passed": stands.passed, "result": stands.result}).data
+            | ({} if version.details_open else {"findings": None})
+        )
 
     @extend_schema(request=Decision, responses=ModelDetail)
     @action(detail=False, methods=["post"])

@@ -11,16 +11,19 @@ from diagnostics.datasets.services import ManifestDamaged, NotFreezable
 from diagnostics.monitoring.campaign import NoOrder
 from diagnostics.monitoring.services import AlertNotTaken
 from diagnostics.predictions.services import NothingToRetry
+from diagnostics.registry.gate import BadRules
 from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
 from diagnostics.reviews.services import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed
 from diagnostics.scans.intake import Refused
 from diagnostics.scans.services import Conflict
 from diagnostics.training.services import AnotherRunning, NothingToCancel, NotTrainable, Unchanged
+from portal.accounts.freshness import NotFresh
 
 # The first class that fits decides, so narrower ones stand first.
 STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (NotAllowed, status.HTTP_403_FORBIDDEN, "not_allowed"),
+    (NotFresh, status.HTTP_403_FORBIDDEN, "fresh_sign_in_needed"),
     # What was sent is at fault.
     (Refused, status.HTTP_400_BAD_REQUEST, "refused"),
     (Conflict, status.HTTP_400_BAD_REQUEST, "invalid"),
@@ -28,6 +31,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (InvalidMark, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ConflictReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (BadRules, status.HTTP_400_BAD_REQUEST, "invalid"),
     # What was sent is well, but does not fit where things stand.
     (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
     (WrongStage, status.HTTP_409_CONFLICT, "wrong_stage"),

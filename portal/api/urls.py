@@ -15,6 +15,7 @@ from .own_habits import OwnHabitsView
 from .patients import PatientViewSet, StudyViewSet
 from .people import InstitutionViewSet, UserViewSet
 from .predictions import PredictionViewSet
+from .promotion_requests import PromotionRequestViewSet
 from .reads import ReadViewSet
 from .resource import Nowhere
 from .saved_views import SavedViewSet
@@ -37,6 +38,7 @@ router.register("dataset-versions", DatasetVersionViewSet, "datasetversion")
 router.register("training-runs", TrainingRunViewSet, "trainingrun")
 router.register("model-versions", ModelVersionViewSet, "modelversion")
 router.register("alerts", AlertViewSet, "alert")
+router.register("promotion-requests", PromotionRequestViewSet, "promotionrequest")
 router.register("audit-events", AuditEventViewSet, "auditevent")
 
 urlpatterns = [

@@ -1,9 +1,11 @@
 """What only the lab's pages show of a model: charts, and figures by source under names that the viewer may know."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
@@ -58,23 +60,46 @@ def site_names(institutions: Any) -> dict[str, str]:
     return {f"{_SITE}{place.pk}": place.name for place in institutions if isinstance(place, Institution)}
 
 
-def drawings(version: ModelVersion) -> list[Any]:
-    """ROC, calibration and confusion matrix of a model, the live one beside it where it was measured."""
+def _closed(truth: str, opinion: str) -> str:
+    """No address: these cells cannot be opened."""
+    return ""
+
+
+def _cell_of(version: ModelVersion) -> Callable[[str, str], str]:
+    """Gives the address of the cases behind a cell of the confusion matrix."""
+    here = reverse("lab:tested", args=[version.pk])
+    return lambda truth, opinion: f"{here}?{urlencode({'truth': truth, 'opinion': opinion})}"
+
+
+def drawings(version: ModelVersion, *, cells_open: bool = False) -> list[Any]:
+    """The charts of a model, the live one beside it where it was measured.
+
+    ``cells_open``: whether the cells of the confusion matrix lead to their cases.
+    """
     part, other = part_of(version), beside(version)
     mine = str(version)
     series: dict[str, dict[str, Any]] = {mine: part}
     if other.get("test"):
         series[_("Live then: %(name)s v%(number)s") % other] = other["test"]
-    auroc, ece = measured(part.get("metrics", {}).get("auroc")), measured(part.get("metrics", {}).get("ece"))
+    auroc, auprc, ece = (measured(part.get("metrics", {}).get(name)) for name in ("auroc", "auprc", "ece"))
     found = [
         charts.roc(
             {name: each.get("roc", []) for name, each in series.items()},
             _("AUROC %(value)s (95 %% interval %(interval)s).") % auroc.__dict__ if auroc else "",
+            part.get("roc_band", []),
+        ),
+        charts.precision_recall(
+            {name: each.get("pr", []) for name, each in series.items()},
+            _("AUPRC %(value)s (95 %% interval %(interval)s).") % auprc.__dict__ if auprc else "",
         ),
         charts.calibration(
             {name: each.get("calibration", []) for name, each in series.items()},
             _("Expected calibration error %(value)s.") % ece.__dict__ if ece else "",
         ),
-        charts.confusion(part.get("confusion", {}), SHORT),
+        charts.decision(
+            {name: each.get("decision", []) for name, each in series.items()},
+            _("The higher line gains more, at the probability from which one acts."),
+        ),
+        charts.confusion(part.get("confusion", {}), SHORT, _cell_of(version) if cells_open else _closed),
     ]
     return [chart for chart in found if chart is not None]

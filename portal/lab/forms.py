@@ -119,3 +119,21 @@ class ReasonForm(forms.Form):
         help_text=_("Kept with the decision: the next person will want to know."),
         required=False,  # the domain asks for it, with a sentence of its own
     )
+
+
+class PromoteForm(ReasonForm):
+    """Why a model goes into use, why although the gate held it, and once more who says so."""
+
+    exception = forms.CharField(
+        label=_("Written exception, or why it is declined"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Needed to approve what the gate has not let through, and to decline."),
+        required=False,
+    )
+    password = forms.CharField(
+        label=_("Your password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text=_("You signed in some time ago, and this puts a model into use."),
+        required=False,
+        strip=False,
+    )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import agreement, conflicts, monitor, next_labels, views
+from . import agreement, conflicts, models, monitor, next_labels, tested, views
 
 app_name = "lab"
 urlpatterns = [
@@ -23,8 +23,12 @@ urlpatterns = [
     path("runs/<uuid:pk>/", views.run, name="run"),
     path("runs/<uuid:pk>/again/", views.again, name="again"),
     path("runs/<uuid:pk>/cancel/", views.cancel, name="cancel"),
-    path("models/<uuid:pk>/", views.model, name="model"),
-    path("models/<uuid:pk>/card.md", views.card, name="card"),
-    path("models/<uuid:pk>/promote/", views.promote, name="promote"),
-    path("models/roll-back/", views.roll_back, name="roll-back"),
+    path("models/<uuid:pk>/", models.model, name="model"),
+    path("models/<uuid:pk>/card.md", models.card, name="card"),
+    path("models/<uuid:pk>/promote/", models.promote, name="promote"),
+    path("models/<uuid:pk>/tested/", tested.behind, name="tested"),
+    path("models/<uuid:pk>/challenge/", models.challenge, name="challenge"),
+    path("models/<uuid:pk>/retire/", models.retire, name="retire"),
+    path("requests/<uuid:pk>/", models.decide, name="decide"),
+    path("models/roll-back/", models.roll_back, name="roll-back"),
 ]

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,14 +18,12 @@ from diagnostics.models import DatasetVersion, ModelVersion, Promotion, Training
 from diagnostics.registry import queries as registry_queries
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
-from diagnostics.scans.access import Permission, institutions_where, may, require
+from diagnostics.scans.access import Permission, may, require
 from diagnostics.training import planning, schedule
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
 from diagnostics.training.recipe import DEFAULTS
 
-from . import figures
-from .card import as_html
 from .forms import FreezeForm, ReasonForm, TrainForm
 from .next_steps import next_steps
 
@@ -218,93 +216,3 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     except training.NothingToCancel as refusal:
         messages.info(request, str(refusal))
     return redirect("lab:run", pk=pk)
-
-
-def _model(request: HttpRequest, pk: UUID) -> ModelVersion:
-    """The model version: it belongs to the installation, so whoever may see models may see each."""
-    require(request.user, Permission.SEE_MODELS)
-    return get_object_or_404(ModelVersion, pk=pk)
-
-
-@require_safe
-@login_required
-def model(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What a model is worth, beside the dummy and the live model, and the way into use."""
-    return _model_page(request, _model(request, pk), ReasonForm())
-
-
-def _model_page(request: HttpRequest, version: ModelVersion, form: ReasonForm, status: int = 200) -> HttpResponse:
-    theirs = institutions_where(request.user, Permission.SEE_MODELS)
-    runs = TrainingRun.objects.visible_to(request.user).select_related("dataset")
-    return render(
-        request,
-        "lab/model.html",
-        {
-            "version": version,
-            "live": registry.live(),
-            "part": registry_queries.part_of(version),
-            "beside": registry_queries.beside(version),
-            "rows": registry_queries.rows(version),
-            "classes": figures.classes(version),
-            "sources": figures.sources(version, figures.site_names(theirs)),
-            "drawings": figures.drawings(version),
-            "run": runs.filter(produced=version).first(),
-            "promotions": version.promotions.select_related("by", "former"),
-            "card": as_html(version.card) if _card_is_open(request, version) else "",
-            "form": form,
-        },
-        status=status,
-    )
-
-
-def _card_is_open(request: HttpRequest, version: ModelVersion) -> bool:
-    """Whether this person may read the card, which counts the scans of every institution that took part."""
-    if not version.card:
-        return False
-    trained = TrainingRun.objects.filter(produced=version)
-    return not trained.filter(~Q(pk__in=TrainingRun.objects.visible_to(request.user))).exists()
-
-
-@require_safe
-@login_required
-def card(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The model card, to keep."""
-    version = _model(request, pk)
-    if not _card_is_open(request, version):
-        return render(request, "404.html", status=404)
-    answer = HttpResponse(version.card, content_type="text/markdown; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="model-v{version.number}-card.md"'
-    return answer
-
-
-@require_POST
-@login_required
-def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Put a model into use."""
-    version = _model(request, pk)
-    form = ReasonForm(request.POST)
-    form.is_valid()
-    try:
-        registry.promote(by=request.user, version=version, reason=form.cleaned_data.get("reason", ""))  # type: ignore[arg-type]
-    except registry.ReasonMissing as refusal:
-        form.add_error("reason", str(refusal))
-        return _model_page(request, version, form, status=400)
-    except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, _("%(name)s is in use. New scans are predicted by it.") % {"name": version})
-    return redirect("lab:model", pk=pk)
-
-
-@require_POST
-@login_required
-def roll_back(request: HttpRequest) -> HttpResponse:
-    """Put the former model back into use."""
-    require(request.user, Permission.SEE_MODELS)
-    try:
-        promotion = registry.roll_back(by=request.user, reason=request.POST.get("reason", ""))  # type: ignore[arg-type]
-    except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, _("%(name)s is in use again.") % {"name": promotion.version})
-    return redirect("lab:overview")

@@ -4,7 +4,7 @@ No script and no inline style, so the strict content policy holds; every chart s
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,8 @@ class LineChart:
     y_ticks: list[Tick]
     diagonal: str = ""
     note: str = ""
+    band: str = ""
+    whiskers: str = ""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -72,6 +74,7 @@ class Cell:
     strength: str
     strong: bool
     text: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,16 @@ def _shares() -> list[float]:
 
 
 def _unit_chart(
-    title: str, text: str, labels: tuple[str, str], lines: list[Line], axes: _Axes, note: str
+    title: str,
+    text: str,
+    labels: tuple[str, str],
+    lines: list[Line],
+    axes: _Axes,
+    note: str,
+    *,
+    diagonal: bool = True,
+    band: str = "",
+    whiskers: str = "",
 ) -> LineChart:
     return LineChart(
         title,
@@ -124,13 +136,20 @@ def _unit_chart(
         lines,
         [Tick(axes.x(value), f"{value:.1f}") for value in _shares()],
         [Tick(axes.y(value), f"{value:.1f}") for value in _shares()],
-        diagonal=axes.path([(0, 0), (1, 1)]),
+        diagonal=axes.path([(0, 0), (1, 1)]) if diagonal else "",
         note=note,
+        band=band,
+        whiskers=whiskers,
     )
 
 
-def roc(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> LineChart | None:
-    """Sensitivity against false alarms, one line per model; None where nothing was measured."""
+def roc(
+    series: Mapping[str, Sequence[Sequence[float]]], note: str = "", band: Sequence[Sequence[float]] = ()
+) -> LineChart | None:
+    """Sensitivity against false alarms, one line per model; None where nothing was measured.
+
+    ``band``: false positive rate, low and high end of the first model's interval.
+    """
     axes = _Axes((0, 1), (0, 1))
     lines = [
         Line(name, axes.path([(x, y) for x, y in points]), tone)
@@ -140,17 +159,76 @@ def roc(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> Line
     if not lines:
         return None
     text = _("ROC curve of %(names)s. %(note)s") % {"names": ", ".join(line.name for line in lines), "note": note}
-    return _unit_chart(_("ROC"), text, (_("1 − specificity"), _("Sensitivity")), lines, axes, note)
+    outline = [(x, low) for x, low, _high in band] + [(x, high) for x, _low, high in reversed(band)]
+    shape = f"{axes.path(outline)}Z" if outline else ""
+    return _unit_chart(_("ROC"), text, (_("1 − specificity"), _("Sensitivity")), lines, axes, note, band=shape)
+
+
+def precision_recall(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> LineChart | None:
+    """Precision against the share of tumours found, one line per model; None where nothing was measured."""
+    axes = _Axes((0, 1), (0, 1))
+    lines = [
+        Line(name, axes.path([(x, y) for x, y in points]), tone)
+        for tone, (name, points) in enumerate(series.items(), start=1)
+        if points
+    ]
+    if not lines:
+        return None
+    text = _("Precision and recall of %(names)s. %(note)s") % {
+        "names": ", ".join(line.name for line in lines),
+        "note": note,
+    }
+    labels = (_("Sensitivity (recall)"), _("Precision"))
+    return _unit_chart(_("Precision and recall"), text, labels, lines, axes, note, diagonal=False)
+
+
+def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> LineChart | None:
+    """Net benefit by the probability from which a reader acts; None where nothing was measured."""
+    measured = {name: points for name, points in series.items() if points}
+    if not measured:
+        return None
+    everybody = [(x, y) for x, _model, y in next(iter(measured.values()))]
+    values = [y for points in measured.values() for _x, y, _all in points]
+    low, high = min(0.0, *values), max(0.05, *values, everybody[0][1])
+    low = max(low, -0.5 * high) - 0.05 * high
+    axes = _Axes((0, 1), (low, 1.08 * high))
+    lines = [
+        Line(name, axes.path([(x, max(y, low)) for x, y, _all in points]), tone)
+        for tone, (name, points) in enumerate(measured.items(), start=1)
+    ]
+    above = [(x, y) for x, y in everybody if y >= low]
+    lines.append(Line(_("Call everybody a tumour"), axes.path(above), 3))
+    step = _step(1.08 * high - low)
+    steps = [n * step for n in range(math.ceil(low / step), math.floor(1.08 * high / step) + 1)]
+    text = _("Net benefit of %(names)s, against calling everybody or nobody a tumour. %(note)s") % {
+        "names": ", ".join(measured),
+        "note": note,
+    }
+    return LineChart(
+        _("Decision curve"),
+        text,
+        _("Probability from which one acts"),
+        _("Net benefit a scan"),
+        lines,
+        [Tick(axes.x(value), f"{value:.1f}") for value in _shares()],
+        [Tick(axes.y(value), f"{value:.{max(1, -math.floor(math.log10(step)))}f}") for value in steps],
+        diagonal=axes.path([(0, 0), (1, 0)]),
+        note=note,
+    )
 
 
 def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str = "") -> LineChart | None:
     """How often it was a tumour against how probable it was called; None where nothing was measured."""
     axes = _Axes((0, 1), (0, 1))
-    lines = []
+    lines, whiskers = [], ""
     for tone, (name, bins) in enumerate(series.items(), start=1):
         points = [(each["predicted"], each["observed"]) for each in bins]
-        if points:
-            lines.append(Line(name, axes.path(points), tone, axes.dots(points)))
+        if not points:
+            continue
+        lines.append(Line(name, axes.path(points), tone, axes.dots(points)))
+        if not whiskers:
+            ends = [(each["predicted"], *_wilson(each["observed"], each["n"])) for each in bins]
+            whiskers = " ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends)
     if not lines:
         return None
     text = _("Calibration of %(names)s; on the diagonal a probability means what it says. %(note)s") % {
@@ -158,11 +236,24 @@ def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str =
         "note": note,
     }
     labels = (_("Probability given"), _("Share that had a tumour"))
-    return _unit_chart(_("Calibration"), text, labels, lines, axes, note)
+    return _unit_chart(_("Calibration"), text, labels, lines, axes, note, whiskers=whiskers)
 
 
-def confusion(table: Mapping[str, Any], words: Mapping[str, str]) -> Matrix | None:
-    """Opinions by truth with each row's shares; None where there is no table."""
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    """The ends of the 95 % interval of a share of n scans (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def confusion(
+    table: Mapping[str, Any], words: Mapping[str, str], link: Callable[[str, str], str] = lambda truth, opinion: ""
+) -> Matrix | None:
+    """Opinions by truth with each row's shares; None where there is no table.
+
+    ``link`` gives the address of the cases behind a cell, empty where they cannot be opened.
+    """
     truths, opinions, counts = table.get("truth", []), table.get("opinion", []), table.get("counts", [])
     if not (truths and opinions and counts):
         return None
@@ -190,6 +281,7 @@ def confusion(table: Mapping[str, Any], words: Mapping[str, str]) -> Matrix | No
                     f"{0.06 + 0.94 * share:.2f}",
                     share > _OTHER_INK_FROM,
                     text,
+                    link(truth, opinion) if count else "",
                 )
             )
     return Matrix(

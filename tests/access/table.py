@@ -77,6 +77,15 @@ api:modelversion-list              GET    401    403  403  403  200  200  =     
 api:modelversion-detail(model)     GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-promote(model)    POST   401    403  403  403  403  409  =                    403    401 409
+api:modelversion-challenge(model)  POST   401    403  403  403  409  409  =                    403    401 409
+api:modelversion-retire(model)     POST   401    403  403  403  200  200  =                    403    401 200
+api:modelversion-gate(model)       GET    401    403  403  403  200  200  =                    403    401 200
+api:promotionrequest-list          GET    401    403  403  403  200  200  =                    403    401 200
+api:promotionrequest-list          POST   401    403  403  403  409  409  =                    403    401 409
+api:promotionrequest-detail(asked) GET    401    403  403  403  200  200  =                    403    401 200
+api:promotionrequest-approve(asked) POST  401    403  403  403  403  409  =                    403    401 409
+api:promotionrequest-decline(asked) POST  401    403  403  403  403  200  =                    403    401 200
+api:promotionrequest-withdraw(asked) POST 401    403  403  403  409  409  =                    403    401 409
 api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
 api:next-labels                    GET    401    403  403  403  200  200  =                    403    401 200
 api:monitor                        GET    401    403  403  403  200  200  =                    403    401 200
@@ -185,7 +194,11 @@ lab:again(run)                     POST   302    403  403  403  302  302  403/40
 lab:cancel(run)                    POST   302    403  403  403  302  302  403/404              403    302 302
 lab:model(model)                   GET    302    403  403  403  200  200  =                    403    302 200
 lab:card(model)                    GET    302    403  403  403  200  200  =                    403    302 200
-lab:promote(model)                 POST   302    403  403  403  403  302  =                    403    302 302
+lab:promote(model)                 POST   302    403  403  403  302  302  =                    403    302 302
+lab:tested(model)                  GET    302    403  403  403  200  200  =                    403    302 200
+lab:challenge(model)               POST   302    403  403  403  302  302  =                    403    302 302
+lab:retire(model)                  POST   302    403  403  403  302  302  =                    403    302 302
+lab:decide(asked)                  POST   302    403  403  403  403  302  =                    403    302 302
 lab:roll-back                      POST   302    403  403  403  403  302  =                    403    302 302
 """
 
@@ -233,6 +246,9 @@ BODIES: dict[str, dict[str, object]] = {
     "api:alert-acknowledge": {"note": "A new scanner."},
     "lab:acknowledge": {"note": "A new scanner."},
     "api:modelversion-promote": {"reason": "Better."},
+    "api:promotionrequest-list": {"model_version": "{model}", "reason": "Better."},
+    "api:promotionrequest-approve": {"exception": "For the trial."},
+    "api:promotionrequest-decline": {"reason": "Too early."},
     "api:modelversion-rollback": {"reason": "Worse on site."},
     "accounts:account": {"first_name": "A", "last_name": "B", "email": "a@example.org"},
     "accounts:sign-in": {"username": "nobody", "password": "wrong"},
@@ -257,5 +273,6 @@ BODIES: dict[str, dict[str, object]] = {
     "reading:amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "lab:freeze": {"institutions": "home", "lineage": "main", "seed": 0},
     "lab:promote": {"reason": "Better."},
+    "lab:decide": {"act": "decline", "exception": "Too early."},
     "lab:roll-back": {"reason": "Worse."},
 }

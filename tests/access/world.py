@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnostics.audit.services import record
-from diagnostics.models import Alert
+from diagnostics.models import Alert, PromotionRequest
 from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, User, issue_token
@@ -133,4 +133,10 @@ def _learning(world: World, home: Any) -> None:
     world.rows["model"] = ModelVersionFactory(card="# A card").pk
     world.rows["alert"] = Alert.objects.create(
         watched="overrides", institution=home, model_version=live_model(), value=0.5, limit=0.2, n=40
+    ).pk
+    world.rows["asked"] = PromotionRequest.objects.create(
+        version=ModelVersionFactory(),
+        proposed_by=person(Role.DATA_MANAGER, home),
+        reason="Better.",
+        expires_at=timezone.now() + timedelta(days=1),
     ).pk

@@ -21,13 +21,17 @@ from diagnostics.notifications.models import Notification
 from diagnostics.notifications.services import notify
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.registry import gate
 from diagnostics.registry import services as registry
-from diagnostics.registry.models import ModelState, ModelVersion, Promotion
+from diagnostics.registry.models import GateResult, ModelState, ModelVersion, Promotion
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import Case, Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
-from diagnostics.training import fitting, work
+from diagnostics.shadow import scoring
+from diagnostics.shadow.models import ShadowOpinion
+from diagnostics.training import fitting, judging, work
+from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
 from mlcore.predict import Opinion
 from portal.api.refusals import STATUS_OF
@@ -128,9 +132,39 @@ def train_at_once(monkeypatch, tmp_path):
     assert TrainingRun.objects.get().attempts == 1
 
 
+def judge_at_once(monkeypatch, tmp_path):
+    version = TrainingRunFactory(state="succeeded").produced
+    said = {"verdict": "too_few", "rules": []}
+    monkeypatch.setattr(judging, "manifest", lambda dataset: b"")
+    monkeypatch.setattr(registry, "fetch", lambda version: tmp_path)
+    monkeypatch.setattr(
+        judging,
+        "beside_live",
+        lambda live, folder, items: Compared(live, gate.current_rules(), [], None, None, said, None),
+    )
+    assert at_once(*[lambda: tasks.judge(str(version.pk))] * 5) == [None] * 5
+    tasks.judge(str(version.pk))  # and once a day later
+    assert GateResult.objects.filter(version=version).count() == 1
+
+
+def score_at_once(monkeypatch, tmp_path):
+    live = registry.live()
+    challenger = stored_model(tmp_path, b"challenger")
+    rows = [PredictionFactory(scan=scan, model_version=live) for scan in scans(5)]
+    boss = person(Role.ADMINISTRATOR, InstitutionFactory())
+    registry.challenge(by=boss, version=challenger)
+    Prediction.objects.update(finished_at=challenger.challenged_at)
+    monkeypatch.setattr(scoring.os, "nice", lambda more: scoring.NICENESS)
+    assert at_once(*[tasks.score_in_the_shadow] * 5) == [None] * 5
+    tasks.score_in_the_shadow()  # and once a day later
+    assert ShadowOpinion.objects.filter(model_version=challenger).count() == len(rows)
+
+
 AT_ONCE = {
     "diagnostics.tasks.infer": infer_at_once,
+    "diagnostics.tasks.judge": judge_at_once,
     "diagnostics.tasks.reconcile": reconcile_at_once,
+    "diagnostics.tasks.score_in_the_shadow": score_at_once,
     "diagnostics.tasks.send_mails": mails_at_once,
     "diagnostics.tasks.train": train_at_once,
 }

@@ -1,0 +1,65 @@
+"""Whether somebody has shown lately who they are: asked before a model goes into use.
+
+A session left open on a reading room's machine must not be enough for that, nor a token from last spring.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from . import attempts
+from .models import ApiToken
+
+SESSION_KEY = "shown_at"
+
+
+class NotFresh(PermissionError):
+    """It is too long ago, and the password was not given or is wrong; ``str()`` says what to do."""
+
+    field = "password"
+
+
+def remember(sender: Any, request: Any, user: Any, **_: Any) -> None:
+    """Django's word that somebody has just signed in, by whichever door."""
+    request.session[SESSION_KEY] = time.time()
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether this session was begun, or its password given again, lately."""
+    shown = request.session.get(SESSION_KEY, 0)
+    return time.time() - shown < settings.FRESH_SIGN_IN_MINUTES * 60
+
+
+def require(request: HttpRequest, password: str = "", token: ApiToken | None = None) -> None:
+    """Raise unless the session or the token is fresh, or ``password`` is right; a right one makes the session fresh.
+
+    Raises
+    ------
+    NotFresh
+        After too many wrong passwords it says so, and none is looked at for a while.
+    """
+    if token is not None:
+        if timezone.now() - token.created_at < timedelta(minutes=settings.FRESH_SIGN_IN_MINUTES):
+            return
+    elif is_fresh(request):
+        return
+    name = str(request.user)
+    if attempts.too_many(request, name):
+        raise NotFresh(_("Too many wrong passwords. Wait ten minutes and try again."))
+    if password and request.user.check_password(password):
+        attempts.forget(request, name)
+        if token is None:
+            remember(None, request, request.user)
+        return
+    if password:
+        attempts.count_failure(request, name)
+        raise NotFresh(_("This is not your password."))
+    raise NotFresh(
+        _("You signed in more than %(minutes)s minutes ago. Give your password again: this puts a model into use.")
+        % {"minutes": settings.FRESH_SIGN_IN_MINUTES}
+    )

@@ -1,0 +1,130 @@
+"""Promotion requests: propose that a model goes into use; another administrator approves, or declines."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.models import ModelVersion, PromotionRequest
+from diagnostics.registry import requests
+from diagnostics.registry.models import RequestState
+from diagnostics.scans.access import Permission, require
+from portal.accounts import freshness
+from portal.accounts.models import ApiToken, Scope
+
+from .problems import InvalidInput
+from .resource import Resource
+from .shapes import ModelName, address
+from .strict import Changes, Nothing, OneOf, Strict
+
+
+def fresh_token(request: Request) -> ApiToken | None:
+    """The token that the request came with; None for a session."""
+    return request.auth if isinstance(request.auth, ApiToken) else None
+
+
+class RequestShape(serializers.Serializer[PromotionRequest]):
+    """A wish to put a model into use, and what became of it."""
+
+    id = serializers.UUIDField()
+    model_version = ModelName(source="version")
+    status = serializers.ChoiceField(choices=RequestState.values, source="state")
+    proposed_by = serializers.CharField(source="proposed_by.username")
+    reason = serializers.CharField()
+    decided_by = serializers.CharField(source="decided_by.username", allow_null=True, default=None)
+    decided_at = serializers.DateTimeField(allow_null=True)
+    words = serializers.CharField(help_text="Why it was declined, or the written exception.")
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class RequestListing(Changes):
+    status = OneOf(choices=RequestState.values, required=False, source="state")
+    model_version = serializers.UUIDField(required=False, source="version")
+
+
+class NewRequest(Strict):
+    """Which model, and why."""
+
+    model_version = serializers.UUIDField()
+    reason = serializers.CharField(max_length=4000, help_text="The next person will want to know.")
+
+
+class Approval(Strict):
+    """What a second administrator adds."""
+
+    exception = serializers.CharField(
+        required=False,
+        default="",
+        max_length=4000,
+        help_text="Why it may go into use although the gate has not let it through; needed only then.",
+    )
+    password = serializers.CharField(
+        required=False,
+        default="",
+        max_length=4096,
+        write_only=True,
+        help_text="Where the token was made, or the session begun, too long ago; otherwise it is not looked at.",
+    )
+
+
+class Refusal(Strict):
+    """Why not."""
+
+    reason = serializers.CharField(max_length=4000, help_text="Whoever proposed it will want to know.")
+
+
+class PromotionRequestViewSet(Resource):
+    """All requests, to whoever may see models."""
+
+    listings: ClassVar[dict[str, Any]] = {"list": RequestListing}
+    serializer_class = RequestShape
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "approve", "decline", "withdraw"], Scope.LEARN)
+
+    def get_queryset(self) -> QuerySet[PromotionRequest]:
+        require(self.person, Permission.SEE_MODELS)
+        return PromotionRequest.objects.select_related("version", "proposed_by", "decided_by")
+
+    @extend_schema(request=NewRequest, responses={202: RequestShape})
+    def create(self, request: Request) -> Response:
+        """Propose that a model goes into use. Proposed again, the request that waits is given."""
+        given = self.body(NewRequest)
+        require(self.person, Permission.PROPOSE_PROMOTION)
+        version = ModelVersion.objects.filter(pk=given["model_version"]).first()
+        if version is None:
+            raise InvalidInput({"model_version": [_("There is no such model version.")]})
+        asked = requests.propose(by=self.person, version=version, reason=given["reason"])
+        here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
+        return Response(self._shown(asked), status=status.HTTP_202_ACCEPTED, headers={"Location": here})
+
+    @extend_schema(request=Approval, responses=RequestShape)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, **kwargs: Any) -> Response:
+        """Put the model into use. Never one's own request."""
+        asked, given = self.get_object(), self.body(Approval)
+        require(self.person, Permission.PROMOTE)
+        freshness.require(request._request, given["password"], fresh_token(request))
+        return Response(self._shown(requests.approve(by=self.person, request=asked, exception=given["exception"])))
+
+    @extend_schema(request=Refusal, responses=RequestShape)
+    @action(detail=True, methods=["post"])
+    def decline(self, request: Request, **kwargs: Any) -> Response:
+        """Leave the model where it is, and say why."""
+        asked, given = self.get_object(), self.body(Refusal)
+        return Response(self._shown(requests.decline(by=self.person, request=asked, words=given["reason"])))
+
+    @extend_schema(request=None, responses=RequestShape)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, **kwargs: Any) -> Response:
+        """Take back one's own request."""
+        self.body(Nothing)
+        return Response(self._shown(requests.withdraw(by=self.person, request=self.get_object())))
+
+    def _shown(self, asked: PromotionRequest) -> Any:
+        return RequestShape(asked, context=self.get_serializer_context()).data

@@ -1,0 +1,126 @@
+"""The gate's word as rows of words and numbers for people."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from diagnostics.registry.gate import STALE, UNMEASURED, Standing
+from diagnostics.registry.models import GateVerdict
+
+from .figures import LABELS
+
+TONES = {GateVerdict.PASS: "ok", GateVerdict.FAIL: "danger", GateVerdict.TOO_FEW: "warn", STALE: "warn"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a rule beside what the rule wants."""
+
+    name: str
+    value: str
+    interval: str
+    wanted: str
+    verdict: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its name, what it asks, its verdict, and the numbers behind it."""
+
+    name: str
+    verdict: str
+    tone: str
+    numbers: list[Number] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the gate says of a model now."""
+
+    verdict: str
+    tone: str
+    sentence: str
+    passed: bool
+    standing: Standing
+    rules: list[Rule]
+
+
+def verdict_in_words(verdict: str) -> str:
+    """``pass`` and so on, as a person reads it."""
+    own = {STALE: _("Out of date"), UNMEASURED: _("Not judged")}
+    return own[verdict] if verdict in own else str(GateVerdict(verdict).label)
+
+
+def _sentence(verdict: str) -> str:
+    return {
+        GateVerdict.PASS: _("On the same frozen test scans it loses no more than the rules allow."),
+        GateVerdict.FAIL: _("On the same frozen test scans it is worse than the rules allow."),
+        GateVerdict.TOO_FEW: _("The test part is too small to tell whether it keeps the rules."),
+        STALE: _("It was judged beside another model, or by older rules. A worker judges the newest candidates anew."),
+        UNMEASURED: _("It was not trained here, or before there was a gate, so nothing is known."),
+    }[verdict]
+
+
+def _rule_names() -> dict[str, str]:
+    return {
+        "same_test": _("Both models on the same test scans"),
+        "test_size": _("Enough test scans"),
+        "accuracy": _("Accuracy"),
+        "auroc": _("AUROC"),
+        "sensitivity": _("Sensitivity of each class"),
+        "calibration": _("Calibration error"),
+    }
+
+
+def shown(stands: Standing, *, with_numbers: bool) -> Gate:
+    """The gate for a page. ``with_numbers``: whether the viewer may know how many scans of which kind there were."""
+    rules = []
+    if stands.result is not None:
+        names = _rule_names()
+        for each in stands.result.findings:
+            numbers = [_number(each["rule"], number) for number in each["numbers"]] if with_numbers else []
+            rules.append(
+                Rule(
+                    names.get(each["rule"], each["rule"]),
+                    verdict_in_words(each["verdict"]),
+                    TONES.get(each["verdict"], "quiet"),
+                    numbers,
+                )
+            )
+    return Gate(
+        verdict_in_words(stands.verdict),
+        TONES.get(stands.verdict, "quiet"),
+        _sentence(stands.verdict),
+        stands.passed,
+        stands,
+        rules,
+    )
+
+
+def _number(rule: str, number: dict[str, Any]) -> Number:
+    counted = rule in ("same_test", "test_size")
+    form = "{:.0f}" if counted else "{:.3f}" if rule == "calibration" else "{:+.3f}"
+
+    def said(value: float | None) -> str:
+        return "–" if value is None else form.format(value).replace("-", "−")
+
+    low, high = number.get("low"), number.get("high")
+    names = {"images": _("scans"), "groups": _("groups"), **LABELS}
+    own = {"accuracy": "", "auroc": "", "calibration": ""}
+    limit = number.get("limit")
+    if limit is None:
+        wanted = ""
+    elif rule == "calibration":
+        wanted = _("at most %(limit)s") % {"limit": said(limit)}
+    else:
+        wanted = _("at least %(limit)s") % {"limit": said(limit)}
+    return Number(
+        str(own.get(number["name"], names.get(number["name"], number["name"]))),
+        said(number.get("value")),
+        "" if low is None or high is None else _("%(low)s to %(high)s") % {"low": said(low), "high": said(high)},
+        wanted,
+        verdict_in_words(number["verdict"]),
+        TONES.get(number["verdict"], "quiet"),
+    )

@@ -1,0 +1,270 @@
+"""Into use over pages and API: by one where one is enough, by two where two must agree, freshly signed in."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from diagnostics.models import GateResult, Promotion, PromotionRequest
+from diagnostics.registry import gate
+from diagnostics.registry import services as registry
+from diagnostics.scans.access import Role
+from portal.accounts import freshness
+from portal.accounts.models import ApiToken, Scope, issue_token
+from tests.diagnostics.shelf import model_folder, stored_model
+from tests.factories import PASSWORD, InstitutionFactory, person
+
+pytestmark = pytest.mark.django_db
+V1 = "/api/v1"
+
+
+@pytest.fixture(autouse=True)
+def own_files(settings, tmp_path):
+    cache.clear()  # wrong passwords are counted there
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    settings.STORAGES = settings.STORAGES | {
+        "artifacts": {
+            "BACKEND": "diagnostics.scans.storage.DurableFileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "files", "allow_overwrite": True},
+        }
+    }
+
+
+@pytest.fixture
+def place():
+    return InstitutionFactory()
+
+
+@pytest.fixture
+def ada(place):
+    return person(Role.ADMINISTRATOR, place, username="ada")
+
+
+@pytest.fixture
+def ben(place):
+    return person(Role.ADMINISTRATOR, place, username="ben")
+
+
+@pytest.fixture
+def keeper(place):
+    return person(Role.DATA_MANAGER, place, username="keeper")
+
+
+@pytest.fixture
+def live(tmp_path):
+    return registry.install_box(model_folder(tmp_path, b"live"))
+
+
+@pytest.fixture
+def candidate(live, tmp_path):
+    return stored_model(tmp_path, b"candidate", name="Second")
+
+
+def client_of(user) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def by_token(user, *, hours_old=0):
+    row, token = issue_token(
+        user=user, name="t", scopes=list(Scope.values), expires_at=timezone.now() + timedelta(days=9)
+    )
+    if hours_old:
+        ApiToken.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=hours_old))
+    return Client(headers={"authorization": f"Bearer {token}"})
+
+
+def text(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def judged(version, verdict="pass"):
+    rule = {
+        "rule": "auroc",
+        "verdict": verdict,
+        "numbers": [
+            {
+                "name": "auroc",
+                "value": -0.05,
+                "low": -0.08,
+                "high": -0.02,
+                "n": 400,
+                "limit": -0.03,
+                "verdict": verdict,
+            }
+        ],
+    }
+    return GateResult.objects.create(
+        version=version,
+        live=registry.live(),
+        rules=gate.current_rules(),
+        verdict=verdict,
+        findings=[rule],
+        test_sha256="0" * 64,
+    )
+
+
+def test_one_administrator_promotes_with_a_reason_and_the_page_says_that_one_is_enough(ada, candidate):
+    page = client_of(ada).get(reverse("lab:model", args=[candidate.pk]))
+    assert "requires no second administrator" in text(page)
+    assert "your reason is kept as the written exception" in text(page)
+    answer = by_token(ada).post(
+        f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": "A trial."}, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["state"]) == (200, "live")
+    decision = Promotion.objects.get(kind="promote")
+    assert (decision.gate, decision.exception, decision.approved_by) == ("unmeasured", "A trial.", None)
+
+
+def test_two_administrators_over_the_api(ada, ben, keeper, candidate, settings):
+    settings.SECOND_ADMINISTRATOR = True
+    judged(candidate, "fail")
+    asked = by_token(ada).post(
+        f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": "Better."}, content_type="application/json"
+    )
+    assert (asked.status_code, asked.json()["status"]) == (202, "pending")
+    address = asked.headers["Location"]
+    assert by_token(keeper).get(address).json()["proposed_by"] == "ada"
+    again = by_token(keeper).post(
+        f"{V1}/promotion-requests/",
+        {"model_version": str(candidate.pk), "reason": "I agree."},
+        content_type="application/json",
+    )
+    assert again.json()["id"] == asked.json()["id"]
+
+    def approve(user, **body):
+        return by_token(user).post(f"{address}approve/", body, content_type="application/json")
+
+    assert (approve(keeper).status_code, approve(ada).status_code) == (403, 409)
+    refused = approve(ben)
+    assert refused.status_code == 400 and "exception" in refused.json()["errors"]
+    done = approve(ben, exception="The new scanner is not in the test part.")
+    assert (done.status_code, done.json()["status"], done.json()["decided_by"]) == (200, "approved", "ben")
+    assert registry.live() == candidate
+    assert approve(ben, exception="again").status_code == 409
+    assert Promotion.objects.get(kind="promote").exception == "The new scanner is not in the test part."
+
+
+def test_two_administrators_on_the_page(ada, ben, keeper, candidate, settings):
+    settings.SECOND_ADMINISTRATOR = True
+    judged(candidate, "too_few")
+    page = reverse("lab:model", args=[candidate.pk])
+    first = client_of(keeper)
+    assert "Propose for promotion" in text(first.get(page)) and "Promote to live" not in text(first.get(page))
+    first.post(reverse("lab:promote", args=[candidate.pk]), {"reason": "Better on site."})
+    asked = PromotionRequest.objects.get()
+    assert "Take it back" in text(first.get(page)) and "Approve and promote" not in text(first.get(page))
+    second = client_of(ben)
+    assert "keeper proposes to put it into use" in text(second.get(page))
+    url = reverse("lab:decide", args=[asked.pk])
+    refused = second.post(url, {"act": "approve"})
+    assert refused.status_code == 400 and "Write down why it may go into use" in text(refused)
+    second.post(url, {"act": "approve", "exception": "Small, but it is a trial."})
+    assert registry.live() == candidate
+    assert "approved by ben" in text(second.get(page)) and "Small, but it is a trial." in text(second.get(page))
+
+
+def test_own_proposal_cannot_be_approved_on_the_page(ada, candidate, settings):
+    settings.SECOND_ADMINISTRATOR = True
+    client = client_of(ada)
+    client.post(reverse("lab:promote", args=[candidate.pk]), {"reason": "Mine."})
+    url = reverse("lab:decide", args=[PromotionRequest.objects.get().pk])
+    client.post(url, {"act": "approve", "exception": "Mine."})
+    assert registry.live() != candidate
+    client.post(url, {"act": "withdraw"})
+    assert PromotionRequest.objects.get().state == "withdrawn"
+
+
+def test_old_session_must_give_the_password_again(ada, candidate):
+    client = client_of(ada)
+    session = client.session
+    session[freshness.SESSION_KEY] = 0
+    session.save()
+    url = reverse("lab:promote", args=[candidate.pk])
+    assert "Your password" in text(client.get(reverse("lab:model", args=[candidate.pk])))
+    for password in ("", "wrong"):
+        assert client.post(url, {"reason": "Better.", "password": password}).status_code == 400
+        assert registry.live() != candidate
+    assert client.post(url, {"reason": "Better.", "password": PASSWORD}).status_code == 302
+    assert registry.live() == candidate
+    assert "Your password" not in text(client.get(reverse("lab:model", args=[candidate.pk])))
+
+
+def test_wrong_passwords_are_counted(ada, candidate):
+    client = client_of(ada)
+    session = client.session
+    session[freshness.SESSION_KEY] = 0
+    session.save()
+    url = reverse("lab:promote", args=[candidate.pk])
+    for _ in range(8):
+        client.post(url, {"reason": "Better.", "password": "wrong"})
+    refused = client.post(url, {"reason": "Better.", "password": PASSWORD})
+    assert refused.status_code == 400 and "Too many wrong passwords" in text(refused)
+
+
+def test_old_token_must_give_the_password_too(ada, candidate):
+    address = f"{V1}/model-versions/{candidate.pk}/promote/"
+    client = by_token(ada, hours_old=3)
+    refused = client.post(address, {"reason": "Better."}, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (403, "fresh_sign_in_needed")
+    assert registry.live() != candidate
+    body = {"reason": "Better.", "password": PASSWORD}
+    done = client.post(address, body, content_type="application/json")
+    assert done.status_code == 200 and PASSWORD not in done.content.decode()
+
+
+def test_roll_back_asks_for_neither(ada, live, candidate, settings):
+    registry.promote(by=ada, version=candidate, reason="Better.")
+    settings.SECOND_ADMINISTRATOR = True
+    done = by_token(ada, hours_old=99).post(
+        f"{V1}/model-versions/rollback/", {"reason": "It was not."}, content_type="application/json"
+    )
+    assert done.status_code == 200 and registry.live() == live
+
+
+def test_gate_shows_each_rule_with_its_numbers(ada, candidate):
+    judged(candidate, "fail")
+    page = text(client_of(ada).get(reverse("lab:model", args=[candidate.pk])))
+    assert "Failed" in page and "−0.050" in page and "−0.080 to −0.020" in page and "at least −0.030" in page
+    said = by_token(ada).get(f"{V1}/model-versions/{candidate.pk}/gate/").json()
+    assert (said["verdict"], said["passed"], said["rules"]) == ("fail", False, 1)
+    assert said["findings"][0]["numbers"][0]["low"] == -0.08
+
+
+def test_challenge_and_retire_over_page_and_api(keeper, candidate):
+    client_of(keeper).post(reverse("lab:challenge", args=[candidate.pk]))
+    assert registry.challenger() == candidate
+    assert "In the shadow" in text(client_of(keeper).get(reverse("lab:model", args=[candidate.pk])))
+    answer = by_token(keeper).post(f"{V1}/model-versions/{candidate.pk}/retire/", {}, content_type="application/json")
+    assert (answer.status_code, answer.json()["state"]) == (200, "retired")
+    answer = by_token(keeper).post(
+        f"{V1}/model-versions/{candidate.pk}/challenge/", {}, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["state"]) == (200, "challenger")
+
+
+def test_admin_promotes_challenges_and_declares_rules(live, candidate, settings, place):
+    boss = person(Role.ADMINISTRATOR, place, is_staff=True)
+    client = client_of(boss)
+
+    def page(name, *args):
+        return reverse(f"admin:diagnostics_{name}", args=args)
+
+    assert "requires no second administrator" in text(client.get(page("modelversion_promote", candidate.pk)))
+    client.post(page("modelversion_challenge", candidate.pk))
+    assert registry.challenger() == candidate
+    client.post(page("modelversion_retire", candidate.pk))
+    assert registry.challenger() is None
+    form = {**gate.current_rules().rules, "auroc_margin": 0.01, "reason": "Stricter."}
+    assert client.post(page("gaterules_declare"), {**form, "reason": ""}).status_code == 400
+    client.post(page("gaterules_declare"), form)
+    assert gate.current_rules().rules["auroc_margin"] == 0.01
+    settings.SECOND_ADMINISTRATOR = True
+    client.post(page("modelversion_promote", candidate.pk), {"reason": "Better."})
+    assert registry.live() == live and PromotionRequest.objects.get().proposed_by == boss
+    for name in ("gaterules", "gateresult", "promotionrequest", "modelalarm", "shadowopinion", "testedscan"):
+        assert client.get(page(f"{name}_changelist")).status_code == 200, name
