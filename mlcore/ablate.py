@@ -184,6 +184,7 @@ def row(name: str, scored: Scored, recipe: Scored, told: Mapping[str, Any]) -> d
         "difference": None
         if name == RECIPE
         else {k: v for k, v in compare(recipe, scored).items() if k in dict(_SHOWN)},
+        "by_source": {source: part["metrics"]["auroc"] for source, part in report["by_source"].items()},
         "images": len(scored.labels),
         "groups": report["n_groups"],
         **told,
@@ -220,6 +221,9 @@ def with_row(rows: Sequence[dict[str, Any]], one: dict[str, Any]) -> list[dict[s
 
 def markdown(rows: Sequence[Mapping[str, Any]], source: str) -> str:
     """Write the table: markdown, from the rows of `rows_of` with `command` and `budget` in each."""
+    sources = sorted(rows[0]["by_source"]) if len(rows[0]["by_source"]) > 1 else []
+    heads = [head for _, words in _SHOWN for head in (words, "difference")]
+    heads += [f"AUROC of {name}" for name in sources]
     lines = [
         "# What each trick is worth",
         "",
@@ -229,24 +233,19 @@ def markdown(rows: Sequence[Mapping[str, Any]], source: str) -> str:
         "those of the processor an epoch; images a second are those of one core through the network by LiteRT, 16 at "
         "once, at its best.",
         "",
-        "| recipe with | "
-        + " | ".join(f"{words} | difference" for _, words in _SHOWN)
-        + " | s an epoch | images a s |",
-        "|---|" + "---|---|" * len(_SHOWN) + "---:|---:|",
+        f"| recipe with | {' | '.join(heads)} | s an epoch | images a s |",
+        "|---|" + "---|" * len(heads) + "---:|---:|",
     ]
     for each in rows:
         cells = []
         for key, _ in _SHOWN:
             apart = each["difference"]
             cells += [_interval(each["metrics"][key]), _interval(apart[key], signed=True) if apart else ""]
+        cells += [_interval(each["by_source"][name]) for name in sources]
         speed = "–" if each["images_a_second"] is None else f"{each['images_a_second']:.0f}"
         lines.append(f"| {each['trick']} | {' | '.join(cells)} | {each['cpu_seconds']:.0f} | {speed} |")
-    return (
-        "\n".join(
-            [*lines, "", "## How it was made", "", "```", *dict.fromkeys(each["command"] for each in rows), "```"]
-        )
-        + "\n"
-    )
+    commands = dict.fromkeys(each["command"] for each in rows)
+    return "\n".join([*lines, "", "## How it was made", "", "```", *commands, "```"]) + "\n"
 
 
 def _interval(metric: Mapping[str, float | None], *, signed: bool = False) -> str:
