@@ -6,7 +6,7 @@ from diagnostics.scans.models import Institution, Membership, Patient, Scan, Stu
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.predictions.models import Prediction  # isort: skip
-from diagnostics.reviews.models import Case, Claim, Comment, Draft, Read, SavedView  # isort: skip
+from diagnostics.reviews.models import Case, Claim, Comment, Control, Draft, Read, SavedView  # isort: skip
 from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
@@ -22,6 +22,7 @@ __all__ = [
     "Case",
     "Claim",
     "Comment",
+    "Control",
     "Draft",
     "DatasetItem",
     "DatasetVersion",

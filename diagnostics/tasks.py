@@ -81,6 +81,7 @@ def reconcile() -> None:
     predictions.abandon_exhausted()
     reviews.expire_claims()
     reviews.refresh_order()
+    reviews.mix_in()
     live = registry.live()
     if (live is not None and predictions.queue_missing(live)) or predictions.anything_waiting():
         infer.delay()

@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 
 from diagnostics.annotations.queries import annotations_for
-from diagnostics.models import Annotation, Case, Claim, Comment, Prediction, Read
+from diagnostics.models import Annotation, Case, Claim, Comment, Control, Prediction, Read
+from diagnostics.reviews.models import CaseState
 from diagnostics.reviews.queries import predictions_for, reads_for
 from diagnostics.reviews.thread import comments_for
 from diagnostics.scans.access import Permission, institutions_where
@@ -38,8 +39,8 @@ class CaseAdmin(RoomAdmin):
     list_select_related = ("scan", "institution")
     list_filter = (by_institution("institution", Permission.SEE_SCANS), "state", "stage", "priority")
     search_fields = ("=id", "=scan__id")
-    # Why a case has a second reader may tell what the AI thinks.
-    fields = fields_of(Case, without=("second_read",))
+    # Why a case has a second reader may tell what the AI thinks; which one is a control is told after it is read.
+    fields = fields_of(Case, without=("second_read", "control"))
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return Case.objects.visible_to(user)
@@ -86,6 +87,21 @@ class AnnotationAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return annotations_for(user)
+
+
+@admin.register(Control)
+class ControlAdmin(RoomAdmin):
+    """Control cases that were read. One that waits stands in no list, for its reader may be whoever looks."""
+
+    sees = Permission.SEE_READS
+    list_display = ("__str__", "case", "source", "truth", "institution", "created_at")
+    list_select_related = ("case", "source", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_READS), "truth")
+    search_fields = ("=case__id", "=source__id")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        theirs = institutions_where(user, Permission.SEE_READS)
+        return Control.objects.filter(institution__in=theirs, case__state=CaseState.DONE)
 
 
 @admin.register(Comment)

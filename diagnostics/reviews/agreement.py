@@ -128,7 +128,7 @@ def read_twice(user: Any, *, kind: str = ReadKind.FINAL, all_cases: bool = False
 
 
 def _done(user: Any) -> QuerySet[Any]:
-    return Case.objects.filter(institution__in=overseen_by(user), state=CaseState.DONE)
+    return Case.objects.filter(institution__in=overseen_by(user), state=CaseState.DONE, control=False)
 
 
 def _blind_labels(cases: Sequence[Any]) -> dict[tuple[Any, int], str]:

@@ -63,7 +63,8 @@ def undoable_read(user: Any) -> Undoable | None:
     now = timezone.now()
     since = now - timedelta(seconds=UNDO_SECONDS)
     read = (
-        Read.objects.filter(reader=user, kind=ReadKind.FINAL, created_at__gte=since)
+        # Whoever has read a control to the end has been told its answer.
+        Read.objects.filter(reader=user, kind=ReadKind.FINAL, created_at__gte=since, case__control=False)
         .select_related("case__scan__study")
         .order_by("-created_at")
         .first()
@@ -83,6 +84,8 @@ def undo_read(*, by: Any, read: Read) -> Claim:
     """
     require(by, permission_for(read.stage), read.case.institution)
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=read.case_id)
+    if case.control:
+        raise WrongStage(_("This was a control case, and you know its answer now: your read stands as you gave it."))
     newest = own_final_read(by, case)
     if read.kind != ReadKind.FINAL or newest is None or newest.pk != read.pk:
         raise WrongStage(_("Only your own newest final read can be undone."))

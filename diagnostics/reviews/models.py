@@ -108,6 +108,9 @@ class Case(models.Model):
     second_read = models.CharField(
         max_length=8, choices=SecondRead, blank=True, default="", help_text=_("Why it has a second reader, if it has.")
     )
+    control = models.BooleanField(
+        default=False, editable=False, help_text=_("Its answer is known: it measures its reader and is no work.")
+    )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -142,6 +145,7 @@ class Case(models.Model):
                 condition=Q(assigned_to__isnull=True) | Q(state="open", stage__in=["first", "second"]),
                 name="only_waiting_reads_are_assigned",
             ),
+            models.CheckConstraint(condition=Q(control=False) | Q(stage="first"), name="controls_have_one_reader"),
             models.CheckConstraint(
                 condition=Q(returned_at__isnull=True) | Q(assigned_to__isnull=False) & ~Q(second_read=""),
                 name="returned_means_to_whom",
@@ -373,6 +377,44 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft {self.pk}"
+
+
+class Control(models.Model):
+    """A case whose answer is known, mixed in beside a new one.
+
+    Written with the case it comes beside; the scheduler makes its scan and case. Whoever reads it may not know of this
+    row before their final read (:mod:`.controls`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="controls")
+    beside = models.OneToOneField(Case, on_delete=models.PROTECT, related_name="beside_it")
+    case = models.OneToOneField(Case, null=True, blank=True, on_delete=models.PROTECT, related_name="known")
+    source = models.ForeignKey(
+        Scan, null=True, blank=True, on_delete=models.PROTECT, related_name="controls", help_text=_("Whose picture.")
+    )
+    truth = models.CharField(max_length=16, choices=Label, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    given_up = models.BooleanField(default=False, help_text=_("There was no case whose answer is known."))
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(case__isnull=True, source__isnull=True, truth="")
+                | Q(case__isnull=False, source__isnull=False, given_up=False) & ~Q(truth=""),
+                name="control_knows_its_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(case__isnull=True) | ~Q(case=models.F("beside")), name="control_is_another_case"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], condition=Q(case__isnull=True, given_up=False), name="control_wanted"),
+        ]
+
+    def __str__(self) -> str:
+        return f"control {str(self.id)[:8]}"
 
 
 class SavedView(models.Model):

@@ -22,12 +22,14 @@ class Progress:
 def progress_for(user: Any) -> Progress:
     """Counted without an order and never beyond ``COUNT_LIMIT`` a state: three small queries, however many cases."""
     here = Case.objects.visible_to(user).filter(scan__rejected_code="").order_by()
-    done, still = (here.filter(state=state)[:COUNT_LIMIT].count() for state in (CaseState.DONE, CaseState.OPEN))
+    # A control that was read is no work; one that waits looks like all others.
+    done = here.filter(state=CaseState.DONE, control=False)[:COUNT_LIMIT].count()
+    still = here.filter(state=CaseState.OPEN)[:COUNT_LIMIT].count()
     morning = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Read.objects.filter(reader=user, kind=ReadKind.FINAL, created_at__gte=morning).order_by()
+    today = Read.objects.filter(reader=user, kind=ReadKind.FINAL, created_at__gte=morning, case__control=False)
     return Progress(
         done=done,
         total=done + still,
-        today=today.values("case").distinct().count(),
+        today=today.order_by().values("case").distinct().count(),
         capped=COUNT_LIMIT in (done, still),
     )

@@ -241,6 +241,8 @@ def reads_for(user: Any) -> QuerySet[Read]:
     return (
         Read.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
         .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | Q(case__institution__in=sees_in))
+        # What others said of a control measures them and is no opinion to go by.
+        .filter(Q(reader=user) | Q(case__control=False))
         .select_related("case", "case__scan", "case__scan__patient", "case__institution", "reader", "prediction")
     )
 
@@ -310,6 +312,8 @@ def own_statements(user: Any) -> QuerySet[Read]:
     blind = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.BLIND).order_by("-revision")
     final = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.FINAL)
     own = latest(reads_for(user).filter(reader=user)).select_related("case__scan__study")
+    # A control that was read to the end stands among the controls.
+    own = own.exclude(case__control=True, case__state=CaseState.DONE)
     return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN) & ~Exists(final)).annotate(
         blind_label=Subquery(blind.values("label")[:1]), blind_seconds=Subquery(blind.values("seconds")[:1])
     )
@@ -385,7 +389,9 @@ def deciding_reads() -> QuerySet[Any]:
     other = latest(Read.objects.filter(kind=ReadKind.FINAL, stage=Stage.FIRST)).filter(case=OuterRef("case"))
     agreed = Q(stage=Stage.SECOND)
     return latest(
-        Read.objects.filter(kind=ReadKind.FINAL, case__state=CaseState.DONE, stage=F("case__stage"))
+        Read.objects.filter(
+            kind=ReadKind.FINAL, case__state=CaseState.DONE, case__control=False, stage=F("case__stage")
+        )
     ).annotate(
         withheld=SqlCase(
             When(agreed & Q(Exists(other.filter(may_train=False))), then=Value(True)),

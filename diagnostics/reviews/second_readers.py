@@ -39,6 +39,9 @@ def settle(*, by: Any, case: Case, read: Read) -> None:
     if read.stage == Stage.ADJUDICATION:
         _finish(case, Stage.ADJUDICATION)
         return
+    if case.control:
+        _finish(case, Stage.FIRST)
+        return
     first, second = final_read_at(case, Stage.FIRST), final_read_at(case, Stage.SECOND)
     if first is not None and second is not None:
         if first.label == second.label:

@@ -16,6 +16,7 @@ from diagnostics.scans.models import ReadingMode, Scan
 from .assigning import assign, readers_for
 from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
 from .comments import comment
+from .controls import mix_in, want_one
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
 from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
@@ -45,6 +46,7 @@ __all__ = [
     "draft_for",
     "expire_claims",
     "forget_view",
+    "mix_in",
     "open_case",
     "recall",
     "query_of",
@@ -79,6 +81,7 @@ def open_case(*, by: Any, scan: Scan) -> Case:
     )
     if made:
         record(by=by, act="case_opened", target=case, institution=scan.institution, scan=scan.pk)
+        want_one(case)
     return case
 
 
@@ -278,6 +281,8 @@ def amend(
     NotAllowed, WrongStage, InvalidRead
     """
     require(by, permission_for(read.stage), read.case.institution)
+    if read.case.control:
+        raise WrongStage(_("This was a control case, and you know its answer now: your read stands as you gave it."))
     if read.reader_id != by.pk or read.kind != ReadKind.FINAL:
         raise WrongStage(_("Only your own final read can be amended."))
     _check_words(kind=ReadKind.FINAL, label=label, certainty=certainty, reason=reason, comment=comment)

@@ -87,7 +87,7 @@ def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None) -> CaseQu
     if name == "done":
         final = deciding_reads().filter(case=OuterRef("pk"))
         return (
-            cases.filter(state=CaseState.DONE)
+            cases.filter(state=CaseState.DONE, control=False)
             .annotate(
                 final_label=Subquery(final.values("label")[:1]),
                 final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
@@ -192,7 +192,7 @@ def tab_counts(user: Any) -> dict[str, int]:
     named = {name: SqlCase(When(where, then=Value(1)), default=Value(0)) for name, where in _in_tab(user).items()}
     rows = list(later.annotate(**named).values(*named)[: 2 * COUNT_LIMIT])
     several = {name: sum(row[name] for row in rows) for name in named}
-    done = here.filter(state=CaseState.DONE)[:COUNT_LIMIT].count()
+    done = here.filter(state=CaseState.DONE, control=False)[:COUNT_LIMIT].count()
     return {
         "mine": held["mine"] + several["mine"],
         "unclaimed": unclaimed,

@@ -11,7 +11,15 @@ from .access import NotAllowed, Permission, require
 from .models import Institution
 
 # How cases are read, and in which order; each has a default.
-POLICIES = ("second_reader", "second_share", "worklist_order", "due_stat", "due_urgent", "due_routine")
+POLICIES = (
+    "second_reader",
+    "second_share",
+    "control_share",
+    "worklist_order",
+    "due_stat",
+    "due_urgent",
+    "due_routine",
+)
 
 
 def _known(policies: dict[str, Any]) -> dict[str, Any]:

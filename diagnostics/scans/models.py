@@ -57,6 +57,15 @@ class Institution(models.Model):
         validators=[MaxValueValidator(100)],
         help_text=_("Percent of the cases that get a second reader, where a share does."),
     )
+    control_share = models.PositiveSmallIntegerField(
+        _("control cases"),
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text=_(
+            "Percent: so often a case whose answer is known is mixed in beside a new one. Its reader learns so only "
+            "after the final read, and it counts in no number but their own right answers."
+        ),
+    )
     worklist_order = models.CharField(
         _("order of the worklist"),
         max_length=10,
@@ -97,6 +106,7 @@ class Institution(models.Model):
                 name="hidden_ai_picks_no_second_reader",
                 violation_error_message=_("Where the AI's opinion stays hidden, it cannot choose who is read twice."),
             ),
+            models.CheckConstraint(condition=Q(control_share__lte=50), name="control_share_in_percent"),
             # The order of the list would tell a blind reader how sure the AI is.
             models.CheckConstraint(
                 condition=Q(worklist_order__in=["overdue", "priority"])
@@ -146,6 +156,7 @@ class Patient(models.Model):
             )
         ],
     )
+    made_up = models.BooleanField(default=False, editable=False, help_text=_("Of a control case: nobody is meant."))
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 

@@ -16,6 +16,7 @@ from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, institutions_where, require
 from .intake import Taken
+from .likeness import pseudonym_like
 from .models import Institution, Patient, Priority, Scan, Study
 
 MAX_ACCESSION = 64
@@ -153,7 +154,7 @@ def store(
     require(by, Permission.SUBMIT_SCAN, institution)
     try:
         with transaction.atomic():
-            patient, _made = Patient.objects.get_or_create(institution=institution, pseudonym=place.patient)
+            patient = _patient(institution, place.patient)
             scan = Scan.objects.create(
                 institution=institution,
                 patient=patient,
@@ -180,6 +181,15 @@ def store(
         return found, False
     record(by=by, act="scan_stored", target=scan, institution=institution, source=source, sha256=taken.sha256)
     return scan, True
+
+
+def _patient(institution: Institution, pseudonym: str) -> Patient:
+    """The patient of this pseudonym, made where there is none. One who was made up gives their pseudonym away."""
+    made_up = Patient.objects.filter(institution=institution, pseudonym=pseudonym, made_up=True).first()
+    if made_up is not None:
+        made_up.pseudonym = pseudonym_like(institution, pseudonym)
+        made_up.save(update_fields=["pseudonym", "updated_at"])
+    return Patient.objects.get_or_create(institution=institution, pseudonym=pseudonym)[0]
 
 
 def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:

@@ -56,6 +56,9 @@ class CaseShape(serializers.Serializer[Case]):
     returned = serializers.SerializerMethodField(help_text="An adjudicator sent it back to a reader.")
     scan_status = serializers.SerializerMethodField()
     blinded = serializers.BooleanField()
+    control = serializers.SerializerMethodField(
+        help_text="Its answer was known, so it measured its reader and is no work; null before it is done."
+    )
     claim = serializers.SerializerMethodField(help_text="The live claim, or null.")
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField(help_text="Until when it should be read, by the institution's time for it.")
@@ -65,6 +68,9 @@ class CaseShape(serializers.Serializer[Case]):
     @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
     def get_scan_status(self, case: Case) -> str:
         return status_of(case.scan)
+
+    def get_control(self, case: Case) -> bool | None:
+        return case.control if case.state == CaseState.DONE else None
 
     def get_returned(self, case: Case) -> bool:
         return case.returned_at is not None

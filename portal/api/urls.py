@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from .agreement import AgreementView
 from .audit_events import AuditEventViewSet
 from .cases import CaseViewSet
+from .controls import ControlsView
 from .dataset_versions import DatasetVersionViewSet
 from .documentation import DocsView, SchemaView
 from .model_versions import ModelVersionViewSet
@@ -47,6 +48,7 @@ urlpatterns = [
     path("v1/metrics/agreement/", AgreementView.as_view({"get": "show"}), name="agreement"),
     path("v1/metrics/next-labels/", NextLabelsView.as_view({"get": "show"}), name="next-labels"),
     path("v1/metrics/monitor/", MonitorView.as_view({"get": "show"}), name="monitor"),
+    path("v1/metrics/controls/", ControlsView.as_view({"get": "show"}), name="controls"),
     path("v1/", include(router.urls)),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import agreement, conflicts, models, monitor, next_labels, tested, views
+from . import agreement, conflicts, controls, models, monitor, next_labels, tested, views
 
 app_name = "lab"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("monitor/", monitor.watched, name="monitor"),
     path("monitor/cases/", monitor.behind, name="monitor-cases"),
     path("monitor/alerts/<uuid:pk>/acknowledge/", monitor.acknowledge, name="acknowledge"),
+    path("controls/", controls.results, name="controls"),
     path("datasets/conflicts/", conflicts.listed, name="conflicts"),
     path("datasets/conflicts/settle/", conflicts.settle, name="settle"),
     path("datasets/conflicts/<uuid:pk>/take-back/", conflicts.take_back, name="take-back"),

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from diagnostics.annotations.queries import history_of
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
+from diagnostics.reviews.controls import Feedback, feedback_for
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
@@ -108,11 +109,18 @@ class CasePage:
         return list(latest(reads_for(self.user).filter(case=self.case)))
 
     @cached_property
+    def known(self) -> Feedback | None:
+        """What is known of a control case, once this person has read it to the end."""
+        return feedback_for(self.user, self.case)
+
+    @cached_property
     def own_final(self) -> Read | None:
         """The final read that this person may amend."""
         mine = [read for read in self.reads if read.kind == ReadKind.FINAL and read.reader_id == self.user.pk]
         if not mine or not may(self.user, permission_for(mine[-1].stage), self.case.institution):
             return None
+        if self.case.control and self.case.state == CaseState.DONE:
+            return None  # its answer has been told
         settling = self.case.stage == Stage.ADJUDICATION or self.case.returned_at is not None
         return None if self.case.state == CaseState.OPEN and settling else mine[-1]
 

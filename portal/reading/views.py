@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.models import Claim, Read
 from diagnostics.reviews import services
+from diagnostics.reviews.controls import feedback_for
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for
 from diagnostics.scans.access import NotAllowed, Permission, may
@@ -129,6 +130,9 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
         _("Read recorded: %(label)s, %(certainty)s.")
         % {"label": read.get_label_display(), "certainty": read.get_certainty_display().lower()},
     )
+    known = feedback_for(request.user, read.case)
+    if known is not None:
+        (messages.success if known.right else messages.warning)(request, known.sentence)
     if request.POST.get("then") == "next":
         return redirect("worklist:next", preserve_request=True)
     return redirect("reading:case", pk)

@@ -46,6 +46,7 @@ api:savedview-list                 POST   401    201  201  201  201  201  =     
 api:savedview-detail(view)         GET    401    404  200  404  404  404  404                  404    401 404
 api:savedview-forget(view)         POST   401    404  204  404  404  404  404                  404    401 404
 api:case-report(held)              GET    401    200  200  200  200  200  404                  404    401 200
+api:controls                       GET    401    403  200  200  200  200  =                    403    401 200
 api:agreement                      GET    401    403  403  200  200  200  =                    403    401 200
 api:read-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:read-detail(read)              GET    401    200  200  200  200  200  404                  404    401 200
@@ -175,6 +176,7 @@ notifications:follow(notification) GET    302    404  302  404  404  404  404   
 notifications:read(notification)   POST   302    404  302  404  404  404  404                  404    302 404
 notifications:read-all             POST   302    302  302  302  302  302  =                    302    302 302
 lab:overview                       GET    302    403  403  403  200  200  =                    403    302 200
+lab:controls                       GET    302    403  200  200  200  200  =                    403    302 200
 lab:agreement                      GET    302    403  403  200  200  200  =                    403    302 200
 lab:agreement-cases                GET    302    403  403  200  200  200  =                    403    302 200
 lab:next-labels                    GET    302    403  403  403  200  200  =                    403    302 200

@@ -26,7 +26,20 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnostics import pipeline
-from diagnostics.models import Case, DatasetItem, Prediction, Promotion, Read, RuledOut, Scan
+from diagnostics.models import (
+    Case,
+    Control,
+    DatasetItem,
+    Prediction,
+    Promotion,
+    PromotionRequest,
+    Read,
+    Retraining,
+    RuledOut,
+    Scan,
+    ShadowOpinion,
+    TestedScan,
+)
 from diagnostics.predictions import services as predictions
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, issue_token
@@ -99,11 +112,23 @@ def _one_of_everything_else(world: World) -> None:
     RuledOut.objects.create(
         ruling=uuid.uuid4(), scan_id=read.case.scan_id, label="glioma", reason="A twin.", by=manager
     )
+    PromotionRequest.objects.create(
+        version_id=world.rows["model"], proposed_by=manager, reason="Better.", expires_at=NOW + timedelta(days=1)
+    )
+    Retraining.objects.get_or_create(only=True)
+    TestedScan.objects.create(
+        version_id=world.rows["model"],
+        scan_id=read.case.scan_id,
+        truth="glioma",
+        label="glioma",
+        tumour_probability=0.8,
+    )
+    Control.objects.create(institution=read.case.institution, beside_id=world.rows["held"])
     Group.objects.create(name="group")
 
 
 @contextmanager
-def in_world(which: str) -> Iterator[None]:
+def in_world(world: World, which: str) -> Iterator[None]:
     """The opinions of one of the two worlds, as the worker writes them; undone afterwards."""
     tables = connection.introspection.table_names()
     sequences = list(connection.introspection.installed_models(tables))
@@ -132,6 +157,16 @@ def in_world(which: str) -> Iterator[None]:
                 heatmap=heatmap,
             )
         assert predictions.finish(batch=batch, outcomes=outcomes, provenance={"weights_sha256": "0" * 64}) >= 5
+        # A challenger looks at the same scans in the shadow.
+        ShadowOpinion.objects.create(
+            scan_id=world.rows["scan"],
+            model_version_id=world.rows["model"],
+            label=LABELS[which],
+            finding=LABELS[which] if which == "b" else "tumour",
+            probabilities={LABELS[which]: 1.0},
+            tumour_probability=P[which],
+            weights_sha256="0" * 64,
+        )
         yield
         transaction.set_rollback(True)
 
@@ -141,10 +176,10 @@ def told_apart(
 ) -> tuple[list[str], Walk]:
     """The requests by which ``viewpoint`` can tell the two worlds apart, of all there are or ``only`` some."""
     first, second = Walk(world, viewpoint), Walk(world, viewpoint)
-    with in_world("a"):
+    with in_world(world, "a"):
         first.again(only) if only else first.everything(deep=deep)
         mails = [(each.subject, each.body) for each in mail.outbox]
-    with in_world("b"):
+    with in_world(world, "b"):
         second.again(list(first.answers))
         assert [(each.subject, each.body) for each in mail.outbox] == mails
     leaks = [

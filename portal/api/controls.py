@@ -1,0 +1,45 @@
+"""How readers did on control cases, as the page shows it."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnostics.reviews import controls
+from diagnostics.scans.access import Permission, require
+
+from .agreement import MeasuredShape
+from .resource import Resource
+from .strict import Query
+
+
+class ControlResultShape(serializers.Serializer[Any]):
+    """One reader's right answers on control cases; the share has Wilson's 95 % interval."""
+
+    reader = serializers.IntegerField()
+    name = serializers.CharField()
+    n = serializers.IntegerField()
+    right = serializers.IntegerField()
+    share = MeasuredShape()
+    few = serializers.BooleanField(help_text="Too few cases for the interval to say much.")
+
+
+class ControlResultsShape(serializers.Serializer[Any]):
+    readers = ControlResultShape(many=True)
+
+
+class ControlsView(Resource):
+    """Controls that were read: one's own, and those of readers whom one oversees."""
+
+    listings: ClassVar[dict[str, Any]] = {"show": Query}
+    serializer_class = ControlResultsShape
+
+    @extend_schema(responses=ControlResultsShape)
+    def show(self, request: Request) -> Response:
+        """Share of right answers on control cases by reader. A control that still waits is in no answer of the API."""
+        if not controls.may_see_results(self.person):
+            require(self.person, Permission.READ_CASE)
+        rows = controls.results_of(controls.answers_for(self.person))
+        return Response(ControlResultsShape({"readers": rows}).data)
