@@ -128,20 +128,22 @@ def _one_of_everything_else(world: World) -> None:
 
 
 @contextmanager
+def ids_drawn_alike() -> Iterator[None]:
+    """What is made in both worlds has the same id in both."""
+    numbers = iter(range(1, 1_000_000))
+    with patch.object(uuid.os, "urandom", lambda count: next(numbers).to_bytes(count, "big")):
+        yield
+
+
+@contextmanager
 def in_world(world: World, which: str) -> Iterator[None]:
     """The opinions of one of the two worlds, as the worker writes them; undone afterwards."""
     tables = connection.introspection.table_names()
     sequences = list(connection.introspection.installed_models(tables))
-    numbers = iter(range(1, 1_000_000))
-
-    def drawn(count: int) -> bytes:
-        # What is made in both worlds has the same id in both.
-        return next(numbers).to_bytes(count, "big")
-
     for statement in connection.ops.sequence_reset_sql(no_style(), sequences):
         with connection.cursor() as cursor:
             cursor.execute(statement)
-    with transaction.atomic(), patch.object(uuid.os, "urandom", drawn):
+    with transaction.atomic(), ids_drawn_alike():
         mail.outbox.clear()
         batch = predictions.claim_waiting(limit=100)
         outcomes: dict[Any, Any] = {}

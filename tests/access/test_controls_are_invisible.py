@@ -33,10 +33,12 @@ def told_apart(world: World, viewpoint: str, asked: list[Asked] | None) -> tuple
     first, second = Walk(world, viewpoint), Walk(world, viewpoint)
     home = Case.objects.get(pk=world.rows["case"]).institution
     source = ScanFactory(institution=home, reference_label="glioma")
-    first.again(asked) if asked else first.everything(deep=False)
+    with ids_drawn_alike():
+        first.again(asked) if asked else first.everything(deep=False)
     with transaction.atomic():
         as_controls(world, source.pk, "case", "held")
-        second.again(list(first.answers))
+        with ids_drawn_alike():
+            second.again(list(first.answers))
         transaction.set_rollback(True)
     return [str(each) for each, answer in first.answers.items() if second.answers[each] != answer], len(first.answers)
 
