@@ -82,7 +82,11 @@ def _waiting(user: Any, live: ModelVersion, institution: str) -> list[Suggested]
     if institution:
         places = places.filter(code=institution)
     cases = Case.objects.filter(
-        institution__in=places.values("pk"), state=CaseState.OPEN, stage=Stage.FIRST, scan__rejected_code=""
+        institution__in=places.values("pk"),
+        state=CaseState.OPEN,
+        stage=Stage.FIRST,
+        control=False,
+        scan__rejected_code="",
     ).order_by("opened_at", "id")
     waiting = dict(cases.values_list("scan_id", "pk")[:CANDIDATES])
     said = Prediction.objects.filter(scan__in=waiting, model_version=live, state=PredictionState.READY)

@@ -143,6 +143,7 @@ def _finished(places: Sequence[Any], version: ModelVersion) -> Any:
     return Prediction.objects.filter(
         model_version=version,
         scan__institution__in=places,
+        scan__patient__made_up=False,  # a control is a scan that has been counted
         state__in=(PredictionState.READY, PredictionState.FAILED),
     )
 
@@ -201,6 +202,7 @@ def reads(places: Sequence[Any], version: ModelVersion, days: int) -> list[Judge
             prediction__model_version=version,
             case__institution__in=places,
             case__state=CaseState.DONE,
+            case__control=False,
             kind=ReadKind.FINAL,
             revision=1,
             created_at__gte=since,

@@ -9,10 +9,11 @@ from django.db import transaction
 from diagnostics.models import Case, Control, Patient
 from tests.factories import ScanFactory
 
+from . import test_blinding_everywhere as everywhere
 from .blind_walk import Asked, Walk
-from .test_blinding_everywhere import world as world
 from .world import World
 
+world = everywhere.world  # the fixture
 READERS = ("radiologist", "adjudicator", "reader who manages")
 
 
@@ -33,11 +34,11 @@ def told_apart(world: World, viewpoint: str, asked: list[Asked] | None) -> tuple
     first, second = Walk(world, viewpoint), Walk(world, viewpoint)
     home = Case.objects.get(pk=world.rows["case"]).institution
     source = ScanFactory(institution=home, reference_label="glioma")
-    with ids_drawn_alike():
+    with everywhere.ids_drawn_alike():
         first.again(asked) if asked else first.everything(deep=False)
     with transaction.atomic():
         as_controls(world, source.pk, "case", "held")
-        with ids_drawn_alike():
+        with everywhere.ids_drawn_alike():
             second.again(list(first.answers))
         transaction.set_rollback(True)
     return [str(each) for each, answer in first.answers.items() if second.answers[each] != answer], len(first.answers)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from diagnostics import pipeline
 from diagnostics.models import Case, Control, Institution, Patient, Prediction, Read, Scan
+from diagnostics.monitoring import numbers as monitor
 from diagnostics.reviews import agreement, controls, services, worklist
 from diagnostics.reviews.progress import progress_for
 from diagnostics.reviews.queries import deciding_reads, own_statements, reads_for
@@ -22,6 +23,7 @@ from tests.factories import (
     CaseFactory,
     ClaimFactory,
     InstitutionFactory,
+    PredictionFactory,
     ReadFactory,
     ScanFactory,
     StudyFactory,
@@ -176,12 +178,17 @@ def numbers(reader, manager) -> dict:
         "reads": set(reads_for(manager).values_list("pk", flat=True)),
         "deciding": deciding_reads().count(),
         "agreement": agreement.report(manager),
+        "monitor": (
+            monitor.analyses([reader.memberships.get().institution_id], live_model(), 7),
+            monitor.reads([reader.memberships.get().institution_id], live_model(), 7),
+        ),
     }
 
 
 def test_control_that_was_read_counts_in_no_number_of_work(place, known, beside):
     reader, manager = person(Role.RADIOLOGIST, place), person(Role.DATA_MANAGER, place)
-    read(reader, CaseFactory(scan=ScanFactory(institution=place)))
+    seen = PredictionFactory(scan=ScanFactory(institution=place), label="glioma").scan
+    read(reader, CaseFactory(scan=seen))
     before = numbers(reader, manager)
     Control.objects.create(institution=place, beside=beside)
     controls.mix_in()
@@ -189,6 +196,8 @@ def test_control_that_was_read_counts_in_no_number_of_work(place, known, beside)
     assert worklist.tab_counts(reader)["unclaimed"] == before["counts"]["unclaimed"] + 1, "it waits like the others"
     services.claim(by=reader, case=control)
     assert worklist.tab_counts(reader)["mine"] == 1
+    Prediction.objects.filter(scan=control.scan).delete()
+    PredictionFactory(scan=control.scan, label="glioma")
     read(reader, control)
     assert Read.objects.filter(case=control, may_train=False).count() == 2
     assert numbers(reader, manager) == before
