@@ -84,6 +84,6 @@ def test_two_scans_are_chosen_and_compared(
         box = page.locator(canvas).bounding_box()
         assert box is not None and box["width"] > 150 and box["height"] > 150, canvas
     expect(page.locator("[data-prior-loading]")).to_be_hidden()
-    expect(page.get_by_role("heading", name=f"Left: {old.study.accession}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Earlier: {old.study.accession}")).to_be_visible()
     assert_accessible(page)
     assert_fits(page)
