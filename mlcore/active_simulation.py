@@ -243,6 +243,7 @@ def markdown(found: dict[str, Any], setting: Setting, command: str, name: str) -
     for strategy in active.STRATEGIES:
         curves = np.array(found["curves"][strategy])
         lines.append(f"| {strategy} | " + " | ".join(_mean(curves[:, place]) for place in shown) + " |")
+    saving: list[str] = []
     lines += [
         "",
         "## Labels needed",
@@ -266,6 +267,9 @@ def markdown(found: dict[str, Any], setting: Setting, command: str, name: str) -
                 f"| {short:g} below all labels | {strategy} | {_mean(took[there], 0) if there.any() else '–'} "
                 f"| {there.sum()} of {len(took)} | {share} |"
             )
+            if share.startswith("0.") and float(share.rstrip(")").rpartition("–")[2]) < 1.0:
+                saving.append(f"{strategy} ({short:g} below)")
+    lines += ["", "Orders that save labels by more than chance here: " + (", ".join(saving) or "none") + "."]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from diagnostics.models import Case, ModelVersion
+from diagnostics.models import ModelVersion
 from diagnostics.monitoring import campaign
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Role
@@ -12,7 +12,7 @@ from diagnostics.scans.models import Scan
 from diagnostics.shadow.models import ShadowOpinion
 from tests.diagnostics.test_datasets import look, near
 from tests.diagnostics.test_monitoring import analysed
-from tests.factories import InstitutionFactory, ModelVersionFactory, ScanFactory, person
+from tests.factories import CaseFactory, InstitutionFactory, ModelVersionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,8 @@ def keeper(north):
 def waiting(north):
     """Forty scans that wait, the first the surest."""
     said = analysed(ScanFactory(institution=north), np.linspace(0.99, 0.51, 40).tolist())
-    Case.objects.bulk_create(Case(scan=each.scan, institution=north, priority=2) for each in said)
+    for each in said:
+        CaseFactory(scan=each.scan)
     return said
 
 
