@@ -261,10 +261,11 @@ def _making(spec: ModelSpec, report: Mapping[str, Any]) -> str:
         ]
     again = report.get("recalibrated")
     if again:
-        lines += [
-            "- temperature, threshold, sets and the limit of the familiar chosen anew, without training, by "
-            f"`{again['command']}` with code of mlcore `{again['code_revision']}`",
-        ]
+        what = "" if spec.measured else "temperature, threshold, sets and "
+        lines.append(
+            f"- {what}the limit of the familiar chosen anew, without training, by `{again['command']}` with code of "
+            f"mlcore `{again['code_revision']}`"
+        )
     return "\n".join(lines)
 
 
