@@ -66,7 +66,9 @@ def places(world: World) -> Iterator[Place]:
         address = address_of(line, world)
         answer = world.client(who, token=False).get(address)
         answer.close()  # of a file only what it is counts here
-        if answer.status_code == 200 and answer["Content-Type"].startswith("text/html"):
+        if answer.status_code != 200 or not answer["Content-Type"].startswith("text/html"):
+            continue
+        if answer.content.lstrip().lower().startswith(b"<!doctype html"):  # else a part of a page, for htmx
             yield Place(address, who)
     for word in ("held", "settled", "returned", "done"):  # the reading page, step by step
         who = "adjudicator" if word == "settled" else "radiologist"
