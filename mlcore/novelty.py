@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -81,12 +82,23 @@ class Familiar:
 
         A model of before the texture was looked at knows the first numbers of a description only.
         """
-        known = described[:, : self.means.shape[1]].astype(np.float64)
-        apart = known[:, None] - self.means.astype(np.float64)
-        # One product for all leaves.
-        stretched = (apart.reshape(-1, apart.shape[-1]) @ self.precision.astype(np.float64)).reshape(apart.shape)
-        nearest = (stretched * apart).sum(axis=-1).min(axis=1)
+        middle, apart, precision, towards, between = self._at_hand
+        known = described[:, : len(middle)].astype(np.float64) - middle
+        # One product for all leaves: (y - m) P (y - m) = y P y - 2 y P m + m P m.
+        own = ((known @ precision) * known).sum(axis=1)
+        nearest = (own[:, None] - 2.0 * (known @ towards) + between).min(axis=1)
         return np.asarray(np.sqrt(np.maximum(nearest, 0.0)))
+
+    @cached_property
+    def _at_hand(self) -> tuple[np.ndarray, ...]:
+        """Give the middle of the means, the means from there (d, leaves), and P, P m and m P m, in float64."""
+        means, precision = self.means.astype(np.float64), self.precision.astype(np.float64)
+        middle = means.mean(axis=0)
+        apart = (means - middle).T
+        # Inverted by hand it is symmetric but for rounding.
+        precision = (precision + precision.T) / 2.0
+        towards = precision @ apart
+        return middle, apart, precision, towards, (apart * towards).sum(axis=0)
 
 
 def describe(tensors: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -110,7 +122,8 @@ def describe(tensors: np.ndarray, maps: np.ndarray) -> np.ndarray:
         picture = cv2.resize(grey, (_PICTURE, _PICTURE), interpolation=cv2.INTER_AREA)
         edges = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
         edges = cv2.resize(edges, (_EDGES, _EDGES), interpolation=cv2.INTER_AREA)
-        greys = np.histogram(grey, _GREYS, (0.0, 1.0))[0] / grey.size
+        level = np.minimum((grey * np.float32(_GREYS)).astype(np.int64), _GREYS - 1)
+        greys = np.bincount(level.ravel(), minlength=_GREYS) / grey.size
         rows.append(np.concatenate((picture.ravel(), edges.ravel(), greys)))
     beside = (np.stack(rows), texture(tensors[..., 0]))
     return np.hstack((maps.mean(axis=(1, 2)), maps.std(axis=(1, 2)), *beside)).astype(np.float32)
@@ -131,7 +144,17 @@ def texture(greys: np.ndarray) -> np.ndarray:
         dark share, local spread at 6 × 6 places, shares of eight directions of edges, quantiles of their strength, how
         sparse the detail is, and the log of the mean strength.
     """
-    return np.stack([_texture(grey) for grey in greys]).astype(np.float32)
+    smalls = np.stack([cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for grey in greys])
+    centred = smalls - smalls.mean(axis=(1, 2), keepdims=True)
+    power = np.square(np.abs(np.fft.rfft2(centred * _FADE))).reshape(len(smalls), -1)
+    slopes = [cv2.cartToPolar(cv2.Sobel(s, cv2.CV_32F, 1, 0), cv2.Sobel(s, cv2.CV_32F, 0, 1)) for s in smalls]
+    strengths = np.stack([strength for strength, _ in slopes])
+    quantiles = np.percentile(strengths.reshape(len(smalls), -1), _STRENGTHS, axis=1).T
+    rows = [
+        np.concatenate((np.log(_RINGS @ power[i] + 1e-4), _texture(smalls[i], centred[i], slopes[i], quantiles[i])))
+        for i in range(len(smalls))
+    ]
+    return np.stack(rows).astype(np.float32)
 
 
 def _spectrum_rings() -> np.ndarray:
@@ -147,10 +170,11 @@ _RINGS = _spectrum_rings()
 _FADE = np.outer(np.hanning(_SIDE), np.hanning(_SIDE)).astype(np.float32)
 
 
-def _texture(grey: np.ndarray) -> np.ndarray:
-    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    centred = small - small.mean()
-    power = np.square(np.abs(np.fft.rfft2(centred * _FADE))).ravel()
+def _texture(
+    small: np.ndarray, centred: np.ndarray, slope: tuple[np.ndarray, np.ndarray], quantiles: np.ndarray
+) -> np.ndarray:
+    """Give the numbers after those of the spectrum, of one picture (_SIDE, _SIDE)."""
+    strength, angle = slope
     whole = float((centred * centred).sum())
     # A picture of one value is its own mirror image.
     mirrors = [
@@ -162,7 +186,6 @@ def _texture(grey: np.ndarray) -> np.ndarray:
     corners = [float(small[down, across].mean()) for down in ends for across in ends]
     blurred = cv2.blur(small, (5, 5))
     local = np.sqrt(np.maximum(cv2.blur(small * small, (5, 5)) - blurred * blurred, 0.0))
-    strength, angle = cv2.cartToPolar(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1))
     direction = np.minimum((angle % np.pi) * (_DIRECTIONS / np.pi), _DIRECTIONS - 1).astype(np.int64)
     directions = np.bincount(direction.ravel(), strength.ravel(), _DIRECTIONS)
     total = float(strength.sum())
@@ -170,13 +193,12 @@ def _texture(grey: np.ndarray) -> np.ndarray:
     sparse = np.log(float((detail * detail).mean()) + 1e-9) - 2.0 * np.log(float(detail.mean()) + 1e-6)
     return np.concatenate(
         (
-            np.log(_RINGS @ power + 1e-4),
             mirrors,
             corners,
             [float((small < 0.04).mean())],
             cv2.resize(local, (_PLACES, _PLACES), interpolation=cv2.INTER_AREA).ravel(),
             directions / (total + 1e-6),
-            np.percentile(strength, _STRENGTHS),
+            quantiles,
             [sparse, np.log(total / strength.size + 1e-4)],
         )
     )

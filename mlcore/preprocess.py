@@ -10,7 +10,7 @@ import numpy as np
 
 from mlcore.decode import rescaled
 from mlcore.decoded import Decoded
-from mlcore.percentile import percentiles
+from mlcore.percentile import counted, percentiles
 from mlcore.spec import ModelSpec
 
 PREPROCESS_VERSION = "1"
@@ -73,12 +73,18 @@ class Found:
 
 
 def _cropped(decoded: Decoded, size: int) -> tuple[np.ndarray, Found]:
-    values = rescaled(decoded)
-    if decoded.inverted:
-        values = -values
+    values = _true_values(decoded)
     found = find_head(values)
     x0, y0, x1, y1 = found.box
     return _square(scaled(values[y0:y1, x0:x1]), size), found
+
+
+def _true_values(decoded: Decoded) -> np.ndarray:
+    """Give the true values, bright is bright: bytes where they are bytes as stored, else float32."""
+    if decoded.pixels.dtype == np.uint8 and (decoded.slope, decoded.intercept) == (1.0, 0.0) and not decoded.inverted:
+        return decoded.pixels
+    values = rescaled(decoded)
+    return -values if decoded.inverted else values
 
 
 def to_tensor(square: np.ndarray, channels: int) -> np.ndarray:
@@ -89,11 +95,27 @@ def to_tensor(square: np.ndarray, channels: int) -> np.ndarray:
 
 def scaled(values: np.ndarray) -> np.ndarray:
     """Scale by the percentiles 1 and 99 to uint8; what is constant becomes 0."""
-    low, high = percentiles(values, 1.0, 99.0)
+    if values.dtype == np.uint8:
+        counts = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [256], [0, 256])
+        # Counted in float32, which is exact up to 16 million of a kind.
+        exact = values.size < 2**24
+        low, high = counted(counts.ravel().astype(np.int64), 1.0, 99.0) if exact else percentiles(values, 1.0, 99.0)
+    else:
+        low, high = percentiles(values, 1.0, 99.0)
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.zeros(values.shape, np.uint8)
+    if values.dtype == np.uint8:
+        # The same arithmetic once for each of the 256 values there are.
+        return np.asarray(cv2.LUT(np.ascontiguousarray(values), _stretched(_BYTES, low, high)))
+    return _stretched(values, low, high)
+
+
+_BYTES = np.arange(256, dtype=np.float32)
+
+
+def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.rint(np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
@@ -102,7 +124,7 @@ def find_head(values: np.ndarray) -> Found:
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (H, W), dtype float32
+    values : numpy.ndarray, shape (H, W), dtype float32 or uint8
         True values, bright is bright.
 
     Returns

@@ -133,7 +133,7 @@ def _check_jpeg_end(data: bytes) -> None:
 
 def _may_be_filled_up(image: Image.Image) -> bool:
     """Tell whether the last block is of the one grey with which libjpeg fills what is missing."""
-    corner = image.convert("L").crop((image.width - 1, image.height - 1, image.width, image.height))
+    corner = image.crop((image.width - 1, image.height - 1, image.width, image.height)).convert("L")
     return corner.getpixel((0, 0)) == _FILLING
 
 

@@ -54,7 +54,7 @@ def test_waiting_scans_get_opinions_with_heat_map_and_provenance(inference, box)
         assert row.weights_sha256 == box.sha256 and row.preprocess_version
         with default_storage.open(row.heatmap) as file:
             heat = Image.open(io.BytesIO(file.read()))
-        assert heat.mode == "RGBA"
+        assert "transparency" in heat.info
         assert abs(heat.width / heat.height - row.scan.width / row.scan.height) < 0.05, "it covers the whole image"
 
 
@@ -232,3 +232,13 @@ def test_worker_paused_past_its_lease_changes_nothing(inference, box, monkeypatc
     assert inference.run_waiting() == 0
     row.refresh_from_db()
     assert row.failure == "Another's word."
+
+
+def test_a_heat_map_is_transparent_where_it_says_nothing_and_gets_lighter_with_influence(inference):
+    heat = np.zeros((20, 256), np.uint8)
+    heat[5:] = np.arange(256)
+    shown = np.asarray(Image.open(io.BytesIO(inference.heatmap_png(heat))).convert("RGBA")).astype(float)
+    assert np.array_equal(shown[..., 3], heat)
+    light = shown[10, :, :3] @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) > -1.0).all(), "the palette is perceptual: lighter means more"
+    assert light[255] - light[0] > 200

@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.heatmaps import BOX, likeness, randomised
+from mlcore import artifact
 from mlcore.architectures import build
+from mlcore.decode import decode
 from mlcore.explain import evidence_weights, tumour_map
 from mlcore.labels import LEAVES
+from mlcore.preprocess import prepare
 from mlcore.spec import ModelSpec
+from tests.mlcore.phantom import head, png
 
 
 @pytest.mark.parametrize(("architecture", "channels"), [("seed_cnn", 3), ("residual", 1)])
@@ -42,3 +47,14 @@ def test_the_map_is_as_strong_as_the_probability_of_a_tumour():
 def test_a_head_of_another_network_is_refused():
     with pytest.raises(ValueError, match="not linear"):
         evidence_weights(np.zeros((7, 4)), (2, 2, 3), LEAVES)
+
+
+def test_the_map_falls_apart_when_the_weights_are_made_random():
+    model, spec = artifact.load(BOX)
+    rng = np.random.default_rng(1)
+    heads = [head(seed, tumour=True, side=200) for seed in range(4)]
+    tensors = np.stack([prepare(decode(png(each)), spec).tensor for each in heads])
+    shares, alike = zip(*randomised(model, spec, tensors, steps=2), strict=True)
+    assert (shares[0], alike[0], shares[-1]) == (0.0, pytest.approx(1.0), 1.0)
+    assert alike[-1] < 0.8
+    assert likeness(rng.random((8, 8)), np.zeros((8, 8))) == 0.0

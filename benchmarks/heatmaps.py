@@ -1,0 +1,137 @@
+"""Whether the heat map depends on what the network learned, and whether it points at a lesion that is known.
+
+    python -m benchmarks.heatmaps [MODEL] [--data ../shared/data] [--count 60] [--out docs/heat-maps.md]
+
+Two checks. By randomised weights (Adebayo et al. 2018, arXiv:1810.03292): from the head downwards layer after layer is
+made random, and the map is held against the true one by rank correlation; one that stays alike would show the image,
+not the network. And the pointing game (Zhang et al. 2016, arXiv:1608.00507): on drawn heads with a lesion at a known
+place, how often the strongest point lies in the lesion, beside how often a point at random within the head would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from diagnostics.scans import phantom
+from mlcore import artifact
+from mlcore.agreement import share
+from mlcore.calibrate import softmax
+from mlcore.decode import decode
+from mlcore.explain import evidence_weights, tumour_map
+from mlcore.predict import Opinion, Predictor
+from mlcore.preprocess import prepare
+from mlcore.runtime import forward, limit_threads
+
+BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
+_SIDE = 256
+# The strongest point of a coarse map cannot lie nearer than this to where it belongs: half a cell of it.
+_REACH = 1.0
+
+
+def maps_of(model, spec, tensors: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Heat maps of a network, (N, h, w)."""
+    logits, maps = forward(model, spec)(tensors)
+    evidence = evidence_weights(np.asarray(model.get_layer("head").kernel), maps.shape[1:], spec.leaves)
+    probabilities = softmax(logits, spec.temperature)
+    return np.stack([tumour_map(m, evidence, p, spec.leaves) for m, p in zip(maps, probabilities, strict=True)])
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Rank correlation of two maps; 0 where one of them is flat, as it then says nothing of the other."""
+    a, b = (np.argsort(np.argsort(each.ravel())).astype(float) for each in (one, other))
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def randomised(model, spec, tensors: np.ndarray, steps: int = 6) -> Iterator[tuple[float, float]]:  # type: ignore[no-untyped-def]
+    """Make weights random from the head downwards; give (share of the layers, mean likeness to the true maps)."""
+    true = maps_of(model, spec, tensors)
+    rng = np.random.default_rng(1)
+    layers = [layer for layer in reversed(model.layers) if layer.weights]
+    yield 0.0, float(np.mean([likeness(each, each) for each in true]))
+    done = 0
+    for step in range(1, steps + 1):
+        upto = max(1, round(len(layers) * step / steps)) if step > 1 else 1
+        for layer in layers[done:upto]:
+            # Each array shuffled: its values stay what they are, and what they had learned is gone.
+            layer.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
+        done = upto
+        now = maps_of(model, spec, tensors)
+        yield done / len(layers), float(np.mean([likeness(a, b) for a, b in zip(true, now, strict=True)]))
+
+
+def pointed(predictor: Predictor, count: int) -> dict[str, float]:
+    """Play the pointing game on drawn heads."""
+    hits, tumours, chance = 0, 0, []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        lesion = phantom.Lesion(rng.uniform(0.33, 0.67), rng.uniform(0.3, 0.7), rng.uniform(0.07, 0.12))
+        data = phantom.as_png(phantom.draw(seed, lesion, side=_SIDE))
+        said = predictor.predict([data])[0]
+        if not isinstance(said, Opinion) or not said.heatmap.any():
+            continue
+        tumours += 1
+        heat = said.heatmap.astype(float)
+        y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+        cell = _REACH * max(said.box[2] - said.box[0], said.box[3] - said.box[1]) / 8 / 2
+        reach = lesion.radius * heat.shape[1] + cell * heat.shape[1] / _SIDE
+        hits += bool(np.hypot(x - lesion.x * heat.shape[1], y - lesion.y * heat.shape[0]) <= reach)
+        chance.append(np.pi * reach**2 / (np.pi * 0.355 * 0.435 * heat.size))
+    return {"pictures": count, "maps": tumours, "hits": hits, "chance": float(np.mean(chance)) if chance else 0.0}
+
+
+def main() -> None:
+    """Measure and print."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("model", type=Path, nargs="?", default=BOX)
+    ask.add_argument("--data", type=Path, help="folder of class folders: its images with a tumour, else drawn heads")
+    ask.add_argument("--count", type=int, default=60, help="images of each check")
+    ask.add_argument("--out", type=Path, help="markdown file to write to")
+    asked = ask.parse_args()
+    limit_threads(1)
+    model, spec = artifact.load(asked.model)
+    if asked.data is not None:
+        from mlcore.dataset import labelled_files
+
+        files = [path for path, label, _ in labelled_files(asked.data) if label != "no_tumour"]
+        some = [path.read_bytes() for path in files[:: max(1, len(files) // asked.count)][: asked.count]]
+    else:
+        lesions = [phantom.Lesion(0.4, 0.4, 0.1)] * asked.count
+        some = [phantom.as_png(phantom.draw(i, lesion, side=_SIDE)) for i, lesion in enumerate(lesions)]
+    tensors = np.stack([prepare(decode(data), spec).tensor for data in some])
+    lines = ["| share of the layers made random, from the head | rank correlation with the true map |", "|---:|---:|"]
+    lines += [f"| {part:.0%} | {alike:.2f} |" for part, alike in randomised(model, spec, tensors)]
+    game = pointed(Predictor.load(asked.model), asked.count)
+    found = share(int(game["hits"]), int(game["maps"]))
+    if found.value is not None:
+        lines += [
+            "",
+            f"Pointing game: of {game['pictures']} drawn heads with a lesion {game['maps']} have a map that shows "
+            f"anything; its strongest point lies in the lesion, or half a cell of the map beside it, in "
+            f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]; by chance it would in {game['chance']:.0%}.",
+        ]
+    print(f"model {spec.name}, {len(tensors)} images", *lines, sep="\n")
+    if asked.out is not None:
+        command = shlex.join(["python", "-m", "benchmarks.heatmaps", *sys.argv[1:]])
+        asked.out.write_text(
+            "# What the heat map is worth\n\n"
+            f"Made by the command below with the model `{spec.name}` on {len(tensors)} images; nothing here is typed "
+            "in. The drawn heads are none that the network was trained on, nor any that it will meet.\n\n"
+            + "\n".join(lines)
+            + f"\n\n```\n{command}\n```\n",
+            encoding="utf-8",
+        )
+
+
+if __name__ == "__main__":
+    main()
