@@ -8,15 +8,19 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.db import connection, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from celery_worker import app
 from diagnostics import pipeline, tasks
 from diagnostics.audit.models import AuditEvent
+from diagnostics.monitoring import numbers
+from diagnostics.monitoring.models import Alert
 from diagnostics.notifications.models import Notification
 from diagnostics.notifications.services import notify
 from diagnostics.predictions import inference
@@ -30,13 +34,15 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.shadow import scoring
 from diagnostics.shadow.models import ShadowOpinion
-from diagnostics.training import fitting, judging, work
+from diagnostics.training import fitting, judging, schedule, work
 from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
 from mlcore.predict import Opinion
 from portal.api.refusals import STATUS_OF
 from tests import processes
 from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.test_datasets import scan as labelled
+from tests.diagnostics.test_monitoring import analysed
 from tests.diagnostics.test_registry import at_once
 from tests.factories import (
     CaseFactory,
@@ -160,13 +166,45 @@ def score_at_once(monkeypatch, tmp_path):
     assert ShadowOpinion.objects.filter(model_version=challenger).count() == len(rows)
 
 
+def consider_at_once(monkeypatch, tmp_path):
+    north = InstitutionFactory()
+    keeper = person(Role.DATA_MANAGER, north)
+    for label in ["glioma", "no_tumour"] * 6:
+        labelled(north, label)
+    schedule.set_policy(by=keeper, enabled=True, new_labels=3, institutions=[north])
+    started = []
+    monkeypatch.setattr(tasks.train, "delay", started.append)
+    assert at_once(*[tasks.consider_retraining] * 5) == [None] * 5
+    tasks.consider_retraining()  # and once a day later, while it runs
+    run = TrainingRun.objects.get()
+    assert started == [str(run.pk)]
+    assert AuditEvent.objects.filter(act="retraining_began").count() == 1
+
+
+def watch_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(numbers, "REFERENCE", 100)
+    north = InstitutionFactory()
+    template = ScanFactory(institution=north)
+    Prediction.objects.all().delete()
+    analysed(template, [0.05 + 0.9 * n / 100 for n in range(100)])
+    moved = analysed(template, [0.9 + 0.0005 * n for n in range(100)])
+    later = timezone.now() + timedelta(hours=1)
+    Prediction.objects.filter(pk__in=[each.pk for each in moved]).update(queued_at=later, finished_at=later)
+    assert at_once(*[tasks.watch_the_model] * 5) == [None] * 5
+    tasks.watch_the_model()  # and once a day later
+    assert [alert.watched for alert in Alert.objects.all()] == ["drift"]
+    assert AuditEvent.objects.filter(act="alert_raised").count() == 1
+
+
 AT_ONCE = {
+    "diagnostics.tasks.consider_retraining": consider_at_once,
     "diagnostics.tasks.infer": infer_at_once,
     "diagnostics.tasks.judge": judge_at_once,
     "diagnostics.tasks.reconcile": reconcile_at_once,
     "diagnostics.tasks.score_in_the_shadow": score_at_once,
     "diagnostics.tasks.send_mails": mails_at_once,
     "diagnostics.tasks.train": train_at_once,
+    "diagnostics.tasks.watch_the_model": watch_at_once,
 }
 
 
