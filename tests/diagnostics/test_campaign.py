@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from diagnostics.models import ModelVersion
 from diagnostics.monitoring import campaign
@@ -49,7 +50,7 @@ def test_the_unsure_come_first_but_for_a_tenth(keeper, waiting):
 def test_disagreement_needs_a_challenger_and_finds_where_it_differs(keeper, waiting):
     with pytest.raises(campaign.NoOrder, match="no challenger"):
         campaign.next_to_label(keeper, "disagreement")
-    challenger = ModelVersionFactory(state=ModelState.CHALLENGER)
+    challenger = ModelVersionFactory(state=ModelState.CHALLENGER, challenged_at=timezone.now())
     for number, each in enumerate(waiting):
         p = 0.02 if number == 3 else each.tumour_probability
         ShadowOpinion.objects.create(
