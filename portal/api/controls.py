@@ -1,6 +1,6 @@
 """How readers did on control cases, as the page shows it."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -12,7 +12,6 @@ from diagnostics.scans.access import Permission, require
 
 from .agreement import MeasuredShape
 from .resource import Resource
-from .strict import Query
 
 
 class ControlResultShape(serializers.Serializer[Any]):
@@ -33,7 +32,6 @@ class ControlResultsShape(serializers.Serializer[Any]):
 class ControlsView(Resource):
     """Controls that were read: one's own, and those of readers whom one oversees."""
 
-    listings: ClassVar[dict[str, Any]] = {"show": Query}
     serializer_class = ControlResultsShape
 
     @extend_schema(responses=ControlResultsShape)
