@@ -146,7 +146,10 @@ class ScanFactory(factory.django.DjangoModelFactory):
 
 
 class ModelVersionFactory(factory.django.DjangoModelFactory):
-    """A registered candidate. ``state=ModelState.LIVE`` for one in use; its weights exist only as a hash."""
+    """A registered candidate. ``state=ModelState.LIVE`` for one in use, ``CHALLENGER`` for one in the shadow.
+
+    Its weights exist only as a hash.
+    """
 
     class Meta:
         model = ModelVersion
@@ -156,6 +159,7 @@ class ModelVersionFactory(factory.django.DjangoModelFactory):
     sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid.uuid4().bytes).hexdigest())
     architecture = "seed_cnn"
     state = ModelState.CANDIDATE
+    challenged_at = factory.LazyAttribute(lambda each: timezone.now() if each.state == ModelState.CHALLENGER else None)
     spec = factory.LazyFunction(lambda: dict(SPEC))
 
 
