@@ -230,7 +230,7 @@ BODIES: dict[str, dict[str, object]] = {
     "reading:comments": {"text": "Moved during the scan."},
     "api:case-recall": {"reason": "It is urgent."},
     "api:case-thread": {"comment": "A vessel."},
-    "api:own-habits": {"worklist": {"down": "x"}, "goes_on": False},
+    "api:own-habits": {"worklist": {"down": "§"}, "goes_on": False},
     "api:read-amend": {"label": "glioma", "certainty": "certain", "comment": "Seen again."},
     "api:datasetversion-settle": {
         "scans": [
@@ -256,7 +256,7 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:sign-in": {"username": "nobody", "password": "wrong"},
     "accounts:theme": {"theme": "dark"},
     "accounts:password-reset": {"email": "a@example.org"},
-    "accounts:keys": {"page": "worklist", "key-down": "x"},
+    "accounts:keys": {"page": "worklist", "key-down": "§"},
     "accounts:after-submitting": {"goes_on": "no"},
     "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
     "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},

@@ -96,6 +96,7 @@ def test_body_over_the_limit_is_413_before_it_is_read(north, settings):
         b'{"claim_token": NaN}',
         b'{"claim_token": "\\ud800"}',
     ],
+    ids=lambda body: ascii(body[:30]),
 )
 def test_malformed_json_is_400(north, body):
     case = CaseFactory(scan=ScanFactory(institution=north.institution))
