@@ -18,9 +18,9 @@ class Mentions {
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", field.dataset.words);
     field.after(this.list);
-    field.setAttribute("role", "combobox");
+    // A field of several lines may not be a combobox: it stays a text box that has a list to choose from.
     field.setAttribute("aria-autocomplete", "list");
-    field.setAttribute("aria-expanded", "false");
+    field.setAttribute("aria-haspopup", "listbox");
     field.setAttribute("aria-controls", this.list.id);
     field.setAttribute("autocomplete", "off");
     field.addEventListener("input", () => this.look());
@@ -69,7 +69,6 @@ class Mentions {
       return item;
     }));
     this.list.hidden = false;
-    this.field.setAttribute("aria-expanded", "true");
     this.point(0);
   }
 
@@ -77,7 +76,6 @@ class Mentions {
     clearTimeout(this.timer);
     this.asked += 1;
     this.list.hidden = true;
-    this.field.setAttribute("aria-expanded", "false");
     this.field.removeAttribute("aria-activedescendant");
   }
 
@@ -113,7 +111,7 @@ class Mentions {
 }
 
 function bind(root) {
-  for (const field of root.querySelectorAll("[data-mentions]:not([role=combobox])")) new Mentions(field);
+  for (const field of root.querySelectorAll("[data-mentions]:not([aria-controls])")) new Mentions(field);
 }
 
 document.addEventListener("htmx:load", (event) => bind(event.target));

@@ -1,5 +1,6 @@
 """A server, people who are signed in, and an eye on the console: any error there fails the test."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Institution
+from portal.accounts import freshness
 from portal.accounts.models import User
 from tests import factories as made
 
@@ -105,6 +107,7 @@ def _session(user: User) -> str:
     store[SESSION_KEY] = str(user.pk)
     store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store[freshness.SESSION_KEY] = time.time()  # as if they had just come through the portal's door
     store.save()
     return str(store.session_key)
 

@@ -58,6 +58,7 @@ def test_freeze_train_watch_promote_and_roll_back(page_as, institution, tmp_path
 def test_pages_of_acts_are_accessible_and_fit(page_as, run, candidate, console, theme, viewport):  # noqa: F811
     # axe itself copies imported sheets into the page; that the pages obey the policy, the test above shows.
     console.allow("Applying inline style")
+    console.allow("style-src")
     console.allow("preload assets")
     page = page_as(Role.ADMINISTRATOR, theme=theme, viewport=viewport)
     for path in (

@@ -29,16 +29,16 @@ def page(open_page, institution, reader):
 
 def test_what_is_entered_saves_itself_and_survives_a_reload(page):
     page.keyboard.press("3")
-    page.get_by_label("Comment").fill("At the falx.")
+    page.get_by_label("Comment (optional)").fill("At the falx.")
     expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
     page.reload()
     expect(page.get_by_label("Meningioma")).to_be_checked()
-    expect(page.get_by_label("Comment")).to_have_value("At the falx.")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("At the falx.")
     assert faults_of(page) == []
     for key in ("Escape", "8", "n"):
         page.keyboard.press(key)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
-    expect(page.get_by_label("Comment")).to_have_value("")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("")
     assert not Draft.objects.exists()
 
 

@@ -228,16 +228,16 @@ def test_opinion_that_lands_while_somebody_writes_wipes_nothing_out(page, instit
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
     step(page, "AI's opinion")
-    page.get_by_label("Comment").fill("Half a sentence")
+    page.get_by_label("Comment (optional)").fill("Half a sentence")
     Prediction.objects.all().delete()
     PredictionFactory(scan=case.scan)
     expect(page.get_by_text("The opinion has arrived.")).to_be_visible()
-    expect(page.get_by_label("Comment")).to_have_value("Half a sentence")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("Half a sentence")
     page.keyboard.press("Escape")
     page.keyboard.press("k")
     page.keyboard.press("n")
     expect(page.get_by_text("94 %")).to_be_visible()
-    expect(page.get_by_label("Comment")).to_have_value("Half a sentence")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("Half a sentence")
     page.keyboard.press("n")
     expect(page.get_by_text("Read recorded")).to_be_visible()
 
@@ -248,7 +248,7 @@ def test_lease_is_renewed_by_activity_and_its_loss_is_told(page, institution, re
     case = case_of(institution, "ACC-1")
     open_claimed(page, case, reader)
     first = Claim.objects.get().expires_at
-    page.get_by_label("Comment").fill("Kept")
+    page.get_by_label("Comment (optional)").fill("Kept")
     page.clock.fast_forward(61_000)
     with page.expect_response("**/renew/") as renewed:
         page.mouse.move(300, 300)
@@ -258,7 +258,7 @@ def test_lease_is_renewed_by_activity_and_its_loss_is_told(page, institution, re
     page.clock.fast_forward(61_000)
     page.mouse.move(320, 300)
     expect(page.get_by_text("Your claim on this case has ended")).to_be_visible()
-    expect(page.get_by_label("Comment")).to_have_value("Kept")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("Kept")
 
 
 def test_entries_survive_a_claim_that_has_lapsed(page, institution, reader, console):
@@ -266,14 +266,14 @@ def test_entries_survive_a_claim_that_has_lapsed(page, institution, reader, cons
     open_claimed(page, case_of(institution, "ACC-1"), reader)
     page.keyboard.press("3")
     page.keyboard.press("0")
-    page.get_by_label("Comment").fill("At the falx.")
+    page.get_by_label("Comment (optional)").fill("At the falx.")
     Claim.objects.update(expires_at=timezone.now())
     page.get_by_role("button", name="Lock my read").click()
     expect(page.get_by_text("Your claim on this case has ended")).to_be_visible()
     page.get_by_role("button", name="Claim it again").click()
     expect(page.get_by_label("Meningioma")).to_be_checked()
     expect(page.get_by_label("Unsure")).to_be_checked()
-    expect(page.get_by_label("Comment")).to_have_value("At the falx.")
+    expect(page.get_by_label("Comment (optional)")).to_have_value("At the falx.")
     page.get_by_role("button", name="Lock my read").click()
     step(page, "Final read")
 

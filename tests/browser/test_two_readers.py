@@ -76,14 +76,14 @@ def test_asking_by_key_keeps_what_was_entered(open_page, institution, case, peop
     page.keyboard.press("n")
     image_ready(page)
     page.keyboard.press("3")
-    page.get_by_label("Comment").fill("Half a sentence")
+    page.get_by_label("Comment (optional)").fill("Half a sentence")
     page.keyboard.press("Escape")
     page.keyboard.press("f")
     page.keyboard.type("Meningioma, or a cyst?")
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_text("You asked for a second opinion")).to_be_visible()
     expect(page.get_by_label("Meningioma")).to_be_checked()
-    expect(page.get_by_role("textbox", name="Comment")).to_have_value("Half a sentence")
+    expect(page.get_by_role("textbox", name="Comment (optional)")).to_have_value("Half a sentence")
     assert Comment.objects.get().text == "Meningioma, or a cyst?"
 
 
