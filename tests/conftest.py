@@ -55,6 +55,8 @@ from django.conf import settings  # noqa: E402
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 assert str(settings.DATA_DIR) == os.environ["OVERREAD_DATA"], "the settings were read before the tests named a folder"
 Path(settings.DATA_DIR).mkdir(parents=True, exist_ok=True)
+# Every test client loads the middleware anew, and to list some hundred static files cost three quarters of a request.
+settings.WHITENOISE_AUTOREFRESH = True
 # WhiteNoise warns where there is no such folder, and warnings are errors here.
 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
