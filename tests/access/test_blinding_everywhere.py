@@ -27,9 +27,13 @@ from django.utils import timezone
 
 from diagnostics import pipeline
 from diagnostics.models import (
+    AlertRule,
     Case,
     Control,
     DatasetItem,
+    GateResult,
+    GateRules,
+    ModelAlarm,
     Prediction,
     Promotion,
     PromotionRequest,
@@ -124,6 +128,13 @@ def _one_of_everything_else(world: World) -> None:
         tumour_probability=0.8,
     )
     Control.objects.create(institution=read.case.institution, beside_id=world.rows["held"])
+    first = GateRules.objects.order_by("number").first()
+    rules = first or GateRules.objects.create(number=1, rules={}, reason="The first.")
+    GateResult.objects.create(
+        version_id=world.rows["model"], rules=rules, verdict="fail", findings=[], test_sha256="0" * 64
+    )
+    ModelAlarm.objects.create(version_id=world.rows["model"])
+    AlertRule.objects.create(watched="overrides", limit=0.3)
     Group.objects.create(name="group")
 
 
