@@ -100,6 +100,7 @@ def test_a_live_model_from_elsewhere_says_itself_which_test_scans_it_has_seen(mo
     assert comparison._seen(ModelVersion(), items) == 2
 
 
+@pytest.mark.slow  # three whole fits; tests/faults kills the process of one as well
 @pytest.mark.django_db(transaction=True)
 def test_fit_goes_on_after_the_last_whole_epoch_where_its_worker_died(keeper, dataset, monkeypatch):
     whole = fitting.fit(queued(keeper, dataset, epochs=3).pk)
