@@ -7,11 +7,29 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
-from diagnostics.models import Alert, AuditEvent, DatasetVersion, Institution, Promotion, RuledOut, TrainingRun
+from diagnostics.models import (
+    Alert,
+    AuditEvent,
+    Control,
+    DatasetVersion,
+    GateResult,
+    GateRules,
+    Institution,
+    ModelAlarm,
+    Notification,
+    Promotion,
+    PromotionRequest,
+    RuledOut,
+    ShadowOpinion,
+    TestedScan,
+    TrainingRun,
+)
 from diagnostics.monitoring import services as monitoring
+from diagnostics.notifications.models import NotificationChoices
 from diagnostics.registry import services as registry
 from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
@@ -35,7 +53,7 @@ pytestmark = pytest.mark.django_db
 MODELS = [
     model
     for model in apps.get_app_config("diagnostics").get_models()
-    if not model._meta.auto_created and model not in (Draft, SavedView)
+    if not model._meta.auto_created and model not in (Draft, NotificationChoices, SavedView)
 ]  # theirs alone whose they are
 
 
@@ -126,6 +144,42 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "institution": institution,
         "membership": keeper.memberships.first(),
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
+        "notification": Notification.objects.create(
+            recipient=keeper, institution=institution, kind="prediction_failed", scan=scan
+        ),
+        "control": Control.objects.create(
+            institution=institution,
+            beside=CaseFactory(scan__institution=institution),
+            case=read.case,
+            source=scan,
+            truth="glioma",
+        ),
+        **of_models(scan, version, keeper),
+    }
+
+
+def of_models(scan, version, keeper) -> dict[str, object]:
+    """A row of every table about how models do."""
+    rules = GateRules.objects.create(number=99, rules={}, reason="As agreed.", by=keeper)
+    scored = {"scan": scan, "label": "glioma"}
+    return {
+        "gaterules": rules,
+        "gateresult": GateResult.objects.create(
+            version=version, rules=rules, verdict="fail", findings=[], test_sha256="0" * 64
+        ),
+        "promotionrequest": PromotionRequest.objects.create(
+            version=version, proposed_by=keeper, reason="Better.", expires_at=timezone.now()
+        ),
+        "modelalarm": ModelAlarm.objects.create(version=version),
+        "shadowopinion": ShadowOpinion.objects.create(
+            **scored,
+            model_version=version,
+            finding="tumour",
+            probabilities={"glioma": 1.0},
+            tumour_probability=1.0,
+            weights_sha256="0" * 64,
+        ),
+        "testedscan": TestedScan.objects.create(**scored, version=version, truth="glioma", tumour_probability=1.0),
     }
 
 
@@ -196,7 +250,7 @@ def test_administrator_of_another_institution_finds_nothing_of_ours(north, keepe
     rows = everything(north, keeper, tmp_path)
     stranger = staff(Role.ADMINISTRATOR, InstitutionFactory(code="south", name="South"))
     client = client_of(stranger)
-    shared = ("modelversion", "promotion")
+    shared = ("alertrule", "modelversion", "promotion")
     for name in SEEN:
         listing = text(client.get(page(f"{name}_changelist")))
         assert "north" not in listing.lower() and "SECRET" not in listing, name
