@@ -16,6 +16,7 @@ from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFa
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 TODAY = date(2026, 5, 2)
+ZOOM_STEP = 1.25
 FOLLOW = """async ([one, other, images]) => {
   const { follow, pixelUnits } = await import('/static/js/viewer/compare.js');
   const changed = follow(one, other, pixelUnits(...images));
@@ -121,6 +122,25 @@ def test_linked_images_have_one_scale_in_millimetres(open_page, reader, case):
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     own, other = lit(page, "[data-canvas]"), lit(page, "[data-prior-canvas]")
     assert other / own == pytest.approx(2, abs=0.06)
+
+
+def test_steps_that_come_quicker_than_the_drawing_are_all_kept(open_page, reader, case):
+    page = open_page(reader)
+    prior(case)
+    opened(page, case)
+    page.keyboard.press("q")
+    ready(page)
+    before = float(page.locator("[data-zoom]").inner_text())
+    page.evaluate(
+        """async () => {
+          for (let step = 0; step < 3; step += 1) {
+            document.dispatchEvent(new KeyboardEvent('keydown', { key: '-', bubbles: true }));
+            await new Promise(requestAnimationFrame);
+          }
+        }"""
+    )
+    ready(page)
+    assert before / float(page.locator("[data-zoom]").inner_text()) == pytest.approx(ZOOM_STEP**3, rel=0.02)
 
 
 def test_what_moves_one_moves_the_other_until_they_are_parted(open_page, reader, case):

@@ -30,6 +30,10 @@ export function follow(one, other, [unit, otherUnit]) {
   return true;
 }
 
+/** How an image lies, seen from the middle of its viewport: a new size of that is no movement. */
+const lies = ({ scale, x, y, viewWidth, viewHeight, turn }) =>
+  [scale, x - viewWidth / 2, y - viewHeight / 2, ...turn].map((part) => part.toFixed(6)).join();
+
 export class Comparison {
   /** @param {HTMLElement} section the viewer, with `[data-views]`, `[data-prior]` and `[data-film]` */
   constructor(section, viewport, tools) {
@@ -43,8 +47,10 @@ export class Comparison {
     this.otherTools = new Tools(this.other);
     bindOrientation(this.stage, this.other);
     tools.addEventListener("use", () => this.followTool(tools.active));
-    viewport.addEventListener("change", () => this.sync(this.viewport, this.other));
-    this.other.addEventListener("change", () => this.sync(this.other, this.viewport));
+    /** viewport -> how it was laid to follow the other one */
+    this.laid = new Map();
+    viewport.addEventListener("change", () => this.moved(this.viewport, this.other));
+    this.other.addEventListener("change", () => this.moved(this.other, this.viewport));
     for (const film of this.films) film.addEventListener("click", () => this.toggle(film));
     this.link.addEventListener("click", () => this.setLinked(!this.linked));
     part("prior-close").addEventListener("click", () => {
@@ -107,8 +113,16 @@ export class Comparison {
     this.sync(this.viewport, this.other);
   }
 
+  /** One was drawn. Where it only followed, the other may have moved on since: it must not be pulled back. */
+  moved(from, to) {
+    if (from.placement && this.laid.get(from) !== lies(from.placement)) this.sync(from, to);
+  }
+
   sync(from, to) {
     if (!this.shown || !this.linked || !from.image || !to.image) return;
-    if (follow(from.placement, to.placement, pixelUnits(from.image, to.image))) to.draw();
+    if (!follow(from.placement, to.placement, pixelUnits(from.image, to.image))) return;
+    this.laid.set(to, lies(to.placement));
+    this.laid.delete(from);
+    to.draw();
   }
 }
