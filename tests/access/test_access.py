@@ -17,6 +17,9 @@ from tests.factories import phantom
 from . import table
 from .world import ROLES, World, build
 
+# Some hundred requests each: seconds on a quiet machine, minutes beside others.
+pytestmark = pytest.mark.timeout(1200)
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Refusals of a method that an address does not have; whoever is not signed in may be told that first.
 NO_SUCH_METHOD = (405, 401, 302)
