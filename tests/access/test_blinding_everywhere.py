@@ -67,6 +67,7 @@ def world(db, monkeypatch) -> Iterator[World]:
     monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *_args, **_more: None)
     logging.disable(logging.CRITICAL)
     monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(NOW.timestamp())))  # the clock of what writes a PDF
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     made = build()
     home = made.people["radiologist"].memberships.get().institution
