@@ -75,6 +75,11 @@ def features_of(data: Path, scratch: Path, config: TrainConfig, say: Callable[[s
     say : callable
         Told of progress.
 
+    Returns
+    -------
+    Features
+        Of the images of the other groups: what the network's last maps say of each, its label, group and source.
+
     Raises
     ------
     NotADataset, NotTrainable
@@ -165,6 +170,11 @@ def flipped(
         Of all labels.
     rng : numpy.random.Generator
         Draws them.
+
+    Returns
+    -------
+    list of str
+        The labels, as many of them false as `way` allows.
     """
     spoilt = list(labels)
     wanted = round(share * len(labels))
