@@ -8,6 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
@@ -16,1116 +17,485 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Case",
+            name='Case',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("priority", models.PositiveSmallIntegerField(choices=[(0, "STAT"), (1, "Urgent"), (2, "Routine")])),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[("open", "Waiting for a read"), ("done", "Read")], default="open", max_length=8
-                    ),
-                ),
-                ("opened_at", models.DateTimeField(auto_now_add=True)),
-                ("done_at", models.DateTimeField(blank=True, null=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('priority', models.PositiveSmallIntegerField(choices=[(0, 'STAT'), (1, 'Urgent'), (2, 'Routine')])),
+                ('state', models.CharField(choices=[('open', 'Waiting for a read'), ('done', 'Read')], default='open', max_length=8)),
+                ('opened_at', models.DateTimeField(auto_now_add=True)),
+                ('done_at', models.DateTimeField(blank=True, null=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ["priority", "opened_at", "id"],
+                'ordering': ['priority', 'opened_at', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="Institution",
+            name='Institution',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "code",
-                    models.SlugField(help_text="Short name used in commands and the API.", max_length=40, unique=True),
-                ),
-                ("name", models.CharField(max_length=120)),
-                (
-                    "reading_mode",
-                    models.CharField(
-                        choices=[
-                            ("blind_first", "Blind first, then the AI's opinion"),
-                            ("concurrent", "The AI's opinion from the start"),
-                            ("ai_hidden", "The AI's opinion stays hidden"),
-                        ],
-                        default="blind_first",
-                        max_length=12,
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.SlugField(help_text='Short name used in commands and the API.', max_length=40, unique=True)),
+                ('name', models.CharField(max_length=120)),
+                ('reading_mode', models.CharField(choices=[('blind_first', "Blind first, then the AI's opinion"), ('concurrent', "The AI's opinion from the start"), ('ai_hidden', "The AI's opinion stays hidden")], default='blind_first', max_length=12)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["code"],
+                'ordering': ['code'],
             },
         ),
         migrations.CreateModel(
-            name="Claim",
+            name='Claim',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("stage", models.CharField(choices=[("first", "First read")], default="first", max_length=12)),
-                ("token", models.UUIDField(default=uuid.uuid4, unique=True)),
-                ("claimed_at", models.DateTimeField(auto_now_add=True)),
-                ("expires_at", models.DateTimeField()),
-                ("released_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "release",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("done", "Read"),
-                            ("given_back", "Given back"),
-                            ("expired", "Expired"),
-                            ("taken_over", "Taken over"),
-                        ],
-                        default="",
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="claims", to="diagnostics.case"
-                    ),
-                ),
-                (
-                    "holder",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="claims", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('stage', models.CharField(choices=[('first', 'First read')], default='first', max_length=12)),
+                ('token', models.UUIDField(default=uuid.uuid4, unique=True)),
+                ('claimed_at', models.DateTimeField(auto_now_add=True)),
+                ('expires_at', models.DateTimeField()),
+                ('released_at', models.DateTimeField(blank=True, null=True)),
+                ('release', models.CharField(blank=True, choices=[('done', 'Read'), ('given_back', 'Given back'), ('expired', 'Expired'), ('taken_over', 'Taken over')], default='', max_length=12)),
+                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='diagnostics.case')),
+                ('holder', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                "ordering": ["-claimed_at"],
+                'ordering': ['-claimed_at'],
             },
         ),
         migrations.CreateModel(
-            name="DatasetVersion",
+            name='DatasetVersion',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("number", models.PositiveIntegerField(help_text="Counts up from 1.", unique=True)),
-                (
-                    "lineage",
-                    models.CharField(
-                        default="main", help_text="Versions that share one frozen test part.", max_length=40
-                    ),
-                ),
-                ("seed", models.PositiveIntegerField(default=0)),
-                ("sha256", models.CharField(blank=True, default="", help_text="Of the manifest.", max_length=64)),
-                (
-                    "manifest",
-                    models.CharField(blank=True, default="", help_text="Storage key, JSON Lines.", max_length=200),
-                ),
-                (
-                    "counts",
-                    models.JSONField(default=dict, help_text="By split, label, label source, institution; groups."),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("frozen_at", models.DateTimeField(blank=True, null=True)),
-                ("updated_at", models.DateTimeField(auto_now=True, db_index=True)),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "institutions",
-                    models.ManyToManyField(related_name="dataset_versions", to="diagnostics.institution"),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField(help_text='Counts up from 1.', unique=True)),
+                ('lineage', models.CharField(default='main', help_text='Versions that share one frozen test part.', max_length=40)),
+                ('seed', models.PositiveIntegerField(default=0)),
+                ('sha256', models.CharField(blank=True, default='', help_text='Of the manifest.', max_length=64)),
+                ('manifest', models.CharField(blank=True, default='', help_text='Storage key, JSON Lines.', max_length=200)),
+                ('counts', models.JSONField(default=dict, help_text='By split, label, label source, institution; groups.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('frozen_at', models.DateTimeField(blank=True, null=True)),
+                ('updated_at', models.DateTimeField(auto_now=True, db_index=True)),
+                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('institutions', models.ManyToManyField(related_name='dataset_versions', to='diagnostics.institution')),
             ],
             options={
-                "ordering": ["-number"],
+                'ordering': ['-number'],
             },
         ),
         migrations.AddField(
-            model_name="case",
-            name="institution",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="cases", to="diagnostics.institution"
-            ),
+            model_name='case',
+            name='institution',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cases', to='diagnostics.institution'),
         ),
         migrations.CreateModel(
-            name="AuditEvent",
+            name='AuditEvent',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
-                ("act", models.CharField(max_length=40)),
-                ("target_type", models.CharField(max_length=40)),
-                ("target_id", models.CharField(max_length=40)),
-                ("detail", models.JSONField(blank=True, default=dict)),
-                (
-                    "actor",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "institution",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="diagnostics.institution",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
+                ('act', models.CharField(max_length=40)),
+                ('target_type', models.CharField(max_length=40)),
+                ('target_id', models.CharField(max_length=40)),
+                ('detail', models.JSONField(blank=True, default=dict)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('institution', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnostics.institution')),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="Membership",
+            name='Membership',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "role",
-                    models.CharField(
-                        choices=[
-                            ("technologist", "Technologist"),
-                            ("radiologist", "Radiologist"),
-                            ("adjudicator", "Adjudicator"),
-                            ("data_manager", "Data manager"),
-                            ("administrator", "Administrator"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "institution",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="memberships",
-                        to="diagnostics.institution",
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="memberships",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('technologist', 'Technologist'), ('radiologist', 'Radiologist'), ('adjudicator', 'Adjudicator'), ('data_manager', 'Data manager'), ('administrator', 'Administrator')], max_length=16)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='diagnostics.institution')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                "ordering": ["institution", "user", "role"],
+                'ordering': ['institution', 'user', 'role'],
             },
         ),
         migrations.CreateModel(
-            name="ModelVersion",
+            name='ModelVersion',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "number",
-                    models.PositiveIntegerField(help_text="Counts up from 1 in order of registration.", unique=True),
-                ),
-                ("name", models.CharField(max_length=80)),
-                ("sha256", models.CharField(max_length=64, unique=True)),
-                ("architecture", models.CharField(max_length=40)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("candidate", "Candidate"),
-                            ("challenger", "Challenger"),
-                            ("live", "Live"),
-                            ("previous", "Previous"),
-                            ("retired", "Retired"),
-                        ],
-                        default="candidate",
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "spec",
-                    models.JSONField(
-                        help_text="Input, labels, scaling, thresholds, calibration: as stored with the weights."
-                    ),
-                ),
-                (
-                    "report",
-                    models.JSONField(default=dict, help_text="Metrics with 95 % intervals, beside a dummy baseline."),
-                ),
-                ("card", models.TextField(blank=True, help_text="The model card, in Markdown.")),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True, db_index=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField(help_text='Counts up from 1 in order of registration.', unique=True)),
+                ('name', models.CharField(max_length=80)),
+                ('sha256', models.CharField(max_length=64, unique=True)),
+                ('architecture', models.CharField(max_length=40)),
+                ('state', models.CharField(choices=[('candidate', 'Candidate'), ('challenger', 'Challenger'), ('live', 'Live'), ('previous', 'Previous'), ('retired', 'Retired')], default='candidate', max_length=12)),
+                ('spec', models.JSONField(help_text='Input, labels, scaling, thresholds, calibration: as stored with the weights.')),
+                ('report', models.JSONField(default=dict, help_text='Metrics with 95 % intervals, beside a dummy baseline.')),
+                ('card', models.TextField(blank=True, help_text='The model card, in Markdown.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True, db_index=True)),
             ],
             options={
-                "ordering": ["-number"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "live")), fields=("state",), name="one_live_model"
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "previous")), fields=("state",), name="one_previous_model"
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "challenger")), fields=("state",), name="one_challenger_model"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("state__in", ["candidate", "challenger", "live", "previous", "retired"])),
-                        name="model_state_known",
-                    ),
-                ],
+                'ordering': ['-number'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'live')), fields=('state',), name='one_live_model'), models.UniqueConstraint(condition=models.Q(('state', 'previous')), fields=('state',), name='one_previous_model'), models.UniqueConstraint(condition=models.Q(('state', 'challenger')), fields=('state',), name='one_challenger_model'), models.CheckConstraint(condition=models.Q(('state__in', ['candidate', 'challenger', 'live', 'previous', 'retired'])), name='model_state_known')],
             },
         ),
         migrations.CreateModel(
-            name="Patient",
+            name='Patient',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "pseudonym",
-                    models.CharField(
-                        max_length=64,
-                        validators=[
-                            django.core.validators.RegexValidator(
-                                "^[A-Za-z0-9][A-Za-z0-9._-]*\\Z",
-                                "Use letters, digits, dot, hyphen and underscore only, and no name: a pseudonym such as P-0042.",
-                            )
-                        ],
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True, db_index=True)),
-                (
-                    "institution",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="patients",
-                        to="diagnostics.institution",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('pseudonym', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]*\\Z', 'Use letters, digits, dot, hyphen and underscore only, and no name: a pseudonym such as P-0042.')])),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True, db_index=True)),
+                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='patients', to='diagnostics.institution')),
             ],
             options={
-                "ordering": ["pseudonym"],
+                'ordering': ['pseudonym'],
             },
         ),
         migrations.CreateModel(
-            name="Prediction",
+            name='Prediction',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Analysing"),
-                            ("ready", "Ready"),
-                            ("failed", "Failed"),
-                        ],
-                        default="queued",
-                        max_length=8,
-                    ),
-                ),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
-                (
-                    "fence",
-                    models.UUIDField(blank=True, help_text="Token of the claim that may finish this row.", null=True),
-                ),
-                ("lease_until", models.DateTimeField(blank=True, null=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("queued_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                ("failure_code", models.CharField(blank=True, default="", max_length=32)),
-                (
-                    "failure",
-                    models.TextField(blank=True, default="", help_text="Why there is no result, as a sentence."),
-                ),
-                ("label", models.CharField(blank=True, default="", max_length=16)),
-                ("finding", models.CharField(blank=True, default="", help_text="tumour or no_tumour.", max_length=16)),
-                ("probabilities", models.JSONField(blank=True, null=True)),
-                ("tumour_probability", models.FloatField(blank=True, null=True)),
-                ("warnings", models.JSONField(blank=True, default=list)),
-                ("heatmap", models.CharField(blank=True, default="", help_text="Storage key.", max_length=200)),
-                (
-                    "weights_sha256",
-                    models.CharField(blank=True, default="", help_text="Of the weights really used.", max_length=64),
-                ),
-                ("preprocess_version", models.CharField(blank=True, default="", max_length=20)),
-                ("code_revision", models.CharField(blank=True, default="", max_length=64)),
-                (
-                    "model_version",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="predictions",
-                        to="diagnostics.modelversion",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Analysing'), ('ready', 'Ready'), ('failed', 'Failed')], default='queued', max_length=8)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('fence', models.UUIDField(blank=True, help_text='Token of the claim that may finish this row.', null=True)),
+                ('lease_until', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('queued_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('failure_code', models.CharField(blank=True, default='', max_length=32)),
+                ('failure', models.TextField(blank=True, default='', help_text='Why there is no result, as a sentence.')),
+                ('label', models.CharField(blank=True, default='', max_length=16)),
+                ('finding', models.CharField(blank=True, default='', help_text='tumour or no_tumour.', max_length=16)),
+                ('probabilities', models.JSONField(blank=True, null=True)),
+                ('tumour_probability', models.FloatField(blank=True, null=True)),
+                ('warnings', models.JSONField(blank=True, default=list)),
+                ('heatmap', models.CharField(blank=True, default='', help_text='Storage key.', max_length=200)),
+                ('weights_sha256', models.CharField(blank=True, default='', help_text='Of the weights really used.', max_length=64)),
+                ('preprocess_version', models.CharField(blank=True, default='', max_length=20)),
+                ('code_revision', models.CharField(blank=True, default='', max_length=64)),
+                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='predictions', to='diagnostics.modelversion')),
             ],
             options={
-                "ordering": ["-created_at", "-id"],
+                'ordering': ['-created_at', '-id'],
             },
         ),
         migrations.CreateModel(
-            name="Promotion",
+            name='Promotion',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("install", "Installed with the software"),
-                            ("promote", "Promoted"),
-                            ("rollback", "Rolled back"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                ("reason", models.TextField()),
-                ("at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="promotions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "former",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="diagnostics.modelversion",
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="promotions",
-                        to="diagnostics.modelversion",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('install', 'Installed with the software'), ('promote', 'Promoted'), ('rollback', 'Rolled back')], max_length=10)),
+                ('reason', models.TextField()),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to=settings.AUTH_USER_MODEL)),
+                ('former', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnostics.modelversion')),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='diagnostics.modelversion')),
             ],
             options={
-                "ordering": ["-at"],
+                'ordering': ['-at'],
             },
         ),
         migrations.CreateModel(
-            name="Read",
+            name='Read',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("kind", models.CharField(choices=[("blind", "Blind read"), ("final", "Final read")], max_length=8)),
-                ("revision", models.PositiveSmallIntegerField(default=1)),
-                (
-                    "mode",
-                    models.CharField(
-                        choices=[
-                            ("blind_first", "Blind first, then the AI's opinion"),
-                            ("concurrent", "The AI's opinion from the start"),
-                            ("ai_hidden", "The AI's opinion stays hidden"),
-                        ],
-                        help_text="The institution's policy at that time.",
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "label",
-                    models.CharField(
-                        choices=[
-                            ("no_tumour", "No tumour"),
-                            ("glioma", "Glioma"),
-                            ("meningioma", "Meningioma"),
-                            ("pituitary", "Pituitary tumour"),
-                            ("tumour", "Tumour, type not stated"),
-                            ("not_assessable", "Not assessable"),
-                            ("out_of_scope", "Out of scope"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                (
-                    "certainty",
-                    models.CharField(
-                        choices=[("certain", "Certain"), ("probable", "Probable"), ("unsure", "Unsure")], max_length=8
-                    ),
-                ),
-                (
-                    "reason",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("missed_lesion", "The AI missed a lesion"),
-                            ("false_positive", "The AI saw a lesion where there is none"),
-                            ("wrong_type", "The AI named the wrong type"),
-                            ("artefact", "An artefact misled the AI"),
-                            ("wrong_sequence", "Wrong sequence or plane"),
-                            ("out_of_scope", "Out of scope"),
-                            ("clinical_context", "Clinical context says otherwise"),
-                            ("other", "Other (say what in the comment)"),
-                        ],
-                        default="",
-                        max_length=16,
-                    ),
-                ),
-                ("comment", models.TextField(blank=True, default="", max_length=4000)),
-                ("may_train", models.BooleanField(default=False)),
-                (
-                    "adopted",
-                    models.BooleanField(
-                        default=False, help_text="The reader changed to the AI's label after seeing it."
-                    ),
-                ),
-                ("heatmap_seen", models.BooleanField(default=False)),
-                (
-                    "seconds",
-                    models.PositiveIntegerField(
-                        blank=True, help_text="From the claim (or the former read).", null=True
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "case",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="reads", to="diagnostics.case"
-                    ),
-                ),
-                (
-                    "claim",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="reads", to="diagnostics.claim"
-                    ),
-                ),
-                (
-                    "prediction",
-                    models.ForeignKey(
-                        blank=True,
-                        help_text="The opinion the reader had seen; none in a blind read or where there was none.",
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="diagnostics.prediction",
-                    ),
-                ),
-                (
-                    "reader",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="reads", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('blind', 'Blind read'), ('final', 'Final read')], max_length=8)),
+                ('revision', models.PositiveSmallIntegerField(default=1)),
+                ('mode', models.CharField(choices=[('blind_first', "Blind first, then the AI's opinion"), ('concurrent', "The AI's opinion from the start"), ('ai_hidden', "The AI's opinion stays hidden")], help_text="The institution's policy at that time.", max_length=12)),
+                ('label', models.CharField(choices=[('no_tumour', 'No tumour'), ('glioma', 'Glioma'), ('meningioma', 'Meningioma'), ('pituitary', 'Pituitary tumour'), ('tumour', 'Tumour, type not stated'), ('not_assessable', 'Not assessable'), ('out_of_scope', 'Out of scope')], max_length=16)),
+                ('certainty', models.CharField(choices=[('certain', 'Certain'), ('probable', 'Probable'), ('unsure', 'Unsure')], max_length=8)),
+                ('reason', models.CharField(blank=True, choices=[('missed_lesion', 'The AI missed a lesion'), ('false_positive', 'The AI saw a lesion where there is none'), ('wrong_type', 'The AI named the wrong type'), ('artefact', 'An artefact misled the AI'), ('wrong_sequence', 'Wrong sequence or plane'), ('out_of_scope', 'Out of scope'), ('clinical_context', 'Clinical context says otherwise'), ('other', 'Other (say what in the comment)')], default='', max_length=16)),
+                ('comment', models.TextField(blank=True, default='', max_length=4000)),
+                ('may_train', models.BooleanField(default=False)),
+                ('adopted', models.BooleanField(default=False, help_text="The reader changed to the AI's label after seeing it.")),
+                ('heatmap_seen', models.BooleanField(default=False)),
+                ('seconds', models.PositiveIntegerField(blank=True, help_text='From the claim (or the former read).', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reads', to='diagnostics.case')),
+                ('claim', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reads', to='diagnostics.claim')),
+                ('prediction', models.ForeignKey(blank=True, help_text='The opinion the reader had seen; none in a blind read or where there was none.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnostics.prediction')),
+                ('reader', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reads', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                "ordering": ["created_at", "id"],
+                'ordering': ['created_at', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="Scan",
+            name='Scan',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("sha256", models.CharField(help_text="Of the original bytes.", max_length=64)),
-                ("size_bytes", models.PositiveBigIntegerField()),
-                ("format", models.CharField(help_text="jpeg, png or dicom, by content.", max_length=8)),
-                ("width", models.PositiveIntegerField(help_text="Pixels.")),
-                ("height", models.PositiveIntegerField(help_text="Pixels.")),
-                ("bits", models.PositiveSmallIntegerField(help_text="Bits stored per pixel.")),
-                ("original", models.CharField(help_text="Storage key of the untouched original.", max_length=200)),
-                (
-                    "pixels",
-                    models.CharField(help_text="Storage key of the true pixels without metadata.", max_length=200),
-                ),
-                (
-                    "preview",
-                    models.CharField(help_text="Storage key of a small PNG without metadata.", max_length=200),
-                ),
-                ("fingerprint", models.BinaryField(help_text="Thumbnail of the brain, to find near-duplicates.")),
-                (
-                    "priority",
-                    models.PositiveSmallIntegerField(choices=[(0, "STAT"), (1, "Urgent"), (2, "Routine")], default=2),
-                ),
-                (
-                    "source",
-                    models.CharField(
-                        choices=[
-                            ("portal", "Handed in through the portal"),
-                            ("api", "Handed in through the API"),
-                            ("import", "Imported from a folder"),
-                            ("demo", "Synthetic phantom"),
-                        ],
-                        max_length=8,
-                    ),
-                ),
-                (
-                    "reference_label",
-                    models.CharField(
-                        blank=True, default="", help_text="Label that came with an imported folder.", max_length=16
-                    ),
-                ),
-                ("rejected_code", models.CharField(blank=True, default="", max_length=32)),
-                (
-                    "rejected_reason",
-                    models.TextField(blank=True, default="", help_text="Why it cannot be read, as a sentence."),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "institution",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="scans", to="diagnostics.institution"
-                    ),
-                ),
-                (
-                    "patient",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="scans", to="diagnostics.patient"
-                    ),
-                ),
-                (
-                    "uploaded_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('sha256', models.CharField(help_text='Of the original bytes.', max_length=64)),
+                ('size_bytes', models.PositiveBigIntegerField()),
+                ('format', models.CharField(help_text='jpeg, png or dicom, by content.', max_length=8)),
+                ('width', models.PositiveIntegerField(help_text='Pixels.')),
+                ('height', models.PositiveIntegerField(help_text='Pixels.')),
+                ('bits', models.PositiveSmallIntegerField(help_text='Bits stored per pixel.')),
+                ('original', models.CharField(help_text='Storage key of the untouched original.', max_length=200)),
+                ('pixels', models.CharField(help_text='Storage key of the true pixels without metadata.', max_length=200)),
+                ('preview', models.CharField(help_text='Storage key of a small PNG without metadata.', max_length=200)),
+                ('fingerprint', models.BinaryField(help_text='Thumbnail of the brain, to find near-duplicates.')),
+                ('priority', models.PositiveSmallIntegerField(choices=[(0, 'STAT'), (1, 'Urgent'), (2, 'Routine')], default=2)),
+                ('source', models.CharField(choices=[('portal', 'Handed in through the portal'), ('api', 'Handed in through the API'), ('import', 'Imported from a folder'), ('demo', 'Synthetic phantom')], max_length=8)),
+                ('reference_label', models.CharField(blank=True, default='', help_text='Label that came with an imported folder.', max_length=16)),
+                ('rejected_code', models.CharField(blank=True, default='', max_length=32)),
+                ('rejected_reason', models.TextField(blank=True, default='', help_text='Why it cannot be read, as a sentence.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='scans', to='diagnostics.institution')),
+                ('patient', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='scans', to='diagnostics.patient')),
+                ('uploaded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                "ordering": ["-created_at", "-id"],
+                'ordering': ['-created_at', '-id'],
             },
         ),
         migrations.AddField(
-            model_name="prediction",
-            name="scan",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="predictions", to="diagnostics.scan"
-            ),
+            model_name='prediction',
+            name='scan',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='predictions', to='diagnostics.scan'),
         ),
         migrations.CreateModel(
-            name="DatasetItem",
+            name='DatasetItem',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "label",
-                    models.CharField(
-                        choices=[
-                            ("no_tumour", "No tumour"),
-                            ("glioma", "Glioma"),
-                            ("meningioma", "Meningioma"),
-                            ("pituitary", "Pituitary tumour"),
-                            ("tumour", "Tumour, type not stated"),
-                            ("not_assessable", "Not assessable"),
-                            ("out_of_scope", "Out of scope"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                (
-                    "label_source",
-                    models.CharField(
-                        choices=[
-                            ("read", "Final read"),
-                            ("adopted", "Adopted from the AI"),
-                            ("imported", "Imported reference label"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "group",
-                    models.CharField(help_text="Patient and near-duplicates together; never parted.", max_length=64),
-                ),
-                (
-                    "split",
-                    models.CharField(
-                        choices=[("train", "Train"), ("validation", "Validation"), ("test", "Test")], max_length=10
-                    ),
-                ),
-                (
-                    "dataset",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="items",
-                        to="diagnostics.datasetversion",
-                    ),
-                ),
-                (
-                    "read",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="diagnostics.read",
-                    ),
-                ),
-                (
-                    "scan",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="dataset_items",
-                        to="diagnostics.scan",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('label', models.CharField(choices=[('no_tumour', 'No tumour'), ('glioma', 'Glioma'), ('meningioma', 'Meningioma'), ('pituitary', 'Pituitary tumour'), ('tumour', 'Tumour, type not stated'), ('not_assessable', 'Not assessable'), ('out_of_scope', 'Out of scope')], max_length=16)),
+                ('label_source', models.CharField(choices=[('read', 'Final read'), ('adopted', 'Adopted from the AI'), ('imported', 'Imported reference label')], max_length=10)),
+                ('group', models.CharField(help_text='Patient and near-duplicates together; never parted.', max_length=64)),
+                ('split', models.CharField(choices=[('train', 'Train'), ('validation', 'Validation'), ('test', 'Test')], max_length=10)),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='diagnostics.datasetversion')),
+                ('read', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnostics.read')),
+                ('scan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='dataset_items', to='diagnostics.scan')),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.AddField(
-            model_name="case",
-            name="scan",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="cases", to="diagnostics.scan"
-            ),
+            model_name='case',
+            name='scan',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cases', to='diagnostics.scan'),
         ),
         migrations.CreateModel(
-            name="Study",
+            name='Study',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("accession", models.CharField(blank=True, default="", max_length=64)),
-                ("date", models.DateField(blank=True, null=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "patient",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="studies", to="diagnostics.patient"
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('accession', models.CharField(blank=True, default='', max_length=64)),
+                ('date', models.DateField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('patient', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='studies', to='diagnostics.patient')),
             ],
             options={
-                "verbose_name_plural": "studies",
-                "ordering": ["-date", "-created_at"],
+                'verbose_name_plural': 'studies',
+                'ordering': ['-date', '-created_at'],
             },
         ),
         migrations.AddField(
-            model_name="scan",
-            name="study",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="scans", to="diagnostics.study"
-            ),
+            model_name='scan',
+            name='study',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='scans', to='diagnostics.study'),
         ),
         migrations.CreateModel(
-            name="TrainingRun",
+            name='TrainingRun',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("number", models.PositiveIntegerField(help_text="Counts up from 1.", unique=True)),
-                ("config", models.JSONField(help_text="The recipe: architecture, epochs, seed and so on.")),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Running"),
-                            ("succeeded", "Succeeded"),
-                            ("failed", "Failed"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="queued",
-                        max_length=10,
-                    ),
-                ),
-                (
-                    "active",
-                    models.BooleanField(
-                        default=True,
-                        help_text="True while queued or running, else empty; unique, so one at a time.",
-                        null=True,
-                    ),
-                ),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("fence", models.UUIDField(blank=True, null=True)),
-                ("lease_until", models.DateTimeField(blank=True, null=True)),
-                ("progress", models.FloatField(default=0.0, help_text="0 to 1.")),
-                ("seconds_left", models.PositiveIntegerField(blank=True, null=True)),
-                (
-                    "epochs",
-                    models.JSONField(default=list, help_text="One object an epoch: loss, validation loss, AUROC."),
-                ),
-                ("log", models.TextField(blank=True, default="")),
-                (
-                    "failure",
-                    models.TextField(blank=True, default="", help_text="Why it ended without a model, as a sentence."),
-                ),
-                ("code_revision", models.CharField(blank=True, default="", max_length=64)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
-                ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
-                ("updated_at", models.DateTimeField(auto_now=True, db_index=True)),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "dataset",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="training_runs",
-                        to="diagnostics.datasetversion",
-                    ),
-                ),
-                (
-                    "produced",
-                    models.OneToOneField(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="training_run",
-                        to="diagnostics.modelversion",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField(help_text='Counts up from 1.', unique=True)),
+                ('config', models.JSONField(help_text='The recipe: architecture, epochs, seed and so on.')),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
+                ('active', models.BooleanField(default=True, help_text='True while queued or running, else empty; unique, so one at a time.', null=True)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('fence', models.UUIDField(blank=True, null=True)),
+                ('lease_until', models.DateTimeField(blank=True, null=True)),
+                ('progress', models.FloatField(default=0.0, help_text='0 to 1.')),
+                ('seconds_left', models.PositiveIntegerField(blank=True, null=True)),
+                ('epochs', models.JSONField(default=list, help_text='One object an epoch: loss, validation loss, AUROC.')),
+                ('log', models.TextField(blank=True, default='')),
+                ('failure', models.TextField(blank=True, default='', help_text='Why it ended without a model, as a sentence.')),
+                ('code_revision', models.CharField(blank=True, default='', max_length=64)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('cancel_requested_at', models.DateTimeField(blank=True, null=True)),
+                ('updated_at', models.DateTimeField(auto_now=True, db_index=True)),
+                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='training_runs', to='diagnostics.datasetversion')),
+                ('produced', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='training_run', to='diagnostics.modelversion')),
             ],
             options={
-                "ordering": ["-number"],
+                'ordering': ['-number'],
             },
         ),
         migrations.AddIndex(
-            model_name="claim",
-            index=models.Index(
-                condition=models.Q(("released_at__isnull", True)), fields=["holder"], name="claim_mine"
-            ),
+            model_name='claim',
+            index=models.Index(condition=models.Q(('released_at__isnull', True)), fields=['holder'], name='claim_mine'),
         ),
         migrations.AddConstraint(
-            model_name="claim",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("released_at__isnull", True)),
-                fields=("case", "stage"),
-                name="one_live_claim_per_stage",
-            ),
+            model_name='claim',
+            constraint=models.UniqueConstraint(condition=models.Q(('released_at__isnull', True)), fields=('case', 'stage'), name='one_live_claim_per_stage'),
         ),
         migrations.AddConstraint(
-            model_name="claim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("release", ""), ("released_at__isnull", True)),
-                    models.Q(("released_at__isnull", False), models.Q(("release", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="release_has_how_and_when",
-            ),
+            model_name='claim',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('release', ''), ('released_at__isnull', True)), models.Q(('released_at__isnull', False), models.Q(('release', ''), _negated=True)), _connector='OR'), name='release_has_how_and_when'),
         ),
         migrations.AddConstraint(
-            model_name="datasetversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("frozen_at__isnull", True),
-                    models.Q(models.Q(("sha256", ""), _negated=True), models.Q(("manifest", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="frozen_means_hashed",
-            ),
+            model_name='datasetversion',
+            constraint=models.CheckConstraint(condition=models.Q(('frozen_at__isnull', True), models.Q(models.Q(('sha256', ''), _negated=True), models.Q(('manifest', ''), _negated=True)), _connector='OR'), name='frozen_means_hashed'),
         ),
         migrations.AddIndex(
-            model_name="auditevent",
-            index=models.Index(fields=["target_type", "target_id"], name="audit_target"),
+            model_name='auditevent',
+            index=models.Index(fields=['target_type', 'target_id'], name='audit_target'),
         ),
         migrations.AddIndex(
-            model_name="auditevent",
-            index=models.Index(fields=["institution", "-id"], name="audit_institution"),
+            model_name='auditevent',
+            index=models.Index(fields=['institution', '-id'], name='audit_institution'),
         ),
         migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.UniqueConstraint(fields=("user", "institution", "role"), name="one_membership_per_role"),
+            model_name='membership',
+            constraint=models.UniqueConstraint(fields=('user', 'institution', 'role'), name='one_membership_per_role'),
         ),
         migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("role__in", ["technologist", "radiologist", "adjudicator", "data_manager", "administrator"])
-                ),
-                name="role_known",
-            ),
+            model_name='membership',
+            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['technologist', 'radiologist', 'adjudicator', 'data_manager', 'administrator'])), name='role_known'),
         ),
         migrations.AddConstraint(
-            model_name="patient",
-            constraint=models.UniqueConstraint(fields=("institution", "pseudonym"), name="one_patient_per_pseudonym"),
+            model_name='patient',
+            constraint=models.UniqueConstraint(fields=('institution', 'pseudonym'), name='one_patient_per_pseudonym'),
         ),
         migrations.AddConstraint(
-            model_name="promotion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind", "install"), ("by__isnull", False), _connector="OR"),
-                name="promotion_has_a_person",
-            ),
+            model_name='promotion',
+            constraint=models.CheckConstraint(condition=models.Q(('kind', 'install'), ('by__isnull', False), _connector='OR'), name='promotion_has_a_person'),
         ),
         migrations.AddConstraint(
-            model_name="promotion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="promotion_has_a_reason"
-            ),
+            model_name='promotion',
+            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='promotion_has_a_reason'),
         ),
         migrations.AddIndex(
-            model_name="read",
-            index=models.Index(fields=["updated_at", "id"], name="read_updated"),
+            model_name='read',
+            index=models.Index(fields=['updated_at', 'id'], name='read_updated'),
         ),
         migrations.AddIndex(
-            model_name="read",
-            index=models.Index(fields=["reader", "-created_at"], name="read_mine"),
+            model_name='read',
+            index=models.Index(fields=['reader', '-created_at'], name='read_mine'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.UniqueConstraint(
-                fields=("case", "reader", "kind", "revision"), name="one_read_per_kind_and_revision"
-            ),
+            model_name='read',
+            constraint=models.UniqueConstraint(fields=('case', 'reader', 'kind', 'revision'), name='one_read_per_kind_and_revision'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "blind"), _negated=True),
-                    models.Q(
-                        ("adopted", False), ("heatmap_seen", False), ("prediction__isnull", True), ("reason", "")
-                    ),
-                    _connector="OR",
-                ),
-                name="blind_means_blind",
-            ),
+            model_name='read',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'blind'), _negated=True), models.Q(('adopted', False), ('heatmap_seen', False), ('prediction__isnull', True), ('reason', '')), _connector='OR'), name='blind_means_blind'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "label__in",
-                        ["no_tumour", "glioma", "meningioma", "pituitary", "tumour", "not_assessable", "out_of_scope"],
-                    )
-                ),
-                name="read_label_known",
-            ),
+            model_name='read',
+            constraint=models.CheckConstraint(condition=models.Q(('label__in', ['no_tumour', 'glioma', 'meningioma', 'pituitary', 'tumour', 'not_assessable', 'out_of_scope'])), name='read_label_known'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("reason", "other"), _negated=True),
-                    models.Q(("comment", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="other_says_what",
-            ),
+            model_name='read',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('reason', 'other'), _negated=True), models.Q(('comment', ''), _negated=True), _connector='OR'), name='other_says_what'),
         ),
         migrations.AddIndex(
-            model_name="prediction",
-            index=models.Index(
-                condition=models.Q(("state__in", ["queued", "running"])),
-                fields=["queued_at"],
-                name="prediction_waiting",
-            ),
+            model_name='prediction',
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['queued_at'], name='prediction_waiting'),
         ),
         migrations.AddIndex(
-            model_name="prediction",
-            index=models.Index(fields=["updated_at", "id"], name="prediction_updated"),
+            model_name='prediction',
+            index=models.Index(fields=['updated_at', 'id'], name='prediction_updated'),
         ),
         migrations.AddConstraint(
-            model_name="prediction",
-            constraint=models.UniqueConstraint(fields=("scan", "model_version"), name="one_prediction_per_model"),
+            model_name='prediction',
+            constraint=models.UniqueConstraint(fields=('scan', 'model_version'), name='one_prediction_per_model'),
         ),
         migrations.AddConstraint(
-            model_name="prediction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("probabilities__isnull", False),
-                        ("state", "ready"),
-                        ("tumour_probability__isnull", False),
-                        ("finished_at__isnull", False),
-                        models.Q(("label", ""), _negated=True),
-                        models.Q(("finding", ""), _negated=True),
-                    ),
-                    models.Q(
-                        models.Q(("state", "ready"), _negated=True),
-                        ("label", ""),
-                        ("probabilities__isnull", True),
-                        ("tumour_probability__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="ready_means_a_result",
-            ),
+            model_name='prediction',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('probabilities__isnull', False), ('state', 'ready'), ('tumour_probability__isnull', False), ('finished_at__isnull', False), models.Q(('label', ''), _negated=True), models.Q(('finding', ''), _negated=True)), models.Q(models.Q(('state', 'ready'), _negated=True), ('label', ''), ('probabilities__isnull', True), ('tumour_probability__isnull', True)), _connector='OR'), name='ready_means_a_result'),
         ),
         migrations.AddConstraint(
-            model_name="prediction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "failed"), models.Q(("failure", ""), _negated=True)),
-                    models.Q(models.Q(("state", "failed"), _negated=True), ("failure", "")),
-                    _connector="OR",
-                ),
-                name="failed_means_a_reason",
-            ),
+            model_name='prediction',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), models.Q(('failure', ''), _negated=True)), models.Q(models.Q(('state', 'failed'), _negated=True), ('failure', '')), _connector='OR'), name='failed_means_a_reason'),
         ),
         migrations.AddConstraint(
-            model_name="prediction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("fence__isnull", False), ("lease_until__isnull", False), ("state", "running")),
-                    models.Q(models.Q(("state", "running"), _negated=True), ("lease_until__isnull", True)),
-                    _connector="OR",
-                ),
-                name="running_means_a_lease",
-            ),
+            model_name='prediction',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('fence__isnull', False), ('lease_until__isnull', False), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('lease_until__isnull', True)), _connector='OR'), name='running_means_a_lease'),
         ),
         migrations.AddConstraint(
-            model_name="prediction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("tumour_probability__isnull", True),
-                    models.Q(("tumour_probability__gte", 0.0), ("tumour_probability__lte", 1.0)),
-                    _connector="OR",
-                ),
-                name="tumour_probability_in_range",
-            ),
+            model_name='prediction',
+            constraint=models.CheckConstraint(condition=models.Q(('tumour_probability__isnull', True), models.Q(('tumour_probability__gte', 0.0), ('tumour_probability__lte', 1.0)), _connector='OR'), name='tumour_probability_in_range'),
         ),
         migrations.AddIndex(
-            model_name="datasetitem",
-            index=models.Index(fields=["dataset", "group"], name="item_group"),
+            model_name='datasetitem',
+            index=models.Index(fields=['dataset', 'group'], name='item_group'),
         ),
         migrations.AddConstraint(
-            model_name="datasetitem",
-            constraint=models.UniqueConstraint(fields=("dataset", "scan"), name="one_item_per_scan"),
+            model_name='datasetitem',
+            constraint=models.UniqueConstraint(fields=('dataset', 'scan'), name='one_item_per_scan'),
         ),
         migrations.AddConstraint(
-            model_name="datasetitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("label_source", "imported"), ("read__isnull", True)),
-                    models.Q(models.Q(("label_source", "imported"), _negated=True), ("read__isnull", False)),
-                    _connector="OR",
-                ),
-                name="label_points_to_its_source",
-            ),
+            model_name='datasetitem',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('label_source', 'imported'), ('read__isnull', True)), models.Q(models.Q(('label_source', 'imported'), _negated=True), ('read__isnull', False)), _connector='OR'), name='label_points_to_its_source'),
         ),
         migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(("state", "open")),
-                fields=["institution", "priority", "opened_at", "id"],
-                name="case_worklist",
-            ),
+            model_name='case',
+            index=models.Index(condition=models.Q(('state', 'open')), fields=['institution', 'priority', 'opened_at', 'id'], name='case_worklist'),
         ),
         migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(("state", "done")), fields=["institution", "-done_at", "-id"], name="case_done"
-            ),
+            model_name='case',
+            index=models.Index(condition=models.Q(('state', 'done')), fields=['institution', '-done_at', '-id'], name='case_done'),
         ),
         migrations.AddIndex(
-            model_name="case",
-            index=models.Index(fields=["updated_at", "id"], name="case_updated"),
+            model_name='case',
+            index=models.Index(fields=['updated_at', 'id'], name='case_updated'),
         ),
         migrations.AddConstraint(
-            model_name="case",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("scan",), name="one_open_case_per_scan"
-            ),
+            model_name='case',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('scan',), name='one_open_case_per_scan'),
         ),
         migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("done_at__isnull", False), ("state", "done")),
-                    models.Q(("done_at__isnull", True), ("state", "open")),
-                    _connector="OR",
-                ),
-                name="done_means_when",
-            ),
+            model_name='case',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('done_at__isnull', False), ('state', 'done')), models.Q(('done_at__isnull', True), ('state', 'open')), _connector='OR'), name='done_means_when'),
         ),
         migrations.AddConstraint(
-            model_name="study",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("accession", ""), _negated=True),
-                fields=("patient", "accession"),
-                name="one_study_per_accession",
-            ),
+            model_name='study',
+            constraint=models.UniqueConstraint(condition=models.Q(('accession', ''), _negated=True), fields=('patient', 'accession'), name='one_study_per_accession'),
         ),
         migrations.AddConstraint(
-            model_name="study",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("accession", ""), ("date__isnull", False)),
-                fields=("patient", "date"),
-                name="one_study_per_date_without_accession",
-            ),
+            model_name='study',
+            constraint=models.UniqueConstraint(condition=models.Q(('accession', ''), ('date__isnull', False)), fields=('patient', 'date'), name='one_study_per_date_without_accession'),
         ),
         migrations.AddConstraint(
-            model_name="study",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("accession", ""), ("date__isnull", True)),
-                fields=("patient",),
-                name="one_study_without_date_or_accession",
-            ),
+            model_name='study',
+            constraint=models.UniqueConstraint(condition=models.Q(('accession', ''), ('date__isnull', True)), fields=('patient',), name='one_study_without_date_or_accession'),
         ),
         migrations.AddIndex(
-            model_name="scan",
-            index=models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
+            model_name='scan',
+            index=models.Index(fields=['institution', '-created_at', '-id'], name='scan_newest'),
         ),
         migrations.AddIndex(
-            model_name="scan",
-            index=models.Index(fields=["updated_at", "id"], name="scan_updated"),
+            model_name='scan',
+            index=models.Index(fields=['updated_at', 'id'], name='scan_updated'),
         ),
         migrations.AddConstraint(
-            model_name="scan",
-            constraint=models.UniqueConstraint(fields=("institution", "sha256"), name="one_scan_per_content"),
+            model_name='scan',
+            constraint=models.UniqueConstraint(fields=('institution', 'sha256'), name='one_scan_per_content'),
         ),
         migrations.AddConstraint(
-            model_name="scan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("rejected_code", ""), ("rejected_reason", "")),
-                    models.Q(
-                        models.Q(("rejected_code", ""), _negated=True),
-                        models.Q(("rejected_reason", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="rejection_has_a_reason",
-            ),
+            model_name='scan',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rejected_code', ''), ('rejected_reason', '')), models.Q(models.Q(('rejected_code', ''), _negated=True), models.Q(('rejected_reason', ''), _negated=True)), _connector='OR'), name='rejection_has_a_reason'),
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.UniqueConstraint(fields=("active",), name="one_training_at_a_time"),
+            model_name='trainingrun',
+            constraint=models.UniqueConstraint(fields=('active',), name='one_training_at_a_time'),
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("active", True), ("state__in", ["queued", "running"])),
-                    models.Q(("active__isnull", True), ("state__in", ["succeeded", "failed", "cancelled"])),
-                    _connector="OR",
-                ),
-                name="active_follows_state",
-            ),
+            model_name='trainingrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('active', True), ('state__in', ['queued', 'running'])), models.Q(('active__isnull', True), ('state__in', ['succeeded', 'failed', 'cancelled'])), _connector='OR'), name='active_follows_state'),
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("produced__isnull", False), ("state", "succeeded")),
-                    models.Q(models.Q(("state", "succeeded"), _negated=True), ("produced__isnull", True)),
-                    _connector="OR",
-                ),
-                name="succeeded_means_a_model",
-            ),
+            model_name='trainingrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('produced__isnull', False), ('state', 'succeeded')), models.Q(models.Q(('state', 'succeeded'), _negated=True), ('produced__isnull', True)), _connector='OR'), name='succeeded_means_a_model'),
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "failed"), _negated=True),
-                    models.Q(("failure", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="failed_training_has_a_reason",
-            ),
+            model_name='trainingrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), models.Q(('failure', ''), _negated=True), _connector='OR'), name='failed_training_has_a_reason'),
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("progress__gte", 0.0), ("progress__lte", 1.0)), name="progress_in_range"
-            ),
+            model_name='trainingrun',
+            constraint=models.CheckConstraint(condition=models.Q(('progress__gte', 0.0), ('progress__lte', 1.0)), name='progress_in_range'),
         ),
     ]

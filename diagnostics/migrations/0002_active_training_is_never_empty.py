@@ -5,25 +5,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("diagnostics", "0001_initial"),
+        ('diagnostics', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name="trainingrun",
-            name="active_follows_state",
+            model_name='trainingrun',
+            name='active_follows_state',
         ),
         migrations.AddConstraint(
-            model_name="trainingrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("active", True), ("active__isnull", False), ("state__in", ["queued", "running"])),
-                    models.Q(("active__isnull", True), ("state__in", ["succeeded", "failed", "cancelled"])),
-                    _connector="OR",
-                ),
-                name="active_follows_state",
-            ),
+            model_name='trainingrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('active', True), ('active__isnull', False), ('state__in', ['queued', 'running'])), models.Q(('active__isnull', True), ('state__in', ['succeeded', 'failed', 'cancelled'])), _connector='OR'), name='active_follows_state'),
         ),
     ]

@@ -4,13 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("diagnostics", "0002_active_training_is_never_empty"),
+        ('diagnostics', '0002_active_training_is_never_empty'),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="study",
-            index=models.Index(fields=["created_at", "id"], name="study_made"),
+            model_name='study',
+            index=models.Index(fields=['created_at', 'id'], name='study_made'),
         ),
     ]

@@ -7,97 +7,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("diagnostics", "0003_studies_in_the_order_they_were_made"),
+        ('diagnostics', '0003_studies_in_the_order_they_were_made'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Annotation",
+            name='Annotation',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("mark", models.UUIDField(help_text="The mark that this is a revision of.")),
-                ("revision", models.PositiveIntegerField(help_text="Counted from 1.")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("length", "Length"),
-                            ("angle", "Angle"),
-                            ("ellipse", "Ellipse"),
-                            ("rectangle", "Rectangle"),
-                            ("freehand", "Freehand region"),
-                            ("point", "Point"),
-                            ("arrow", "Arrow"),
-                        ],
-                        max_length=12,
-                    ),
-                ),
-                (
-                    "points",
-                    models.JSONField(
-                        help_text="[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5]."
-                    ),
-                ),
-                ("text", models.CharField(blank=True, default="", max_length=200)),
-                (
-                    "row_spacing",
-                    models.FloatField(
-                        blank=True,
-                        help_text="Millimetres from row to row; none where the file does not say.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "column_spacing",
-                    models.FloatField(blank=True, help_text="Millimetres from column to column.", null=True),
-                ),
-                ("withdrawn", models.BooleanField(default=False, help_text="The author took the mark away.")),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="annotations",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="annotations", to="diagnostics.case"
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('mark', models.UUIDField(help_text='The mark that this is a revision of.')),
+                ('revision', models.PositiveIntegerField(help_text='Counted from 1.')),
+                ('kind', models.CharField(choices=[('length', 'Length'), ('angle', 'Angle'), ('ellipse', 'Ellipse'), ('rectangle', 'Rectangle'), ('freehand', 'Freehand region'), ('point', 'Point'), ('arrow', 'Arrow')], max_length=12)),
+                ('points', models.JSONField(help_text='[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5].')),
+                ('text', models.CharField(blank=True, default='', max_length=200)),
+                ('row_spacing', models.FloatField(blank=True, help_text='Millimetres from row to row; none where the file does not say.', null=True)),
+                ('column_spacing', models.FloatField(blank=True, help_text='Millimetres from column to column.', null=True)),
+                ('withdrawn', models.BooleanField(default=False, help_text='The author took the mark away.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to=settings.AUTH_USER_MODEL)),
+                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='diagnostics.case')),
             ],
             options={
-                "ordering": ["created_at", "id"],
-                "indexes": [models.Index(fields=["case", "author", "created_at"], name="annotation_of_case")],
-                "constraints": [
-                    models.UniqueConstraint(fields=("mark", "revision"), name="one_annotation_per_revision"),
-                    models.CheckConstraint(
-                        condition=models.Q(("revision__gte", 1)), name="annotation_counts_from_one"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("kind__in", ["length", "angle", "ellipse", "rectangle", "freehand", "point", "arrow"])
-                        ),
-                        name="annotation_kind_known",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("column_spacing__isnull", True), ("row_spacing__isnull", True)),
-                            models.Q(
-                                ("column_spacing__gt", 0),
-                                ("column_spacing__isnull", False),
-                                ("row_spacing__gt", 0),
-                                ("row_spacing__isnull", False),
-                            ),
-                            _connector="OR",
-                        ),
-                        name="annotation_spacing_both_or_none",
-                    ),
-                ],
+                'ordering': ['created_at', 'id'],
+                'indexes': [models.Index(fields=['case', 'author', 'created_at'], name='annotation_of_case')],
+                'constraints': [models.UniqueConstraint(fields=('mark', 'revision'), name='one_annotation_per_revision'), models.CheckConstraint(condition=models.Q(('revision__gte', 1)), name='annotation_counts_from_one'), models.CheckConstraint(condition=models.Q(('kind__in', ['length', 'angle', 'ellipse', 'rectangle', 'freehand', 'point', 'arrow'])), name='annotation_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('column_spacing__isnull', True), ('row_spacing__isnull', True)), models.Q(('column_spacing__gt', 0), ('column_spacing__isnull', False), ('row_spacing__gt', 0), ('row_spacing__isnull', False)), _connector='OR'), name='annotation_spacing_both_or_none')],
             },
         ),
     ]

@@ -8,272 +8,131 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("diagnostics", "0004_annotations"),
+        ('diagnostics', '0004_annotations'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Comment",
+            name='Comment',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("asked", "Asked for a second opinion"),
-                            ("returned", "Returned by the adjudicator"),
-                            ("answer", "Answer to the adjudicator"),
-                        ],
-                        max_length=8,
-                    ),
-                ),
-                ("text", models.TextField(max_length=4000)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('asked', 'Asked for a second opinion'), ('returned', 'Returned by the adjudicator'), ('answer', 'Answer to the adjudicator')], max_length=8)),
+                ('text', models.TextField(max_length=4000)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["created_at", "id"],
+                'ordering': ['created_at', 'id'],
             },
         ),
         migrations.AddField(
-            model_name="case",
-            name="assigned_to",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The only reader who may claim it now.",
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="assigned_cases",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            model_name='case',
+            name='assigned_to',
+            field=models.ForeignKey(blank=True, help_text='The only reader who may claim it now.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='assigned_cases', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="case",
-            name="returned_at",
-            field=models.DateTimeField(blank=True, help_text="When an adjudicator sent it back.", null=True),
+            model_name='case',
+            name='returned_at',
+            field=models.DateTimeField(blank=True, help_text='When an adjudicator sent it back.', null=True),
         ),
         migrations.AddField(
-            model_name="case",
-            name="second_read",
-            field=models.CharField(
-                blank=True,
-                choices=[
-                    ("policy", "Each case here gets one"),
-                    ("share", "Drawn at random"),
-                    ("differs", "The first reader differs from the AI"),
-                    ("asked", "The first reader asked for a second opinion"),
-                ],
-                default="",
-                help_text="Why it has a second reader, if it has.",
-                max_length=8,
-            ),
+            model_name='case',
+            name='second_read',
+            field=models.CharField(blank=True, choices=[('policy', 'Each case here gets one'), ('share', 'Drawn at random'), ('differs', 'The first reader differs from the AI'), ('asked', 'The first reader asked for a second opinion')], default='', help_text='Why it has a second reader, if it has.', max_length=8),
         ),
         migrations.AddField(
-            model_name="case",
-            name="stage",
-            field=models.CharField(
-                choices=[("first", "First read"), ("second", "Second read"), ("adjudication", "Adjudication")],
-                default="first",
-                help_text="Whose read the case waits for; of a done case: whose read decided.",
-                max_length=12,
-            ),
+            model_name='case',
+            name='stage',
+            field=models.CharField(choices=[('first', 'First read'), ('second', 'Second read'), ('adjudication', 'Adjudication')], default='first', help_text='Whose read the case waits for; of a done case: whose read decided.', max_length=12),
         ),
         migrations.AddField(
-            model_name="institution",
-            name="second_reader",
-            field=models.CharField(
-                choices=[
-                    ("none", "One reader reads each case"),
-                    ("all", "Two readers read each case"),
-                    ("share", "A share of the cases, drawn at random, gets a second reader"),
-                    ("differs", "A second reader reads where the first differs from the AI"),
-                ],
-                default="none",
-                help_text="Two readers need at least two radiologists, and an adjudicator for their disagreements.",
-                max_length=8,
-            ),
+            model_name='institution',
+            name='second_reader',
+            field=models.CharField(choices=[('none', 'One reader reads each case'), ('all', 'Two readers read each case'), ('share', 'A share of the cases, drawn at random, gets a second reader'), ('differs', 'A second reader reads where the first differs from the AI')], default='none', help_text='Two readers need at least two radiologists, and an adjudicator for their disagreements.', max_length=8),
         ),
         migrations.AddField(
-            model_name="institution",
-            name="second_share",
-            field=models.PositiveSmallIntegerField(
-                default=10,
-                help_text="Percent of the cases that get a second reader, where a share does.",
-                validators=[django.core.validators.MaxValueValidator(100)],
-            ),
+            model_name='institution',
+            name='second_share',
+            field=models.PositiveSmallIntegerField(default=10, help_text='Percent of the cases that get a second reader, where a share does.', validators=[django.core.validators.MaxValueValidator(100)]),
         ),
         migrations.AddField(
-            model_name="read",
-            name="stage",
-            field=models.CharField(
-                choices=[("first", "First read"), ("second", "Second read"), ("adjudication", "Adjudication")],
-                default="first",
-                help_text="The seat it was given from.",
-                max_length=12,
-            ),
+            model_name='read',
+            name='stage',
+            field=models.CharField(choices=[('first', 'First read'), ('second', 'Second read'), ('adjudication', 'Adjudication')], default='first', help_text='The seat it was given from.', max_length=12),
         ),
         migrations.AlterField(
-            model_name="claim",
-            name="release",
-            field=models.CharField(
-                blank=True,
-                choices=[
-                    ("done", "Read"),
-                    ("given_back", "Given back"),
-                    ("expired", "Expired"),
-                    ("taken_over", "Taken over"),
-                    ("returned", "Returned to a reader"),
-                ],
-                default="",
-                max_length=12,
-            ),
+            model_name='claim',
+            name='release',
+            field=models.CharField(blank=True, choices=[('done', 'Read'), ('given_back', 'Given back'), ('expired', 'Expired'), ('taken_over', 'Taken over'), ('returned', 'Returned to a reader')], default='', max_length=12),
         ),
         migrations.AlterField(
-            model_name="claim",
-            name="stage",
-            field=models.CharField(
-                choices=[("first", "First read"), ("second", "Second read"), ("adjudication", "Adjudication")],
-                default="first",
-                max_length=12,
-            ),
+            model_name='claim',
+            name='stage',
+            field=models.CharField(choices=[('first', 'First read'), ('second', 'Second read'), ('adjudication', 'Adjudication')], default='first', max_length=12),
         ),
         migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(
-                    ("state", "open"),
-                    models.Q(
-                        models.Q(("stage", "first"), _negated=True), ("assigned_to__isnull", False), _connector="OR"
-                    ),
-                ),
-                fields=["institution", "stage"],
-                name="case_two_readers",
-            ),
+            model_name='case',
+            index=models.Index(condition=models.Q(('state', 'open'), models.Q(models.Q(('stage', 'first'), _negated=True), ('assigned_to__isnull', False), _connector='OR')), fields=['institution', 'stage'], name='case_two_readers'),
         ),
         migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("stage", "first"),
-                    models.Q(("stage__in", ["second", "adjudication"]), models.Q(("second_read", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="two_readers_have_a_reason",
-            ),
+            model_name='case',
+            constraint=models.CheckConstraint(condition=models.Q(('stage', 'first'), models.Q(('stage__in', ['second', 'adjudication']), models.Q(('second_read', ''), _negated=True)), _connector='OR'), name='two_readers_have_a_reason'),
         ),
         migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("assigned_to__isnull", True),
-                    models.Q(("stage__in", ["first", "second"]), ("state", "open")),
-                    _connector="OR",
-                ),
-                name="only_waiting_reads_are_assigned",
-            ),
+            model_name='case',
+            constraint=models.CheckConstraint(condition=models.Q(('assigned_to__isnull', True), models.Q(('stage__in', ['first', 'second']), ('state', 'open')), _connector='OR'), name='only_waiting_reads_are_assigned'),
         ),
         migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("returned_at__isnull", True),
-                    models.Q(("assigned_to__isnull", False), models.Q(("second_read", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="returned_means_to_whom",
-            ),
+            model_name='case',
+            constraint=models.CheckConstraint(condition=models.Q(('returned_at__isnull', True), models.Q(('assigned_to__isnull', False), models.Q(('second_read', ''), _negated=True)), _connector='OR'), name='returned_means_to_whom'),
         ),
         migrations.AddConstraint(
-            model_name="institution",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("second_reader__in", ["none", "all", "share", "differs"])),
-                name="second_reader_known",
-            ),
+            model_name='institution',
+            constraint=models.CheckConstraint(condition=models.Q(('second_reader__in', ['none', 'all', 'share', 'differs'])), name='second_reader_known'),
         ),
         migrations.AddConstraint(
-            model_name="institution",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("second_share__lte", 100)), name="second_share_in_percent"
-            ),
+            model_name='institution',
+            constraint=models.CheckConstraint(condition=models.Q(('second_share__lte', 100)), name='second_share_in_percent'),
         ),
         migrations.AddConstraint(
-            model_name="institution",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reading_mode", "ai_hidden"), ("second_reader", "differs"), _negated=True),
-                name="hidden_ai_picks_no_second_reader",
-                violation_error_message="Where the AI's opinion stays hidden, it cannot choose who is read twice.",
-            ),
+            model_name='institution',
+            constraint=models.CheckConstraint(condition=models.Q(('reading_mode', 'ai_hidden'), ('second_reader', 'differs'), _negated=True), name='hidden_ai_picks_no_second_reader', violation_error_message="Where the AI's opinion stays hidden, it cannot choose who is read twice."),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "final")),
-                fields=("case", "stage", "revision"),
-                name="one_final_read_per_stage_and_revision",
-            ),
+            model_name='read',
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'final')), fields=('case', 'stage', 'revision'), name='one_final_read_per_stage_and_revision'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("stage__in", ["first", "second"]),
-                    models.Q(
-                        ("adopted", False),
-                        ("heatmap_seen", False),
-                        ("kind", "final"),
-                        ("prediction__isnull", True),
-                        ("stage", "adjudication"),
-                    ),
-                    _connector="OR",
-                ),
-                name="adjudication_is_blind_to_the_ai",
-            ),
+            model_name='read',
+            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['first', 'second']), models.Q(('adopted', False), ('heatmap_seen', False), ('kind', 'final'), ('prediction__isnull', True), ('stage', 'adjudication')), _connector='OR'), name='adjudication_is_blind_to_the_ai'),
         ),
         migrations.AddField(
-            model_name="comment",
-            name="author",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='comment',
+            name='author',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="comment",
-            name="case",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="comments", to="diagnostics.case"
-            ),
+            model_name='comment',
+            name='case',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='comments', to='diagnostics.case'),
         ),
         migrations.AddField(
-            model_name="comment",
-            name="to",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            model_name='comment',
+            name='to',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddIndex(
-            model_name="comment",
-            index=models.Index(fields=["case", "created_at"], name="comment_thread"),
+            model_name='comment',
+            index=models.Index(fields=['case', 'created_at'], name='comment_thread'),
         ),
         migrations.AddConstraint(
-            model_name="comment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("text", ""), _negated=True), name="comment_says_something"
-            ),
+            model_name='comment',
+            constraint=models.CheckConstraint(condition=models.Q(('text', ''), _negated=True), name='comment_says_something'),
         ),
         migrations.AddConstraint(
-            model_name="comment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "asked"), ("to__isnull", True)),
-                    models.Q(("kind__in", ["returned", "answer"]), ("to__isnull", False)),
-                    _connector="OR",
-                ),
-                name="comment_is_for_somebody",
-            ),
+            model_name='comment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'asked'), ('to__isnull', True)), models.Q(('kind__in', ['returned', 'answer']), ('to__isnull', False)), _connector='OR'), name='comment_is_for_somebody'),
         ),
     ]

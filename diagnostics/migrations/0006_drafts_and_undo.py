@@ -6,72 +6,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("diagnostics", "0005_two_readers"),
+        ('diagnostics', '0005_two_readers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Draft",
+            name='Draft',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("entries", models.JSONField()),
-                ("saved_at", models.DateTimeField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('entries', models.JSONField()),
+                ('saved_at', models.DateTimeField()),
             ],
         ),
         migrations.RemoveConstraint(
-            model_name="read",
-            name="one_read_per_kind_and_revision",
+            model_name='read',
+            name='one_read_per_kind_and_revision',
         ),
         migrations.RemoveConstraint(
-            model_name="read",
-            name="one_final_read_per_stage_and_revision",
+            model_name='read',
+            name='one_final_read_per_stage_and_revision',
         ),
         migrations.AddField(
-            model_name="read",
-            name="withdrawn_at",
-            field=models.DateTimeField(blank=True, help_text="When its reader undid it, within seconds.", null=True),
+            model_name='read',
+            name='withdrawn_at',
+            field=models.DateTimeField(blank=True, help_text='When its reader undid it, within seconds.', null=True),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("withdrawn_at__isnull", True)),
-                fields=("case", "reader", "kind", "revision"),
-                name="one_read_per_kind_and_revision",
-            ),
+            model_name='read',
+            constraint=models.UniqueConstraint(condition=models.Q(('withdrawn_at__isnull', True)), fields=('case', 'reader', 'kind', 'revision'), name='one_read_per_kind_and_revision'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("withdrawn_at__isnull", True), ("kind", "final"), _connector="OR"),
-                name="only_final_reads_are_undone",
-            ),
+            model_name='read',
+            constraint=models.CheckConstraint(condition=models.Q(('withdrawn_at__isnull', True), ('kind', 'final'), _connector='OR'), name='only_final_reads_are_undone'),
         ),
         migrations.AddConstraint(
-            model_name="read",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "final"), ("withdrawn_at__isnull", True)),
-                fields=("case", "stage", "revision"),
-                name="one_final_read_per_stage_and_revision",
-            ),
+            model_name='read',
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'final'), ('withdrawn_at__isnull', True)), fields=('case', 'stage', 'revision'), name='one_final_read_per_stage_and_revision'),
         ),
         migrations.AddField(
-            model_name="draft",
-            name="case",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to="diagnostics.case"
-            ),
+            model_name='draft',
+            name='case',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to='diagnostics.case'),
         ),
         migrations.AddField(
-            model_name="draft",
-            name="reader",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='draft',
+            name='reader',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddConstraint(
-            model_name="draft",
-            constraint=models.UniqueConstraint(fields=("case", "reader"), name="one_draft_per_reader"),
+            model_name='draft',
+            constraint=models.UniqueConstraint(fields=('case', 'reader'), name='one_draft_per_reader'),
         ),
     ]
