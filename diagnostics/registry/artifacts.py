@@ -3,10 +3,11 @@
 import contextlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files import File
+from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 from mlcore.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
@@ -14,6 +15,8 @@ from mlcore.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256
 # The first two are the model, and its hash covers them; a folder may lack the others.
 NEEDED = (WEIGHTS, SPEC)
 FILES = (*NEEDED, REPORT, CARD)
+# Seconds before each try of ``keep``: another process may be in the middle of writing the same file.
+_PAUSES = (0, 0.1, 0.3, 1, 3)
 
 
 def _storage() -> Storage:
@@ -23,6 +26,9 @@ def _storage() -> Storage:
 def keep(folder: Path) -> str:
     """Copy a model folder into the storage and read it back; gives its sha256.
 
+    The same folder may be kept by several processes at one instant. A file that is right already is left alone, and
+    one that is not is tried again, so that they agree instead of deleting each other's half-written file.
+
     Raises
     ------
     ArtifactDamaged
@@ -31,22 +37,29 @@ def keep(folder: Path) -> str:
     sha256 = sha256_of(folder)
     if stored_whole(sha256):
         return sha256
+    for pause in _PAUSES:
+        time.sleep(pause)
+        for name in FILES:
+            if (folder / name).is_file():
+                _store(folder / name, f"{sha256}/{name}")
+        if stored_whole(sha256):
+            return sha256
+    raise ArtifactDamaged(f"The storage gave back other bytes than it was given for model {sha256[:12]}.")
+
+
+def _store(source: Path, key: str) -> None:
+    """Put one file under ``key``, unless its very bytes lie there; somebody else may do the same at this instant."""
     storage = _storage()
-    for name in FILES:
-        source = folder / name
-        if not source.is_file():
-            continue
-        key = f"{sha256}/{name}"
-        # Damaged leftovers of the same name must go: not every storage overwrites.
-        storage.delete(key)
-        with source.open("rb") as file:
-            stored = storage.save(key, File(file, name=name))
-        if stored != key:
-            storage.delete(stored)
-            raise ArtifactDamaged(f"The storage keeps model files under other names ({stored}).")
-    if not stored_whole(sha256):
-        raise ArtifactDamaged(f"The storage gave back other bytes than it was given for model {sha256[:12]}.")
-    return sha256
+    content = source.read_bytes()
+    with contextlib.suppress(FileNotFoundError), storage.open(key, "rb") as there:
+        if there.read() == content:
+            return
+    # Damaged leftovers of the same name must go: not every storage overwrites.
+    storage.delete(key)
+    stored = storage.save(key, ContentFile(content, name=source.name))
+    if stored != key:
+        # The name was taken between the two lines above: theirs is read at the end like ours.
+        storage.delete(stored)
 
 
 def stored_whole(sha256: str) -> bool:

@@ -1,6 +1,8 @@
 """Models are kept by hash, one is in use, and every change of that has a person and a reason."""
 
+import random
 import threading
+import time
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -10,9 +12,10 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from diagnostics.models import AuditEvent, Institution, Membership, ModelVersion, Promotion
-from diagnostics.registry import services
+from diagnostics.registry import artifacts, services
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import NotAllowed, Role
+from diagnostics.scans.storage import DurableFileSystemStorage
 from tests.diagnostics.shelf import model_folder, stored_model
 
 
@@ -301,3 +304,16 @@ def test_register_at_once_gives_each_its_number_and_the_same_model_one(tmp_path)
     answers = at_once(*[lambda f=f: services.register(by=None, folder=f) for f in folders])
     assert sorted(version.number for version in set(answers)) == [1, 2, 3], answers
     assert answers[2] == answers[3]
+
+
+def test_keep_at_once_never_deletes_what_another_wrote(tmp_path, monkeypatch):
+    def save_far_away(self, name, content, real=DurableFileSystemStorage._save):
+        time.sleep(random.choice((0, 0.03)))  # the network between us and a store
+        return real(self, name, content)
+
+    monkeypatch.setattr(DurableFileSystemStorage, "_save", save_far_away)
+    for round_ in range(4):
+        folder = model_folder(tmp_path, b"round %d" % round_)
+        answers = at_once(*[lambda f=folder: artifacts.keep(f)] * 4)
+        assert len(set(answers)) == 1 and isinstance(answers[0], str), answers
+        assert artifacts.stored_whole(answers[0])
