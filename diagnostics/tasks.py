@@ -51,12 +51,13 @@ def score_in_the_shadow() -> None:
 
 @shared_task(name="diagnostics.tasks.consider_retraining")
 def consider_retraining() -> None:
-    """Retrain where the installation is set to do so by itself and enough new labels wait."""
+    """Retrain where the installation is set to do so by itself and enough new labels wait.
+
+    What it queues is a row; `reconcile` tells a worker of it, as of any run that nobody has begun.
+    """
     from diagnostics.training import schedule
 
-    run = schedule.consider()
-    if run is not None:
-        train.delay(str(run.pk))
+    schedule.consider()
 
 
 @shared_task(name="diagnostics.tasks.watch_the_model")

@@ -271,16 +271,16 @@ def _json(path: Path, *, needed: bool) -> dict[str, Any]:
         if not needed:
             return {}
         raise ArtifactDamaged(
-            _("The model folder %(name)s has no %(name_2)s.") % {"name": path.parent.name, "name_2": path.name}
+            _("The model folder %(folder)s has no %(file)s.") % {"folder": path.parent.name, "file": path.name}
         ) from error
     except (OSError, ValueError) as error:
         raise ArtifactDamaged(
-            _("The model folder %(name)s has no readable %(name_2)s.")
-            % {"name": path.parent.name, "name_2": path.name}
+            _("The model folder %(folder)s has no readable %(file)s.")
+            % {"folder": path.parent.name, "file": path.name}
         ) from error
     if not isinstance(found, dict):
         raise ArtifactDamaged(
-            _("The %(name)s of %(name_2)s is no JSON object.") % {"name": path.name, "name_2": path.parent.name}
+            _("The %(file)s of %(folder)s is no JSON object.") % {"file": path.name, "folder": path.parent.name}
         )
     return found
 

@@ -35,6 +35,7 @@ from diagnostics.scans.models import Scan
 from diagnostics.shadow import scoring
 from diagnostics.shadow.models import ShadowOpinion
 from diagnostics.training import fitting, judging, schedule, work
+from diagnostics.training import services as training
 from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
 from mlcore.predict import Opinion
@@ -172,12 +173,11 @@ def consider_at_once(monkeypatch, tmp_path):
     for label in ["glioma", "no_tumour"] * 6:
         labelled(north, label)
     schedule.set_policy(by=keeper, enabled=True, new_labels=3, institutions=[north])
-    started = []
-    monkeypatch.setattr(tasks.train, "delay", started.append)
     assert at_once(*[tasks.consider_retraining] * 5) == [None] * 5
     tasks.consider_retraining()  # and once a day later, while it runs
     run = TrainingRun.objects.get()
-    assert started == [str(run.pk)]
+    TrainingRun.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
+    assert training.due() == [run.pk], "the reconciler tells a worker"
     assert AuditEvent.objects.filter(act="retraining_began").count() == 1
 
 
