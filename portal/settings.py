@@ -217,6 +217,8 @@ SECOND_ADMINISTRATOR = env.bool("OVERREAD_SECOND_ADMINISTRATOR", default=PRODUCT
 PROMOTION_REQUEST_HOURS = env.int("OVERREAD_PROMOTION_REQUEST_HOURS", default=72)
 FRESH_SIGN_IN = "portal.accounts.freshness"
 FRESH_SIGN_IN_MINUTES = env.int("OVERREAD_FRESH_SIGN_IN_MINUTES", default=15 if PRODUCTION else 120)
+# A token that may teach was given that right on purpose and ends by itself: in a trial it is enough as it is.
+FRESH_TOKENS = env.bool("OVERREAD_FRESH_TOKENS", default=PRODUCTION)
 CHALLENGER_CASES = env.int("OVERREAD_CHALLENGER_CASES", default=100)
 CLAIM_MINUTES = env.int("OVERREAD_CLAIM_MINUTES", default=30)
 MAIL_LEASE_SECONDS = 120

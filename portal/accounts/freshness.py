@@ -44,7 +44,8 @@ def require(request: HttpRequest, password: str = "", token: ApiToken | None = N
         After too many wrong passwords it says so, and none is looked at for a while.
     """
     if token is not None:
-        if timezone.now() - token.created_at < timedelta(minutes=settings.FRESH_SIGN_IN_MINUTES):
+        age = timezone.now() - token.created_at
+        if not settings.FRESH_TOKENS or age < timedelta(minutes=settings.FRESH_SIGN_IN_MINUTES):
             return
     elif is_fresh(request):
         return

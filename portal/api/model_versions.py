@@ -162,12 +162,13 @@ class ModelVersionViewSet(Resource):
         """
         version, given = self.get_object(), self.body(PromotionWish)
         require(self.person, Permission.PROMOTE)
-        freshness.require(request._request, given["password"], fresh_token(request))
         if settings.SECOND_ADMINISTRATOR:
+            # A proposal puts nothing into use: whoever approves it shows who they are.
             asked = requests.propose(by=self.person, version=version, reason=given["reason"])
             here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
             shown = RequestShape(asked, context=self.get_serializer_context()).data
             return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
+        freshness.require(request._request, given["password"], fresh_token(request))
         registry.promote(by=self.person, version=version, reason=given["reason"])
         return self._detail(self.get_object())
 

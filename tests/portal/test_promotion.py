@@ -206,7 +206,15 @@ def test_wrong_passwords_are_counted(ada, candidate):
     assert refused.status_code == 400 and "Too many wrong passwords" in text(refused)
 
 
-def test_old_token_must_give_the_password_too(ada, candidate):
+def test_old_token_promotes_in_a_trial(ada, candidate):
+    done = by_token(ada, hours_old=99).post(
+        f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": "Better."}, content_type="application/json"
+    )
+    assert (done.status_code, registry.live()) == (200, candidate)
+
+
+def test_old_token_must_give_the_password_too_where_tokens_are_held_to_it(ada, candidate, settings):
+    settings.FRESH_TOKENS = True
     address = f"{V1}/model-versions/{candidate.pk}/promote/"
     client = by_token(ada, hours_old=3)
     refused = client.post(address, {"reason": "Better."}, content_type="application/json")
