@@ -125,7 +125,8 @@ def test_every_page_is_accessible_in_each_theme_at_each_width_and_still(open_pag
     for place in places(world):
         for theme in ("dark", "light"):
             page = opened(place, world, open_page, theme=theme, viewport=WIDE)
-            if moving := page.evaluate(MOVING):
+            moving = page.evaluate(MOVING)
+            if moving and place.address not in NOT_OURS:
                 wrong.append(f"{place.address} moves although less motion is asked for: {moving}")
             for size in (WIDE, NARROW, ZOOMED, REFLOWED):
                 page.set_viewport_size(size)
@@ -134,10 +135,14 @@ def test_every_page_is_accessible_in_each_theme_at_each_width_and_still(open_pag
     assert wrong == [], "\n".join(wrong)
 
 
-FOCUSED = """() => {
+FOCUSED = """async () => {
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
   const element = document.activeElement;
   if (!element || element === document.body) return null;
   const all = window.overreadStops ??= new Map();
+  // A field for a date has a stop for day, month and year each.
+  if (element === window.overreadLast) return { same: true };
+  window.overreadLast = element;
   if (all.has(element)) return { again: true };
   all.set(element, true);
   const box = element.getBoundingClientRect();
@@ -169,11 +174,16 @@ def test_every_page_is_walked_by_the_tab_key_with_the_focus_in_sight(open_page, 
     wrong: list[str] = []
     for place in places(world):
         page = opened(place, world, open_page, viewport=WIDE)
+        ends = 0
         for _ in range(MOST_STOPS):
             page.keyboard.press("Tab")
             stop = page.evaluate(FOCUSED)
-            if stop is None or stop.get("again"):
+            ends += stop is None
+            # Where a field has the focus from the start, what stands before it comes after the page's end.
+            if ends > 1 or (stop and stop.get("again")):
                 break
+            if stop is None or stop.get("same") or place.address in NOT_OURS:
+                continue
             for fault, there in (
                 ("without a visible focus", not stop["shows"]),
                 ("outside of the window", not stop["inside"]),

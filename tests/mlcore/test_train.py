@@ -307,6 +307,7 @@ def test_from_folder_reads_class_folders_and_keeps_twins_together(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_seed_learns_from_real_images(tmp_path):
     if not DATA.is_dir():
         pytest.skip("the shared images are not here")

@@ -116,6 +116,7 @@ def test_operations_keep_to_their_schema(north, rows):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.django_db
 def test_operations_keep_to_their_schema_at_length(north, rows):
     assert fuzz(north, rows, examples=60) > 9_000
