@@ -155,7 +155,10 @@ def share(hits: int, of: int) -> Measured:
     p, z = hits / of, _Z
     middle = (p + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return Measured(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    # Where none or all were hit the near end is the edge itself, which rounding would miss.
+    low = 0.0 if hits == 0 else float(middle - half)
+    high = 1.0 if hits == of else float(middle + half)
+    return Measured(p, low, high)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

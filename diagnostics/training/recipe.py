@@ -94,6 +94,19 @@ DEFAULTS: dict[str, Any] = {each.name: each.default for each in INGREDIENTS}
 _BY_NAME = {each.name: each for each in INGREDIENTS}
 
 
+def in_words(recipe: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A recipe as the form that asked for it says it; a setting that is unknown today keeps its name."""
+    shown = []
+    for name, value in recipe.items():
+        each = _BY_NAME.get(name)
+        if each is None:
+            shown.append((name, value))
+            continue
+        # To begin with the live model's weights is kept as that model's id, or as nothing.
+        shown.append((str(each.label), dict(each.choices).get(value, False if value is None else value)))
+    return shown
+
+
 def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Give the whole recipe, what was not asked for by default.
 

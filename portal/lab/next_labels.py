@@ -49,7 +49,7 @@ def next_labels(request: HttpRequest) -> HttpResponse:
         )
     except campaign.NoOrder as refusal:
         problem = str(refusal)
-    scans = Scan.objects.visible_to(request.user).select_related("patient", "institution")
+    scans = Scan.objects.visible_to(request.user).select_related("patient", "institution", "study")
     rows = scans.in_bulk([each.scan for each in found])
     shown = [(rows[each.scan], each) for each in found if each.scan in rows]
     return render(request, "lab/next_labels.html", {"form": form, "rows": shown, "problem": problem})

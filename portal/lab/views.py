@@ -22,7 +22,7 @@ from diagnostics.scans.access import Permission, may, require
 from diagnostics.training import planning, schedule
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
-from diagnostics.training.recipe import DEFAULTS
+from diagnostics.training.recipe import DEFAULTS, in_words
 
 from .forms import FreezeForm, ReasonForm, TrainForm
 from .next_steps import next_steps
@@ -184,7 +184,7 @@ def _run(request: HttpRequest, pk: UUID) -> TrainingRun:
 def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     """How far a training is; looks for news by itself until it has ended."""
     found = _run(request, pk)
-    context = {"run": found, "may_train": may(request.user, Permission.TRAIN)}
+    context = {"run": found, "recipe": in_words(found.config), "may_train": may(request.user, Permission.TRAIN)}
     if not request.htmx:  # type: ignore[attr-defined]
         return render(request, "lab/run.html", context)
     answer = render(request, "lab/_progress.html", context)

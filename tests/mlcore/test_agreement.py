@@ -105,3 +105,9 @@ def test_share_has_wilsons_interval(hits, of, low, high):
 
 def test_share_of_none_is_undefined():
     assert agreement.share(0, 0).value is None
+
+
+def test_share_of_none_or_all_ends_at_the_edge():
+    for of in range(1, 40):  # rounding alone would leave a hair's breadth at some of them
+        assert agreement.share(0, of).low == 0
+        assert agreement.share(of, of).high == 1
