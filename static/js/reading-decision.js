@@ -120,7 +120,7 @@ function bindKeys(keys) {
     {
       name: "leave",
       keys: ["Escape"],
-      when: () => document.activeElement?.matches("textarea, select, input") ?? false,
+      when: () => document.activeElement?.matches(":is(textarea, select, input):not([data-keys-panel] *)") ?? false,
       run: () => document.activeElement.blur(),
     },
   );

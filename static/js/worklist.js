@@ -1,4 +1,4 @@
-/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, x ticks one, / looks for a patient. */
+/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, x ticks one, / looks for a patient, Escape leaves a field. */
 
 import { bindTicks, tick } from "./worklist-ticks.js";
 import { bindUndo } from "./undo.js";
@@ -16,6 +16,14 @@ function move(step) {
   all[next].focus();
   all[next].scrollIntoView({ block: "nearest" });
   return true;
+}
+
+/** Out of a field, so that keys work again; out of the saved views also close them, back to where they were opened. */
+function leave() {
+  const views = document.activeElement.closest("[data-views]");
+  if (!views) return document.activeElement.blur();
+  views.open = false;
+  return views.querySelector("summary").focus();
 }
 
 const keys = new Keys();
@@ -37,10 +45,21 @@ keys.add(
   },
   { name: "tick", keys: ["x"], run: () => tick(current()), when: () => document.querySelector("[data-tick]") !== null },
   { name: "search", keys: ["/"], run: () => document.querySelector("[data-search]").focus() },
+  {
+    name: "leave",
+    keys: ["Escape"],
+    when: () => document.activeElement?.matches(":is(input, select, [data-views][open] *):not([data-keys-panel] *)") ?? false,
+    run: leave,
+  },
 );
 bindUndo(keys);
 bindKeysPanel(keys);
 bindTicks();
+
+document.addEventListener("click", (event) => {
+  const views = document.querySelector("[data-views][open]");
+  if (views && !views.contains(event.target)) views.open = false;
+});
 
 // A list that nobody looks at need not ask for news.
 document.addEventListener("htmx:beforeRequest", (event) => {
