@@ -8,27 +8,18 @@ import json
 import logging
 import os
 import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcore import active_command
+from mlcore import active_command, study_command
+from mlcore.asked import Fault, check_beginning, items_of, left_out, looked, say
 from mlcore.config import BadConfig, TrainConfig
 from mlcore.decoded import Refused
 from mlcore.options import parser
 
 if TYPE_CHECKING:
-    from mlcore.dataset import Item
     from mlcore.progress import Progress
-
-
-class Fault(Exception):
-    """What ends a command with exit code 2 and one sentence."""
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,9 +39,9 @@ def main(arguments: Sequence[str]) -> int:
         "predict": _predict,
         "evaluate": _evaluate,
         "augment": _augment,
-        "table": _table,
-        "ablate": _ablate,
-        "simulate-gate": _simulate_gate,
+        "table": study_command.run_table,
+        "ablate": study_command.run_ablate,
+        "simulate-gate": study_command.run_simulate_gate,
         "duplicates": _duplicates,
         "recalibrate": _recalibrate,
         "engine": _engine,
@@ -61,45 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         run(asked, shlex.join(["python", "-m", "mlcore", *arguments]))
     except (Fault, BadConfig, NotTrainable, NotADataset, ArtifactDamaged, OSError) as fault:
-        _say(f"mlcore: {fault}")
+        say(f"mlcore: {fault}")
         return 2
     except KeyboardInterrupt:
-        _say("mlcore: stopped. A training goes on from its last whole epoch when the same command is given again.")
+        say("mlcore: stopped. A training goes on from its last whole epoch when the same command is given again.")
         return 130
     return 0
-
-
-def _items(data: Path, seed: int, quiet: bool, files: Path | None = None, leave_out: Sequence[str] = ()) -> list[Item]:
-    """Read a manifest, or a folder with its groups and split; without the sources that are to be left out."""
-    from mlcore.dataset import NotADataset, from_folder, placed, read_manifest
-
-    if data.is_file():
-        listed = read_manifest(data)
-        items = listed if files is None else placed(listed, files)
-    elif files is not None:
-        raise Fault("--files says where the files of a manifest lie; a folder has its own.")
-    elif data.exists():
-        items = from_folder(data, seed=seed, on_refused=_left_out, on_read=_looked(quiet))
-    else:
-        raise NotADataset(f"{data} does not exist.")
-    sources = {item.source for item in items}
-    for source in leave_out:
-        if source not in sources:
-            raise NotADataset(f"There is no source {source} to leave out; there are {', '.join(sorted(sources))}.")
-    # Only now, so that the parts of what stays are the same with and without it.
-    return [item for item in items if item.source not in leave_out]
-
-
-def _left_out(path: Path, why: Refused) -> None:
-    _say(f"left out {path.name}: {why.sentence}")
-
-
-def _looked(quiet: bool) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if not quiet and (done == total or done % 500 == 0):
-            _say(f"looked for near-duplicates in {done} of {total} images")
-
-    return progress
 
 
 def _duplicates(asked: argparse.Namespace, command: str) -> None:
@@ -107,7 +65,7 @@ def _duplicates(asked: argparse.Namespace, command: str) -> None:
 
     if not 0.5 <= asked.threshold < 1.0:
         raise Fault("The threshold must lie between 0.5 and 1.")
-    found = duplicates(asked.data, threshold=asked.threshold, on_refused=_left_out, on_read=_looked(asked.quiet))
+    found = duplicates(asked.data, threshold=asked.threshold, on_refused=left_out, on_read=looked(asked.quiet))
     if asked.json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -131,19 +89,20 @@ def _train(asked: argparse.Namespace, command: str) -> None:
 
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     config = TrainConfig.from_dict({name: value for name, value in vars(asked).items() if name in names})
+    check_beginning(config)
     if asked.split == "original":
         from mlcore.original import LEAKS, split_at_random
 
-        _say(f"Warning: {LEAKS}")
+        say(f"Warning: {LEAKS}")
         items = split_at_random(asked.data, seed=config.seed)
     else:
-        items = _items(asked.data, config.seed, asked.quiet, asked.files, asked.leave_out)
+        items = items_of(asked.data, config.seed, asked.quiet, asked.files, asked.leave_out)
     if asked.manifest is not None:
         write_manifest(items, asked.manifest)
 
     def progress(where: Progress) -> None:
         if not asked.quiet:
-            _say(where.line)
+            say(where.line)
 
     done = train(items, config, asked.out, on_progress=progress, command=command, resume=asked.resume)
     if asked.json:
@@ -161,11 +120,11 @@ def _refit(asked: argparse.Namespace, command: str) -> None:
 
     def progress(where: Progress) -> None:
         if not asked.quiet:
-            _say(where.line)
+            say(where.line)
 
     done = refit(
         asked.measured,
-        _items(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out),
+        items_of(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out),
         asked.out,
         epochs=asked.epochs,
         keep=asked.keep_weights,
@@ -228,7 +187,7 @@ def _evaluate(asked: argparse.Namespace, command: str) -> None:
 
     limit_threads(asked.threads)
     model, spec = load(asked.model)
-    items = _items(asked.data, 1, asked.quiet, asked.files)
+    items = items_of(asked.data, 1, asked.quiet, asked.files)
     if asked.split is not None:
         items = [item for item in items if item.split == asked.split]
     kept, crops = load_crops(items, spec.size)
@@ -247,94 +206,13 @@ def _augment(asked: argparse.Namespace, command: str) -> None:
 
     def progress(done: int, total: int) -> None:
         if not asked.quiet and (done == total or done % 100 == 0):
-            _say(f"augmented {done} of {total} images")
+            say(f"augmented {done} of {total} images")
 
-    written = augment_files(asked.data, asked.out, seed=asked.seed, on_refused=_left_out, on_done=progress)
+    written = augment_files(asked.data, asked.out, seed=asked.seed, on_refused=left_out, on_done=progress)
     if asked.json:
         print(json.dumps(written))
     else:
         print(", ".join(f"{count} {label}" for label, count in sorted(written.items())) + f" in {asked.out}")
-
-
-def _table(asked: argparse.Namespace, command: str) -> None:
-    from mlcore import table
-
-    kept = asked.out.with_suffix(".json")
-    rows = table.kept_rows(kept)
-    for architecture in asked.architectures:
-        config = TrainConfig(
-            architecture=architecture,
-            epochs=asked.epochs,
-            patience=asked.patience,
-            minutes=asked.minutes,
-            threads=asked.threads,
-        )
-        for protocol in asked.protocols:
-            say = (lambda line: None) if asked.quiet else _say
-            row = table.measured(asked.data, protocol, config, asked.seeds, command=command, say=say)
-            rows = table.with_row(rows, row)
-            # After every row, so that what was broken off is not lost.
-            kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            asked.out.write_text(table.markdown(rows, asked.data.resolve().name), encoding="utf-8")
-    print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
-
-
-def _ablate(asked: argparse.Namespace, command: str) -> None:
-    from mlcore import ablate, table
-    from mlcore.runtime import limit_threads
-
-    limit_threads(asked.threads)
-    items = ablate.some_groups(_items(asked.data, 1, asked.quiet), asked.share)
-    config = dataclasses.replace(
-        ablate.BUDGET,
-        **{name: getattr(asked, name) for name in ("architecture", "weights", "size", "epochs", "threads")},
-    )
-    wanted = [
-        name for name in ablate.TRICKS if asked.only is None or any(name.startswith(begin) for begin in asked.only)
-    ]
-    kept, say = asked.out.with_suffix(".json"), (lambda line: None) if asked.quiet else _say
-    rows = table.kept_rows(kept)
-    budget = (
-        f"{asked.epochs} epochs on {asked.share:.0%} of the training part’s groups at {asked.size} × {asked.size}, "
-        f"seeds {', '.join(str(seed) for seed in asked.seeds)} together"
-    )
-    for row in ablate.rows_of(items, config, wanted, asked.seeds, say):
-        # Rows of another budget are not to be compared with these.
-        rows = [each for each in rows if each["budget"] == budget]
-        rows = ablate.with_row(rows, {**row, "budget": budget, "command": command})
-        kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        asked.out.write_text(ablate.markdown(rows, asked.data.resolve().name), encoding="utf-8")
-    print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
-
-
-def _simulate_gate(asked: argparse.Namespace, command: str) -> None:
-    import tempfile
-
-    from mlcore.gate import Rules
-    from mlcore.gate_simulation import Features, features_of, simulate, world
-    from mlcore.gate_table import markdown
-
-    say = (lambda line: None) if asked.quiet else _say
-    if asked.features is not None and asked.features.is_file():
-        features = Features.load(asked.features)
-    else:
-        config = TrainConfig(epochs=asked.epochs, threads=asked.threads)
-        with tempfile.TemporaryDirectory(prefix="overread-gate-") as scratch:
-            features = features_of(asked.data, Path(scratch), config, say)
-        if asked.features is not None:
-            features.save(asked.features)
-    rules, first = Rules(), asked.first_seed
-    sizes = {
-        "images": len(features.labels),
-        "groups": len(set(features.groups)),
-        "test": len(world(features, first).test),
-    }
-    rows = simulate(features, rules, range(first, first + asked.seeds), range(first, first + asked.clean), say)
-    kept = {"rules": rules.to_dict(), "sizes": sizes, "rows": rows}
-    asked.out.with_suffix(".json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    text = markdown(rows, rules, [command], asked.data.resolve().name, sizes)
-    asked.out.write_text(text, encoding="utf-8")
-    print(json.dumps(kept) if asked.json else f"{asked.out}: {len(rows)} candidates")
 
 
 def _recalibrate(asked: argparse.Namespace, command: str) -> None:
@@ -344,11 +222,11 @@ def _recalibrate(asked: argparse.Namespace, command: str) -> None:
 
     checked = TrainConfig(error_rate=asked.error_rate, sensitivity=asked.sensitivity)
     seed = load_spec(asked.model).settings.get("seed", 1)
-    items = _items(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out)
+    items = items_of(asked.data, int(str(seed)), asked.quiet, asked.files, asked.leave_out)
 
     def progress(where: Progress) -> None:
         if not asked.quiet:
-            _say(where.line)
+            say(where.line)
 
     choices = Choices(checked.error_rate, checked.sensitivity)
     done = recalibrate(

