@@ -36,6 +36,40 @@ def test_the_promise_holds_for_each_label_on_new_images(error_rate):
     assert (mean < 1 - error_rate + 0.03).all()
 
 
+def by_p_values(known: Scored, new: np.ndarray, error_rate: float) -> np.ndarray:
+    """Give the sets by the definition: a leaf belongs where its p-value is above the error rate.
+
+    The p-value is the share of the leaf's groups, the new scan counted as one more, that are no more like it than the
+    new scan; a group with several images counts in parts.
+    """
+    inside = np.zeros(new.shape, dtype=bool)
+    for k, leaf in enumerate(known.leaves):
+        mine = [i for i, label in enumerate(known.labels) if label == leaf]
+        groups: dict[str, list[float]] = {}
+        for i in mine:
+            groups.setdefault(known.groups[i], []).append(known.probabilities[i, k])
+        for row, probable in enumerate(new[:, k]):
+            no_more = 1 + sum(sum(each <= probable for each in group) / len(group) for group in groups.values())
+            inside[row, k] = no_more / (len(groups) + 1) > error_rate + 1e-9
+    return inside
+
+
+@pytest.mark.parametrize("error_rate", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("crowded", [False, True])
+def test_the_sets_are_those_of_the_definition_by_p_values(error_rate, crowded):
+    rng = np.random.default_rng(7)
+    for count in (12, 120):
+        some = drawn(rng, count)
+        # Two decimals, so that many are equal; groups of one, or of up to several labels.
+        groups = [str(int(g)) for g in rng.integers(0, count // 3, count)] if crowded else some.groups
+        known = scored(some.probabilities.round(2), some.labels, groups)
+        new = drawn(rng, 60).probabilities.round(2)
+        called = [LEAVES[k] for k in new.argmax(axis=1)]
+        wanted = by_p_values(known, new, error_rate)
+        wanted[np.arange(len(new)), new.argmax(axis=1)] = True
+        assert np.array_equal(label_sets(new, fit_cuts(known, error_rate), LEAVES, called), wanted)
+
+
 def test_a_group_counts_once():
     alone = scored([[p, 1 - p] for p in np.linspace(0.5, 1.0, 20)], ["no_tumour"] * 20, leaves=BINARY_LEAVES)
     forty = [[0.1, 0.9]] * 40
