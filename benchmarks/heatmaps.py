@@ -14,10 +14,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -29,7 +30,7 @@ from mlcore.decode import decode
 from mlcore.explain import evidence_weights, tumour_map
 from mlcore.predict import Opinion, Predictor
 from mlcore.preprocess import prepare
-from mlcore.runtime import forward, limit_threads
+from mlcore.runtime import Forward, forward, limit_threads
 
 BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
 _SIDE = 256
@@ -37,9 +38,9 @@ _SIDE = 256
 _REACH = 1.0
 
 
-def maps_of(model, spec, tensors: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Heat maps of a network, (N, h, w)."""
-    logits, maps = forward(model, spec)(tensors)
+def maps_of(run: Forward, model, spec, tensors: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Heat maps, (N, h, w), of a network and its compiled twin, which follows its weights."""
+    logits, maps = run(tensors)
     evidence = evidence_weights(np.asarray(model.get_layer("head").kernel), maps.shape[1:], spec.leaves)
     probabilities = softmax(logits, spec.temperature)
     return np.stack([tumour_map(m, evidence, p, spec.leaves) for m, p in zip(maps, probabilities, strict=True)])
@@ -47,27 +48,39 @@ def maps_of(model, spec, tensors: np.ndarray) -> np.ndarray:  # type: ignore[no-
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Rank correlation of two maps; 0 where one of them is flat, as it then says nothing of the other."""
-    a, b = (np.argsort(np.argsort(each.ravel())).astype(float) for each in (one, other))
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    # Equal values share a rank: where most of both maps is nought, ranks by place would make any two alike.
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def randomised(model, spec, tensors: np.ndarray, steps: int = 6) -> Iterator[tuple[float, float]]:  # type: ignore[no-untyped-def]
-    """Make weights random from the head downwards; give (share of the layers, mean likeness to the true maps)."""
-    true = maps_of(model, spec, tensors)
-    rng = np.random.default_rng(1)
+def randomised(  # type: ignore[no-untyped-def]
+    model, spec, tensors: np.ndarray, steps: int = 6, draws: int = 5, drawn: Callable[..., np.ndarray] = maps_of
+) -> Iterator[tuple[float, list[float]]]:
+    """Make weights random from the head downwards; give the share of the layers, and the likeness to the true maps.
+
+    The likeness is the mean over the images, one for each draw: a network that is random throughout still shows where
+    the head is, as bright or as dark by chance. `drawn` makes the maps that are judged. The weights come back after
+    the last step.
+    """
+    run = forward(model, spec)
+    true = drawn(run, model, spec, tensors)
     layers = [layer for layer in reversed(model.layers) if layer.weights]
-    yield 0.0, float(np.mean([likeness(each, each) for each in true]))
-    done = 0
+    kept = [layer.get_weights() for layer in layers]
+    yield 0.0, [float(np.mean([likeness(each, each) for each in true]))]
     for step in range(1, steps + 1):
         upto = max(1, round(len(layers) * step / steps)) if step > 1 else 1
-        for layer in layers[done:upto]:
-            # Each array shuffled: its values stay what they are, and what they had learned is gone.
-            layer.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
-        done = upto
-        now = maps_of(model, spec, tensors)
-        yield done / len(layers), float(np.mean([likeness(a, b) for a, b in zip(true, now, strict=True)]))
+        found = []
+        for seed in range(draws):
+            rng = np.random.default_rng(seed)
+            for layer, weights in zip(layers[:upto], kept, strict=False):
+                # Each array shuffled: its values stay what they are, and what they had learned is gone.
+                layer.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in weights])
+            now = drawn(run, model, spec, tensors)
+            found.append(float(np.mean([likeness(a, b) for a, b in zip(true, now, strict=True)])))
+        yield upto / len(layers), found
+    for layer, weights in zip(layers, kept, strict=True):
+        layer.set_weights(weights)
 
 
 def pointed(predictor: Predictor, count: int) -> dict[str, float]:
@@ -109,8 +122,12 @@ def main() -> None:
         lesions = [phantom.Lesion(0.4, 0.4, 0.1)] * asked.count
         some = [phantom.as_png(phantom.draw(i, lesion, side=_SIDE)) for i, lesion in enumerate(lesions)]
     tensors = np.stack([prepare(decode(data), spec).tensor for data in some])
-    lines = ["| share of the layers made random, from the head | rank correlation with the true map |", "|---:|---:|"]
-    lines += [f"| {part:.0%} | {alike:.2f} |" for part, alike in randomised(model, spec, tensors)]
+    lines = [
+        "| share of the layers made random, from the head | rank correlation with the true map | least and most |",
+        "|---:|---:|---|",
+    ]
+    for part, alike in randomised(model, spec, tensors):
+        lines.append(f"| {part:.0%} | {np.mean(alike):+.2f} | {min(alike):+.2f} to {max(alike):+.2f} |")
     game = pointed(Predictor.load(asked.model), asked.count)
     found = share(int(game["hits"]), int(game["maps"]))
     if found.value is not None:
@@ -126,7 +143,10 @@ def main() -> None:
         asked.out.write_text(
             "# What the heat map is worth\n\n"
             f"Made by the command below with the model `{spec.name}` on {len(tensors)} images; nothing here is typed "
-            "in. The drawn heads are none that the network was trained on, nor any that it will meet.\n\n"
+            "in. Weights are shuffled within each array, five times over: the mean, and the least and most of the "
+            "five. A network that is random throughout still shows where the head is, as bright or as dark as chance "
+            "will have it; so single draws lie on either side of nought. The drawn heads of the pointing game are "
+            "none that the network was trained on, nor any that it will meet.\n\n"
             + "\n".join(lines)
             + f"\n\n```\n{command}\n```\n",
             encoding="utf-8",
