@@ -293,6 +293,8 @@ if TESTING or DEBUG:
 
 # --- people ------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+# Whoever signed in before there was a backend of our own is still known by Django's, until their session ends.
+AUTHENTICATION_BACKENDS = ["portal.accounts.backends.WithMemberships", "django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",

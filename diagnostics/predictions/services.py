@@ -361,14 +361,19 @@ def status_of(scan: Scan) -> str:
     if scan.rejected_code:
         return "rejected"
     prediction = current(scan)
-    if prediction is None:
+    return status_in(prediction.state if prediction is not None else None)
+
+
+def status_in(state: str | None) -> str:
+    """``queued | analysing | ready | failed`` by the state of a scan's newest prediction; None where it has none."""
+    if state is None:
         return "queued"  # no model was live when it came; the reconciler queues it when one is
     return {
         PredictionState.QUEUED: "queued",
         PredictionState.RUNNING: "analysing",
         PredictionState.READY: "ready",
         PredictionState.FAILED: "failed",
-    }[PredictionState(prediction.state)]
+    }[PredictionState(state)]
 
 
 def failure_of(scan: Scan) -> str | None:

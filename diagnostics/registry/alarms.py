@@ -1,6 +1,7 @@
 """A model whose files are damaged: who stands in meanwhile, and how long that has gone on."""
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from diagnostics.audit.services import record
@@ -8,9 +9,14 @@ from diagnostics.audit.services import record
 from .models import ModelAlarm, ModelVersion
 
 
+def standing_alarms() -> QuerySet[ModelAlarm]:
+    """The alarms that stand now."""
+    return ModelAlarm.objects.filter(ended_at__isnull=True)
+
+
 def open_alarm() -> ModelAlarm | None:
     """The alarm that stands now, the newest of several."""
-    return ModelAlarm.objects.filter(ended_at__isnull=True).select_related("version", "stand_in").first()
+    return standing_alarms().select_related("version", "stand_in").first()
 
 
 def raise_alarm(*, version: ModelVersion, stand_in: ModelVersion | None) -> ModelAlarm:

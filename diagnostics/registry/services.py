@@ -16,7 +16,7 @@ from diagnostics.scans.access import Permission, require
 from mlcore.identity import CARD, REPORT, SPEC, ArtifactDamaged
 
 from . import artifacts
-from .alarms import end_alarm, open_alarm, raise_alarm
+from .alarms import end_alarm, open_alarm, raise_alarm, standing_alarms
 from .artifacts import keep
 from .gate import standing
 from .models import ModelState, ModelVersion, Promotion
@@ -55,6 +55,7 @@ __all__ = [
     "register",
     "retire",
     "roll_back",
+    "standing_alarms",
 ]
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.scans.access import Permission, institutions_where, may, memberships_of, roles_with
 from diagnostics.scans.models import Institution, Priority, SecondReader, WorklistOrder
 
 from .models import Case, CaseState, Lane
@@ -65,13 +65,22 @@ def policies_of(user: Any) -> Policies:
 
     Whoever settles disagreements is blind to the AI in every mode of reading, so for them it never chooses.
     """
-    theirs = institutions_where(user, Permission.SEE_SCANS).order_by()
-    laid_down = set(theirs.values_list("worklist_order", "second_reader").distinct())
+    laid_down = {(place.worklist_order, place.second_reader) for place in _places_of(user)}
     orders = {WorklistOrder(order) for order, _reader in laid_down} or {WorklistOrder.OVERDUE}
     order = orders.pop() if len(orders) == 1 else WorklistOrder.PRIORITY
     if order == WorklistOrder.UNCERTAIN and may(user, Permission.ADJUDICATE):
         order = WorklistOrder.PRIORITY
     return Policies(order, any(reader != SecondReader.NONE for _order, reader in laid_down))
+
+
+def _places_of(user: Any) -> Iterable[Institution]:
+    """The institutions whose cases ``user`` may see; a member's came with their account."""
+    if not user.is_authenticated or not user.is_active:
+        return ()
+    if user.is_superuser:
+        return institutions_where(user, Permission.SEE_SCANS)
+    wanted = roles_with(Permission.SEE_SCANS)
+    return (each.institution for each in memberships_of(user) if each.role in wanted)
 
 
 def due(institution: Institution, priority: int, since: datetime) -> datetime:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.db.models import Case as SqlCase
-from django.db.models import Count, Exists, OuterRef, Q, Subquery, Value, When
+from django.db.models import CharField, Exists, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.counting import as_word, counted
 from diagnostics.scans.models import Patient, Scan, SecondReader, Study
 from diagnostics.scans.querysets import beginning_with
 
@@ -124,16 +125,26 @@ def _looks_on(user: Any) -> Any:
     return Q(institution__in=sees_in) | Q(institution__in=settles_in) & ~Exists(own)
 
 
+def with_analysis(cases: CaseQuerySet) -> CaseQuerySet:
+    """Cases with ``analysis``, the state of the newest prediction, and ``analysis_failure``, instead of predictions.
+
+    How far the analysis is and why there is none is all that the list shows, so nothing of an opinion is loaded.
+    """
+    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id")
+    return cases.prefetch_related(None).annotate(
+        analysis=Subquery(newest.values("state")[:1]), analysis_failure=Subquery(newest.values("failure")[:1])
+    )
+
+
 def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
-    """The cases whose scan's analysis is ``queued | analysing | ready | failed``; how it came out stays hidden."""
-    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id").values("state")[:1]
+    """The cases of :func:`with_analysis` whose analysis is ``queued | analysing | ready | failed``."""
     wanted = {
         "queued": Q(analysis=PredictionState.QUEUED) | Q(analysis__isnull=True),
         "analysing": Q(analysis=PredictionState.RUNNING),
         "ready": Q(analysis=PredictionState.READY),
         "failed": Q(analysis=PredictionState.FAILED),
     }
-    return cases.annotate(analysis=Subquery(newest)).filter(wanted[status])
+    return cases.filter(wanted[status])
 
 
 MOST_BY_ID = 500
@@ -162,10 +173,10 @@ def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
 
 
 def tab_counts(user: Any) -> dict[str, int]:
-    """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. Four queries, however many tabs."""
-    # Without an order: to count a thousand of a million, none of them need be sorted.
-    here = Case.objects.visible_to(user).filter(scan__rejected_code="").order_by()
+    """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. One question, however many tabs."""
+    here = Case.objects.visible_to(user).filter(scan__rejected_code="")
     waiting = here.filter(state=CaseState.OPEN)
+    holder = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
     # From the live claims, which are as few as readers, to their cases; never the other way.
     unended = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
     live = Claim.objects.filter(
@@ -173,31 +184,19 @@ def tab_counts(user: Any) -> dict[str, int]:
         case__institution__in=institutions_where(user, Permission.SEE_SCANS),
         case__state=CaseState.OPEN,
         case__scan__rejected_code="",
-    )
-    plain = Q(case__stage=Stage.FIRST, case__assigned_to__isnull=True)
-    held = live.aggregate(
-        mine=Count("pk", filter=Q(holder=user)),
-        others=Count("pk", filter=~Q(holder=user)),
-        plain=Count("pk", filter=plain),
-    )
-    # Claims are as few as readers; the cases beside them may be a million.
-    first = waiting.filter(stage=Stage.FIRST, assigned_to__isnull=True)
-    unclaimed = first[: COUNT_LIMIT + held["plain"]].count() - held["plain"]
-    holder = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    ).order_by()
     later = (
         waiting.filter(~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False))
         .annotate(holder_id=Subquery(holder.values("holder")[:1]))
         .filter(holder_id__isnull=True)
     )
-    named = {name: SqlCase(When(where, then=Value(1)), default=Value(0)) for name, where in _in_tab(user).items()}
-    rows = list(later.annotate(**named).values(*named)[: 2 * COUNT_LIMIT])
-    several = {name: sum(row[name] for row in rows) for name in named}
-    done = here.filter(state=CaseState.DONE, control=False)[:COUNT_LIMIT].count()
-    return {
-        "mine": held["mine"] + several["mine"],
-        "unclaimed": unclaimed,
-        **{name: several[name] for name in ("second", "adjudicate", "returned")},
-        "others": held["others"] + several["others"],
-        "done": done,
-        "all": unclaimed + held["mine"] + held["others"] + len(rows) + done,
-    }
+    in_tab = [When(where, then=Value(name)) for name, where in _in_tab(user).items()]
+    first = _unclaimed(waiting.filter(stage=Stage.FIRST, assigned_to__isnull=True))
+    held = SqlCase(When(holder=user, then=Value("mine")), default=Value("others"), output_field=CharField())
+    found = counted(
+        as_word(live, held),
+        as_word(first, "unclaimed")[:COUNT_LIMIT],
+        as_word(later, SqlCase(*in_tab, default=Value(""), output_field=CharField()))[: 2 * COUNT_LIMIT],
+        as_word(here.filter(state=CaseState.DONE, control=False), "done")[:COUNT_LIMIT],
+    )
+    return {**{name: found[name] for name in TABS}, "all": sum(found.values())}

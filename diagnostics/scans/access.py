@@ -112,14 +112,25 @@ def places_with(user: Any, roles: Iterable[str]) -> frozenset[Any]:
 
 
 def _held_roles(user: Any) -> frozenset[tuple[Any, str]]:
-    """(institution id, role) of each membership.
+    """(institution id, role) of each membership."""
+    return frozenset((each.institution_id, each.role) for each in memberships_of(user))
+
+
+def memberships_of(user: Any) -> list[Any]:
+    """The memberships of ``user``, each with its institution.
 
     Kept on the user for one request: a page asks a dozen times. A new request loads the user anew.
     """
-    held: frozenset[tuple[Any, str]] | None = getattr(user, "_held_roles", None)
+    held: list[Any] | None = getattr(user, "_held", None)
     if held is None:
-        held = user._held_roles = frozenset(user.memberships.values_list("institution_id", "role"))
+        held = list(user.memberships.select_related("institution"))
+        hold(user, held)
     return held
+
+
+def hold(user: Any, memberships: list[Any]) -> None:
+    """Let a user who was loaded together with their memberships know them, for one request."""
+    user._held = memberships
 
 
 def require(user: Any, permission: Permission, institution: Any = None, *, sentence: str = "") -> None:

@@ -58,7 +58,7 @@ def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -
         type(user).objects.filter(pk=user.pk).update(is_staff=True)
         user.is_staff = True
     if created:
-        user.__dict__.pop("_held_roles", None)
+        user.__dict__.pop("_held", None)
         record(by=by, act="role_given", target=user, institution=institution, role=str(role))
     return Joined(membership, created, institution_made)
 

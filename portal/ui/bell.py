@@ -1,9 +1,13 @@
 """How many notifications are new to a person: asked by each page's header, so it is one query that ends early."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from diagnostics.registry import services as registry
 from diagnostics.reviews.notices import notifications_for
+from diagnostics.scans.counting import as_word, counted
 
 MOST = 99  # beyond it the exact number helps nobody
 
@@ -19,7 +23,33 @@ class Bell:
         return f"{MOST}+" if self.count > MOST else str(self.count)
 
 
+def _new_to(user: Any) -> Any:
+    return notifications_for(user).filter(in_portal=True, read_at__isnull=True)
+
+
 def bell_of(user: Any) -> Bell:
     """The new notifications of ``user``."""
-    new = notifications_for(user).filter(in_portal=True, read_at__isnull=True).order_by()
-    return Bell(new[: MOST + 1].count())
+    return Bell(_new_to(user).order_by()[: MOST + 1].count())
+
+
+class News:
+    """What a page's frame tells: the bell, and the alarm that a model's files are damaged. Asked for together, once,
+    when the first of them is shown; an alarm, which hardly ever stands, is fetched after that."""
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+
+    @cached_property
+    def _found(self) -> Counter[str]:
+        return counted(
+            as_word(_new_to(self.user), "new")[: MOST + 1], as_word(registry.standing_alarms(), "alarm")[:1]
+        )
+
+    @property
+    def bell(self) -> Bell:
+        return Bell(self._found["new"])
+
+    @property
+    def alarm(self) -> Any:
+        """The newest alarm that stands, or None."""
+        return registry.open_alarm() if self._found["alarm"] else None

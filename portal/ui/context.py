@@ -5,10 +5,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from diagnostics.registry import services as registry
 from diagnostics.scans.access import Permission, may
 
-from .bell import bell_of
+from .bell import News
 
 THEME_COOKIE = "theme"
 THEMES = ("dark", "light")
@@ -35,8 +34,8 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         context["may"] = {permission.value: may(user, permission) for permission in Permission}
-        # Asked only where the header is drawn: fragments have none.
-        context["bell"] = lambda: bell_of(user)
-        # Asked for when a page shows it, so a fragment or a download costs no query.
-        context["model_alarm"] = SimpleLazyObject(registry.open_alarm)
+        # Asked only where a page's frame is drawn: a fragment or a download costs no query.
+        news = News(user)
+        context["bell"] = lambda: news.bell
+        context["model_alarm"] = SimpleLazyObject(lambda: news.alarm)
     return context

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnostics.predictions.services import failure_of, status_of
+from diagnostics.predictions.services import status_in
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.ordering import policies_of
@@ -31,9 +31,11 @@ from diagnostics.reviews.worklist import (
     settling_in,
     tab,
     tab_counts,
+    with_analysis,
     with_status,
 )
 from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.habits import PageKeys
 from portal.ui.paging import page_of
 
@@ -83,8 +85,8 @@ def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
     return [
         Row(
             case=case,
-            status=status_of(case.scan),
-            failure=failure_of(case.scan),
+            status=status_in(case.analysis),
+            failure=in_words(case.analysis_failure or "") or None,
             final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
             waited=_span(timezone.now() - case.opened_at),
             overdue=_span(timezone.now() - case.due_at) if tab != "done" and case.due_at <= timezone.now() else "",
@@ -116,7 +118,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         raise BadRequest(_("There is no such filter."))
     policies = policies_of(request.user)
     order = order_of(name, policies)
-    cases = tab(request.user, name, order=order)
+    cases = with_analysis(tab(request.user, name, order=order))
     filters = form.cleaned_data
     if begins := filters["patient"].strip():
         cases = of_patient(cases, request.user, begins)

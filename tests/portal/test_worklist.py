@@ -201,10 +201,10 @@ def test_worklist_asks_as_much_for_ten_cases_as_for_a_hundred(client, place, tab
             CaseFactory(scan=scan, done=tab == "done")
 
     fill(10)
-    with django_assert_max_num_queries(15) as few:
+    with django_assert_max_num_queries(8) as few:
         client.get(LIST, {"tab": tab})
     fill(90)
-    with django_assert_max_num_queries(15) as many:
+    with django_assert_max_num_queries(8) as many:
         client.get(LIST, {"tab": tab})
     assert len(few) == len(many)
 

@@ -1,0 +1,20 @@
+"""Who is signed in, asked for once: the account and its memberships come in one question to the database."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+
+from diagnostics.scans.access import hold
+from diagnostics.scans.models import Membership
+
+
+class WithMemberships(ModelBackend):
+    """Django's own accounts. Every page asks what a person may do where, so their roles come with them."""
+
+    def get_user(self, user_id: Any) -> Any:
+        held = list(Membership.objects.filter(user=user_id).select_related("user", "institution"))
+        if not held:  # nobody's member, or nobody at all
+            return super().get_user(user_id)
+        user = held[0].user
+        hold(user, held)
+        return user if self.user_can_authenticate(user) else None
