@@ -340,3 +340,28 @@ def test_reading_without_scripts(open_page, institution, reader):
     page.get_by_role("button", name="Submit", exact=True).click()
     expect(page.get_by_text("Read recorded: No tumour, probable.")).to_be_visible()
     assert Read.objects.get(kind="final").reason == "false_positive"
+
+
+# Toolbars, tables and all: whatever a finger, or a reader who enlarges four times, would have to push sideways.
+SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll('body *')]
+  .filter((element) => element.scrollWidth > element.clientWidth + 1
+    && (element === document.documentElement || /auto|scroll/.test(getComputedStyle(element).overflowX)))
+  .map((element) => `${element.tagName}.${element.className} ${element.clientWidth} < ${element.scrollWidth}`)"""
+
+
+def test_nothing_is_scrolled_sideways_at_320_pixels(open_page, institution, reader):
+    case = case_of(institution, "ACC-0", p=0.9)
+    page = open_page(reader, viewport={"width": 320, "height": 512})
+    open_claimed(page, case, reader)
+    assert page.evaluate(SIDEWAYS) == []
+    claim = Claim.objects.get()
+    for kind in ("blind", "final"):
+        services.record_read(
+            by=reader, case=case, claim_token=claim.token, kind=kind, label="glioma", certainty="certain"
+        )
+        page.reload()
+        image_ready(page)
+        assert page.evaluate(SIDEWAYS) == [], kind
+    page.goto(f"/scans/{case.scan_id}/")
+    expect(page.get_by_text("Opinions by model version")).to_be_visible()
+    assert page.evaluate(SIDEWAYS) == []
