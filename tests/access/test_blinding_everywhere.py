@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from django.conf import settings
@@ -50,7 +49,7 @@ from portal.accounts.models import Scope, issue_token
 from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ScanFactory, person
 
 from . import blind_walk
-from .blind_walk import Asked, Walk
+from .blind_walk import Asked, Walk, ids_drawn_alike
 from .world import World, build
 
 LABELS = {"a": "glioma", "b": "no_tumour"}
@@ -137,14 +136,6 @@ def _one_of_everything_else(world: World) -> None:
     ModelAlarm.objects.create(version_id=world.rows["model"])
     AlertRule.objects.create(watched="overrides", limit=0.3)
     Group.objects.create(name="group")
-
-
-@contextmanager
-def ids_drawn_alike() -> Iterator[None]:
-    """What is made in both worlds has the same id in both."""
-    numbers = iter(range(1, 1_000_000))
-    with patch.object(uuid.os, "urandom", lambda count: next(numbers).to_bytes(count, "big")):
-        yield
 
 
 @contextmanager
