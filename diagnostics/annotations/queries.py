@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from diagnostics.reviews.models import Case, ReadKind
-from diagnostics.reviews.queries import Moment, live_claim, reads_for, scans_for
+from diagnostics.reviews.queries import Moment, live_claim, reads_for
 from diagnostics.reviews.queries import moments_of as moments_of_reviews
-from diagnostics.scans.access import Permission, institutions_where, may
+from diagnostics.scans.access import Permission, may, within
 from diagnostics.scans.models import Scan
 
 from .models import Annotation
@@ -25,7 +25,7 @@ def annotations_for(user: Any) -> QuerySet[Any]:
     spoken = reads_for(user).filter(case=OuterRef("case"), reader=OuterRef("author"))
     newer = Annotation.objects.filter(mark=OuterRef("mark"), revision__gt=OuterRef("revision"))
     return (
-        Annotation.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
+        Annotation.objects.filter(within(user, Permission.SEE_SCANS, "case__institution"))
         .filter(Q(author=user) | Exists(spoken))
         .select_related("case", "case__institution", "author")
         .annotate(superseded=Exists(newer))
@@ -43,11 +43,6 @@ def may_annotate(user: Any, case: Case) -> bool:
     if not any(may(user, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
         return False
     return live_claim(user, case) is not None or case.reads.filter(reader=user, kind=ReadKind.FINAL).exists()
-
-
-def history_of(user: Any, scan: Scan) -> list[Moment]:
-    """What happened to a scan, marks included, oldest first, as far as ``user`` may know it."""
-    return moments_of(user, list(scans_for(user).filter(pk=scan.pk)))
 
 
 def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:

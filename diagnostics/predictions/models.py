@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.registry.models import ModelVersion
-from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Scan
 
 
@@ -23,7 +23,7 @@ class PredictionQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "PredictionQuerySet":
         """Predictions of scans that ``user`` may see. Whether the opinion itself may be shown is another question:
         ``reviews.queries`` answers it."""
-        return self.filter(scan__institution__in=institutions_where(user, Permission.SEE_SCANS))
+        return self.filter(within(user, Permission.SEE_SCANS, "scan__institution"))
 
     def with_model(self) -> "PredictionQuerySet":
         """With the model version by name, number and hash; its report and card are kilobytes that no list shows."""

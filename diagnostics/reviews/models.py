@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.predictions.models import Prediction
-from diagnostics.scans.access import Permission, institutions_where, only_institution
+from diagnostics.scans.access import Permission, only_institution, within
 from diagnostics.scans.models import Institution, Priority, ReadingMode, Scan
 
 
@@ -78,7 +78,7 @@ class SecondRead(models.TextChoices):
 class CaseQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "CaseQuerySet":
         """Cases of the institutions in which ``user`` may see scans."""
-        return self.filter(institution__in=institutions_where(user, Permission.SEE_SCANS))
+        return self.filter(within(user, Permission.SEE_SCANS))
 
     def in_order_for(self, user: Any) -> "CaseQuerySet":
         """The same as :meth:`visible_to`, for lists that show the first of very many.

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from diagnostics.notifications.models import Kind, Notification
 from diagnostics.notifications.services import mark_read, notify, over
-from diagnostics.scans.access import Permission, Role, institutions_where, roles_with
+from diagnostics.scans.access import Permission, Role, roles_with, within
 from diagnostics.scans.models import Membership
 
 from .models import Case, Comment, ReadKind
@@ -31,7 +31,7 @@ def permitted(user: Any) -> QuerySet[Notification]:
     """The notifications of ``user`` in institutions where such things still concern them."""
     concerned = Q()
     for permission, kinds in NEEDS.items():
-        concerned |= Q(kind__in=kinds, institution__in=institutions_where(user, permission).values("pk"))
+        concerned |= Q(kind__in=kinds) & within(user, permission)
     return Notification.objects.filter(recipient=user).filter(concerned)
 
 

@@ -31,8 +31,8 @@ from django.utils.translation import gettext as _
 
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
-from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may, places_with, roles_with
-from diagnostics.scans.models import Institution, ReadingMode, Scan
+from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, roles_with, within
+from diagnostics.scans.models import ReadingMode, Scan
 
 from .models import Case, CaseQuerySet, CaseState, Claim, Label, Read, ReadKind, Stage
 
@@ -52,8 +52,7 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
     if reads_in:
         # Where the AI stays hidden, its readers do not meet it afterwards either: it would colour the next case, and
         # an amendment of this one.
-        hidden = Institution.objects.filter(reading_mode=ReadingMode.AI_HIDDEN, pk__in=reads_in)
-        done &= ~Q(**{f"{institution}__in": hidden.values("pk")})
+        done &= ~_mode_in(institution, ReadingMode.AI_HIDDEN, reads_in)
         sees |= _sees_after_speaking(user, scan, institution, reads_in)
     sees |= done
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
@@ -94,13 +93,14 @@ def _sees_after_speaking(user: Any, scan: str, institution: str, reads_in: froze
     finished = Read.objects.filter(
         case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.FINAL
     )
-    mode_in = {
-        mode: Institution.objects.filter(reading_mode=mode, pk__in=reads_in).values("pk")
-        for mode in (ReadingMode.BLIND_FIRST, ReadingMode.CONCURRENT)
-    }
-    return (Q(**{f"{institution}__in": mode_in[ReadingMode.BLIND_FIRST]}) & Q(Exists(spoken))) | (
-        Q(**{f"{institution}__in": mode_in[ReadingMode.CONCURRENT]}) & (Q(Exists(holding)) | Q(Exists(finished)))
+    return (_mode_in(institution, ReadingMode.BLIND_FIRST, reads_in) & Q(Exists(spoken))) | (
+        _mode_in(institution, ReadingMode.CONCURRENT, reads_in) & (Q(Exists(holding)) | Q(Exists(finished)))
     )
+
+
+def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
+    """Rows of those of the ``places`` that read in this mode."""
+    return Q(**{f"{institution}__in": sorted(places), f"{institution}__reading_mode": mode})
 
 
 def scans_for(user: Any) -> QuerySet[Scan]:
@@ -227,8 +227,10 @@ def latest(reads: QuerySet[Read]) -> QuerySet[Read]:
     return reads.filter(~Exists(newer))
 
 
-def _reads_in(user: Any) -> QuerySet[Any]:
-    return user.memberships.filter(role__in=READING_ROLES).values("institution")
+def _oversees(user: Any) -> Q:
+    """Rows of cases whose reads ``user`` may see while they are open: where a role says so and none has them read."""
+    reads_in = Q(case__institution__in=sorted(places_with(user, READING_ROLES)))
+    return within(user, Permission.SEE_READS, "case__institution") & ~reads_in
 
 
 def reads_for(user: Any) -> QuerySet[Read]:
@@ -237,10 +239,9 @@ def reads_for(user: Any) -> QuerySet[Read]:
     While a case is open, whoever may still be asked to read it must not learn what others said, and nobody blind to
     the AI's opinion learns it from a final read.
     """
-    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=_reads_in(user)).values("pk")
     return (
-        Read.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_SCANS))
-        .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | Q(case__institution__in=sees_in))
+        Read.objects.filter(within(user, Permission.SEE_SCANS, "case__institution"))
+        .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | _oversees(user))
         # What others said of a control measures them and is no opinion to go by.
         .filter(Q(reader=user) | Q(case__control=False))
         .select_related("case", "case__scan", "case__scan__patient", "case__institution", "reader", "prediction")
@@ -282,9 +283,8 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
 
 def _claims_for(user: Any) -> QuerySet[Claim]:
     """Claims that ``user`` may hear of: while two readers are at a case, nobody at work on it learns who they are."""
-    sees_in = institutions_where(user, Permission.SEE_READS).exclude(pk__in=_reads_in(user)).values("pk")
     return Claim.objects.filter(
-        Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | Q(case__institution__in=sees_in)
+        Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | _oversees(user)
     )
 
 

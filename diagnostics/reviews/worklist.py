@@ -7,7 +7,7 @@ from django.db.models import CharField, Exists, OuterRef, Q, Subquery, Value, Wh
 from django.utils import timezone
 
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.access import Permission, institutions_where, within
 from diagnostics.scans.counting import as_word, counted
 from diagnostics.scans.models import Patient, Scan, SecondReader, Study
 from diagnostics.scans.querysets import beginning_with
@@ -55,11 +55,10 @@ def waiting_for(user: Any) -> CaseQuerySet:
     First reads, second reads of what they have not read, what was returned or assigned to them, and disagreements
     of others that they may settle.
     """
-    reads_in = institutions_where(user, Permission.READ_CASE).values("pk")
-    settles_in = institutions_where(user, Permission.ADJUDICATE).values("pk")
     free = Q(assigned_to__isnull=True) & (Q(stage=Stage.FIRST) | _not_read_by(user))
-    takes = Q(institution__in=reads_in, stage__in=(Stage.FIRST, Stage.SECOND)) & (free | Q(assigned_to=user))
-    takes |= Q(institution__in=settles_in, stage=Stage.ADJUDICATION) & _not_read_by(user)
+    reading = Q(stage__in=(Stage.FIRST, Stage.SECOND))
+    takes = within(user, Permission.READ_CASE) & reading & (free | Q(assigned_to=user))
+    takes |= within(user, Permission.ADJUDICATE) & Q(stage=Stage.ADJUDICATION) & _not_read_by(user)
     visible = Case.objects.in_order_for(user)
     return _unclaimed(visible.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(
         *policies_of(user).fields
@@ -119,10 +118,8 @@ def _in_tab(user: Any) -> dict[str, Any]:
 
 def _looks_on(user: Any) -> Any:
     """SQL for "``user`` oversees this case": an adjudicator who has not read it, or somebody who may see reads."""
-    settles_in = institutions_where(user, Permission.ADJUDICATE).values("pk")
-    sees_in = institutions_where(user, Permission.SEE_READS).values("pk")
     own = Read.objects.filter(case=OuterRef("pk"), reader=user)
-    return Q(institution__in=sees_in) | Q(institution__in=settles_in) & ~Exists(own)
+    return within(user, Permission.SEE_READS) | within(user, Permission.ADJUDICATE) & ~Exists(own)
 
 
 def with_analysis(cases: CaseQuerySet) -> CaseQuerySet:
@@ -158,7 +155,7 @@ def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
     """
     patients = beginning_with(Patient.objects.visible_to(user), "pseudonym", begins).values("pk")
     studies = beginning_with(
-        Study.objects.filter(patient__institution__in=institutions_where(user, Permission.SEE_SCANS)),
+        Study.objects.filter(within(user, Permission.SEE_SCANS, "patient__institution")),
         "accession",
         begins,
     ).values("pk")
@@ -180,8 +177,8 @@ def tab_counts(user: Any) -> dict[str, int]:
     # From the live claims, which are as few as readers, to their cases; never the other way.
     unended = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
     live = Claim.objects.filter(
+        within(user, Permission.SEE_SCANS, "case__institution"),
         pk__in=unended.values("pk"),
-        case__institution__in=institutions_where(user, Permission.SEE_SCANS),
         case__state=CaseState.OPEN,
         case__scan__rejected_code="",
     ).order_by()

@@ -80,9 +80,20 @@ def institutions_where(user: Any, permission: Permission) -> models.QuerySet[Any
         return Institution.objects.none()
     if user.is_superuser and permission in PERMISSIONS[Role.ADMINISTRATOR]:
         return Institution.objects.all()
-    return Institution.objects.filter(
-        pk__in=user.memberships.filter(role__in=roles_with(permission)).values("institution")
-    )
+    return Institution.objects.filter(pk__in=places_with(user, roles_with(permission)))
+
+
+def within(user: Any, permission: Permission, path: str = "institution") -> models.Q:
+    """SQL for "the row belongs to an institution in which ``user`` has ``permission``"; ``path`` leads there from it.
+
+    The same as ``institution__in=institutions_where(…)``, with ids that are known instead of sub-queries: making their
+    SQL was most of what a page cost.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return models.Q(pk__in=())
+    if user.is_superuser and permission in PERMISSIONS[Role.ADMINISTRATOR]:
+        return models.Q(**{f"{path}__isnull": False})
+    return models.Q(**{f"{path}__in": sorted(places_with(user, roles_with(permission)))})
 
 
 def may(user: Any, permission: Permission, institution: Any = None) -> bool:

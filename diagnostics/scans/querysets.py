@@ -6,13 +6,13 @@ from django.db import connection, models
 from django.db.models import Value
 from django.db.models.functions import Upper
 
-from .access import Permission, institutions_where
+from .access import Permission, within
 
 
 class ScanQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "ScanQuerySet":
         """Scans of the institutions in which ``user`` may see scans; for anybody else they do not exist."""
-        return self.filter(institution__in=institutions_where(user, Permission.SEE_SCANS))
+        return self.filter(within(user, Permission.SEE_SCANS))
 
     def readable(self) -> "ScanQuerySet":
         """Scans that the quality gate did not reject."""
@@ -22,7 +22,7 @@ class ScanQuerySet(models.QuerySet[Any]):
 class PatientQuerySet(models.QuerySet[Any]):
     def visible_to(self, user: Any) -> "PatientQuerySet":
         """Patients of the institutions in which ``user`` may see scans."""
-        return self.filter(institution__in=institutions_where(user, Permission.SEE_SCANS))
+        return self.filter(within(user, Permission.SEE_SCANS))
 
 
 def beginning_with(rows: models.QuerySet[Any], field: str, text: str) -> models.QuerySet[Any]:

@@ -9,13 +9,14 @@ from django.db.models import F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from diagnostics.annotations.queries import history_of
+from diagnostics.annotations.queries import moments_of
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
 from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
+    Moment,
     latest,
     live_claim,
     may_read,
@@ -24,6 +25,7 @@ from diagnostics.reviews.queries import (
     own_final_read,
     permission_for,
     reads_for,
+    scans_for,
     step_of,
 )
 from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_read
@@ -66,7 +68,16 @@ class CasePage:
     @cached_property
     def prediction(self) -> Prediction | None:
         """The AI's opinion as far as this person may know it."""
-        return opinion_for(self.user, self.scan)
+        return opinion_for(self.user, self.seen)
+
+    @cached_property
+    def seen(self) -> Scan:
+        """The scan with how much of it this person may know now; asked when first needed, so after what they did."""
+        return scans_for(self.user).get(pk=self.case.scan_id)
+
+    @property
+    def history(self) -> list[Moment]:
+        return moments_of(self.user, [self.seen])
 
     @cached_property
     def opinion(self) -> Opinion | None:
@@ -273,7 +284,7 @@ class CasePage:
             ],
             "keys": self.keys,
             "take_over": TakeOverForm(),
-            "history": history_of(self.user, self.scan),
+            "history": self.history,
             "others": self.others(),
             "ahead": self.ahead,
             "done": self.case.state == CaseState.DONE,

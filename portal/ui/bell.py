@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from diagnostics.registry import services as registry
-from diagnostics.reviews.notices import notifications_for
+from diagnostics.reviews.notices import notifications_for, permitted
 from diagnostics.scans.counting import as_word, counted
 
 MOST = 99  # beyond it the exact number helps nobody
@@ -23,13 +23,12 @@ class Bell:
         return f"{MOST}+" if self.count > MOST else str(self.count)
 
 
-def _new_to(user: Any) -> Any:
-    return notifications_for(user).filter(in_portal=True, read_at__isnull=True)
+NEW = {"in_portal": True, "read_at__isnull": True}
 
 
 def bell_of(user: Any) -> Bell:
     """The new notifications of ``user``."""
-    return Bell(_new_to(user).order_by()[: MOST + 1].count())
+    return Bell(notifications_for(user).filter(**NEW).order_by()[: MOST + 1].count())
 
 
 class News:
@@ -41,13 +40,17 @@ class News:
 
     @cached_property
     def _found(self) -> Counter[str]:
+        new = permitted(self.user).filter(**NEW)
         return counted(
-            as_word(_new_to(self.user), "new")[: MOST + 1], as_word(registry.standing_alarms(), "alarm")[:1]
+            as_word(new.filter(comment__isnull=True), "new")[: MOST + 1],
+            as_word(new.filter(comment__isnull=False), "of a comment")[:1],
+            as_word(registry.standing_alarms(), "alarm")[:1],
         )
 
-    @property
+    @cached_property
     def bell(self) -> Bell:
-        return Bell(self._found["new"])
+        # Which comments may be seen is a question ten times as long: only where there is one to ask about.
+        return bell_of(self.user) if self._found["of a comment"] else Bell(self._found["new"])
 
     @property
     def alarm(self) -> Any:

@@ -12,9 +12,10 @@ from pydicom.data import get_testdata_file
 
 from diagnostics.annotations import services
 from diagnostics.annotations.models import Annotation
-from diagnostics.annotations.queries import annotations_for, history_of, may_annotate, standing
+from diagnostics.annotations.queries import annotations_for, may_annotate, moments_of, standing
 from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
 from diagnostics.models import AuditEvent, Claim
+from diagnostics.reviews.queries import scans_for
 from diagnostics.reviews.services import StaleClaim, claim, record_read, release
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
@@ -23,6 +24,10 @@ from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, Instit
 pytestmark = pytest.mark.django_db
 
 LINE = [[1.0, 2.0], [30.5, 40.25]]
+
+
+def history(user, case):
+    return moments_of(user, scans_for(user).filter(pk=case.scan_id))
 
 
 @pytest.fixture
@@ -193,7 +198,7 @@ def test_marks_are_seen_by_whom_the_read_is_seen(institution, case, reader):
     assert [sees(user) for user in blind] == [0] * 5
     assert sees(manager) == 1
     for user in blind:
-        assert not any(moment.kind == "marks" for moment in history_of(user, case.scan))
+        assert not any(moment.kind == "marks" for moment in history(user, case))
     speak(reader, case, "final")
     assert [sees(user) for user in (other, adjudicator, technologist, both, manager)] == [1] * 5
     assert sees(stranger) == 0
@@ -211,7 +216,7 @@ def test_marks_of_a_case_given_back_stay_with_their_author(institution, case, re
 def test_history_tells_of_an_authors_marks_once(case, reader):
     annotate(by=reader, case=case, changes=[line(), line(kind="point", points=[[3, 3]])])
     annotate(by=reader, case=case, changes=[line()])
-    (moment,) = [moment for moment in history_of(reader, case.scan) if moment.kind == "marks"]
+    (moment,) = [moment for moment in history(reader, case) if moment.kind == "marks"]
     assert moment.sentence == "Marked the image: 3 marks (length, point)"
     assert moment.who == str(reader)
 

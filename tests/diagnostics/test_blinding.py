@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnostics.annotations.queries import history_of
+from diagnostics.annotations.queries import moments_of
 from diagnostics.reviews import queries, services, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
@@ -18,6 +18,10 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+def history(user, case):
+    return moments_of(user, queries.scans_for(user).filter(pk=case.scan_id))
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def blind_everywhere(user, case):
         queries.cases_for(user).get().blinded,
         queries.opinion_for(user, queries.scans_for(user).get()) is None,
         queries.opinion_for(user, case.scan) is None,
-        not any(moment.kind == "opinion" for moment in history_of(user, case.scan)),
+        not any(moment.kind == "opinion" for moment in history(user, case)),
     }
     assert len(answers) == 1, answers
     return answers.pop()

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import IntegrityError, transaction
 
-from diagnostics.annotations.queries import history_of
+from diagnostics.annotations.queries import moments_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.datasets.labelling import labelled
 from diagnostics.reviews import queries, services, thread, worklist
@@ -26,6 +26,10 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+def history(user, case):
+    return moments_of(user, queries.scans_for(user).filter(pk=case.scan_id))
 
 
 @pytest.fixture
@@ -169,7 +173,7 @@ def test_second_reader_is_blind_to_the_first_and_to_the_ai(case, anna, bert):
     assert queries.step_of(bert, case) == "blind"
     assert not queries.reads_for(bert).exists()
     assert queries.is_blinded(bert, case.scan)
-    assert [moment.kind for moment in history_of(bert, case.scan) if moment.who == "anna"] == []
+    assert [moment.kind for moment in history(bert, case) if moment.who == "anna"] == []
 
 
 def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge):
@@ -183,7 +187,10 @@ def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge
     ]
     assert not any(name in repr([each.reader for each in said]) for name in ("anna", "bert"))
     assert queries.is_blinded(judge, case.scan) and not queries.reads_for(judge).exists()
-    assert {moment.who for moment in history_of(judge, case.scan)} & {"anna", "bert"} == set()
+    assert {moment.who for moment in history(judge, case)} & {
+        "anna",
+        "bert",
+    } == set()
     settle(judge, case)
     assert not queries.is_blinded(judge, case.scan) and queries.reads_for(judge).count() == 5
 
