@@ -24,6 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = "[data-viewer][data-state=ready]"
+PARTS = ("day", "first", "frames", "weights")
 PASSWORD = "not-a-secret-of-anybody"
 # When the image was drawn, in milliseconds since the navigation began.
 WATCH = """
@@ -88,6 +89,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=__doc__.split("\n\n")[0])
     asked.add_argument("--note", default="", help="what else the machine was doing, in words")
     asked.add_argument("--rounds", type=int, default=7)
+    asked.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     asked.add_argument("--shots", type=Path, help="a folder for a picture of each page")
     asked.add_argument("--out", type=Path, default=Path(__file__).parent / "browser.md")
     wish = asked.parse_args()
@@ -219,10 +221,15 @@ def report(browser: Any, address: str, cases: dict[str, list[Any]], wish: argpar
     yield f"- load average at the start: {load}" + (f"; running beside: {wish.note}" if wish.note else "")
     context = signed_in(browser, address)
     page = context.new_page()
-    yield from keyboard_day(page, address)
-    yield from first_images(page, address, cases)
-    yield from frames(page, address, cases["large"][0])
-    yield from weights(context, address, cases["small"][-1], wish.shots)
+    parts = {
+        "day": lambda: keyboard_day(page, address),
+        "first": lambda: first_images(page, address, cases),
+        "frames": lambda: frames(page, address, cases["large"][0]),
+        "weights": lambda: weights(context, address, cases["small"][-1], wish.shots),
+    }
+    for name in PARTS:
+        if name in wish.only:
+            yield from parts[name]()
 
 
 def signed_in(browser: Any, address: str) -> Any:
