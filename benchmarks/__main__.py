@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("opinions", "pages", "starts", "shadow")
+PARTS = ("opinions", "engines", "pages", "starts", "shadow")
 
 
 def main() -> None:
@@ -43,12 +43,13 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
     import django
 
     django.setup()
-    from benchmarks import opinions, pages, shadow, starts, world
+    from benchmarks import engines, opinions, pages, shadow, starts, world
 
     made = world.made(folder, images, wish.count)
     yield from said(head(made, wish.note))
     parts = {
         "opinions": lambda: opinions.ratios(made),
+        "engines": lambda: engines.ratios(made),
         "pages": lambda: pages.ratios(made, folder, wish.many),
         "starts": starts.ratios,
         "shadow": lambda: shadow.ratios(made),

@@ -1,8 +1,7 @@
-"""The worker against the raw loop, the engines against each other, the decoder against bare OpenCV."""
+"""The worker against the raw loop, the decoder against bare OpenCV."""
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +11,6 @@ from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
-from mlcore import artifact
 from mlcore.decode import decode
 from mlcore.predict import Predictor
 from mlcore.preprocess import prepare
@@ -21,11 +19,9 @@ BATCH = 32
 
 
 def ratios(world: World) -> Iterator[Ratio]:
-    """Ratios 1, 3, 4, 5 and 6."""
+    """Ratios 1, 4 and 6."""
     predictor = inference.predictor_for(world.version)
-    folder = world.model
     yield worker(world, predictor)
-    yield from engines(folder, predictor, world.images)
     yield queued(world)
     yield from decoding(world.images, predictor)
 
@@ -75,56 +71,6 @@ def queued(world: World) -> Ratio:
         unit="ms a scan",
         rounds=5,
     )
-
-
-def engines(folder: Path, predictor: Predictor, images: list[bytes]) -> Iterator[Ratio]:
-    from mlcore.engine import LiteRt
-
-    tensors = np.stack([prepare(decode(data), predictor.spec).tensor for data in images[:BATCH]])
-    one = tensors[:1]
-    model, _ = artifact.load(folder)
-    yield compare(
-        "3a",
-        f"production call, one image ({predictor.engine}) ↔ `model.predict`",
-        at_least=40.0,
-        ours=lambda: repeated(lambda: predictor.logits(one), 100),
-        theirs=lambda: repeated(lambda: model.predict(one, verbose=0), 5),
-        unit="ms an image",
-    )
-    if predictor.engine != "litert":
-        return
-    bare = LiteRt(artifact.load_servable(folder).engine.content, predictor.threads)._interpreter(1)
-    told = bare.get_input_details()[0]["index"]
-    outputs = [each["index"] for each in bare.get_output_details()]
-
-    def invoke() -> None:
-        bare.set_tensor(told, one)
-        bare.invoke()
-        for index in outputs:
-            bare.get_tensor(index)
-
-    yield compare(
-        "3b",
-        "production call, one image ↔ the bare LiteRT interpreter",
-        at_least=0.9,
-        ours=lambda: repeated(lambda: predictor.logits(one), 200),
-        theirs=lambda: repeated(invoke, 200),
-        unit="ms an image",
-    )
-    tensorflow = Predictor.load(folder, threads=predictor.threads, engine="tensorflow")
-    yield compare(
-        "5",
-        f"LiteRT ↔ TensorFlow's compiled forward, {BATCH} images at once, {predictor.threads} thread",
-        at_least=1.25,
-        ours=lambda: repeated(lambda: predictor.logits(tensors), 5) / BATCH,
-        theirs=lambda: repeated(lambda: tensorflow.logits(tensors), 5) / BATCH,
-        unit="ms an image",
-    )
-
-
-def repeated(act, times: int) -> float:  # type: ignore[no-untyped-def]
-    """Seconds of one call, over many."""
-    return seconds(lambda: [act() for _ in range(times)]) / times
 
 
 def decoding(images: list[bytes], predictor: Predictor) -> Iterator[Ratio]:

@@ -40,23 +40,30 @@ def measured(what: str) -> list[float]:
 
 
 def ratios() -> Iterator[Ratio]:
-    """Ratio 16, twice."""
-    kept: dict[str, list[list[float]]] = {WEB: [], TENSORFLOW: []}
+    """Ratio 16, of the web process."""
+    yield from both(
+        "ab", "a process", ("of the web, first page drawn", WEB), ("with TensorFlow", TENSORFLOW), goals=(0.25, 0.35)
+    )
 
-    def take(what: str, column: int) -> Callable[[], float]:
+
+def both(
+    letters: str, what: str, ours: tuple[str, str], theirs: tuple[str, str], *, goals: tuple[float, float]
+) -> Iterator[Ratio]:
+    """Start and memory of two processes, each given as (words, code), from the same starts."""
+    kept: dict[str, list[list[float]]] = {ours[1]: [], theirs[1]: []}
+
+    def take(code: str, column: int) -> Callable[[], float]:
         def one() -> float:
             if column == 0:
-                kept[what].append(measured(what))
-                return kept[what][-1][0]
-            return kept[what].pop(0)[1]
+                kept[code].append(measured(code))
+                return kept[code][-1][0]
+            return kept[code].pop(0)[1]
 
         return one
 
-    yield compare(
-        "16a", "start of a web process, first page drawn ↔ of a process with TensorFlow", at_most=0.25,
-        ours=take(WEB, 0), theirs=take(TENSORFLOW, 0), rounds=5,
-    )  # fmt: skip
-    yield compare(
-        "16b", "memory of a web process, first page drawn ↔ of a process with TensorFlow", at_most=0.35,
-        ours=take(WEB, 1), theirs=take(TENSORFLOW, 1), speed=False, unit="MB", rounds=5,
-    )  # fmt: skip
+    for column, (letter, measure) in enumerate(zip(letters, ("start", "memory"), strict=True)):
+        yield compare(
+            f"16{letter}", f"{measure} of {what} {ours[0]} ↔ {theirs[0]}", at_most=goals[column],
+            ours=take(ours[1], column), theirs=take(theirs[1], column), speed=column == 0,
+            unit="ms" if column == 0 else "MB", rounds=5,
+        )  # fmt: skip

@@ -14,7 +14,8 @@ class Ratio:
     """One line of the table.
 
     ``value`` is the median over the rounds of ours against theirs in the direction that ``goal`` names; ``low`` and
-    ``high`` are the ends over the rounds. ``ours`` and ``theirs`` are median seconds (or megabytes) of one piece.
+    ``high`` are the ends over the rounds. ``ours`` and ``theirs`` are median milliseconds (or
+    megabytes) of one piece, or pieces a second.
     """
 
     number: str
@@ -47,6 +48,7 @@ def compare(
     at_least: float | None = None,
     at_most: float | None = None,
     speed: bool = True,
+    rate: bool = False,
     unit: str = "ms",
     rounds: int = ROUNDS,
 ) -> Ratio:
@@ -60,6 +62,8 @@ def compare(
         The goal: for ``at_least`` the ratio of speeds (theirs' cost by ours), for ``at_most`` the ratio of costs.
     speed
         False where the cost is no time, which only changes how it is shown.
+    rate
+        Whether to show pieces a second instead of the cost of one.
     """
     ours(), theirs()  # what is done once (compiling, caches) is no part of it
     pairs = []
@@ -71,7 +75,11 @@ def compare(
         pairs.append((a, b))
     values = [b / a if at_least is not None else a / b for a, b in pairs]
     median = statistics.median(values)
-    factor = 1000.0 if speed else 1.0
+
+    def shown(costs: list[float]) -> float:
+        middle = statistics.median(costs)
+        return 1.0 / middle if rate else middle * (1000.0 if speed else 1.0)
+
     return Ratio(
         number=number,
         what=what,
@@ -80,8 +88,8 @@ def compare(
         value=median,
         low=min(values),
         high=max(values),
-        ours=statistics.median(a for a, _ in pairs) * factor,
-        theirs=statistics.median(b for _, b in pairs) * factor,
+        ours=shown([a for a, _ in pairs]),
+        theirs=shown([b for _, b in pairs]),
         unit=unit,
         rounds=rounds,
     )
