@@ -64,7 +64,9 @@ TRICKS: dict[str, Trick] = {
     "without navoneel (no partial labels)": Trick(without="navoneel"),
     "64 × 64": Trick({"size": 64}),
     "96 × 96": Trick({"size": 96}),
+    "112 × 112": Trick({"size": 112}),
     "128 × 128": Trick({"size": 128}),
+    "144 × 144": Trick({"size": 144}),
 }
 
 
@@ -219,13 +221,13 @@ def with_row(rows: Sequence[dict[str, Any]], one: dict[str, Any]) -> list[dict[s
     return sorted(all_rows.values(), key=lambda each: order.index(each["trick"]))
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], source: str) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], source: str, title: str = "What each trick is worth") -> str:
     """Write the table: markdown, from the rows of `rows_of` with `command` and `budget` in each."""
     sources = sorted(rows[0]["by_source"]) if len(rows[0]["by_source"]) > 1 else []
     heads = [head for _, words in _SHOWN for head in (words, "difference")]
     heads += [f"AUROC of {name}" for name in sources]
     lines = [
-        "# What each trick is worth",
+        f"# {title}",
         "",
         f"Made from the images of `{source}` by the commands below; nothing here is typed in. Each row is the "
         f"recipe with one thing changed, after {rows[0]['budget']}, on the validation part. In brackets the 95 % "

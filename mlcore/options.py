@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     less.add_argument("--share", type=float, default=0.3, help="of the training part's groups")
     less.add_argument("--epochs", type=int, default=4)
     less.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    less.add_argument("--title", default="What each trick is worth", help="of the table")
     less.add_argument("--only", nargs="+", metavar="TRICK", help="only these, by the first words of their row")
     less.add_argument("--threads", type=int, default=2)
 

@@ -61,7 +61,7 @@ def run_ablate(asked: argparse.Namespace, command: str) -> None:
         rows = [each for each in rows if each["budget"] == budget]
         rows = ablate.with_row(rows, {**row, "budget": budget, "command": command})
         kept.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        asked.out.write_text(ablate.markdown(rows, asked.data.resolve().name), encoding="utf-8")
+        asked.out.write_text(ablate.markdown(rows, asked.data.resolve().name, asked.title), encoding="utf-8")
     print(json.dumps(rows) if asked.json else f"{asked.out}: {len(rows)} rows")
 
 
