@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlcore.labels import LEAVES, TUMOUR
+from mlcore.labels import LEAVES, NO_TUMOUR, TUMOUR
 from mlcore.spec import ModelSpec
 
 # What is known of public sources, by the name of their folder.
@@ -17,6 +17,8 @@ SOURCES = {
 STARTS = {
     "efficientnet": "ImageNet weights of EfficientNet-Lite0 (Google; for PyTorch by ML Illustrated), Apache-2.0",
 }
+# Letters from a probability of 0 to one of 1.
+_WIDE = 51
 _ROWS = (
     ("accuracy", "Accuracy (tumour or not)"),
     ("auroc", "AUROC"),
@@ -168,7 +170,10 @@ def _part(report: Mapping[str, Any], name: str, words: str) -> str:
                 dummy = part["dummy"][key]
                 lines.append(f"| {label} | {_interval(part['metrics'][key])} | {_interval(dummy)} |")
         lines.append("")
-    return "\n".join([*lines, *_classes(measured)]).rstrip()
+    lines += _classes(measured)
+    if name == "test":
+        lines += [*_plot(measured.get("calibration", [])), *_failures(measured, report.get("uncertain", {}).get(name))]
+    return "\n".join(lines).rstrip()
 
 
 def _classes(measured: Mapping[str, Any]) -> list[str]:
@@ -183,6 +188,49 @@ def _classes(measured: Mapping[str, Any]) -> list[str]:
     lines += ["| | " + " | ".join(table["opinion"]) + " |", "|---|" + "---:|" * len(table["opinion"])]
     for truth, counts in zip(table["truth"], table["counts"], strict=True):
         lines.append(f"| {truth} | " + " | ".join(str(count) for count in counts) + " |")
+    return lines
+
+
+def _plot(bins: Sequence[Mapping[str, float]]) -> list[str]:
+    """Draw what was said against what was so, in letters: a card is read where no picture can be shown."""
+    if not bins:
+        return []
+    lines = ["", "### Does it mean what it says?", ""]
+    lines += [
+        "Probability of a tumour as said (`|`) and as found (`o`, `*` where both fall together), from 0 to 1:",
+        "",
+    ]
+    lines += ["```", f"  said  found  images  0{' ' * (_WIDE - 2)}1"]
+    for each in bins:
+        row = ["."] * _WIDE
+        said, found = (round(each[key] * (_WIDE - 1)) for key in ("predicted", "observed"))
+        row[said], row[found] = "|", "o"
+        if said == found:
+            row[said] = "*"
+        lines.append(f" {each['predicted']:.3f}  {each['observed']:.3f}  {each['n']:6}  {''.join(row)}")
+    return [*lines, "```"]
+
+
+def _failures(measured: Mapping[str, Any], band: Mapping[str, float] | None) -> list[str]:
+    """Say which label is taken for which, and how many of the wrong findings carry a warning."""
+    table = measured["confusion"]
+    wrong = []
+    for truth, counts in zip(table["truth"], table["counts"], strict=True):
+        for opinion, count in zip(table["opinion"], counts, strict=True):
+            # A tumour without a type is wrong only where none is seen.
+            mistaken = opinion == NO_TUMOUR if truth == TUMOUR else opinion != truth
+            if count and mistaken:
+                wrong.append((count, sum(counts), truth, opinion))
+    lines = ["", "### Where it fails", ""]
+    if not wrong:
+        return [*lines, "On none of these images."]
+    for count, of, truth, opinion in sorted(wrong, key=lambda each: (-each[0], each[2:])):
+        kind = " (a tumour missed)" if opinion == NO_TUMOUR else " (a false alarm)" if truth == NO_TUMOUR else ""
+        lines.append(f"- {count} of {of} `{truth}` called `{opinion}`{kind}")
+    if band is not None and band["wrong_inside"] is not None:
+        inside = round(band["wrong_inside"] * band["share"] * measured["n"])
+        outside = round((band["wrong_outside"] or 0.0) * (1.0 - band["share"]) * measured["n"])
+        lines += ["", f"Of {inside + outside} wrong findings (tumour or not) {inside} carry the warning `uncertain`."]
     return lines
 
 

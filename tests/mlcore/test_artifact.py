@@ -1,16 +1,21 @@
 import dataclasses
 import io
 import json
+import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mlcore import artifact
 from mlcore.artifact import ArtifactDamaged
+from mlcore.card import card
 from mlcore.labels import LEAVES
 from mlcore.spec import ModelSpec, SpecDamaged
+
+BOX = Path(artifact.__file__).parent / "box"
 
 
 @pytest.fixture
@@ -124,3 +129,17 @@ def test_a_spec_comes_back_as_it_was_written():
     assert dataclasses.replace(spec, novelty_threshold=2.5).to_json() != spec.to_json()
     with pytest.raises(SpecDamaged):
         ModelSpec.from_json("[]")
+
+
+def test_the_card_in_the_box_is_of_its_report_and_tells_every_wrong_finding():
+    spec, report = artifact.load_spec(BOX), artifact.load_report(BOX)
+    text = card(spec, report, artifact.sha256_of(BOX))
+    assert (BOX / "card.md").read_text(encoding="utf-8") == text
+    measured = report["test"]
+    wrong = round((1.0 - measured["metrics"]["accuracy"]["value"]) * measured["n"])
+    told = re.findall(r"^- (\d+) of \d+ .*(?:a tumour missed|a false alarm)", text, re.MULTILINE)
+    assert sum(int(count) for count in told) == wrong
+    assert f"Of {wrong} wrong findings" in text
+    drawn = re.findall(r"^ \d\.\d{3}  \d\.\d{3}  +(\d+)  (\S{51})$", text, re.MULTILINE)
+    assert sum(int(count) for count, _ in drawn) == measured["n"]
+    assert all(("*" in row) != ("|" in row and "o" in row) for _, row in drawn)
