@@ -26,8 +26,9 @@ from diagnostics.registry import gate, queries, requests, services
 from diagnostics.registry.models import ModelState
 from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
+from mlcore.labels import READABLE
 
-from .rooms import PromoteForm, ReasonForm, RoomAdmin, column, fields_of, fresh_sign_in
+from .rooms import PromoteForm, ReasonForm, RoomAdmin, by_words, column, fields_of, fresh_sign_in
 
 
 @admin.register(ModelVersion)
@@ -348,6 +349,6 @@ class TestedScanAdmin(_Unblinded):
 
     list_display = ("scan", "version", "truth", "label", "tumour_probability", "live", "live_label")
     list_select_related = ("scan", "version", "live")
-    list_filter = ("version", "truth", "label")
+    list_filter = ("version", by_words("truth", READABLE), by_words("label", READABLE))
     search_fields = ("=scan__id",)
     fields = fields_of(TestedScan)

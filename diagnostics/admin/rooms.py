@@ -1,12 +1,13 @@
 """What every page of the domain in the admin has in common: who sees it, and that nothing is edited in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,12 +15,16 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.scans.access import NotAllowed, Permission, institutions_where, may
 
+from .counting import CappedList, CappedPaginator
+
 
 class RoomAdmin(admin.ModelAdmin):
     """A table to look at. What a person may see is what ``visible`` gives; rows of others do not exist for them."""
 
     sees: Permission
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count over the whole table for each choice of each filter
+    paginator = CappedPaginator
     actions = None
     list_per_page = 50
 
@@ -46,6 +51,9 @@ class RoomAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CappedList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         # Django's own title would say "Select … to view", which nobody needs to be told.
@@ -85,6 +93,22 @@ def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFi
             return rows.filter(**{f"{path}__code": self.value()}) if self.value() else rows
 
     return ByInstitution
+
+
+def by_words(name: str, words: Iterable[str]) -> type[admin.SimpleListFilter]:
+    """A filter over the words that a column may hold; Django's own reads the whole table to find them."""
+
+    class ByWord(admin.SimpleListFilter):
+        title = name.replace("_", " ")
+        parameter_name = name
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [(word, word.replace("_", " ")) for word in words]
+
+        def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+            return rows.filter(**{name: self.value()}) if self.value() else rows
+
+    return ByWord
 
 
 def column(text: Any, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

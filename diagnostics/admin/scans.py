@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from diagnostics.models import Patient, Scan, Study
 from diagnostics.scans.access import Permission
 
-from .rooms import RoomAdmin, by_institution, fields_of
+from .rooms import RoomAdmin, by_institution, by_words, fields_of
 
 
 @admin.register(Patient)
@@ -59,7 +59,7 @@ class ScanAdmin(RoomAdmin):
     list_filter = (
         by_institution("institution", Permission.SEE_SCANS),
         "source",
-        "format",
+        by_words("format", ("jpeg", "png", "dicom")),
         "priority",
         ("rejected_code", admin.EmptyFieldListFilter),
     )

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics import pipeline
+from diagnostics.admin import counting
 from diagnostics.datasets.services import freeze
 from diagnostics.models import (
     Alert,
@@ -198,6 +199,27 @@ def test_superuser_opens_every_list_search_and_row(north, keeper, root, tmp_path
         urls = [page(f"{name}_changelist"), page(f"{name}_changelist") + "?q=x", page(f"{name}_change", rows[name].pk)]
         wrong += [url for url in urls if client.get(url).status_code != 200]
     assert wrong == []
+
+
+SMALL = ("ModelVersion", "DatasetVersion")  # a handful of rows, whose filters may look at each
+
+
+def test_no_list_counts_or_reads_the_whole_table(north, keeper, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "CAP", 3)
+    everything(north, keeper, tmp_path)
+    ScanFactory.create_batch(4, institution=north)
+    client = client_of(root)
+    for model in MODELS:
+        with CaptureQueriesContext(connection) as ran:
+            listing = client.get(page(f"{model._meta.model_name}_changelist") + "?_facets=True")
+        for sql in (query["sql"] for query in ran):
+            words = sql.startswith("SELECT DISTINCT") and model.__name__ not in SMALL
+            whole = words or ("COUNT(" in sql and "LIMIT" not in sql)
+            assert not whole, (model.__name__, sql)
+        assert listing.context["cl"].result_count <= 3, model.__name__
+    shown = text(client.get(page("scan_changelist") + "?format=png"))
+    assert "3+ scans" in shown and "3 results" not in shown
+    assert "0 scans" in text(client.get(page("scan_changelist") + "?format=dicom"))
 
 
 # Whether each role sees a table: data manager, administrator.
