@@ -103,3 +103,16 @@ def drawings(version: ModelVersion, *, cells_open: bool = False) -> list[Any]:
         charts.confusion(part.get("confusion", {}), SHORT, _cell_of(version) if cells_open else _closed),
     ]
     return [chart for chart in found if chart is not None]
+
+
+def not_kept(version: ModelVersion) -> list[str]:
+    """Name what a measured model's report lacks, since an earlier version of the software wrote it.
+
+    It cannot be had from the rest of the report: both need what the model said of each scan. Nor from the weights,
+    where they have seen the test part since (docs/adr/0006): then only a new training measures them.
+    """
+    part = part_of(version)
+    if not part.get("roc"):
+        return []
+    names = {"roc_band": _("the band about the ROC curve"), "decision": _("the decision curve")}
+    return [name for key, name in names.items() if not part.get(key)]

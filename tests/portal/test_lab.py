@@ -286,6 +286,18 @@ def test_model_page_without_a_report_says_so(model, keeper):
     assert '<svg class="chart' not in page
 
 
+def test_model_page_says_what_a_report_of_an_earlier_version_lacks(model, keeper):
+    here = reverse("lab:model", args=[model.pk])
+    old = report()
+    ModelVersion.objects.update(report=old)
+    page = text(client_of(keeper).get(here))
+    assert "Not drawn: the band about the ROC curve, the decision curve" in page
+    whole = old["test"] | {"roc_band": [[0.5, 0.6, 0.9]], "decision": [[0.1, 0.3, 0.2], [0.5, 0.2, 0.0]]}
+    ModelVersion.objects.update(report=old | {"test": whole})
+    page = text(client_of(keeper).get(here))
+    assert "Not drawn" not in page and "Decision curve" in page
+
+
 def test_model_page_names_no_foreign_institution_and_keeps_its_card_back(north, run, tmp_path):
     mine, theirs = InstitutionFactory(name="Mine"), north
     claimed = work.claim(run.pk)
