@@ -1,4 +1,4 @@
-"""The optimisation: steps, epochs, a running average of the weights, and early stopping."""
+"""The optimisation: epochs, a running average of the weights, and early stopping."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mlcore.novelty import describe
 from mlcore.progress import Reporter
 from mlcore.runtime import Forward, NotFinite, forward, in_half
 from mlcore.spec import ModelSpec
+from mlcore.step import compiled_step, learning_rate, optimizer_of
 
-_WEIGHT_DECAY = 0.02
 # The last epochs see true images only, so that the network ends on what it will meet.
 _MIXED_UNTIL = 0.85
 # Steps by which the pace of a training is known.
@@ -92,73 +92,6 @@ def logits_of(
     return np.concatenate(logits), np.concatenate(described)
 
 
-Step = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-def _tree_losses(logits: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    """Give -log of the summed probabilities of the allowed leaves, (B,), without ever leaving the logarithm."""
-    barred = (1.0 - masks) * -1e9
-    return tf.reduce_logsumexp(logits, axis=1) - tf.reduce_logsumexp(logits + barred, axis=1)
-
-
-def _compiled_step(
-    model: keras.Model, averaged: keras.Model, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...]
-) -> Step:
-    """Compile one step: mixing, loss over the tree of labels, update, running average of every weight."""
-    leaves = model.output["logits"].shape[-1]
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, *shape), tf.float32),
-            tf.TensorSpec((None, leaves), tf.float32),
-            tf.TensorSpec((None,), tf.float32),
-            tf.TensorSpec((None,), tf.float32),
-            tf.TensorSpec((), tf.float32),
-        ],
-        autograph=False,
-    )
-    def step(images: tf.Tensor, masks: tf.Tensor, weights: tf.Tensor, own: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
-        # Partial labels cannot be mixed, but the losses under each of the two can (arXiv:1710.09412).
-        part = own[:, None, None, None]
-        mixed = part * images + (1.0 - part) * tf.reverse(images, [0])
-        with tf.GradientTape() as tape:
-            logits = model(mixed, training=True)["logits"]
-            losses = own * weights * _tree_losses(logits, masks)
-            losses += (1.0 - own) * tf.reverse(weights, [0]) * _tree_losses(logits, tf.reverse(masks, [0]))
-            loss = tf.reduce_mean(losses)
-            scaled = optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        for mean, weight in zip(averaged.weights, model.weights, strict=True):
-            mean.assign(keep * mean + (1.0 - keep) * weight)
-        return loss
-
-    return step
-
-
-def _optimizer(config: TrainConfig, half: bool) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=_WEIGHT_DECAY, global_clipnorm=5.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    # Small gradients would vanish in half precision, so they are scaled up and back (arXiv:1710.03740).
-    return keras.optimizers.LossScaleOptimizer(optimizer) if half else optimizer
-
-
-def learning_rate(highest: float, behind: float, warm: float) -> float:
-    """Give the rate of a step.
-
-    Parameters
-    ----------
-    highest : float
-        The rate at its highest.
-    behind : float
-        Share of the training that is behind, 0 to 1. It falls along a cosine to a hundredth (arXiv:1608.03983).
-    warm : float
-        Share of the warm-up that is behind, 0 to 1; it rises from a twentieth.
-    """
-    cosine = 0.5 * (1.0 + math.cos(math.pi * min(behind, 1.0)))
-    return highest * max(cosine, 0.01) * (0.05 + 0.95 * min(warm, 1.0))
-
-
 def fit(
     networks: tuple[keras.Model, keras.Model],
     spec: ModelSpec,
@@ -220,11 +153,9 @@ class _Course:
         self._train, self._validation = parts
         self._weights = item_weights(self._train.masks, config.class_weights)
         self._steps = -(-len(self._order(0)) // config.batch_size)
-        self._optimizer = _optimizer(config, in_half(self._model))
+        self._optimizer = optimizer_of(config, in_half(self._model))
         self._optimizer.build(self._model.trainable_variables)
-        self._step = _compiled_step(
-            self._model, self._averaged, self._optimizer, (spec.size, spec.size, spec.channels)
-        )
+        self._step = compiled_step(self._model, self._averaged, self._optimizer, (spec.size, spec.size, spec.channels))
         self._run = forward(self._averaged, spec)
         self.fitted = Fitted(self._averaged)
         self.best_weights: list[np.ndarray] = self._averaged.get_weights()

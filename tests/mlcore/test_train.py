@@ -22,7 +22,8 @@ from mlcore.dataset import (
     write_manifest,
 )
 from mlcore.labels import LEAVES
-from mlcore.loop import item_weights, learning_rate
+from mlcore.loop import item_weights
+from mlcore.step import learning_rate
 from mlcore.train import Cancelled, NotTrainable, train
 from tests.mlcore.conftest import TOY
 from tests.mlcore.phantom import DATA, head, items, png
