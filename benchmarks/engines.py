@@ -16,6 +16,8 @@ from mlcore.predict import Predictor
 from mlcore.preprocess import prepare
 
 BATCH = 32
+# Fewer than elsewhere: `model.predict` and a start with TensorFlow take seconds.
+ROUNDS = 5
 # What the bare interpreter is given at once; the engine takes the same number.
 _AT_ONCE = 16
 _OPINION = """
@@ -66,6 +68,7 @@ def calls(folder: Path, litert: Predictor, tensorflow: Predictor, tensors: np.nd
             ours=lambda predictor=predictor: repeated(lambda: predictor.logits(one), 50),  # type: ignore[misc]
             theirs=keras,
             unit="ms an image",
+            rounds=ROUNDS,
         )
     yield compare(
         "3b",
@@ -121,6 +124,7 @@ def processor(folder: Path, litert: Predictor, tensorflow: Predictor, tensors: n
             theirs=cost(theirs),
             unit="images a second of processor",
             rate=True,
+            rounds=ROUNDS,
         )
 
 
