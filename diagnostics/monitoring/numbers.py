@@ -322,7 +322,7 @@ def _both(first: Sequence[Said], recent: Sequence[Said], name: str) -> tuple[lis
 
 
 def _weeks(said: Sequence[Said], judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """Shares week by week, oldest first; a week counts back from now."""
+    """Shares week by week, oldest first, and of how many reads and opinions; a week counts back from now."""
     now = timezone.now()
 
     def week(at: datetime) -> int:
@@ -338,6 +338,8 @@ def _weeks(said: Sequence[Said], judged: Sequence[Judged]) -> list[dict[str, Any
         rows.append(
             {
                 "week": -back,
+                "reads": len(reads_in),
+                "ready": len(ready),
                 "overrides": _share(sum(overridden(each) for each in reads_in), len(reads_in)),
                 "agreed": _share(sum(not disagreed(each) for each in blind), len(blind)),
                 "unlike": _share(sum(each.unlike for each in ready), len(ready)),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
 from .models import ModelVersion
@@ -62,15 +63,16 @@ def measured(found: Mapping[str, Any] | None, *, signed: bool = False) -> Measur
     form = "{:+.3f}" if signed else "{:.3f}"
     low, high = found.get("low"), found.get("high")
     if low is None or high is None:
-        return Measured(_minus(form.format(found["value"])))
+        return Measured(typeset(form.format(found["value"])))
     return Measured(
-        _minus(form.format(found["value"])),
-        _("%(low)s to %(high)s") % {"low": _minus(form.format(low)), "high": _minus(form.format(high))},
+        typeset(form.format(found["value"])),
+        _("%(low)s to %(high)s") % {"low": typeset(form.format(low)), "high": typeset(form.format(high))},
     )
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+def typeset(text: str) -> str:
+    """A number as people set it: a true minus, and the decimal sign of their language."""
+    return text.replace("-", "−").replace(".", str(get_format("DECIMAL_SEPARATOR")))
 
 
 def part_of(version: ModelVersion) -> dict[str, Any]:

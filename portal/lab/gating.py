@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.registry.gate import STALE, UNMEASURED, Standing
 from diagnostics.registry.models import GateVerdict
+from diagnostics.registry.queries import typeset
 
 from .figures import LABELS
 
@@ -104,7 +105,7 @@ def _number(rule: str, number: dict[str, Any]) -> Number:
     form = "{:.0f}" if counted else "{:.3f}" if rule == "calibration" else "{:+.3f}"
 
     def said(value: float | None) -> str:
-        return "–" if value is None else form.format(value).replace("-", "−")
+        return "–" if value is None else typeset(form.format(value))
 
     low, high = number.get("low"), number.get("high")
     names = {"images": _("scans"), "groups": _("groups"), **LABELS}

@@ -63,12 +63,16 @@ def watched(request: HttpRequest) -> HttpResponse:
     weeks = found.weeks if found else []
     drawn = [
         charts.over_weeks(
-            weeks, {"overrides": _("Overrides"), "agreed": _("Blind reads that agree")}, _("What readers make of it")
+            weeks,
+            {"overrides": _("Overrides"), "agreed": _("Blind reads that agree")},
+            _("What readers make of it"),
+            of="reads",
         ),
         charts.over_weeks(
             weeks,
             {"tumour": _("Called a tumour"), "unlike": _("Unlike its training"), "failed": _("Failed")},
             _("What comes in"),
+            of="ready",
         ),
     ]
     alerts = Alert.objects.visible_to(request.user).select_related(

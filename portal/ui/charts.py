@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 WIDTH, HEIGHT = 420, 320
@@ -134,8 +135,8 @@ def _unit_chart(
         text,
         *labels,
         lines,
-        [Tick(axes.x(value), f"{value:.1f}") for value in _shares()],
-        [Tick(axes.y(value), f"{value:.1f}") for value in _shares()],
+        [Tick(axes.x(value), number_format(value, 1)) for value in _shares()],
+        [Tick(axes.y(value), number_format(value, 1)) for value in _shares()],
         diagonal=axes.path([(0, 0), (1, 1)]) if diagonal else "",
         note=note,
         band=band,
@@ -210,8 +211,8 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
         _("Probability from which one acts"),
         _("Net benefit a scan"),
         lines,
-        [Tick(axes.x(value), f"{value:.1f}") for value in _shares()],
-        [Tick(axes.y(value), f"{value:.{max(1, -math.floor(math.log10(step)))}f}") for value in steps],
+        [Tick(axes.x(value), number_format(value, 1)) for value in _shares()],
+        [Tick(axes.y(value), number_format(value, max(1, -math.floor(math.log10(step))))) for value in steps],
         diagonal=axes.path([(0, 0), (1, 0)]),
         note=note,
     )
@@ -325,9 +326,9 @@ def over_epochs(
         _("%(name)s %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
         % {
             "name": label,
-            "first": f"{points[0][1]:.3f}",
+            "first": number_format(points[0][1], 3),
             "from": points[0][0],
-            "last": f"{points[-1][1]:.3f}",
+            "last": number_format(points[-1][1], 3),
             "to": points[-1][0],
         }
         for label, points in series.items()
@@ -342,12 +343,17 @@ def over_epochs(
         y_label,
         lines,
         [Tick(axes.x(each), str(each)) for each in _whole_ticks(last)],
-        [Tick(axes.y(each), f"{each:.{max(1, -math.floor(math.log10(step)))}f}") for each in steps],
+        [Tick(axes.y(each), number_format(each, max(1, -math.floor(math.log10(step))))) for each in steps],
     )
 
 
-def over_weeks(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str) -> LineChart | None:
-    """Shares week by week, one line per name; None where nothing was measured."""
+def over_weeks(
+    rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str, *, of: str
+) -> LineChart | None:
+    """Shares week by week, one line per name, the first with its intervals; None where nothing was measured.
+
+    ``of`` names what the first line's shares are of: their number in each row.
+    """
     series = {
         label: [(float(row["week"]), float(row[name])) for row in rows if _is_number(row.get(name))]
         for name, label in wanted.items()
@@ -360,9 +366,20 @@ def over_weeks(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], tit
     lines = [
         Line(label, axes.path(each), tone, axes.dots(each)) for tone, (label, each) in enumerate(series.items(), 1)
     ]
+    leading = next(iter(wanted))
+    ends = [
+        (float(row["week"]), *_wilson(float(row[leading]), row[of]))
+        for row in rows
+        if row.get(of) and _is_number(row.get(leading))
+    ]
     text = "; ".join(
         _("%(name)s %(first)s %(ago)d weeks ago, %(last)s in the last")
-        % {"name": label, "first": f"{each[0][1]:.2f}", "ago": -int(each[0][0]), "last": f"{each[-1][1]:.2f}"}
+        % {
+            "name": label,
+            "first": number_format(each[0][1], 2),
+            "ago": -int(each[0][0]),
+            "last": number_format(each[-1][1], 2),
+        }
         for label, each in series.items()
     )
     step = max(1, math.ceil(-first / 8))
@@ -373,7 +390,9 @@ def over_weeks(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], tit
         _("Share"),
         lines,
         [Tick(axes.x(-n), str(n)) for n in range(0, max(1, -first) + 1, step)],
-        [Tick(axes.y(value), f"{value:.1f}") for value in _shares()],
+        [Tick(axes.y(value), number_format(value, 1)) for value in _shares()],
+        note=_("Upright lines: the 95 %% interval of “%(name)s”.") % {"name": wanted[leading]} if ends else "",
+        whiskers=" ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends),
     )
 
 

@@ -4,7 +4,9 @@ import math
 import re
 
 from django.template.loader import render_to_string
+from django.utils import translation
 
+from diagnostics.registry.queries import measured
 from portal.ui import charts
 
 
@@ -51,3 +53,21 @@ def test_drawn_charts_bear_no_inline_style_or_script():
     drawn = render_to_string("components/chart_lines.html", {"chart": chart})
     assert "style=" not in drawn and "<script" not in drawn
     assert 'role="img"' in drawn and "aria-label=" in drawn
+
+
+def test_weeks_have_the_interval_of_the_share_that_leads():
+    rows = [
+        {"week": -1, "overrides": 0.5, "agreed": 0.5, "reads": 10},
+        {"week": 0, "overrides": None, "agreed": None, "reads": 0},
+    ]
+    chart = charts.over_weeks(rows, {"overrides": "Overrides", "agreed": "Agreed"}, "Weeks", of="reads")
+    assert chart.whiskers.count("M") == 1
+    assert "Overrides" in chart.note
+
+
+def test_ticks_are_written_as_the_language_writes_numbers():
+    rows = [{"week": 0, "overrides": 0.5, "reads": 10}]
+    with translation.override("de"):
+        chart = charts.over_weeks(rows, {"overrides": "Overrides"}, "Weeks", of="reads")
+        assert measured({"value": -0.5}, signed=True).value == "−0,500"
+    assert "0,2" in [tick.text for tick in chart.y_ticks]
