@@ -1,4 +1,4 @@
-/** What every page does beyond HTML: theme without reloading, dismissing messages, copying, confirming, filters. */
+/** What every page does beyond HTML: theme without reloading, dismissing messages, copying, confirming, filters, faults. */
 
 import { bindTheme } from "./theme.js";
 
@@ -49,3 +49,7 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:load", (event) => reveal(event.target));
 reveal(document);
 bindTheme();
+
+// A form that came back refused: to the first field at fault, which may stand far below.
+const fault = document.querySelector('main [aria-invalid="true"]');
+if (fault && document.activeElement === document.body) fault.focus();
