@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Q, Subquery, Value, When
 from django.db.models import Case as SqlCase
-from django.db.models import CharField, Exists, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from diagnostics.predictions.models import Prediction, PredictionState
@@ -16,6 +16,7 @@ from .models import Case, CaseQuerySet, CaseState, Claim, Read, ReadKind, Stage
 from .ordering import Policies, policies_of
 from .queries import cases_for, deciding_reads, name_of
 
+MOST_BY_ID = 500  # so many cases are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
 STATUSES = ("queued", "analysing", "ready", "failed")
 NEWEST = ("-done_at", "-id")
@@ -70,10 +71,12 @@ def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
     return NEWEST if tab == "done" else policies.fields
 
 
-def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None) -> CaseQuerySet:
+def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None, count: int | None = None) -> CaseQuerySet:
     """The cases of one tab of the worklist, in ``order`` or that of :func:`order_of`.
 
-    Done ones have ``final_label`` and ``final_reader``.
+    Done ones have ``final_label`` and ``final_reader``. ``count`` says how many there are, where that is known
+    (:func:`tab_counts`): few are looked for among the cases that somebody holds or that wait for somebody, for of a
+    few cases the list's own order would lead through all open ones.
 
     Whoever reads finds in a tab what they may take; whoever only looks on finds all.
 
@@ -95,7 +98,16 @@ def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None) -> CaseQu
             .order_by(*order)
         )
     waiting = cases.filter(state=CaseState.OPEN)
+    if count is not None and count <= MOST_BY_ID and name != "unclaimed":
+        held = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
+        later = Case.objects.visible_to(user).filter(_later(), state=CaseState.OPEN).order_by()
+        waiting = waiting.filter(Q(pk__in=held.values("case")) | Q(pk__in=later.values("pk")))
     return waiting.filter(_in_tab(user)[name]).order_by(*order)
+
+
+def _later() -> Q:
+    """Cases that are no plain first reads; of these there is a small index."""
+    return ~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False)
 
 
 def _in_tab(user: Any) -> dict[str, Any]:
@@ -144,9 +156,6 @@ def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
     return cases.filter(wanted[status])
 
 
-MOST_BY_ID = 500
-
-
 def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
     """The cases whose patient's pseudonym or accession number begins so, in capitals or not.
 
@@ -173,7 +182,6 @@ def tab_counts(user: Any) -> dict[str, int]:
     """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. One question, however many tabs."""
     here = Case.objects.visible_to(user).filter(scan__rejected_code="")
     waiting = here.filter(state=CaseState.OPEN)
-    holder = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
     # From the live claims, which are as few as readers, to their cases; never the other way.
     unended = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
     live = Claim.objects.filter(
@@ -182,11 +190,7 @@ def tab_counts(user: Any) -> dict[str, int]:
         case__state=CaseState.OPEN,
         case__scan__rejected_code="",
     ).order_by()
-    later = (
-        waiting.filter(~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False))
-        .annotate(holder_id=Subquery(holder.values("holder")[:1]))
-        .filter(holder_id__isnull=True)
-    )
+    later = _unclaimed(waiting.filter(_later())).annotate(holder_id=Value(None, output_field=BigIntegerField()))
     in_tab = [When(where, then=Value(name)) for name, where in _in_tab(user).items()]
     first = _unclaimed(waiting.filter(stage=Stage.FIRST, assigned_to__isnull=True))
     held = SqlCase(When(holder=user, then=Value("mine")), default=Value("others"), output_field=CharField())

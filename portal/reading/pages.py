@@ -85,11 +85,11 @@ class CasePage:
 
     @cached_property
     def status(self) -> str:
-        return status_of(self.scan)
+        return status_of(self.seen)
 
     @cached_property
     def failure(self) -> str | None:
-        return failure_of(self.scan)
+        return failure_of(self.seen)
 
     @property
     def hidden(self) -> bool:

@@ -29,7 +29,8 @@ CONFLICTS = (services.StaleClaim, services.WrongStage, services.AlreadyDone, ser
 
 def page_of(request: HttpRequest, pk: Any) -> CasePage:
     """The case as this person meets it; 404 for a stranger, 403 for a colleague who does not work with cases."""
-    case = get_object_or_404(cases_for(request.user), pk=pk)
+    # The predictions come with the page's own look at the scan.
+    case = get_object_or_404(cases_for(request.user).prefetch_related(None), pk=pk)
     wanted = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
     if not any(may(request.user, permission, case.institution) for permission in wanted):
         raise PermissionDenied(_("Cases are open to readers and data managers."))

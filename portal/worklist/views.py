@@ -118,7 +118,8 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         raise BadRequest(_("There is no such filter."))
     policies = policies_of(request.user)
     order = order_of(name, policies)
-    cases = with_analysis(tab(request.user, name, order=order))
+    counts = tab_counts(request.user)
+    cases = with_analysis(tab(request.user, name, order=order, count=counts[name]))
     filters = form.cleaned_data
     if begins := filters["patient"].strip():
         cases = of_patient(cases, request.user, begins)
@@ -129,7 +130,6 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     if filters["due"] == "overdue":
         cases = cases.filter(due_at__lte=timezone.now())
     found = page_of(cases, order=order, after=request.GET.get("after", ""), size=PAGE_SIZE)
-    counts = tab_counts(request.user)
     settles = may(request.user, Permission.ADJUDICATE)
     shown = [
         (key, title) for key, title in TABS if key not in TABS_OF_TWO or policies.in_twos or counts[key] or key == name

@@ -455,7 +455,9 @@ def test_worklist_tabs_part_the_cases_and_count_them(institution, anna, bert, ju
     for user, tabs in expected.items():
         counts = worklist.tab_counts(user)
         for name in worklist.TABS:
-            assert list(worklist.tab(user, name)) == tabs.get(name, []), f"{name} of {user}"
+            for count in (None, counts[name]):
+                found = list(worklist.tab(user, name, count=count))
+                assert found == tabs.get(name, []), f"{name} of {user}"
             assert counts[name] == len(tabs.get(name, [])), f"{name} of {user}"
         assert counts["all"] == 5
 
