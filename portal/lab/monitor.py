@@ -18,7 +18,7 @@ from diagnostics.models import Alert, ModelVersion, Scan
 from diagnostics.monitoring import numbers, services
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import NotAllowed, Permission, require
-from portal.ui import charts
+from portal.ui import charts_over_time
 
 PAGE_SIZE = 50
 ALERTS_SHOWN = 20
@@ -62,13 +62,13 @@ def watched(request: HttpRequest) -> HttpResponse:
     found = numbers.report(request.user, version, days=days) if version is not None else None
     weeks = found.weeks if found else []
     drawn = [
-        charts.over_weeks(
+        charts_over_time.over_weeks(
             weeks,
             {"overrides": _("Overrides"), "agreed": _("Blind reads that agree")},
             _("What readers make of it"),
             of="reads",
         ),
-        charts.over_weeks(
+        charts_over_time.over_weeks(
             weeks,
             {"tumour": _("Called a tumour"), "unlike": _("Unlike its training"), "failed": _("Failed")},
             _("What comes in"),

@@ -4,7 +4,7 @@ No script and no inline style, so the strict content policy holds; every chart s
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +95,7 @@ class Matrix:
     note: str = ""
 
 
-class _Axes:
+class Axes:
     def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         self._x, self._y = x, y
 
@@ -114,7 +114,7 @@ class _Axes:
         return [(self.x(x), self.y(y)) for x, y in points]
 
 
-def _shares() -> list[float]:
+def shares() -> list[float]:
     return [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
@@ -123,7 +123,7 @@ def _unit_chart(
     text: str,
     labels: tuple[str, str],
     lines: list[Line],
-    axes: _Axes,
+    axes: Axes,
     note: str,
     *,
     diagonal: bool = True,
@@ -135,8 +135,8 @@ def _unit_chart(
         text,
         *labels,
         lines,
-        [Tick(axes.x(value), number_format(value, 1)) for value in _shares()],
-        [Tick(axes.y(value), number_format(value, 1)) for value in _shares()],
+        [Tick(axes.x(value), number_format(value, 1)) for value in shares()],
+        [Tick(axes.y(value), number_format(value, 1)) for value in shares()],
         diagonal=axes.path([(0, 0), (1, 1)]) if diagonal else "",
         note=note,
         band=band,
@@ -151,7 +151,7 @@ def roc(
 
     ``band``: false positive rate, low and high end of the first model's interval.
     """
-    axes = _Axes((0, 1), (0, 1))
+    axes = Axes((0, 1), (0, 1))
     lines = [
         Line(name, axes.path([(x, y) for x, y in points]), tone)
         for tone, (name, points) in enumerate(series.items(), start=1)
@@ -167,7 +167,7 @@ def roc(
 
 def precision_recall(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") -> LineChart | None:
     """Precision against the share of tumours found, one line per model; None where nothing was measured."""
-    axes = _Axes((0, 1), (0, 1))
+    axes = Axes((0, 1), (0, 1))
     lines = [
         Line(name, axes.path([(x, y) for x, y in points]), tone)
         for tone, (name, points) in enumerate(series.items(), start=1)
@@ -192,14 +192,14 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
     values = [y for points in measured.values() for _x, y, _all in points]
     low, high = min(0.0, *values), max(0.05, *values, everybody[0][1])
     low = max(low, -0.5 * high) - 0.05 * high
-    axes = _Axes((0, 1), (low, 1.08 * high))
+    axes = Axes((0, 1), (low, 1.08 * high))
     lines = [
         Line(name, axes.path([(x, max(y, low)) for x, y, _all in points]), tone)
         for tone, (name, points) in enumerate(measured.items(), start=1)
     ]
     above = [(x, y) for x, y in everybody if y >= low]
     lines.append(Line(_("Call everybody a tumour"), axes.path(above), 3))
-    step = _step(1.08 * high - low)
+    step = round_step(1.08 * high - low)
     steps = [n * step for n in range(math.ceil(low / step), math.floor(1.08 * high / step) + 1)]
     text = _("Net benefit of %(names)s, against calling everybody or nobody a tumour. %(note)s") % {
         "names": ", ".join(measured),
@@ -211,7 +211,7 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
         _("Probability from which one acts"),
         _("Net benefit a scan"),
         lines,
-        [Tick(axes.x(value), number_format(value, 1)) for value in _shares()],
+        [Tick(axes.x(value), number_format(value, 1)) for value in shares()],
         [Tick(axes.y(value), number_format(value, max(1, -math.floor(math.log10(step))))) for value in steps],
         diagonal=axes.path([(0, 0), (1, 0)]),
         note=note,
@@ -220,7 +220,7 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
 
 def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str = "") -> LineChart | None:
     """How often it was a tumour against how probable it was called; None where nothing was measured."""
-    axes = _Axes((0, 1), (0, 1))
+    axes = Axes((0, 1), (0, 1))
     lines, whiskers = [], ""
     for tone, (name, bins) in enumerate(series.items(), start=1):
         points = [(each["predicted"], each["observed"]) for each in bins]
@@ -228,7 +228,7 @@ def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str =
             continue
         lines.append(Line(name, axes.path(points), tone, axes.dots(points)))
         if not whiskers:
-            ends = [(each["predicted"], *_wilson(each["observed"], each["n"])) for each in bins]
+            ends = [(each["predicted"], *wilson(each["observed"], each["n"])) for each in bins]
             whiskers = " ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends)
     if not lines:
         return None
@@ -240,7 +240,7 @@ def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str =
     return _unit_chart(_("Calibration"), text, labels, lines, axes, note, whiskers=whiskers)
 
 
-def _wilson(share: float, n: float) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """The ends of the 95 % interval of a share of n scans (Wilson 1927)."""
     z = 1.96
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -300,132 +300,8 @@ def confusion(
     )
 
 
-def over_epochs(
-    epochs: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str, y_label: str, *, unit: bool = False
-) -> LineChart | None:
-    """Values of each epoch of a training, one line per name; None before the first epoch.
-
-    ``unit`` fixes the upper end of the scale at 1, for what cannot be more.
-    """
-    series = {
-        label: [(float(row["epoch"]), float(row[name])) for row in epochs if _is_number(row.get(name))]
-        for name, label in wanted.items()
-    }
-    values = [y for points in series.values() for _x, y in points]
-    if not values:
-        return None
-    low, high = _scale(values, unit)
-    last = max(int(row["epoch"]) for row in epochs)
-    axes = _Axes((1, max(2, last)), (low, high))
-    lines = [
-        Line(label, axes.path(points), tone, axes.dots(points) if len(points) <= 40 else [])
-        for tone, (label, points) in enumerate(series.items(), start=1)
-        if points
-    ]
-    text = "; ".join(
-        _("%(name)s %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
-        % {
-            "name": label,
-            "first": number_format(points[0][1], 3),
-            "from": points[0][0],
-            "last": number_format(points[-1][1], 3),
-            "to": points[-1][0],
-        }
-        for label, points in series.items()
-        if points
-    )
-    step = _step(high - low)
-    steps = [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-    return LineChart(
-        title,
-        text,
-        _("Epoch"),
-        y_label,
-        lines,
-        [Tick(axes.x(each), str(each)) for each in _whole_ticks(last)],
-        [Tick(axes.y(each), number_format(each, max(1, -math.floor(math.log10(step))))) for each in steps],
-    )
-
-
-def over_weeks(
-    rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], title: str, *, of: str
-) -> LineChart | None:
-    """Shares week by week, one line per name, the first with its intervals; None where nothing was measured.
-
-    ``of`` names what the first line's shares are of: their number in each row.
-    """
-    series = {
-        label: [(float(row["week"]), float(row[name])) for row in rows if _is_number(row.get(name))]
-        for name, label in wanted.items()
-    }
-    series = {label: points for label, points in series.items() if points}
-    if not series:
-        return None
-    first = min(int(x) for points in series.values() for x, _y in points)
-    axes = _Axes((min(first, -1), 0), (0, 1))
-    lines = [
-        Line(label, axes.path(each), tone, axes.dots(each)) for tone, (label, each) in enumerate(series.items(), 1)
-    ]
-    leading = next(iter(wanted))
-    ends = [
-        (float(row["week"]), *_wilson(float(row[leading]), row[of]))
-        for row in rows
-        if row.get(of) and _is_number(row.get(leading))
-    ]
-    text = "; ".join(
-        _("%(name)s %(first)s %(ago)d weeks ago, %(last)s in the last")
-        % {
-            "name": label,
-            "first": number_format(each[0][1], 2),
-            "ago": -int(each[0][0]),
-            "last": number_format(each[-1][1], 2),
-        }
-        for label, each in series.items()
-    )
-    step = max(1, math.ceil(-first / 8))
-    return LineChart(
-        title,
-        text,
-        _("Weeks ago"),
-        _("Share"),
-        lines,
-        [Tick(axes.x(-n), str(n)) for n in range(0, max(1, -first) + 1, step)],
-        [Tick(axes.y(value), number_format(value, 1)) for value in _shares()],
-        note=_("Upright lines: the 95 %% interval of “%(name)s”.") % {"name": wanted[leading]} if ends else "",
-        whiskers=" ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends),
-    )
-
-
-def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
-    """The two charts of a training: loss, and AUROC on the validation part."""
-    loss = over_epochs(epochs, {"loss": _("Training"), "val_loss": _("Validation")}, _("Loss"), _("Loss"))
-    auroc = over_epochs(
-        epochs, {"val_auroc": _("Validation")}, _("AUROC on the validation part"), _("AUROC"), unit=True
-    )
-    return [chart for chart in (loss, auroc) if chart is not None]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _scale(values: Iterable[float], unit: bool) -> tuple[float, float]:
-    found = list(values)
-    low, high = min(found), max(found)
-    if unit:
-        return (max(0.0, min(0.5, math.floor(low * 10) / 10)), 1.0)
-    room = 0.08 * (high - low or high or 1)
-    return (max(0.0, low - room), high + room)
-
-
-def _step(span: float) -> float:
+def round_step(span: float) -> float:
     """A round distance of ticks that gives about five of them."""
     rough = max(span, 1e-9) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     return next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
-
-
-def _whole_ticks(last: int) -> list[int]:
-    """Whole epochs, at most eight or so."""
-    step = max(1, math.ceil(last / 8))
-    return list(range(1, max(2, last) + 1, step))

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from diagnostics.registry.queries import measured
-from portal.ui import charts
+from portal.ui import charts, charts_over_time
 
 
 def test_roc_begins_at_the_origin_and_ends_in_the_corner():
@@ -23,8 +23,8 @@ def test_charts_of_nothing_are_none():
     assert charts.roc({"model": []}) is None
     assert charts.calibration({"model": []}) is None
     assert charts.confusion({}, {}) is None
-    assert charts.learning([]) == []
-    assert charts.learning([{"epoch": 1, "loss": None, "val_loss": math.nan, "val_auroc": None}]) == []
+    assert charts_over_time.learning([]) == []
+    assert charts_over_time.learning([{"epoch": 1, "loss": None, "val_loss": math.nan, "val_auroc": None}]) == []
 
 
 def test_confusion_matrix_says_every_cell_in_words():
@@ -37,14 +37,14 @@ def test_confusion_matrix_says_every_cell_in_words():
 
 def test_learning_curve_leaves_out_epochs_without_a_number():
     epochs = [{"epoch": 1, "loss": 2.0, "val_loss": None}, {"epoch": 2, "loss": 1.0, "val_loss": 1.5}]
-    (loss,) = charts.learning(epochs)
+    (loss,) = charts_over_time.learning(epochs)
     assert [len(line.dots) for line in loss.lines] == [2, 1]
     assert loss.lines[0].dots[0][1] < loss.lines[0].dots[1][1]
 
 
 def test_ticks_of_the_scale_are_round():
     epochs = [{"epoch": n, "loss": 1.32 - 0.2 * n} for n in range(1, 6)]
-    (loss,) = charts.learning(epochs)
+    (loss,) = charts_over_time.learning(epochs)
     assert [tick.text for tick in loss.y_ticks] == ["0.4", "0.6", "0.8", "1.0"]
 
 
@@ -60,7 +60,7 @@ def test_weeks_have_the_interval_of_the_share_that_leads():
         {"week": -1, "overrides": 0.5, "agreed": 0.5, "reads": 10},
         {"week": 0, "overrides": None, "agreed": None, "reads": 0},
     ]
-    chart = charts.over_weeks(rows, {"overrides": "Overrides", "agreed": "Agreed"}, "Weeks", of="reads")
+    chart = charts_over_time.over_weeks(rows, {"overrides": "Overrides", "agreed": "Agreed"}, "Weeks", of="reads")
     assert chart.whiskers.count("M") == 1
     assert "Overrides" in chart.note
 
@@ -68,6 +68,6 @@ def test_weeks_have_the_interval_of_the_share_that_leads():
 def test_ticks_are_written_as_the_language_writes_numbers():
     rows = [{"week": 0, "overrides": 0.5, "reads": 10}]
     with translation.override("de"):
-        chart = charts.over_weeks(rows, {"overrides": "Overrides"}, "Weeks", of="reads")
+        chart = charts_over_time.over_weeks(rows, {"overrides": "Overrides"}, "Weeks", of="reads")
         assert measured({"value": -0.5}, signed=True).value == "−0,500"
     assert "0,2" in [tick.text for tick in chart.y_ticks]

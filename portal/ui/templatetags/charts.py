@@ -7,7 +7,7 @@ from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from portal.ui import charts
+from portal.ui import charts, charts_over_time
 
 register = template.Library()
 
@@ -24,4 +24,4 @@ def chart(drawn: charts.LineChart | charts.Matrix | None) -> SafeString:
 @register.simple_tag
 def learning_charts(epochs: Sequence[Mapping[str, Any]]) -> SafeString:
     """Loss and AUROC over the epochs of a training."""
-    return mark_safe("".join(chart(each) for each in charts.learning(epochs)))  # noqa: S308 - rendered above
+    return mark_safe("".join(chart(each) for each in charts_over_time.learning(epochs)))  # noqa: S308 - rendered above
