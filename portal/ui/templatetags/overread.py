@@ -133,6 +133,12 @@ def percent(value: float | None) -> str:
 
 
 @register.filter
+def minus(number: str) -> str:
+    """A written number with a true minus in place of the hyphen."""
+    return number.replace("-", "−")
+
+
+@register.filter
 def duration(seconds: float) -> str:
     """Seconds as a person says them: "40 s", "12 min", "3 h"."""
     if seconds < 90:
