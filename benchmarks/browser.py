@@ -31,12 +31,15 @@ WATCH = """
 document.addEventListener('DOMContentLoaded', () => {
   const viewer = document.querySelector('[data-viewer]');
   if (!viewer) return;
-  new MutationObserver((_changes, watcher) => {
+  const look = (_changes, watcher) => {
     if (viewer.dataset.state !== 'ready') return;
     watcher.disconnect();
     // The frame in which it is drawn, and the one after it, which begins when that one is on the screen.
     requestAnimationFrame(() => requestAnimationFrame(() => { viewer.dataset.drawnAt = performance.now(); }));
-  }).observe(viewer, { attributes: true, attributeFilter: ['data-state'] });
+  };
+  const watcher = new MutationObserver(look);
+  watcher.observe(viewer, { attributes: true, attributeFilter: ['data-state'] });
+  look(null, watcher); // an image fetched ahead may be drawn before this runs
 });
 """
 # A drag of three seconds, one movement a frame; and the same frames with nothing to do.
