@@ -44,7 +44,8 @@ def ratios(world: World) -> Iterator[Ratio]:
     litert, tensorflow = (Predictor.load(world.model, threads=1, engine=name) for name in ("litert", "tensorflow"))
     if litert.engine != "litert":
         raise RuntimeError("LiteRT does not run here; there is nothing to compare.")
-    tensors = np.stack([prepare(decode(data), litert.spec).tensor for data in world.images[:BATCH]])
+    some = (world.images * BATCH)[:BATCH]
+    tensors = np.stack([prepare(decode(data), litert.spec).tensor for data in some])
     yield from calls(world.model, litert, tensorflow, tensors)
     yield from processor(world.model, litert, tensorflow, tensors)
     image = world.model.parent / "image"
