@@ -272,12 +272,9 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
         moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
     claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
     for claim in claims:
-        how = claim.get_release_display().lower() if claim.release else "holds the case"
-        moments.append(
-            Moment(
-                claim.claimed_at, "claim", str(claim.holder), f"Claimed the case ({how})", claim, claim.case.scan_id
-            )
-        )
+        how = claim.get_release_display().lower() if claim.release else _("holds the case")
+        said = str(_("Claimed the case (%(how)s)") % {"how": how})
+        moments.append(Moment(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
     return sorted(moments, key=lambda moment: moment.at)
 
 
@@ -290,15 +287,15 @@ def _claims_for(user: Any) -> QuerySet[Claim]:
 
 def _moments_on(scan: Any) -> list[Moment]:
     """What the rows of :func:`scans_for` already hold."""
-    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), "Handed in", scan, scan.pk)]
+    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Handed in")), scan, scan.pk)]
     for prediction in scan.newest_predictions:
         at = prediction.finished_at or prediction.created_at
         who = str(prediction.model_version)
         if prediction.state == PredictionState.FAILED:
-            said = f"No AI result: {prediction.failure}"
+            said = f"{_('No AI result')}: {prediction.failure}"
             moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
         elif prediction.state == PredictionState.READY and not scan.blinded:
-            said = f"AI's opinion: {label_in_words(prediction.label)}"
+            said = "{}: {}".format(_("AI's opinion"), label_in_words(prediction.label))
             moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
     return moments
 
@@ -328,11 +325,12 @@ def label_in_words(label: str) -> str:
 
 def sentence_of(read: Read) -> str:
     """A read in words."""
-    words = f"{read.get_kind_display()}: {read.get_label_display()}, {read.get_certainty_display().lower()}"
+    kind = read.get_stage_display() if read.stage == Stage.ADJUDICATION else read.get_kind_display()
+    words = f"{kind}: {read.get_label_display()}, {read.get_certainty_display().lower()}"
     if read.revision > 1:
-        words += f" (revision {read.revision})"
+        words += f" ({_('revision %(number)s') % {'number': read.revision}})"
     if read.adopted:
-        words += ", adopted from the AI"
+        words += f", {_('adopted from the AI')}"
     if read.reason:
         words += f". {read.get_reason_display()}"
     return words

@@ -277,6 +277,8 @@ def test_adjudicators_word_settles_the_case(case, anna, bert, judge):
     assert (case.state, case.stage) == (CaseState.DONE, Stage.ADJUDICATION)
     assert (read.prediction, read.mode, read.adopted) == (None, "ai_hidden", False)
     assert queries.deciding_reads().get() == read
+    told = [moment.sentence for moment in history(anna, case)]
+    assert any(sentence.startswith("Adjudication: Glioma") for sentence in told)
     with pytest.raises(AlreadyDone):
         settle(judge, case)
 
