@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("opinions", "engines", "pages", "starts", "shadow")
+PARTS = ("opinions", "engines", "pages", "starts", "shadow", "training")
 
 
 def main() -> None:
@@ -33,17 +33,8 @@ def main() -> None:
 
 def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Iterator[str]:
     """The lines of the results, each printed as it comes."""
-    for name in ("DATABASE_URL", "REDIS_URL", "AWS_STORAGE_BUCKET_NAME", "OVERREAD_PRODUCTION", "DEBUG"):
-        os.environ.pop(name, None)
-    os.environ |= {
-        "OVERREAD_DATA": str(folder), "OVERREAD_ENV_FILE": "", "OVERREAD_LOG_LEVEL": "ERROR",
-        "DJANGO_SETTINGS_MODULE": "portal.settings", "ALLOWED_HOSTS": "localhost,testserver",
-        "OVERREAD_API_REQUESTS_PER_MINUTE": "1000000", "TF_CPP_MIN_LOG_LEVEL": "2",
-    }  # fmt: skip
-    import django
-
-    django.setup()
-    from benchmarks import engines, opinions, pages, shadow, starts, world
+    use(folder)
+    from benchmarks import engines, opinions, pages, shadow, starts, training, world
 
     made = world.made(folder, images, wish.count)
     yield from said(head(made, wish.note))
@@ -53,6 +44,7 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
         "pages": lambda: pages.ratios(made, folder, wish.many),
         "starts": starts.ratios,
         "shadow": lambda: shadow.ratios(made),
+        "training": lambda: training.ratios(made),
     }
     for name in PARTS:
         if name not in wish.only:
@@ -67,6 +59,23 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
             )
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     yield from said(["", f"Load average at the end (1, 5 and 15 minutes): {load}."])
+
+
+def use(folder: Path) -> None:
+    """Set Django up on an installation of its own in a folder, with the tables made."""
+    for name in ("DATABASE_URL", "REDIS_URL", "AWS_STORAGE_BUCKET_NAME", "OVERREAD_PRODUCTION", "DEBUG"):
+        os.environ.pop(name, None)
+    os.environ |= {
+        "OVERREAD_DATA": str(folder), "OVERREAD_ENV_FILE": "", "OVERREAD_LOG_LEVEL": "ERROR",
+        "DJANGO_SETTINGS_MODULE": "portal.settings", "ALLOWED_HOSTS": "localhost,testserver",
+        "OVERREAD_API_REQUESTS_PER_MINUTE": "1000000", "TF_CPP_MIN_LOG_LEVEL": "2",
+    }  # fmt: skip
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
 
 
 def said(lines: list[str]) -> list[str]:

@@ -1,18 +1,13 @@
 """A challenger that scores live cases in the shadow against none: what a reader's scan waits for its opinion."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 from django.utils import timezone
 
+from benchmarks.beside import Beside
 from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.predictions import inference
@@ -35,12 +30,13 @@ while True:
 
 def ratios(world: World) -> Iterator[Ratio]:
     """The promise of issue 5: p95 at most 1.1 times."""
-    with Challenger(world) as challenger:
+    challenge(world)
+    with Beside(_LOOP) as challenger:
         yield compare(
             "S",
             f"p95 from queued to opinion of {WATCHED} scans, one at a time: a challenger scoring beside ↔ none",
             at_most=1.1,
-            ours=lambda: challenger.beside(lambda: p95(world)),
+            ours=lambda: challenger.awake(lambda: p95(world)),
             theirs=lambda: p95(world),
             unit="ms a scan",
             rounds=9,
@@ -57,55 +53,26 @@ def p95(world: World) -> float:
     return float(np.percentile(took, 95))
 
 
-class Challenger:
-    """A process that scores in the shadow, stopped and let go by signals."""
-
-    def __init__(self, world: World) -> None:
-        folder = world.model.with_name("challenger")
-        shutil.copytree(world.model, folder)
-        spec = json.loads((folder / "spec.json").read_text())
-        (folder / "spec.json").write_text(json.dumps(spec | {"name": "challenger"}))
-        version = registry.register(by=None, folder=folder)
-        now = timezone.now()
-        ModelVersion.objects.filter(pk=version.pk).update(state=ModelState.CHALLENGER, challenged_at=now)
-        Prediction.objects.all().delete()
-        Prediction.objects.bulk_create(
-            Prediction(
-                scan=scan,
-                model_version=world.version,
-                state=PredictionState.READY,
-                finished_at=now,
-                label="no_tumour",
-                finding="no_tumour",
-                probabilities={"no_tumour": 1.0},
-                tumour_probability=0.0,
-            )
-            for scan in world.scans[WATCHED:]
+def challenge(world: World) -> None:
+    """Enter a challenger, and live opinions for it to stand beside."""
+    folder = world.model.with_name("challenger")
+    shutil.copytree(world.model, folder)
+    spec = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps(spec | {"name": "challenger"}))
+    version = registry.register(by=None, folder=folder)
+    now = timezone.now()
+    ModelVersion.objects.filter(pk=version.pk).update(state=ModelState.CHALLENGER, challenged_at=now)
+    Prediction.objects.all().delete()
+    Prediction.objects.bulk_create(
+        Prediction(
+            scan=scan,
+            model_version=world.version,
+            state=PredictionState.READY,
+            finished_at=now,
+            label="no_tumour",
+            finding="no_tumour",
+            probabilities={"no_tumour": 1.0},
+            tumour_probability=0.0,
         )
-
-    def __enter__(self) -> "Challenger":
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _LOOP], env=dict(os.environ), stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
-        self._tell(signal.SIGSTOP)
-        return self
-
-    def beside(self, measured):  # type: ignore[no-untyped-def]
-        """What ``measured`` gives while the challenger scores."""
-        self._tell(signal.SIGCONT)
-        time.sleep(0.5)
-        try:
-            return measured()
-        finally:
-            self._tell(signal.SIGSTOP)
-
-    def _tell(self, word: signal.Signals) -> None:
-        os.kill(self.process.pid, word)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tell(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
+        for scan in world.scans[WATCHED:]
+    )

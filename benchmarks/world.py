@@ -23,7 +23,7 @@ class World:
 
 
 def made(folder: Path, images: Path | None, count: int) -> World:
-    """Make tables, model, people and scans; Django is set up on ``folder`` already."""
+    """Make model, people and scans; Django is set up on ``folder`` already."""
     from django.conf import settings
     from django.core.management import call_command
 
@@ -34,7 +34,6 @@ def made(folder: Path, images: Path | None, count: int) -> World:
     from diagnostics.scans.models import Institution, Membership
     from portal.accounts.models import User
 
-    call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     model = folder / "model"
     shutil.copytree(settings.MODEL_IN_THE_BOX, model)
