@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "auroc_margin": (0.0, 0.5),
     "sensitivity_margin": (0.0, 0.5),
     "calibration_limit": (0.001, 1.0),
+    "calibration_margin": (-1.0, 0.5),
     "confidence": (0.5, 0.999),
 }
 _WHOLE = ("least_scans", "least_groups", "least_of_class")
@@ -55,6 +56,10 @@ class Rules:
         The same for the sensitivity of each class.
     calibration_limit : float
         Calibration error that the whole interval must keep within.
+    calibration_margin : float
+        By how much the error may surely not exceed that of the model in use on the same images, where it cannot be
+        told whether it keeps the limit. One large group of look-alikes moves the errors of both, and their difference
+        little. -1: the limit alone counts.
     confidence : float
         Of the two-sided intervals.
     """
@@ -66,7 +71,8 @@ class Rules:
     auroc_margin: float = 0.05
     sensitivity_margin: float = 0.12
     calibration_limit: float = 0.1
-    confidence: float = 0.9
+    calibration_margin: float = 0.01
+    confidence: float = 0.85
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -80,18 +86,54 @@ class Rules:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Rules:
-        """Make rules from a mapping; what it leaves out has its default. Raises `BadRules`."""
+        """Make rules from a mapping; what it leaves out has its default. Raises `BadRules`.
+
+        Rules without a margin of calibration were declared when there was none, and have none.
+        """
         unknown = sorted(set(given) - set(_RANGES))
         if unknown:
             raise BadRules(f"The rule {unknown[0]!r} is unknown; known are {', '.join(_RANGES)}.")
-        return cls(**given)
+        return cls(**{"calibration_margin": -1.0, **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Give the rules as plain JSON values."""
         return dataclasses.asdict(self)
 
 
-def judge(live: Scored | None, candidate: Scored, rules: Rules, *, seed: int = 1, draws: int = 1000) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Drawn:
+    """A model measured on its images, and on so many draws of their groups.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray, shape (draws, N)
+        How often each image was drawn.
+    values, draws : dict of str to numpy.ndarray, shapes (1,) and (draws,)
+        Every metric on all images, and in each draw.
+    """
+
+    weights: np.ndarray
+    values: dict[str, np.ndarray]
+    draws: dict[str, np.ndarray]
+
+
+def drawn(scored: Scored, *, weights: np.ndarray | None = None, seed: int = 1, draws: int = 1000) -> Drawn:
+    """Measure a model; the same seed draws the same groups, and `weights` takes those of another of its images."""
+    if weights is None:
+        weights = group_weights(scored.groups, seed, draws)
+    return Drawn(weights, measures(scored, np.ones((1, len(scored.labels)))), measures(scored, weights))
+
+
+def judge(
+    live: Scored | None,
+    candidate: Scored,
+    rules: Rules,
+    *,
+    seed: int = 1,
+    draws: int = 1000,
+    beside: Drawn | None = None,
+    measured: Drawn | None = None,
+) -> dict[str, Any]:
     """Say what the rules say of a candidate.
 
     Parameters
@@ -104,6 +146,8 @@ def judge(live: Scored | None, candidate: Scored, rules: Rules, *, seed: int = 1
         Declared beforehand.
     seed, draws : int
         Of the bootstrap.
+    beside, measured : Drawn, optional
+        `drawn` of the model in use and of the candidate on the same draws, for whoever judges either more than once.
 
     Returns
     -------
@@ -114,12 +158,14 @@ def judge(live: Scored | None, candidate: Scored, rules: Rules, *, seed: int = 1
     same = live is not None and list(live.labels) == list(candidate.labels) and live.groups == candidate.groups
     found = [_rule("same_test", [_number("images", float(len(candidate.labels)), verdict=PASS if same else TOO_FEW)])]
     found.append(_test_size(candidate, rules))
-    measured = _measured(candidate, seed, draws)
     if live is not None and same:
-        found += _losses((live, candidate), (_measured(live, seed, draws), measured), rules)
+        beside = beside or drawn(live, seed=seed, draws=draws)
+        measured = measured or drawn(candidate, weights=beside.weights)
+        found += _losses((live, candidate), (beside, measured), rules)
     else:
+        measured = measured or drawn(candidate, seed=seed, draws=draws)
         found += [_rule(name, [_number(name, None, verdict=TOO_FEW)]) for name in RULES[2:5]]
-    found.append(_calibration(candidate, measured, rules))
+    found.append(_calibration(len(candidate.labels), measured, beside if same else None, rules))
     return {"verdict": worst(each["verdict"] for each in found), "rules": found}
 
 
@@ -184,30 +230,19 @@ def _test_size(candidate: Scored, rules: Rules) -> dict[str, Any]:
     )
 
 
-_Measures = dict[str, np.ndarray]
-
-
-def _measured(scored: Scored, seed: int, draws: int) -> tuple[_Measures, _Measures]:
-    """Give every metric on all images, and in each draw of groups; the same seed draws the same groups."""
-    weights = group_weights(scored.groups, seed, draws)
-    return measures(scored, np.ones((1, len(scored.labels)))), measures(scored, weights)
-
-
-def _losses(
-    models: tuple[Scored, Scored], measured: Sequence[tuple[_Measures, _Measures]], rules: Rules
-) -> list[dict[str, Any]]:
+def _losses(models: tuple[Scored, Scored], measured: tuple[Drawn, Drawn], rules: Rules) -> list[dict[str, Any]]:
     """Judge accuracy, AUROC, and the sensitivity of each class, live and candidate drawn together by groups."""
     live, candidate = models
-    values, drawn = [each[0] for each in measured], [each[1] for each in measured]
+    before, now = measured
 
     def difference(name: str, words: str, margin: float, n: int) -> dict[str, Any]:
-        apart = drawn[1][name] - drawn[0][name]
+        apart = now.draws[name] - before.draws[name]
         known = apart[np.isfinite(apart)]
         half = 50.0 * (1.0 - rules.confidence)
         low, high = np.percentile(known, (half, 100.0 - half)) if len(known) else (np.nan, np.nan)
         return _number(
             words,
-            values[1][name][0] - values[0][name][0],
+            now.values[name][0] - before.values[name][0],
             low=low,
             high=high,
             n=n,
@@ -234,12 +269,27 @@ def _losses(
     ]
 
 
-def _calibration(candidate: Scored, measured: tuple[_Measures, _Measures], rules: Rules) -> dict[str, Any]:
-    """Judge the calibration error: it passes where its whole interval keeps the limit, fails where all is beyond."""
-    value = float(measured[0]["ece"][0])
+def _calibration(n: int, measured: Drawn, beside: Drawn | None, rules: Rules) -> dict[str, Any]:
+    """Judge the calibration error: it fails where its whole interval is beyond the limit, and passes where all of it
+    keeps within, or where all of what it exceeds that of the model in use by keeps within the margin."""
     half = 50.0 * (1.0 - rules.confidence)
-    low, high = np.percentile(measured[1]["ece"], (half, 100.0 - half))
-    limit = rules.calibration_limit
+    ends = (half, 100.0 - half)
+    low, high = np.percentile(measured.draws["ece"], ends)
+    limit, margin = rules.calibration_limit, rules.calibration_margin
     verdict = PASS if high <= limit else FAIL if low > limit else TOO_FEW
-    number = _number("calibration", value, low=low, high=high, n=len(candidate.labels), limit=limit, verdict=verdict)
-    return _rule("calibration", [number])
+    value = float(measured.values["ece"][0])
+    if beside is None or verdict != TOO_FEW or margin < 0:
+        return _rule(
+            "calibration", [_number("calibration", value, low=low, high=high, n=n, limit=limit, verdict=verdict)]
+        )
+    lower, upper = np.percentile(measured.draws["ece"] - beside.draws["ece"], ends)
+    if upper <= margin:
+        verdict = PASS
+    apart = value - float(beside.values["ece"][0])
+    return _rule(
+        "calibration",
+        [
+            _number("calibration", value, low=low, high=high, n=n, limit=limit, verdict=verdict),
+            _number("calibration_difference", apart, low=lower, high=upper, n=n, limit=margin, verdict=verdict),
+        ],
+    )

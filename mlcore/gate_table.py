@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlcore.agreement import share
-from mlcore.gate import RULES, Rules
-from mlcore.gate_simulation import READERS, SHARES, WAYS, stopped
+from mlcore.gate import PASS, RULES, Rules
+from mlcore.gate_simulation import FORMER, READERS, SHARES, WAYS, stopped
 
 _WORDS = {
     "at random": "at random, each into any other label",
@@ -54,6 +54,10 @@ def markdown(
             "",
             f"- **Worse candidates stopped: {caught} of {len(worse)}**, {_interval(caught, len(worse))}.",
             f"- **False stops on clean labels: {false} of {len(good)}**, {_interval(false, len(good))}.",
+            "",
+            f"By the rules of before ({_apart(rules)}) the same candidates: "
+            f"{_interval(sum(map(formerly, worse)), len(worse))} of the worse ones stopped, "
+            f"{_interval(sum(map(formerly, good)), len(good))} of the good ones on clean labels.",
             "",
             "## What was done",
             "",
@@ -149,6 +153,18 @@ def _held(rows: Sequence[dict[str, Any]], name: str) -> int:
 
 def _said(rules: Rules) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in rules.to_dict().items())
+
+
+def formerly(row: dict[str, Any]) -> bool:
+    """Whether the rules of before would have stopped a candidate."""
+    return bool(row["former"] != PASS)
+
+
+def _apart(rules: Rules) -> str:
+    """Where the rules of before differ."""
+    now = rules.to_dict()
+    apart = {name: value for name, value in FORMER.to_dict().items() if now[name] != value}
+    return ", ".join(f"{name.replace('_', ' ')} {value:g} and not {now[name]:g}" for name, value in apart.items())
 
 
 def _missed(worse: Sequence[dict[str, Any]]) -> list[str]:

@@ -239,13 +239,14 @@ class GateRulesAdmin(OfTheInstallation):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         gate.current_rules()
-        shown = {"may_declare": may(request.user, Permission.PROMOTE)}
+        shown = {"may_declare": may(request.user, Permission.PROMOTE), "offered": gate.offered() is not None}
         return super().changelist_view(request, {**(extra_context or {}), **shown})
 
     def declare(self, request: HttpRequest) -> HttpResponse:
-        """Declare the rules that hold from now on."""
+        """Declare the rules that hold from now on; filled in with those that hold, or with the software's new ones."""
         self.needs(request, Permission.PROMOTE)
-        form = RulesForm(request.POST or None, rules=gate.current_rules().rules)
+        ours = gate.offered() if "offered" in request.GET else None
+        form = RulesForm(request.POST or None, rules=ours or gate.rules_of(gate.current_rules()).to_dict())
         if request.method == "POST" and form.is_valid():
             given = dict(form.cleaned_data)
             reason = given.pop("reason")
@@ -281,6 +282,9 @@ class RulesForm(ReasonForm):
             "auroc_margin": gettext_lazy("Loss of AUROC at most"),
             "sensitivity_margin": gettext_lazy("Loss of any class's sensitivity at most"),
             "calibration_limit": gettext_lazy("Calibration error at most"),
+            "calibration_margin": gettext_lazy(
+                "Or surely no more above that of the model in use than (-1: does not count)"
+            ),
             "confidence": gettext_lazy("Confidence of the intervals"),
         }
         reason = self.fields.pop("reason")

@@ -17,7 +17,18 @@ from .numbering import create_numbered
 from .refusals import needed
 from .seats import live
 
-__all__ = ["STALE", "UNMEASURED", "BadRules", "Standing", "current_rules", "declare", "keep", "rules_of", "standing"]
+__all__ = [
+    "STALE",
+    "UNMEASURED",
+    "BadRules",
+    "Standing",
+    "current_rules",
+    "declare",
+    "keep",
+    "offered",
+    "rules_of",
+    "standing",
+]
 
 # Beside the three verdicts: nothing was measured, or against another model or by other rules than those of now.
 UNMEASURED, STALE = "unmeasured", "stale"
@@ -48,6 +59,17 @@ def current_rules() -> GateRules:
     return shipped
 
 
+def offered() -> dict[str, Any] | None:
+    """The rules that this version of the software comes with, where an installation of before has others.
+
+    They hold nowhere by themselves: rules are declared by a person, before anything is measured by them. Whoever has
+    declared them once, and other rules since, is asked no more.
+    """
+    current_rules()
+    ours = Rules().to_dict()
+    return None if any(rules_of(row).to_dict() == ours for row in GateRules.objects.all()) else ours
+
+
 def rules_of(row: GateRules) -> Rules:
     """The rules as the learning core takes them."""
     return Rules.from_dict(row.rules)
@@ -74,7 +96,7 @@ def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> G
     require(by, Permission.PROMOTE)
     reason = needed(reason, _("Say why the rules change: the next person will want to know."))
     with transaction.atomic():
-        whole = Rules.from_dict({**current_rules().rules, **rules})
+        whole = Rules.from_dict({**rules_of(current_rules()).to_dict(), **rules})
         declared: GateRules = create_numbered(GateRules, rules=whole.to_dict(), reason=reason, by=by)
         record(by=by, act="gate_rules_declared", target=declared, number=declared.number)
     return declared

@@ -129,7 +129,10 @@ def what_the_gate_asks() -> list[str]:
         % {"accuracy": f"{rules.accuracy_margin:g}", "auroc": f"{rules.auroc_margin:g}"},
         _("No label's sensitivity more than %(margin)s below, judged from %(n)d scans of it on.")
         % {"margin": f"{rules.sensitivity_margin:g}", "n": rules.least_of_class},
-        _("A calibration error of %(limit)s at most.") % {"limit": f"{rules.calibration_limit:g}"},
+        _("A calibration error of %(limit)s at most.") % {"limit": f"{rules.calibration_limit:g}"}
+        if rules.calibration_margin < 0
+        else _("A calibration error of %(limit)s at most, or surely none more than %(margin)s above the model in use.")
+        % {"limit": f"{rules.calibration_limit:g}", "margin": f"{rules.calibration_margin:g}"},
     ]
 
 

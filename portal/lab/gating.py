@@ -109,7 +109,7 @@ def _number(rule: str, number: dict[str, Any]) -> Number:
 
     low, high = number.get("low"), number.get("high")
     names = {"images": _("scans"), "groups": _("groups"), **LABELS}
-    own = {"accuracy": "", "auroc": "", "calibration": ""}
+    own = {"accuracy": "", "auroc": "", "calibration": "", "calibration_difference": _("above the model in use")}
     limit = number.get("limit")
     if limit is None:
         wanted = ""

@@ -10,6 +10,7 @@ from diagnostics.models import AuditEvent, GateResult, GateRules, Promotion, Pro
 from diagnostics.registry import gate, requests, services
 from diagnostics.registry.models import ModelState, RegistryIsAppendOnly
 from diagnostics.scans.access import NotAllowed, Role
+from mlcore.gate import Rules
 from tests.factories import InstitutionFactory, ModelVersionFactory, UserFactory, live_model, person
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +214,19 @@ def test_rules_are_numbered_and_never_changed(ada, keeper):
         second.save()
     with pytest.raises(RegistryIsAppendOnly):
         GateRules.objects.get(number=1).delete()
+
+
+def test_new_rules_of_the_software_are_offered_to_an_old_installation_and_hold_when_declared(ada):
+    old = {name: value for name, value in Rules().to_dict().items() if name != "calibration_margin"}
+    GateRules.objects.create(number=1, rules=old, reason="Shipped before.")
+    assert gate.rules_of(gate.current_rules()).calibration_margin == -1.0, "an update changes no rule that holds"
+    assert gate.offered() == Rules().to_dict()
+    stricter = gate.declare(by=ada, rules={"auroc_margin": 0.01}, reason="stricter")
+    assert stricter.rules["calibration_margin"] == -1.0 and gate.offered() is not None
+    gate.declare(by=ada, rules=gate.offered(), reason="as offered")
+    assert gate.rules_of(gate.current_rules()) == Rules() and gate.offered() is None
+    gate.declare(by=ada, rules={"auroc_margin": 0.01}, reason="stricter again")
+    assert gate.offered() is None, "whoever has had them is asked no more"
 
 
 def test_challenge_seats_one_and_retire_empties_the_seat(keeper, candidate, monkeypatch):

@@ -77,6 +77,17 @@ def test_overconfident_candidate_fails_by_its_calibration():
     assert said["calibration"] == FAIL and said["accuracy"] == PASS
 
 
+def test_error_that_cannot_be_told_from_the_limit_passes_where_it_is_no_larger_than_the_live_models():
+    live, same = scored(400, right=0.85, seed=1), scored(400, right=0.85, seed=1)
+    value = judge(live, same, Rules())["rules"][-1]["numbers"][0]["value"]
+    near = {"calibration_limit": value + 0.005}
+    assert verdicts(judge(live, same, Rules(**near)))["calibration"] == PASS
+    assert verdicts(judge(live, same, Rules(**near, calibration_margin=-1.0)))["calibration"] == TOO_FEW
+    assert verdicts(judge(None, same, Rules(**near)))["calibration"] == TOO_FEW
+    beyond = Rules(calibration_limit=0.001)
+    assert verdicts(judge(live, same, beyond))["calibration"] == FAIL, "as bad as the live model is bad all the same"
+
+
 def test_models_with_other_leaves_are_compared_by_finding():
     truth = ["no_tumour", "tumour"] * 400
     two = scored(labels=truth, leaves=("no_tumour", "tumour"))
@@ -110,3 +121,4 @@ def test_rules_that_make_no_sense_are_refused_by_name(given):
     with pytest.raises(BadRules, match=next(iter(given))):
         Rules.from_dict(given)
     assert Rules.from_dict(Rules().to_dict()) == Rules()
+    assert Rules.from_dict({}).calibration_margin == -1.0, "rules of before there was a margin have none"

@@ -7,6 +7,7 @@ import pytest
 
 from mlcore.gate import Rules
 from mlcore.gate_simulation import WAYS, Features, fit_head, flipped, simulate, world
+from mlcore.gate_table import markdown
 from mlcore.labels import LEAVES
 
 
@@ -56,3 +57,7 @@ def test_ruined_class_is_worse_and_stopped_and_clean_labels_are_not():
     assert by["clean", 0.0]["verdict"] == "pass" and not by["clean", 0.0]["worse"]
     ruined = by["one class", 0.2]
     assert ruined["worse"] and ruined["verdict"] == "fail"
+    table = markdown(rows, rules, ["the command"], "data", {"images": 1200, "groups": 400, "test": 420})
+    good = len([row for row in rows if row["way"] == "clean" and not row["worse"]])
+    assert f"**False stops on clean labels: 0 of {good}**" in table
+    assert "confidence 0.9 and not 0.85" in table, "and what the rules of before said of the same candidates"

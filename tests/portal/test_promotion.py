@@ -255,7 +255,7 @@ def test_challenge_and_retire_over_page_and_api(keeper, candidate):
     assert (answer.status_code, answer.json()["state"]) == (200, "challenger")
 
 
-def test_admin_promotes_challenges_and_declares_rules(live, candidate, settings, place):
+def test_admin_promotes_challenges_and_declares_rules(live, candidate, settings, place, monkeypatch):
     boss = person(Role.ADMINISTRATOR, place, is_staff=True)
     client = client_of(boss)
 
@@ -271,6 +271,10 @@ def test_admin_promotes_challenges_and_declares_rules(live, candidate, settings,
     assert client.post(page("gaterules_declare"), {**form, "reason": ""}).status_code == 400
     client.post(page("gaterules_declare"), form)
     assert gate.current_rules().rules["auroc_margin"] == 0.01
+    assert "rules of the new software" not in text(client.get(page("gaterules_changelist")))
+    monkeypatch.setattr(gate, "offered", lambda: {**gate.current_rules().rules, "accuracy_margin": 0.017})
+    assert "rules of the new software" in text(client.get(page("gaterules_changelist")))
+    assert 'value="0.017"' in text(client.get(page("gaterules_declare") + "?offered=1"))
     settings.SECOND_ADMINISTRATOR = True
     client.post(page("modelversion_promote", candidate.pk), {"reason": "Better."})
     assert registry.live() == live and PromotionRequest.objects.get().proposed_by == boss
