@@ -15,7 +15,8 @@ class CappedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list.order_by()[:CAP].values("pk").count())
+        rows: Any = self.object_list  # a queryset always; the paginator's own type knows lists, too
+        return int(rows.order_by()[:CAP].values("pk").count())
 
     @property
     def more(self) -> bool:
