@@ -34,7 +34,11 @@ fitting.fit(TrainingRun.objects.get().pk)
 
 
 def ratios(world: World) -> Iterator[Ratio]:
-    """Ratio 14, both halves."""
+    """Ratio 14, both halves; nothing where the measure itself was started with nice."""
+    if os.nice(0) > 0:
+        # A training steps back to a niceness of 10: beside a measure that has done so itself it would not.
+        print("Not measured beside a training: run without nice, for that is about who goes first.", flush=True)
+        return
     _queue(world)
     reader = Client()
     reader.force_login(world.by)
@@ -61,9 +65,6 @@ def ratios(world: World) -> Iterator[Ratio]:
 
 def _queue(world: World) -> None:
     """Label the scans any way (nobody looks at what comes of it), freeze them, and queue a run of many epochs."""
-    if os.nice(0) > 0:
-        # A training steps back to a niceness of 10: beside a measure that has done so itself it would not.
-        raise SystemExit("Run this measure without nice: it is about who goes first.")
     Prediction.objects.all().delete()
     for number, scan in enumerate(world.scans):
         label = "glioma" if number % 2 else "no_tumour"
