@@ -151,6 +151,11 @@ def _measured(scored: Scored, seed: int, draws: int) -> dict[str, Any]:
     def interval(name: str) -> dict[str, float | None]:
         known = drawn[name][np.isfinite(drawn[name])]
         low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
+        if name == "ece" and len(known):
+            # Drawing anew adds noise to every bin, so the errors of the draws are too large by nearly the same amount
+            # each, and with few scans all of them may lie above the value. They are moved so that their middle is it.
+            too_much = np.median(known) - values[name][0]
+            low, high = max(0.0, low - too_much), max(0.0, high - too_much)
         return {"value": _number(values[name][0]), "low": _number(low), "high": _number(high)}
 
     counts = Counter(scored.labels)

@@ -52,6 +52,23 @@ def test_intervals_hold_the_value_and_narrow_with_more_groups():
     assert large["high"] - large["low"] < 0.6 * (small["high"] - small["low"])
 
 
+def test_the_calibration_error_of_few_scans_lies_in_its_own_interval():
+    """Ten scans at each of five probabilities, and as many tumours as they say: no draw is that well calibrated."""
+    said = np.repeat([0.1, 0.3, 0.5, 0.7, 0.9], 10)
+    labels = ["tumour" if i % 10 < round(10 * p) else "no_tumour" for i, p in enumerate(said)]
+    case = Scored(
+        np.stack([1 - said, said], axis=1),
+        labels,
+        [str(i) for i in range(50)],
+        ["one"] * 50,
+        ("no_tumour", "tumour"),
+        0.5,
+    )
+    metric = evaluate(case, draws=200)["metrics"]["ece"]
+    assert metric["value"] == pytest.approx(0, abs=1e-6)
+    assert metric["low"] <= metric["value"] <= metric["high"] < 0.15
+
+
 def test_the_interval_is_over_groups_and_not_over_images():
     case = scored(100)
     copies = Scored(
