@@ -176,7 +176,7 @@ def consider_at_once(monkeypatch, tmp_path):
     assert at_once(*[tasks.consider_retraining] * 5) == [None] * 5
     tasks.consider_retraining()  # and once a day later, while it runs
     run = TrainingRun.objects.get()
-    TrainingRun.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
+    TrainingRun.objects.update(updated_at=timezone.now() - timedelta(minutes=2))
     assert training.due() == [run.pk], "the reconciler tells a worker"
     assert AuditEvent.objects.filter(act="retraining_began").count() == 1
 
