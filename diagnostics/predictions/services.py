@@ -103,7 +103,10 @@ def queue_missing(version: ModelVersion, limit: int = 500) -> int:
     """Queue scans that were stored while no model was live; how many."""
     without = Scan.objects.readable().filter(~Exists(Prediction.objects.filter(scan=OuterRef("pk"))))
     with transaction.atomic():
-        scans = list(without.select_related("institution").order_by("created_at")[:limit])
+        found = list(without.order_by("created_at").values_list("pk", flat=True)[:limit])
+        # Two workers may find the same scan, each with another model in use: the second waits here, and looks again.
+        list(Scan.objects.filter(pk__in=found).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+        scans = list(without.filter(pk__in=found).select_related("institution").order_by("created_at"))
         for scan in scans:
             queue(scan=scan, version=version)
     return len(scans)
@@ -136,7 +139,7 @@ def claim_waiting(*, limit: int) -> Batch | None:
     waiting = Prediction.objects.filter(_claimable(now), attempts__lt=settings.INFERENCE_ATTEMPTS)
     # An imported folder of thousands must not keep a patient's scan waiting.
     bulk = When(scan__source=Scan.Source.IMPORT, then=Value(1))
-    order = ("scan__priority", Case(bulk, default=Value(0)), "queued_at")
+    order = ("scan__priority", Case(bulk, default=Value(0)), "queued_at", "pk")
     first = waiting.filter(attempts=0).order_by(*order).values_list("model_version", "pk").first()
     if first is not None:
         same = waiting.filter(attempts=0, model_version=first[0])
