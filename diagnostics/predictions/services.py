@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -118,12 +118,22 @@ def follow(live: ModelVersion) -> int:
     Rows that a worker has begun stay as they are, and so do those of scans of which ``live`` has a row already.
     """
     spoken = Prediction.objects.filter(scan=OuterRef("scan"), model_version=live)
-    return (
-        Prediction.objects.filter(state=PredictionState.QUEUED)
-        .exclude(model_version=live)
-        .filter(~Exists(spoken))
-        .update(model_version=live, updated_at=timezone.now())
+    others = (
+        Prediction.objects.filter(state=PredictionState.QUEUED).exclude(model_version=live).filter(~Exists(spoken))
     )
+    with transaction.atomic():
+        return Prediction.objects.filter(pk__in=_lockable(others).values("pk")).update(
+            model_version=live, updated_at=timezone.now()
+        )
+
+
+def _lockable(rows: QuerySet[Prediction]) -> QuerySet[Prediction]:
+    """Those rows that nobody else holds, locked once they are asked for.
+
+    What another worker holds at this instant it is claiming or giving to another model, so it is left to that worker:
+    two that waited for each other's rows would be a deadlock. On SQLite the transaction itself is the lock.
+    """
+    return rows.select_for_update(skip_locked=True, of=("self",))
 
 
 def _claimable(now: Any) -> Q:
@@ -151,19 +161,19 @@ def claim_waiting(*, limit: int) -> Batch | None:
         wanted = [first[1]]
     fence = uuid.uuid4()
     with transaction.atomic():
-        for pk in wanted:
-            # One conditional UPDATE a row: two workers that chose the same rows share them out. What was given to
-            # another model meanwhile is no longer of this batch.
-            Prediction.objects.filter(
-                _claimable(now), pk=pk, model_version=first[0], attempts__lt=settings.INFERENCE_ATTEMPTS
-            ).update(
-                state=PredictionState.RUNNING,
-                fence=fence,
-                lease_until=now + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS),
-                attempts=F("attempts") + 1,
-                started_at=now,
-                updated_at=now,
-            )
+        # One conditional UPDATE: two workers that chose the same rows share them out. What was given to another model
+        # meanwhile is no longer of this batch.
+        free = list(_lockable(Prediction.objects.filter(pk__in=wanted)).values_list("pk", flat=True))
+        Prediction.objects.filter(
+            _claimable(now), pk__in=free, model_version=first[0], attempts__lt=settings.INFERENCE_ATTEMPTS
+        ).update(
+            state=PredictionState.RUNNING,
+            fence=fence,
+            lease_until=now + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS),
+            attempts=F("attempts") + 1,
+            started_at=now,
+            updated_at=now,
+        )
     mine = list(
         Prediction.objects.filter(fence=fence, state=PredictionState.RUNNING)
         .with_model()
