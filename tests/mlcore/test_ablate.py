@@ -43,6 +43,7 @@ def test_a_trick_is_measured_beside_the_recipe(toy_items, monkeypatch):
     assert recipe["images_a_second"] > 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_table_and_keeps_rows_of_the_same_budget(toy_items, tmp_path, monkeypatch):
     tricks = {ablate.RECIPE: ablate.Trick(), "no blending": ablate.Trick({"mixup": 0.0})}
     monkeypatch.setattr(ablate, "TRICKS", tricks)

@@ -110,6 +110,7 @@ def test_a_refit_of_other_images_or_of_no_recipe_is_refused(toy, toy_items, refi
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_a_refit_broken_off_goes_on_to_the_same_model(toy, toy_items, tmp_path):
     def break_off(progress) -> None:
         if progress.epoch == 1:
@@ -135,6 +136,7 @@ def test_the_command_refits(toy, toy_items, tmp_path, capsys):
     assert "no source nowhere to leave out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_in_half_precision_gives_a_model_in_single(toy_items, tmp_path):
     half = dataclasses.replace(TOY, precision="float16")
     done = train(toy_items, half, tmp_path / "half")

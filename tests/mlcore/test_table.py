@@ -15,6 +15,7 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_the_table_is_made_by_the_command_and_keeps_earlier_rows(folder, tmp_path, capsys):
     out = tmp_path / "table.md"
     words = ["--quiet", "table", str(folder), "--out", str(out), "--seeds", "1", "--epochs", "2"]
