@@ -263,7 +263,7 @@ def at_once(*acts):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=240)  # a busy machine takes its time with two fits at once
     return answers
 
 
