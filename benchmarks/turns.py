@@ -66,6 +66,7 @@ def compare(
         Whether to show pieces a second instead of the cost of one.
     """
     ours(), theirs()  # what is done once (compiling, caches) is no part of it
+    gc.freeze()  # nor is what earlier measures left behind, which `seconds` would walk through before every call
     pairs = []
     for turn in range(rounds):
         if turn % 2:
