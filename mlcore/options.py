@@ -85,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--epochs", type=int, default=12)
     table.add_argument("--patience", type=int, default=6)
     table.add_argument("--minutes", type=float, help="for each training")
+    table.add_argument("--size", type=int, help="side of the input in pixels; each network's own where left out")
+    table.add_argument("--weights", type=Path, help="file of published weights for lite0, resnet50 or vgg16")
     table.add_argument("--threads", type=int, default=2)
 
     less = commands.add_parser("ablate", help="measure what each trick of the recipe is worth, on a short budget")

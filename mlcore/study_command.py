@@ -17,14 +17,12 @@ def run_table(asked: argparse.Namespace, command: str) -> None:
 
     kept = asked.out.with_suffix(".json")
     rows = table.kept_rows(kept)
-    for architecture in asked.architectures:
-        config = TrainConfig(
-            architecture=architecture,
-            epochs=asked.epochs,
-            patience=asked.patience,
-            minutes=asked.minutes,
-            threads=asked.threads,
-        )
+    given = ("epochs", "patience", "minutes", "size", "weights", "threads")
+    settings = {name: getattr(asked, name) for name in given}
+    configs = [TrainConfig(architecture=architecture, **settings) for architecture in asked.architectures]
+    for config in configs:
+        check_beginning(config)
+    for config in configs:
         for protocol in asked.protocols:
             tell = (lambda line: None) if asked.quiet else say
             row = table.measured(asked.data, protocol, config, asked.seeds, command=command, say=tell)

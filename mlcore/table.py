@@ -166,20 +166,22 @@ def markdown(rows: Sequence[dict[str, Any]], source: str) -> str:
         "groups), at a threshold of one half, over the test parts of all seeds together. Seconds are the median of "
         "the epochs but the first, by the clock, with whatever else ran on the machine that made the row; fewer "
         "epochs than asked for mean that the time was over or nothing improved. The dummy always says the commonest.",
+        *_otherwise(rows),
     ]
     for protocol in PROTOCOLS:
         mine = {row["architecture"]: row for row in rows if row["protocol"] == protocol}
         lines += ["", f"## The {protocol} protocol: {_WORDS[protocol]}", ""]
-        lines += ["| network | parameters | s an epoch | epochs | tests | " + " | ".join(w for _, w in _SHOWN) + " |"]
-        lines += ["|---|---:|---:|---:|---|" + "---|" * len(_SHOWN)]
+        heads = ["network", "input", "begins with", "parameters", "s an epoch", "epochs", "tests"]
+        lines += ["| " + " | ".join([*heads, *(words for _, words in _SHOWN)]) + " |"]
+        lines += ["|---|---:|---|---:|---:|---:|---|" + "---|" * len(_SHOWN)]
         for name in ARCHITECTURE_NAMES:
             if name in mine:
                 lines.append(_row(mine[name]))
             else:
-                lines.append(f"| `{name}` | not run |" + " |" * (3 + len(_SHOWN)))
+                lines.append(f"| `{name}` | not run |" + " |" * (5 + len(_SHOWN)))
         for row in list(mine.values())[-1:]:
             cells = " | ".join(_interval(row["dummy"][key]) for key, _ in _SHOWN)
-            lines.append(f"| dummy | 0 | | | as the last row run | {cells} |")
+            lines.append(f"| dummy | | | 0 | | | as the last row run | {cells} |")
     commands = dict.fromkeys(row["command"] for row in rows)
     return "\n".join([*lines, "", "## How it was made", "", "```", *commands, "```"]) + "\n"
 
@@ -190,7 +192,42 @@ def _row(row: dict[str, Any]) -> str:
     epochs = f"{row['epochs']:g} of {row['settings']['epochs']}"
     many = "seed" if len(row["seeds"]) == 1 else "seeds"
     seeds = f"{row['images']} images in {row['groups']} groups, {len(row['seeds'])} {many}"
-    return f"| `{row['architecture']}` | {row['parameters']:,} | {seconds} | {epochs} | {seeds} | {cells} |"
+    begins = "published weights" if row["settings"]["weights"] else "random weights"
+    facts = f"{_side(row)} × {_side(row)} | {begins} | {row['parameters']:,} | {seconds} | {epochs} | {seeds}"
+    return f"| `{row['architecture']}` | {facts} | {cells} |"
+
+
+def _side(row: dict[str, Any], *, own: bool = False) -> int:
+    """Give the side of the input in pixels as it was, or as the network has it by itself."""
+    return TrainConfig(architecture=row["architecture"], size=None if own else row["settings"]["size"]).side
+
+
+def _otherwise(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Say which networks were not trained as they come: in a paragraph, or not at all."""
+    smaller = {
+        row["architecture"]: f"`{row['architecture']}` ({_side(row)} instead of {_side(row, own=True)})"
+        for row in rows
+        if _side(row) != _side(row, own=True)
+    }
+    published = {
+        row["architecture"]: f"`{row['architecture']}` (`{row['settings']['weights']}`)"
+        for row in rows
+        if row["settings"]["weights"]
+    }
+    said = []
+    if smaller:
+        said.append(
+            f"Not at their own size of input, so that an epoch on a processor takes minutes: {_listed(smaller)}. A "
+            "network that sees less may do worse than at its own size, so these rows say what it is worth here, not "
+            "what it can be worth."
+        )
+    if published:
+        said.append(f"Begun with published weights of photographs, the others at random: {_listed(published)}.")
+    return ["", " ".join(said)] if said else []
+
+
+def _listed(named: dict[str, str]) -> str:
+    return ", ".join(named[name] for name in ARCHITECTURE_NAMES if name in named)
 
 
 def _interval(metric: dict[str, float | None]) -> str:

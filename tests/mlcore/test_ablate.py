@@ -60,3 +60,22 @@ def test_the_command_writes_the_table_and_keeps_rows_of_the_same_budget(toy_item
     assert "1 epochs on 100% of the training part’s groups at 16 × 16, seeds 1 together" in text
     assert main(["--quiet", *asked[:-3], "2", "--share", "1", "--only", "the recipe"]) == 0
     assert "no blending" not in out.read_text()
+
+
+def test_the_table_names_the_rows_that_are_too_slow():
+    metric = {"value": 0.5, "low": 0.25, "high": 0.75}
+    metrics = dict.fromkeys(("macro_f1", "auroc", "brier"), metric)
+    shared = {
+        "metrics": metrics,
+        "difference": None,
+        "by_source": {},
+        "cpu_seconds": 1.0,
+        "budget": "",
+        "command": "c",
+    }
+    rows = [
+        {"trick": name, "images_a_second": speed, **shared} for name, speed in (("small", 301.0), ("large", 299.0))
+    ]
+    text = ablate.markdown(rows, "site")
+    assert "300 images a second; these do not reach them: large." in text
+    assert "every row reaches them" in ablate.markdown(rows[:1], "site")
