@@ -67,6 +67,9 @@ def submit_scan(
     require(by, Permission.SUBMIT_SCAN, institution)
     place = scans.filing(patient=patient, accession=accession, study_date=study_date)
     taken = intake.take(data)
+    if reference_label and taken.frames > 1:
+        # The label is of the whole, and nobody has said that the first frame shows it.
+        raise intake.Refused("multi_frame")
     found = scans.existing(institution, taken.sha256)
     if found is not None:
         return _submitted_again(by, found, reference_label)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from mlcore.augment import augment
 from mlcore.decode import decode
-from mlcore.decoded import Refused
+from mlcore.decoded import Decoded, Refused
 from mlcore.fingerprint import fingerprint, groups
 from mlcore.labels import READABLE, allowed_leaves, label_from_folder
 from mlcore.preprocess import crop, to_tensor
@@ -156,6 +156,14 @@ def labelled_files(path: Path) -> list[tuple[Path, str, str]]:
     return found
 
 
+def decode_labelled(data: bytes) -> Decoded:
+    """Decode a file that its folder labels; raises `Refused`, also for several frames, as one of them is meant."""
+    decoded = decode(data)
+    if decoded.frames > 1:
+        raise Refused("multi_frame")
+    return decoded
+
+
 def from_folder(
     path: Path,
     *,
@@ -175,7 +183,7 @@ def from_folder(
     fractions : (float, float, float)
         Shares of train, validation and test.
     on_refused : callable
-        Called with each file that cannot be decoded; it is left out.
+        Called with each file that cannot be decoded or holds several frames; it is left out.
     on_read : callable
         Called with (files done, files in all) after each file.
 
@@ -195,7 +203,7 @@ def from_folder(
     for done, (file, label, source) in enumerate(files, start=1):
         data = file.read_bytes()
         try:
-            prints.append(fingerprint(decode(data)))
+            prints.append(fingerprint(decode_labelled(data)))
         except Refused as refused:
             on_refused(file, refused)
         else:

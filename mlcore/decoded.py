@@ -99,7 +99,7 @@ class Decoded:
     bits : int
         Bits stored per pixel.
     frames : int
-        Always 1 at present; files with more are refused.
+        In the file. Where there are several, all else here is of the first, and the others were not read.
     meta : dict of str to str
         Harmless technical words. Never a name, a description or an identifier.
     colour : float
@@ -138,4 +138,5 @@ def check_sides(rows: int, columns: int, frames: int = 1) -> None:
     if rows < SMALLEST_SIDE or columns < SMALLEST_SIDE:
         raise Refused("too_small", f"The image is too small to show a brain: {columns} × {rows} pixels.")
     if rows * columns * max(frames, 1) > PIXEL_LIMIT:
-        raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels.")
+        many = f" in each of {frames} frames" if frames > 1 else ""
+        raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels{many}.")

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import get_frame, parse_fragments
 from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import (
@@ -35,6 +35,7 @@ from pydicom.uid import (
 )
 
 from mlcore.decoded import BYTE_LIMIT, Decoded, Refused, check_sides, colour_of
+from mlcore.dicom_frames import with_groups_of_first_frame
 from mlcore.dicom_view import grey_table_of, orientation_of
 from mlcore.raster import jpeg_sizes
 
@@ -86,7 +87,7 @@ def _begins_with_a_tag(data: bytes) -> bool:
 
 
 def decode_dicom(data: bytes) -> Decoded:
-    """Decode a single-frame DICOM MR image.
+    """Decode a DICOM MR image; of one with several frames the first.
 
     Parameters
     ----------
@@ -96,12 +97,13 @@ def decode_dicom(data: bytes) -> Decoded:
     Returns
     -------
     Decoded
-        Stored values with rescale, VOI windows and spacing; colour is turned into 8-bit luma.
+        Stored values with rescale, VOI windows and spacing; colour is turned into 8-bit luma. `frames` says how many
+        there are; the others are neither read nor decompressed.
 
     Raises
     ------
     Refused
-        `not_an_image`, `not_mr`, `multi_frame`, `no_pixels`, `colour_dicom`, `jpeg_extended_12bit`,
+        `not_an_image`, `not_mr`, `no_pixels`, `colour_dicom`, `jpeg_extended_12bit`,
         `unsupported_format`, `too_large`, `too_small`, `truncated`, `damaged`.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings():
@@ -110,7 +112,7 @@ def decode_dicom(data: bytes) -> Decoded:
         dataset = _read(data, syntax)
         _check_header(dataset)
         _check_pixels(dataset, syntax)
-        return _decoded(dataset, syntax)
+        return _decoded(with_groups_of_first_frame(dataset), syntax)
 
 
 def _read(data: bytes, syntax: UID) -> Dataset:
@@ -169,12 +171,9 @@ def _check_header(dataset: Dataset) -> None:
     if not any(name in dataset for name in ("PixelData", "FloatPixelData")):
         raise Refused("no_pixels")
     rows, columns = _whole(dataset, "Rows", 0), _whole(dataset, "Columns", 0)
-    frames = _whole(dataset, "NumberOfFrames", 1)
     if rows < 1 or columns < 1:
         raise Refused("no_pixels")
-    check_sides(rows, columns, frames)
-    if frames > 1:
-        raise Refused("multi_frame", f"The DICOM file holds {frames} frames; hand in the one that matters.")
+    check_sides(rows, columns, _frames(dataset))
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip()
     samples = _whole(dataset, "SamplesPerPixel", 1)
     if photometric not in GREY + COLOUR or samples not in (1, 3):
@@ -183,20 +182,23 @@ def _check_header(dataset: Dataset) -> None:
 
 def _check_pixels(dataset: Dataset, syntax: UID) -> None:
     """Hold the stored pixels against the header: a small one may stand before a stream of gigabytes."""
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    rows, columns, frames = int(dataset.Rows), int(dataset.Columns), _frames(dataset)
     if "PixelData" not in dataset:
         return
     if syntax in NATIVE:
         bits = rows * columns * _whole(dataset, "SamplesPerPixel", 1) * _whole(dataset, "BitsAllocated", 8)
         if str(dataset.get("PhotometricInterpretation", "")) == "YBR_FULL_422":
             bits = bits * 2 // 3
-        if len(dataset.PixelData) < (bits + 7) // 8:
+        if len(dataset.PixelData) < (bits * frames + 7) // 8:
             raise Refused("truncated")
         return
+    # No two frames share a fragment, so fewer of those are a file whose end is missing.
+    if frames > 1 and parse_fragments(dataset.PixelData)[0] - 1 < frames:
+        raise Refused("truncated")
     if syntax == RLELossless:
         # Each RLE byte unpacks to at most 64, and the decoder stops at the size of the header.
         return
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=frames)
     sizes = list(jpeg_sizes(frame)) if frame.startswith(b"\xff\xd8") else [_jpeg2000_size(frame)]
     if any(size != (rows, columns) for size in sizes):
         raise Refused("damaged", "The DICOM file is damaged: header and image disagree about the size.")
@@ -232,6 +234,7 @@ def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
         grey_table=None if colour else grey_table_of(dataset),
         format="dicom",
         bits=_whole(dataset, "BitsStored", pixels.dtype.itemsize * 8),
+        frames=_frames(dataset),
         meta={
             "format": "DICOM",
             "transfer_syntax": _word(syntax.name),
@@ -245,7 +248,7 @@ def _decoded(dataset: Dataset, syntax: UID) -> Decoded:
 
 def _pixels(dataset: Dataset) -> tuple[np.ndarray, float | None]:
     """Give stored values (H, W) in one of the four allowed types, and how coloured they were; None where grey."""
-    stored = pixel_array(dataset)
+    stored = pixel_array(dataset, index=0)
     if str(dataset.get("PhotometricInterpretation", "")).strip() == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     colour = None
@@ -335,6 +338,10 @@ def _number(dataset: Dataset, name: str, default: float) -> float:
 def _whole(dataset: Dataset, name: str, default: int) -> int:
     numbers = _numbers(dataset, name)
     return int(numbers[0]) if numbers else default
+
+
+def _frames(dataset: Dataset) -> int:
+    return max(1, _whole(dataset, "NumberOfFrames", 1))
 
 
 def _date(text: str) -> datetime.date | None:

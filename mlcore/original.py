@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mlcore.dataset import Item, labelled_files
-from mlcore.decode import decode, to_display
+from mlcore.dataset import Item, decode_labelled, labelled_files
+from mlcore.decode import to_display
 from mlcore.decoded import Refused
 from mlcore.labels import NO_TUMOUR
 from mlcore.split import split_by_group
@@ -81,7 +81,7 @@ def augment_files(
     seed : int
         Of the changes; those of a scan follow from seed and content, whatever else lies beside it.
     on_refused : callable
-        Called with each file that cannot be decoded; it is left out.
+        Called with each file that cannot be decoded or holds several frames; it is left out.
     on_done : callable
         Called with (files done, files in all) after each file.
 
@@ -100,7 +100,7 @@ def augment_files(
     for done, (file, label, source) in enumerate(files, start=1):
         data = file.read_bytes()
         try:
-            picture = to_display(decode(data))
+            picture = to_display(decode_labelled(data))
         except Refused as refused:
             on_refused(file, refused)
             continue

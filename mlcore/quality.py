@@ -14,6 +14,7 @@ from mlcore.preprocess import Prepared
 
 LOW_QUALITY = "low_quality"
 OUT_OF_DISTRIBUTION = "out_of_distribution"
+FIRST_FRAME = "first_frame"
 # MRI is grey. The most coloured of 6,023 public slices, some marked or tinted, has 0.038; photographs begin at 0.06.
 MOST_COLOUR = 0.05
 _SMALLEST_HEAD = 64
@@ -33,7 +34,8 @@ class Quality:
     refusal : Refused or None
         Where nothing can be said of the image.
     warnings : tuple of str
-        `low_quality` where something can be said, with care; `out_of_distribution` where the image is coloured.
+        `low_quality` where something can be said, with care; `out_of_distribution` where the image is coloured;
+        `first_frame` where the file holds frames that nobody looked at.
     """
 
     refusal: Refused | None
@@ -55,8 +57,9 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
     Quality
         Refused as `blank` where the image, or the head in it, is of one value or nearly so, and as `several_heads`
         where it shows another head beside the first; warned of as
-        `low_quality` where the head is under 64 pixels wide or high, blurred, or nearly without contrast, and as
-        `out_of_distribution` where the image is coloured, as no scan is.
+        `low_quality` where the head is under 64 pixels wide or high, blurred, or nearly without contrast, as
+        `out_of_distribution` where the image is coloured, as no scan is, and as `first_frame` where it is the first
+        of several.
     """
     # Every so many pixels tell as well as all whether there is anything to see.
     step = max(1, max(decoded.pixels.shape) // _LOOKED_AT_SIDE)
@@ -72,5 +75,9 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
     sharpness = float(cv2.Laplacian(small, cv2.CV_64F).var())
     tiny = min(x1 - x0, y1 - y0) < _SMALLEST_HEAD
     poor = tiny or sharpness < _LEAST_SHARPNESS or float(grey.std()) < _LEAST_CONTRAST
-    warnings = (*((LOW_QUALITY,) if poor else ()), *((OUT_OF_DISTRIBUTION,) if decoded.colour > MOST_COLOUR else ()))
-    return Quality(None, warnings)
+    found = {
+        LOW_QUALITY: poor,
+        OUT_OF_DISTRIBUTION: decoded.colour > MOST_COLOUR,
+        FIRST_FRAME: decoded.frames > 1,
+    }
+    return Quality(None, tuple(name for name, so in found.items() if so))

@@ -10,6 +10,8 @@ import factory
 import numpy as np
 from django.utils import timezone
 from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from diagnostics.annotations.models import Annotation
 from diagnostics.datasets.models import DatasetVersion
@@ -52,6 +54,25 @@ def phantom(seed: int = 0, side: int = 64, file_format: str = "PNG") -> bytes:
     image += rng.normal(0, 7, image.shape)
     out = io.BytesIO()
     Image.fromarray(image.clip(0, 255).astype("uint8")).save(out, format=file_format)
+    return out.getvalue()
+
+
+def volume(frames: int, side: int = 64) -> bytes:
+    """The bytes of a DICOM file of so many phantoms, the first of them the zeroth."""
+    pictures = [np.asarray(Image.open(io.BytesIO(phantom(seed, side)))) for seed in range(frames)]
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["volume", str(frames)])
+    made = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    made.Modality, made.PhotometricInterpretation, made.SamplesPerPixel = "MR", "MONOCHROME2", 1
+    made.Rows = made.Columns = side
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit, made.PixelRepresentation, made.NumberOfFrames = 7, 0, frames
+    made.PixelData = b"".join(picture.tobytes() for picture in pictures)
+    made["PixelData"].VR = "OB"
+    out = io.BytesIO()
+    made.save_as(out, enforce_file_format=True)
     return out.getvalue()
 
 
@@ -140,6 +161,7 @@ class ScanFactory(factory.django.DjangoModelFactory):
             "width": taken.width,
             "height": taken.height,
             "bits": taken.bits,
+            "frames": taken.frames,
             "fingerprint": taken.fingerprint,
         }
         return super()._create(model_class, *args, **{**facts, **keys, **kwargs})

@@ -146,6 +146,7 @@ def _warning(code: str) -> str:
     return {
         "out_of_distribution": pgettext("report", "The image is unlike those that the model learned from."),
         "low_quality": pgettext("report", "The image's quality is low."),
+        "first_frame": pgettext("report", "The opinion is of the first frame of the file alone."),
         "uncertain": pgettext("report", "The opinion is uncertain."),
     }.get(code, code)
 

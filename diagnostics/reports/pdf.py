@@ -87,6 +87,8 @@ def _story(report: Report, picture: np.ndarray) -> list[Flowable]:
         (_("Scan"), str(scan.pk)),
         (_("Read to its end"), _moment(case.done_at) if case.done_at else _("no")),
     ]
+    if scan.note:
+        facts.insert(4, (_("Note"), scan.note))
     story += [_facts(facts), Spacer(1, 4 * mm), MarkedImage(picture, report)]
     story += _conclusion(report)
     story += _reads(report)

@@ -122,6 +122,7 @@ def _make(control: Control, source: Scan, truth: str) -> bool:
             width=taken.width,
             height=taken.height,
             bits=taken.bits,
+            frames=taken.frames,
             fingerprint=taken.fingerprint,
             priority=Priority.ROUTINE,
             source=beside.source,

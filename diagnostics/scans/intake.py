@@ -35,6 +35,7 @@ class Taken:
     width: int
     height: int
     bits: int
+    frames: int
     study_date: date | None
     pixels: bytes
     preview: bytes
@@ -58,6 +59,7 @@ def take(data: bytes) -> Taken:
         width=width,
         height=height,
         bits=decoded.bits,
+        frames=decoded.frames,
         study_date=decoded.study_date,
         pixels=container(decoded),
         preview=_preview(decoded),

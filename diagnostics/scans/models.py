@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .access import Role
@@ -238,6 +239,9 @@ class Scan(models.Model):
     width = models.PositiveIntegerField(help_text=_("Pixels."))
     height = models.PositiveIntegerField(help_text=_("Pixels."))
     bits = models.PositiveSmallIntegerField(help_text=_("Bits stored per pixel."))
+    frames = models.PositiveIntegerField(
+        default=1, help_text=_("In the file. The scan is the first; the others were not read.")
+    )
     original = models.CharField(max_length=200, help_text=_("Storage key of the untouched original."))
     pixels = models.CharField(max_length=200, help_text=_("Storage key of the true pixels without metadata."))
     preview = models.CharField(max_length=200, help_text=_("Storage key of a small PNG without metadata."))
@@ -263,6 +267,7 @@ class Scan(models.Model):
                 condition=Q(rejected_code="", rejected_reason="") | (~Q(rejected_code="") & ~Q(rejected_reason="")),
                 name="rejection_has_a_reason",
             ),
+            models.CheckConstraint(condition=Q(frames__gte=1), name="scan_is_a_frame"),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
@@ -271,3 +276,12 @@ class Scan(models.Model):
 
     def __str__(self) -> str:
         return f"scan {str(self.id)[:8]}"
+
+    @property
+    def note(self) -> str:
+        """What everybody who meets the scan must know of it, as a sentence; mostly nothing."""
+        if self.frames == 1:
+            return ""
+        return gettext(
+            "Frame 1 of %(frames)d of the file. The others were not read, and may show what this one does not."
+        ) % {"frames": self.frames}

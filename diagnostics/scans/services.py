@@ -165,6 +165,7 @@ def store(
                 width=taken.width,
                 height=taken.height,
                 bits=taken.bits,
+                frames=taken.frames,
                 original=keys["original"],
                 pixels=keys["pixels"],
                 preview=keys["preview"],

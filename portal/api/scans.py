@@ -61,6 +61,8 @@ class ScanShape(serializers.Serializer[Scan]):
     format = serializers.ChoiceField(choices=list(FORMATS))
     width = serializers.IntegerField()
     height = serializers.IntegerField()
+    frames = serializers.IntegerField(help_text="In the file; the scan is the first, the others were not read.")
+    note = serializers.SerializerMethodField(help_text="What must be known of the image, as a sentence.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
     links = serializers.SerializerMethodField()
@@ -71,6 +73,9 @@ class ScanShape(serializers.Serializer[Scan]):
 
     def get_failure(self, scan: Scan) -> str | None:
         return failure_of(scan)
+
+    def get_note(self, scan: Scan) -> str | None:
+        return scan.note or None
 
     @extend_schema_field(Opinion(allow_null=True))
     def get_prediction(self, scan: Scan) -> dict[str, Any] | None:

@@ -62,6 +62,7 @@ def _warning(code: Any) -> str:
             "This image is unlike those that the model learned from. Do not lean on its opinion."
         ),
         "low_quality": _("The image's quality is low, so the opinion may be off."),
+        "first_frame": _("The file holds several frames, and the opinion is of the first alone."),
         "uncertain": _("Uncertain: with a probability like this the model is wrong more often than elsewhere."),
     }
     return words.get(str(code), str(code))

@@ -64,7 +64,7 @@ def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
     except Conflict as error:
         return Outcome(name, "refused", error.sentence)
     if done.created:
-        return Outcome(name, "stored", scan=done.scan)
+        return Outcome(name, "stored", done.scan.note, done.scan)
     return Outcome(name, "known", _("The same picture is here already, so nothing was stored twice."), done.scan)
 
 

@@ -36,6 +36,7 @@ def again(factory, row, *fields):
 BROKEN = {
     "one scan per content": lambda: again(ScanFactory, ScanFactory(), "institution", "patient", "study", "sha256"),
     "rejection has a reason": lambda: ScanFactory(rejected_code="blank"),
+    "a scan is a frame": lambda: ScanFactory(frames=0),
     "one patient per pseudonym": lambda: again(PatientFactory, PatientFactory(), "institution", "pseudonym"),
     "one study per accession": lambda: again(StudyFactory, StudyFactory(), "patient", "accession"),
     "one study per date": lambda: again(StudyFactory, StudyFactory(accession=""), "patient", "accession", "date"),

@@ -12,7 +12,7 @@ from diagnostics import pipeline
 from diagnostics.reviews.models import Case
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
-from tests.factories import InstitutionFactory, live_model, phantom
+from tests.factories import InstitutionFactory, live_model, phantom, volume
 
 pytestmark = pytest.mark.django_db
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -86,6 +86,19 @@ def test_import_with_labels_later_adds_them_to_what_is_here(folder):
     run(folder, institution)
     run(folder, institution, "--labels")
     assert sorted(Scan.objects.values_list("reference_label", flat=True)) == ["no_tumour", "tumour"]
+
+
+def test_import_takes_no_label_for_a_file_of_several_frames(tmp_path):
+    """The folder's label is of the whole; which frame shows it nobody has said."""
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "volume.dcm").write_bytes(volume(3))
+    institution = InstitutionFactory()
+    out, err = run(tmp_path, institution, "--labels")
+    assert "0 stored, 0 already here, 1 refused" in out
+    assert "hand in the frame that matters" in err
+    out, _ = run(tmp_path, institution)
+    assert "1 stored" in out
+    assert Scan.objects.get().frames == 3
 
 
 def test_import_of_one_image_under_two_labels_names_the_conflict(folder):

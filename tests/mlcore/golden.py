@@ -79,12 +79,12 @@ def files() -> dict[str, bytes]:
         "rescaled.dcm": dicom(signed, RescaleSlope="2.5", RescaleIntercept="1250"),
         "window.dcm": dicom(wide, WindowCenter="1000", WindowWidth="900", VOILUTFunction="SIGMOID"),
         "monochrome1.dcm": dicom(4095 - wide, PhotometricInterpretation="MONOCHROME1"),
+        "frames.dcm": dicom(wide, NumberOfFrames=2, PixelData=wide.tobytes() + (4095 - wide).tobytes()),
         "black-border.png": _saved(Image.fromarray(np.pad(grey, ((10, 90), (60, 5)))), "PNG"),
         "white-border.png": _saved(Image.fromarray(np.pad(grey, 40, constant_values=255)), "PNG"),
         "text.png": _saved(Image.fromarray(_labelled(grey)), "PNG"),
         "refused-two-heads.png": _saved(Image.fromarray(np.hstack((grey, grey[:, ::-1]))), "PNG"),
         "refused-four-heads.png": _saved(Image.fromarray(np.tile(grey, (2, 2))), "PNG"),
-        "refused-frames.dcm": dicom(wide, NumberOfFrames=2, PixelData=wide.tobytes() * 2),
     }
 
 

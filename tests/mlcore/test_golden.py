@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.decode import Refused, decode
+from mlcore.decode import decode
 from mlcore.labels import BINARY_LEAVES
 from mlcore.preprocess import crop, prepare
 from mlcore.quality import assess
@@ -52,7 +52,9 @@ def test_several_heads_on_one_image_are_refused_as_such(name):
     assert "several heads" in refusal.sentence
 
 
-def test_several_frames_are_refused_with_a_sentence_that_says_what_to_do():
-    with pytest.raises(Refused, match="holds 2 frames; hand in the one that matters") as caught:
-        decode(of("refused-frames.dcm"))
-    assert caught.value.code == "multi_frame"
+def test_of_several_frames_the_first_is_the_scan_and_a_warning_says_so():
+    decoded = decode(of("frames.dcm"))
+    assert decoded.frames == 2
+    assert assess(decoded, prepare(decoded, SPEC)).warnings == ("first_frame",)
+    single = decode(of("grey.png"))
+    assert (single.frames, assess(single, prepare(single, SPEC)).warnings) == (1, ())
