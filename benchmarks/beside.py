@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
+
+from django.conf import settings
 
 
 class Beside:
@@ -25,7 +28,7 @@ class Beside:
                 break
         else:
             raise RuntimeError("What was to work beside the measure has ended; its words stand above.")
-        self._tell(signal.SIGSTOP)
+        self._stop()
         return self
 
     def awake(self, measured: Callable[[], float]) -> float:
@@ -36,6 +39,14 @@ class Beside:
             return measured()
         finally:
             assert self.process.poll() is None, "what was to work beside the measure has ended"
+            self._stop()
+
+    def _stop(self) -> None:
+        """Put it to sleep, but not in the middle of a transaction: nobody else could write until it wakes."""
+        self._tell(signal.SIGSTOP)
+        while _somebody_writes():
+            self._tell(signal.SIGCONT)
+            time.sleep(0.01)
             self._tell(signal.SIGSTOP)
 
     def _tell(self, word: signal.Signals) -> None:
@@ -47,3 +58,16 @@ class Beside:
         self._tell(signal.SIGCONT)
         self.process.kill()
         self.process.wait()
+
+
+def _somebody_writes() -> bool:
+    """Whether a process holds the database of the measure for writing."""
+    connection = sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=0.0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
