@@ -1,10 +1,6 @@
 """From labels to a dataset, a training by a real worker, a promotion, and a scan that the new model predicts."""
 
-import io
-
-import numpy as np
 import pytest
-from PIL import Image
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
@@ -13,19 +9,12 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from tests import processes
-from tests.factories import InstitutionFactory, ScanFactory, person, phantom
+from tests.diagnostics.test_datasets import look
+from tests.factories import InstitutionFactory, ScanFactory, person
+
+from .sixty import head
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-
-
-def head(seed: int, tumour: bool) -> bytes:
-    """A phantom, with a large bright mass where there is a tumour."""
-    image = np.asarray(Image.open(io.BytesIO(phantom(seed)))).copy()
-    if tumour:
-        image[20:34, 34:48] = 250
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, format="PNG")
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -41,7 +30,7 @@ def dataset(boss):
             institution=north,
             data=head(number, number % 2 == 0),
             # Phantoms look alike; as far as the split is concerned these do not.
-            fingerprint=np.random.default_rng(number).integers(0, 256, 1024, dtype=np.uint8).tobytes(),
+            fingerprint=look(number),
             source=Scan.Source.IMPORT,
             reference_label="tumour" if number % 2 == 0 else "no_tumour",
         )

@@ -1,24 +1,15 @@
 """The whole loop over the REST API, with real workers: sixty scans, two readers, a dataset, a model, and back."""
 
-import time
-
-import numpy as np
 import pytest
-from django.conf import settings as installation
 
 from diagnostics import tasks
-from diagnostics.models import Scan, ShadowOpinion
-from diagnostics.registry import services as registry
-from diagnostics.scans.access import Role
-from diagnostics.scans.models import SecondReader
-from tests import processes
-from tests.factories import InstitutionFactory, person
+from diagnostics.models import ShadowOpinion
+from tests.factories import InstitutionFactory
 from tests.portal.api.asking import V1, assert_problem, bearer, hand_in, results
 
-from .test_retraining import head
+from .sixty import DISAGREED, RECIPE, SCANS, box, cast, hand_in_sixty, head, second_word, truth, wait
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
-SCANS, DISAGREED = 60, 6
 
 
 def post(client, path, status, **body):
@@ -58,34 +49,15 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     settings, inference_worker, training_worker
 ):
     settings.SECOND_ADMINISTRATOR = True
-    north = InstitutionFactory(code="north", second_reader=SecondReader.ALL)
-    box = registry.install_box(installation.MODEL_IN_THE_BOX)
-    tech, anna, bert, judge, keeper, ada, ben = (
-        bearer(person(role, north, username=name))
-        for name, role in (
-            ("tech", Role.TECHNOLOGIST), ("anna", Role.RADIOLOGIST), ("bert", Role.RADIOLOGIST),
-            ("judge", Role.ADJUDICATOR), ("keeper", Role.DATA_MANAGER), ("ada", Role.ADMINISTRATOR),
-            ("ben", Role.ADMINISTRATOR),
-        )
-    )  # fmt: skip
+    in_the_box = box()
+    people = cast(InstitutionFactory(code="north"))
+    tech, anna, bert, judge, keeper, ada, ben = map(bearer, people.values())
 
-    # Handed in, and analysed by the model in the box.
-    truth = {}
-    for number in range(SCANS):
-        made = hand_in(tech, head(number, number % 2 == 0), patient=f"P-{number}").json()
-        truth[made["id"]] = "tumour" if number % 2 == 0 else "no_tumour"
-    wait(lambda: ready(keeper) == SCANS, 240, "the scans were not analysed")
-    for number, scan in enumerate(truth):
-        # Phantoms look alike; as far as the split is concerned these do not.
-        print_ = np.random.default_rng(number).integers(0, 256, 1024, dtype=np.uint8).tobytes()
-        Scan.objects.filter(pk=scan).update(fingerprint=print_)
-
-    # Read by two, who disagree on some; those are settled.
-    wrong = set(list(truth)[:DISAGREED])
-    other = {"tumour": "no_tumour", "no_tumour": "tumour"}
-    assert read_all(anna, truth.get) == SCANS
-    assert read_all(bert, lambda scan: other[truth[scan]] if scan in wrong else truth[scan]) == SCANS
-    assert read_all(judge, truth.get, blind=False) == DISAGREED
+    # Handed in and analysed by the model in the box; read by two, who disagree on some; those are settled.
+    numbers = hand_in_sixty(people)
+    assert read_all(anna, lambda scan: truth(numbers[scan])) == SCANS
+    assert read_all(bert, lambda scan: second_word(numbers[scan])) == SCANS
+    assert read_all(judge, lambda scan: truth(numbers[scan]), blind=False) == DISAGREED
 
     # Frozen: every label is a reader's word, the settled ones told apart.
     version = post(keeper, "dataset-versions/", 201)
@@ -95,15 +67,14 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     assert sum(counts["by_label_source"].values()) == SCANS
 
     # Trained, and judged by the gate on a test part that is too small to say much.
-    recipe = {"dataset_version": version["id"], "epochs": 2, "batch_size": 8, "augment": "none", "anyway": True}
-    run = post(keeper, "training-runs/", 202, **recipe)
+    run = post(keeper, "training-runs/", 202, dataset_version=version["id"], **RECIPE)
     here = f"training-runs/{run['id']}/"
     wait(lambda: state_of(keeper, here)["status"] not in ("queued", "running"), 300, "it did not end")
     run = state_of(keeper, here)
     assert run["status"] == "succeeded", run["failure"] or training_worker.output()
     candidate = f"model-versions/{run['model_version']['id']}"
     said = state_of(keeper, f"{candidate}/gate/")
-    assert (said["verdict"], said["passed"], said["live"]) == ("too_few", False, box.number)
+    assert (said["verdict"], said["passed"], said["live"]) == ("too_few", False, in_the_box.number)
 
     # In the shadow: a live case is scored by both, and only the model in use is shown.
     post(keeper, f"{candidate}/challenge/", 200)
@@ -112,7 +83,7 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     tasks.score_in_the_shadow.delay()
     wait(ShadowOpinion.objects.exists, 120, "the challenger gave no opinion")
     assert str(ShadowOpinion.objects.get().scan_id) == live_case
-    assert predicted(keeper, live_case)["model_version"]["id"] == str(box.pk)
+    assert predicted(keeper, live_case)["model_version"]["id"] == str(in_the_box.pk)
 
     # Promoted by two: nobody approves alone, and what the gate has not passed needs a written exception.
     asked = post(ada, f"{candidate}/promote/", 202, reason="A trial.")
@@ -126,18 +97,9 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     assert predicted(keeper, next_scan)["model_version"]["id"] == run["model_version"]["id"]
 
     # And back.
-    assert post(ada, "model-versions/rollback/", 200, reason="The trial is over.")["id"] == str(box.pk)
+    assert post(ada, "model-versions/rollback/", 200, reason="The trial is over.")["id"] == str(in_the_box.pk)
     last = hand_in(tech, head(702, False), patient="P-702").json()["id"]
     wait(lambda: predicted(keeper, last), 120, "the former model gave no opinion")
-    assert predicted(keeper, last)["model_version"]["id"] == str(box.pk)
+    assert predicted(keeper, last)["model_version"]["id"] == str(in_the_box.pk)
     acts = {row["act"] for row in results(ada, "audit-events/")}
     assert acts >= {"dataset_frozen", "training_queued", "gate_judged", "model_promoted", "model_rolled_back"}
-
-
-def wait(happened, seconds, otherwise):
-    """Ask now and then: each question costs the worker that it waits for as much time as it takes to answer."""
-    processes.wait(lambda: happened() or time.sleep(0.5), seconds, otherwise)
-
-
-def ready(client):
-    return sum(row["status"] in ("ready", "rejected", "failed") for row in results(client, "scans/", page_size=200))
