@@ -146,17 +146,15 @@ class DatasetVersionAdmin(RoomAdmin):
             wanted = {"institutions": list(institutions_where(request.user, Permission.FREEZE_DATASET))}
         plan = services.plan(by=request.user, **wanted) if wanted is not None else None
         if plan is not None and wanted is not None and "freeze" in request.POST:
-            if request.POST.get("seen") != plan.sha256:
-                # What was chosen, or what is labelled, is no longer what the page had shown.
-                messages.info(request, _("The plan below is new. Freeze it if it is what you want."))
+            try:
+                version = services.freeze(by=request.user, **wanted, seen=request.POST.get("seen", ""))  # type: ignore[arg-type]
+            except services.PlanChanged as refusal:
+                messages.info(request, str(refusal))
+            except services.NotFreezable as refusal:
+                messages.error(request, str(refusal))
             else:
-                try:
-                    version = services.freeze(by=request.user, **wanted)  # type: ignore[arg-type]
-                except services.NotFreezable as refusal:
-                    messages.error(request, str(refusal))
-                else:
-                    messages.success(request, _("%(name)s is frozen.") % {"name": str(version).capitalize()})
-                    return HttpResponseRedirect(reverse("admin:diagnostics_datasetversion_change", args=[version.pk]))
+                messages.success(request, _("%(name)s is frozen.") % {"name": str(version).capitalize()})
+                return HttpResponseRedirect(reverse("admin:diagnostics_datasetversion_change", args=[version.pk]))
         return self.act_page(
             request,
             title=_("Freeze a dataset version"),

@@ -25,7 +25,7 @@ from .models import DatasetItem, DatasetVersion, Split
 from .parts import Planned
 from .regions import regions_of
 
-__all__ = ["ManifestDamaged", "NotFreezable", "Plan", "freeze", "manifest", "plan"]
+__all__ = ["ManifestDamaged", "NotFreezable", "Plan", "PlanChanged", "freeze", "manifest", "plan"]
 
 MINIMUM_GROUPS = 3
 _WORDS = {TUMOUR: "with a tumour", NO_TUMOUR: "without a tumour"}
@@ -34,6 +34,10 @@ _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 class NotFreezable(ValueError):
     """No dataset version can be made of what is there; ``str()`` says what is missing."""
+
+
+class PlanChanged(NotFreezable):
+    """What freezing would make now is not what was looked at."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ def freeze(
     include_demo: bool = False,
     exclude_readers: Sequence[Any] = (),
     exclude_institutions: Sequence[Institution] = (),
+    seen: str | None = None,
 ) -> DatasetVersion:
     """Make a dataset version of every scan that has a label that may train.
 
@@ -148,11 +153,15 @@ def freeze(
     exclude_institutions
         Leave out the scans of these, which must be among ``institutions``: all are dealt together first, so the lines
         of the others are those that they have without the exclusion, byte for byte.
+    seen
+        The ``sha256`` of the plan that somebody looked at, where that is what shall be frozen.
 
     Raises
     ------
     NotFreezable
         With a sentence that says what is missing.
+    PlanChanged
+        Somebody has read a case since, or something else was chosen.
     NotAllowed
         ``by`` may not freeze a dataset in one of the institutions.
     """
@@ -171,6 +180,8 @@ def freeze(
         )
         if planned.problem:
             raise NotFreezable(planned.problem)
+        if seen is not None and planned.sha256 != seen:
+            raise PlanChanged(_("The plan below is new. Freeze it if it is what you want."))
         key = manifests.keep(planned.manifest)
         with transaction.atomic():
             _lock(planned.institutions)

@@ -81,7 +81,9 @@ def freeze(request: HttpRequest) -> HttpResponse:
     refused = ""
     if request.method == "POST" and wanted is not None:
         try:
-            version = datasets.freeze(by=request.user, **wanted)  # type: ignore[arg-type]
+            version = datasets.freeze(by=request.user, **wanted, seen=request.POST.get("seen", ""))  # type: ignore[arg-type]
+        except datasets.PlanChanged as refusal:
+            messages.info(request, str(refusal))
         except datasets.NotFreezable as refusal:
             refused = str(refusal)
         else:

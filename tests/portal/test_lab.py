@@ -165,14 +165,31 @@ def test_overview_of_a_stranger_shows_no_foreign_dataset_or_run(dataset, run):
 def test_freeze_page_shows_the_plan_and_freezes_it(north, keeper):
     enough(north)
     client = client_of(keeper)
-    page = text(client.get(reverse("lab:freeze")))
-    assert "Freeze these 16 scans" in page
+    shown = client.get(reverse("lab:freeze"))
+    assert "Freeze these 16 scans" in text(shown)
     assert not DatasetVersion.objects.exists()
-    answer = client.post(
-        reverse("lab:freeze"), {"institutions": "north", "lineage": "main", "seed": "0", "include_imported": "on"}
-    )
+    answer = client.post(reverse("lab:freeze"), as_shown(shown))
     version = DatasetVersion.objects.get()
     assert answer.url == reverse("lab:dataset", args=[version.pk])
+
+
+def as_shown(page) -> dict[str, str]:
+    """What the button of a plan sends."""
+    seen = page.context["plan"].sha256
+    return {"institutions": "north", "lineage": "main", "seed": "0", "include_imported": "on", "seen": seen}
+
+
+def test_freeze_page_that_is_out_of_date_shows_the_new_plan_instead(north, keeper):
+    enough(north)
+    client = client_of(keeper)
+    before = as_shown(client.get(reverse("lab:freeze")))
+    scan(north, "tumour")  # somebody has labelled another since
+    answer = client.post(reverse("lab:freeze"), before)
+    assert answer.status_code == 400
+    assert "The plan below is new." in text(answer) and "Freeze these 17 scans" in text(answer)
+    assert not DatasetVersion.objects.exists()
+    assert client.post(reverse("lab:freeze"), as_shown(answer)).status_code == 302
+    assert DatasetVersion.objects.get().counts["scans"] == 17
 
 
 def test_freeze_page_with_nothing_labelled_offers_no_button(keeper):
