@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import expect
 
 from diagnostics.datasets.services import freeze
-from diagnostics.models import ModelVersion, TrainingRun
+from diagnostics.models import GateResult, ModelVersion, TrainingRun
+from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
@@ -13,9 +14,13 @@ from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW, WIDE
 from tests.diagnostics.shelf import model_folder, report
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
-from tests.factories import person
+from tests.diagnostics.test_tested_scans import row_of
+from tests.factories import ScanFactory, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+NARROWEST = {"width": 320, "height": 700}
+TOO_WIDE = """() => [...document.querySelectorAll('.table-wrap')]
+  .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth).map((each) => each.textContent)"""
 EPOCHS = [{"epoch": n, "loss": 1.2 / n, "val_loss": 1.3 / n, "val_auroc": 0.6 + 0.05 * n} for n in range(1, 6)]
 
 
@@ -67,6 +72,54 @@ def test_lab_pages_are_accessible_and_fit(page_as, run, candidate, theme, viewpo
             summary.click()
         assert_accessible(page)
         assert_fits(page)
+
+
+@pytest.fixture
+def judged(candidate, institution):
+    """The candidate with a long word of the gate, and subgroups."""
+    numbers = {"value": -0.012, "low": -0.034, "high": 0.012, "n": 400, "limit": -0.03, "verdict": "too_few"}
+    labels = ("no_tumour", "tumour", "glioma", "meningioma", "pituitary")
+    GateResult.objects.create(
+        version=candidate,
+        live=registry.live(),
+        rules=gate.current_rules(),
+        verdict="too_few",
+        findings=[
+            {"rule": rule, "verdict": "too_few", "numbers": [{"name": name, **numbers} for name in names]}
+            for rule, names in (
+                ("same_test", ["images"]),
+                ("test_size", ["images", "groups"]),
+                ("accuracy", ["accuracy"]),
+                ("auroc", ["auroc"]),
+                ("sensitivity", labels),
+                ("calibration", ["calibration", "calibration_difference"]),
+            )
+        ],
+        test_sha256="0" * 64,
+    )
+    for n, truth in enumerate(("tumour", "no_tumour")):
+        scan = ScanFactory(institution=institution, seed=n, width=600 if n else 200)
+        row_of(candidate, scan, truth, truth, "no_tumour")
+    return candidate
+
+
+def test_candidate_s_tables_need_no_scrolling_sideways_on_the_narrowest_phone(page_as, judged):
+    page = page_as(Role.ADMINISTRATOR, viewport=NARROWEST)
+    page.goto(f"/lab/models/{judged.pk}/")
+    expect(page.get_by_role("heading", name="By subgroup")).to_be_visible()
+    assert page.evaluate(TOO_WIDE) == []
+    assert_fits(page)
+    assert_accessible(page)
+
+
+def test_gate_with_many_rules_leaves_no_blank_column_beside_it(page_as, judged):
+    page = page_as(Role.ADMINISTRATOR)
+    page.goto(f"/lab/models/{judged.pk}/")
+    gate_box, figures_box = (page.get_by_role("region", name=name).bounding_box() for name in ("Gate", "Figures"))
+    assert gate_box["width"] > 1.3 * figures_box["width"]
+    assert gate_box["y"] >= figures_box["y"] + figures_box["height"]
+    first, last = page.locator(".rules__item").first.bounding_box(), page.locator(".rules__item").last.bounding_box()
+    assert last["x"] > first["x"], "the rules fill more than one column"
 
 
 def test_run_page_changes_by_itself_until_the_run_has_ended(page_as, run):
