@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.reviews.models import Label, Read
@@ -49,7 +50,7 @@ class DatasetVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"dataset v{self.number}"
+        return gettext("dataset v%(n)d") % {"n": self.number}
 
 
 class Split(models.TextChoices):

@@ -16,9 +16,8 @@ from diagnostics.audit.services import record
 from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
-from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of
 
-from . import manifests, parts, tally
+from . import manifests, obstacles, parts, tally
 from .labelling import Labelled, by_readers, ghosts, labelled
 from .manifests import ManifestDamaged, manifest
 from .models import DatasetItem, DatasetVersion, Split
@@ -26,10 +25,6 @@ from .parts import Planned
 from .regions import regions_of
 
 __all__ = ["ManifestDamaged", "NotFreezable", "Plan", "PlanChanged", "freeze", "manifest", "plan"]
-
-MINIMUM_GROUPS = 3
-_WORDS = {TUMOUR: "with a tumour", NO_TUMOUR: "without a tumour"}
-_PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class NotFreezable(ValueError):
@@ -82,16 +77,17 @@ def plan(
     places = sorted(institutions, key=lambda each: each.code)
     bare = Plan(places, lineage, seed)
     if not places:
-        return _with(bare, problem="Choose at least one institution.")
+        return _with(bare, problem=_("Choose at least one institution."))
     if not 0 <= seed <= 2**31 - 1:
-        return _with(bare, problem="The seed must be a whole number from 0 to 2147483647.")
+        return _with(bare, problem=_("The seed must be a whole number from 0 to 2147483647."))
     if len(lineage) > 40:
-        return _with(bare, problem="The name of a lineage may have 40 characters at most.")
+        return _with(bare, problem=_("The name of a lineage may have 40 characters at most."))
     found, left_out = labelled(by=by, institutions=places, imported=include_imported, demo=include_demo)
     try:
         dealt = parts.deal(found, ghosts(lineage), _history(lineage), seed=seed)
     except ValueError as error:
-        return _with(bare, problem=f"The scans cannot be compared with each other: {error}")
+        problem = _("The scans cannot be compared with each other: %(error)s") % {"error": error}
+        return _with(bare, problem=problem)
     # Excluded only now that all are dealt: whoever stays has the same group and part as if nobody had been excluded.
     excluded = by_readers(exclude_readers, places)
     abroad = {place.pk for place in exclude_institutions}
@@ -226,45 +222,12 @@ def _newest(lineage: str, institutions: Sequence[Institution]) -> DatasetVersion
 
 def _problem(planned: Plan, found: Sequence[Labelled], groups: Sequence[str], left_out: Counter[str]) -> str:
     """Why this plan cannot be frozen, as a sentence, or nothing."""
-    names = ", ".join(institution.name for institution in planned.institutions)
-    if not found:
-        waiting = left_out["unlabelled"] + left_out["may_not_train"] + left_out["not_judged"]
-        there = f"{waiting} scans are there, none with a label that may train" if waiting else "no scan is there"
-        return (
-            f"Nothing is labelled yet in {names}: {there}. Read cases and tick “may this case train?”, or import a "
-            "folder with its labels (manage.py import_folder PATH --institution CODE --labels)."
-        )
-    independent = parts.groups_by_finding(found, groups)
-    for finding, words in _WORDS.items():
-        if not independent[finding]:
-            return f"All {len(found)} labelled scans are of one kind: scans {words} are missing."
-        if independent[finding] < MINIMUM_GROUPS:
-            return (
-                f"Too few to split: {_groups(independent[finding])} {words} (a patient's scans, and scans that look "
-                f"alike, count as one), and {MINIMUM_GROUPS} are needed, for training, validation and test."
-            )
-    have = {(each.part, finding_of(each.labelled.label)) for each in planned.items}
-    for part in ("train", "validation", "test"):
-        for finding, words in _WORDS.items():
-            if (part, finding) not in have:
-                return _missing(planned.lineage, part, words)
-    same = DatasetVersion.objects.filter(lineage=planned.lineage, sha256=planned.sha256).first()
-    if same is not None:
-        return f"Nothing has changed since {same}: the same scans with the same labels. Use that version."
-    return ""
-
-
-def _groups(number: int) -> str:
-    return "1 independent group is" if number == 1 else f"{number} independent groups are"
-
-
-def _missing(lineage: str, part: str, words: str) -> str:
-    if part == "test":
-        return (
-            f"The test part of the lineage “{lineage}” holds no scan {words} any more, and it is never refilled. "
-            "Begin a new lineage under another name."
-        )
-    return f"The {_PARTS[part]} part would hold no scan {words}. More patients with such scans are needed."
+    names = [institution.name for institution in planned.institutions]
+    return (
+        obstacles.in_groups(found, groups, left_out, names)
+        or obstacles.in_parts(planned.lineage, planned.items)
+        or obstacles.in_former(planned.lineage, planned.sha256)
+    )
 
 
 def _write(by: AbstractBaseUser, planned: Plan, key: str) -> DatasetVersion:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -151,7 +152,7 @@ class GateRules(_Unchanging):
         ]
 
     def __str__(self) -> str:
-        return f"gate rules {self.number}"
+        return gettext("gate rules %(n)d") % {"n": self.number}
 
 
 class GateVerdict(models.TextChoices):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.datasets.models import DatasetVersion
@@ -95,7 +96,7 @@ class TrainingRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"training run {self.number}"
+        return gettext("training run %(n)d") % {"n": self.number}
 
 
 class Retraining(models.Model):
@@ -128,4 +129,4 @@ class Retraining(models.Model):
         ]
 
     def __str__(self) -> str:
-        return "retraining by itself"
+        return gettext("retraining by itself")

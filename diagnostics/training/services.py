@@ -45,9 +45,6 @@ __all__ = [
     "why_not",
 ]
 
-_WORDS = {TUMOUR: "with a tumour", NO_TUMOUR: "without a tumour"}
-_PARTS = {"train": "training", "validation": "validation", "test": "test"}
-
 
 class AnotherRunning(ValueError):
     """Only one training may wait or run at a time; ``str()`` says which one does."""
@@ -151,7 +148,7 @@ def _queued(
 def why_not(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
     """Why ``by`` cannot start a training on this dataset now, as a sentence; empty where they can."""
     if not all(may(by, Permission.TRAIN, institution) for institution in dataset.institutions.all()):
-        return "Training on this dataset needs the role data manager or administrator in each of its institutions."
+        return _("Training on this dataset needs the role data manager or administrator in each of its institutions.")
     other = active()
     if other is not None:
         return _occupied(by, other)
@@ -160,17 +157,30 @@ def why_not(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
 
 def what_is_missing(dataset: DatasetVersion) -> str:
     """What this dataset lacks to be trained on, as a sentence; empty where nothing."""
+    capital = _capital(dataset)
     if dataset.frozen_at is None:
-        return f"{_capital(dataset)} is not frozen."
+        return _("%(dataset)s is not frozen.") % {"dataset": capital}
     there = Counter(dataset.items.values_list("split", "label"))
     if not there:
-        return f"{_capital(dataset)} holds no labelled scans. Freeze one that does."
+        return _("%(dataset)s holds no labelled scans. Freeze one that does.") % {"dataset": capital}
     have = {(split, finding_of(label)) for split, label in there}
     for part in ("train", "validation", "test"):
-        for finding, words in _WORDS.items():
+        for finding in (TUMOUR, NO_TUMOUR):
             if (part, finding) not in have:
-                return f"The {_PARTS[part]} part of {dataset} holds no scan {words}. Freeze a larger one."
+                return _lacks(part, finding) % {"dataset": capital}
     return ""
+
+
+def _lacks(part: str, finding: str) -> str:
+    """That a part holds no scan of this finding: whole sentences, since languages build them differently."""
+    return {
+        ("train", TUMOUR): _("%(dataset)s has no scan with a tumour to train on. Freeze a larger one."),
+        ("train", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to train on. Freeze a larger one."),
+        ("validation", TUMOUR): _("%(dataset)s has no scan with a tumour to validate on. Freeze a larger one."),
+        ("validation", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to validate on. Freeze a larger one."),
+        ("test", TUMOUR): _("%(dataset)s has no scan with a tumour to test on. Freeze a larger one."),
+        ("test", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to test on. Freeze a larger one."),
+    }[part, finding]
 
 
 def cancel(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
@@ -199,9 +209,7 @@ def cancel(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
         if waiting or running:
             note(run, "training_cancelled", by=by)
         elif run.state not in ACTIVE:
-            raise NothingToCancel(
-                _("%(capital)s has ended already: it %(how)s.") % {"capital": _capital(run), "how": _how(run)}
-            )
+            raise NothingToCancel(_over(run) % {"capital": _capital(run)})
     return run
 
 
@@ -212,9 +220,17 @@ def active() -> TrainingRun | None:
 
 def _occupied(by: Any, other: TrainingRun) -> str:
     if TrainingRun.objects.visible_to(by).filter(pk=other.pk).exists():
-        state = "is waiting" if other.state == TrainingState.QUEUED else f"is running ({other.progress:.0%} done)"
-        return f"Training run {other.number} {state}, and one runs at a time. Wait for it, or cancel it."
-    return "Another training is under way on this installation, and one runs at a time. Try again later."
+        words = {"number": other.number, "percent": f"{other.progress * 100:.0f}"}
+        if other.state == TrainingState.QUEUED:
+            return _("Training run %(number)d is waiting, and one runs at a time. Wait for it, or cancel it.") % words
+        return (
+            _(
+                "Training run %(number)d is running (%(percent)s %% done), and one runs at a time. Wait for it, or "
+                "cancel it."
+            )
+            % words
+        )
+    return _("Another training is under way on this installation, and one runs at a time. Try again later.")
 
 
 def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
@@ -241,8 +257,12 @@ def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
     return str(live.pk)
 
 
-def _how(run: TrainingRun) -> str:
-    return {"succeeded": "produced a model", "failed": "failed", "cancelled": "was cancelled"}[run.state]
+def _over(run: TrainingRun) -> str:
+    return {
+        TrainingState.SUCCEEDED: _("%(capital)s has ended already: it produced a model."),
+        TrainingState.FAILED: _("%(capital)s has ended already: it failed."),
+        TrainingState.CANCELLED: _("%(capital)s has ended already: it was cancelled."),
+    }[TrainingState(run.state)]
 
 
 def _capital(row: Any) -> str:
