@@ -251,6 +251,14 @@ def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
     assert TrainingRun.objects.count() == 1
 
 
+def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keeper):
+    client = client_of(keeper)
+    german = {"Accept-Language": "de"}
+    page = text(client.get(reverse("lab:dataset", args=[dataset.pk]), headers=german))
+    assert "Datensatz v1" in page and "Trainingslauf 1 wartet" in page
+    assert "Seit Datensatz v1 hat sich nichts geändert" in text(client.get(reverse("lab:freeze"), headers=german))
+
+
 def test_run_page_polls_until_the_run_has_ended(run, keeper):
     client = client_of(keeper)
     url = reverse("lab:run", args=[run.pk])
