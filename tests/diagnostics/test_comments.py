@@ -219,5 +219,7 @@ def test_only_people_who_may_see_the_case_are_offered(people, case):
     person(Role.RADIOLOGIST, InstitutionFactory(), username="r-elsewhere")
     person(Role.RADIOLOGIST, case.institution, username="zoe", first_name="Rita")
     assert [each.username for each in people_like(people["t"], case, "r")] == ["r-radiologist", "zoe"]
+    person(Role.RADIOLOGIST, case.institution, username="ada", last_name="Rivers")
+    assert [each.username for each in people_like(people["t"], case, "r")] == ["r-radiologist", "ada", "zoe"]
     assert people["t"] not in people_like(people["t"], case, "")
-    assert who_may_see(case).count() == len(people) + 1
+    assert who_may_see(case).count() == len(people) + 2
