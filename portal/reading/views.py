@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnostics.models import Claim, Read
+from diagnostics.models import Claim, Prediction, Read
 from diagnostics.reviews import services
 from diagnostics.reviews.controls import feedback_for
 from diagnostics.reviews.models import ReadKind
@@ -53,6 +53,11 @@ def attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], R
         return conflict(request, page.case.pk, refused)
     except NotAllowed as refused:
         raise PermissionDenied(str(refused)) from None
+
+
+def _reason(chosen: str, label: str, prediction: Prediction | None) -> str:
+    """The reason for a difference from the AI's; one left over from a choice since changed is none."""
+    return chosen if services.differs(label, prediction) else ""
 
 
 @require_safe
@@ -117,7 +122,7 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
         kind=ReadKind.FINAL,
         label=said["final_label"],
         certainty=said["certainty"],
-        reason=said["reason"],
+        reason=_reason(said["reason"], said["final_label"], page.prediction),
         comment=said["comment"],
         may_train=said["may_train"],
         heatmap_seen=said["heatmap_seen"],
@@ -156,7 +161,7 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
         read=page.own_final,
         label=said["label"],
         certainty=said["certainty"],
-        reason=said["reason"],
+        reason=_reason(said["reason"], said["label"], page.own_final.prediction),
         comment=said["comment"],
         may_train=said["may_train"],
     )

@@ -20,12 +20,13 @@ function arrange() {
   const choice = chosen("choice");
   const other = find("[data-other]");
   if (other && choices) other.hidden = choice?.value !== "other";
-  const reason = find("[data-decision] [data-reason]");
-  if (!reason) return;
-  const final = choices && choice?.value !== "other" ? choice : chosen("label");
-  const before = reason.hidden;
-  reason.hidden = !final?.hasAttribute("data-needs-reason") && !reason.querySelector(".field__error");
-  if (before && !reason.hidden) reason.scrollIntoView({ block: "nearest" });
+  for (const reason of panel()?.querySelectorAll("[data-reason]") ?? []) {
+    const label = reason.closest("form").querySelector("input[name=label]:checked");
+    const final = choices && choice?.value !== "other" ? choice : label;
+    const before = reason.hidden;
+    reason.hidden = !final?.hasAttribute("data-needs-reason") && !reason.querySelector(".field__error");
+    if (before && !reason.hidden) reason.scrollIntoView({ block: "nearest" });
+  }
 }
 
 /** True once anything was entered, so that news from the server does not wipe it out. */
@@ -129,7 +130,7 @@ function bindKeys(keys) {
 export function bindDecision(keys) {
   document.addEventListener("change", (event) => {
     const form = event.target.closest("[data-decision]");
-    if (!form) return;
+    if (!form) return arrange();
     form.dataset.touched = "1";
     const other = form.querySelector("[data-choices] input[value=other]");
     if (event.target.name === "label" && other && !other.checked) other.checked = true;

@@ -189,6 +189,12 @@ def test_final_read_by_choice(desk, choice, stored, adopted):
     assert Case.objects.get().state == "done"
 
 
+def test_reason_left_over_from_another_choice_is_none(desk):
+    desk.blind()
+    desk.final(choice="adopt", reason="wrong_type")
+    assert Read.objects.get(kind="final").reason == ""
+
+
 def test_final_read_without_having_looked_at_the_heat_map(desk):
     desk.blind()
     desk.final(choice="adopt", heatmap_seen="")
@@ -428,6 +434,13 @@ def test_amendment_stands_beside_the_former_read(done):
     reads = Read.objects.filter(kind="final").order_by("revision")
     assert [(read.revision, read.label) for read in reads] == [(1, "meningioma"), (2, "glioma")]
     assert "revision 2" in done.html()
+
+
+def test_amendment_to_the_label_of_the_ai_has_no_reason(done):
+    # Were it kept, the history would say that the AI's label was adopted because the AI was wrong.
+    for label, reason in (("glioma", "wrong_type"), ("meningioma", "")):
+        done.act("amend", label=label, certainty="unsure", reason="wrong_type", comment="Looked again.")
+        assert Read.objects.filter(kind="final").latest("revision").reason == reason
 
 
 @pytest.mark.parametrize(
