@@ -12,6 +12,7 @@ urlpatterns = [
     path("", views.account, name="account"),
     path("sign-in/", form(views.SignIn.as_view()), name="sign-in"),
     path("sign-out/", views.sign_out, name="sign-out"),
+    path("session/", views.session, name="session"),
     path("theme/", views.theme, name="theme"),
     path("password/", form(views.PasswordChange.as_view()), name="password-change"),
     path("password/reset/", form(views.PasswordReset.as_view()), name="password-reset"),

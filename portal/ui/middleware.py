@@ -1,11 +1,14 @@
 """What every answer carries unless its view says otherwise, and what becomes of a refusal."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.utils import translation
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRefresh
 from django_structlog.middlewares import RequestMiddleware
 
@@ -42,6 +45,15 @@ class OwnLanguageMiddleware:
         return self.get_response(request)
 
 
+def _page_of_the_form(request: HttpRequest) -> str:
+    """``?next=…`` with the page that a form came from, as far as the browser says so."""
+    came_from = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure()):
+        return ""
+    place = urlsplit(came_from)
+    return "?" + urlencode({"next": place.path + (f"?{place.query}" if place.query else "")}, safe="/")
+
+
 class RefusalMiddleware:
     """A missing permission becomes a page with the domain's sentence; an ended session ends polling."""
 
@@ -50,13 +62,18 @@ class RefusalMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        door = resolve_url(settings.LOGIN_URL)
+        if response.status_code != 302 or not response.headers.get("Location", "").startswith(f"{door}?"):
+            return response
         # htmx follows redirects by itself and would put the sign-in page inside a table: load the whole page instead.
-        if (
-            request.headers.get("HX-Request")
-            and response.status_code == 302
-            and response.headers.get("Location", "").startswith(resolve_url(settings.LOGIN_URL))
-        ):
+        if request.headers.get("HX-Request"):
             return HttpResponseClientRefresh()
+        # So does a script, which would take the sign-in page for a yes.
+        if request.headers.get("Accept") == "application/json":
+            return JsonResponse({"sentence": _("You are signed out.")}, status=401)
+        if request.method == "POST":
+            # Behind the door only an address that can be opened: the page that the form stands on.
+            return HttpResponseRedirect(f"{door}{_page_of_the_form(request)}")
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

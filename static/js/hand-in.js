@@ -3,6 +3,8 @@
  * Without this script the same form sends all files at once and the page lists what became of each.
  */
 
+import { signedInAgain } from "./session.js";
+
 const AT_ONCE = 3;
 
 const form = document.querySelector("form[data-hand-in]");
@@ -102,8 +104,8 @@ function bind(form) {
 
   function answered(one, request) {
     const isJson = request.getResponseHeader("Content-Type")?.startsWith("application/json");
-    if (!isJson) {
-      lost(one, request.responseURL.includes("/accounts/") || request.status === 403 ? say.signedOut : say.broke);
+    if (!isJson || request.status === 401) {
+      lost(one, request.status === 401 || request.status === 403 ? say.signedOut : say.broke);
       return;
     }
     const answer = JSON.parse(request.responseText);
@@ -134,8 +136,10 @@ function bind(form) {
     bar.hidden = true;
     const button = one.element.querySelector("[data-retry]");
     button.hidden = false;
-    button.onclick = () => {
+    button.onclick = async () => {
       if (!form.reportValidity()) return;
+      // Whoever had to sign in anew has another token since, and the old one is refused.
+      await signedInAgain();
       clearErrors();
       button.hidden = true;
       bar.hidden = false;

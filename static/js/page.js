@@ -41,6 +41,15 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// A second press before the answer is there would do the act a second time, or meet its own first as a conflict.
+let sent = false;
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (sent) event.preventDefault();
+  sent = true;
+});
+window.addEventListener("pageshow", () => (sent = false));
+
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-autosubmit]");
   if (form && event.target.matches("select, input[type=checkbox], input[type=radio]")) form.requestSubmit();

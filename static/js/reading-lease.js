@@ -1,5 +1,7 @@
 /** The lease on the case: renewed while somebody is at work on the page; when it is lost, the page says so. */
 
+import { post } from "./session.js";
+
 const RENEW_AFTER_MS = 60_000;
 
 export function bindLease(now = Date.now) {
@@ -13,7 +15,7 @@ export function bindLease(now = Date.now) {
     renewed = now();
     let response;
     try {
-      response = await fetch(form.dataset.renew, { method: "POST", body: new FormData(form) });
+      response = await post(form.dataset.renew, new FormData(form));
     } catch {
       return; // no network for a moment: the next activity tries again
     }

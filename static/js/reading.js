@@ -5,14 +5,23 @@ import { bindDraft } from "./reading-draft.js";
 import { bindHeatMap } from "./reading-heatmap.js";
 import { bindLease } from "./reading-lease.js";
 import { mountViewer } from "./viewer/index.js";
+import { keepView } from "./viewer/keeping.js";
+import { bindSession } from "./session.js";
 import { bindUndo } from "./undo.js";
 import { Keys, bindKeysPanel } from "./viewer/keys.js";
 
+// What answers a form stands at the form's address, which cannot be opened or loaded anew.
+const { address } = document.querySelector("[data-case]").dataset;
+const answered = location.pathname !== address;
+if (answered) history.replaceState(null, "", address);
+bindSession(); // first: a form that is held back here is held back before anything else looks at it
 const keys = new Keys();
-const { viewport } = mountViewer(document.querySelector("[data-viewer]"), keys, document.querySelector("[data-marks]"));
+const section = document.querySelector("[data-viewer]");
+const { viewport } = mountViewer(section, keys, document.querySelector("[data-marks]"));
+keepView(viewport, section.dataset.pixels);
 bindHeatMap(keys, viewport);
 bindDecision(keys); // last of what changes the panel's height: it brings a fault into view
-bindDraft();
+bindDraft({ unsaved: answered });
 bindUndo(keys);
 bindLease();
 bindKeysPanel(keys);

@@ -32,7 +32,7 @@ ROWS = 8  # of each table that go into an address
 MOST_ADDRESSES = 4000  # of one person; more, and a page links to itself without end
 
 VOLATILE = (
-    (re.compile(rb'(csrfmiddlewaretoken"? value="|X-CSRFToken": "|data-csrf=")[^"<]*'), rb"\1"),
+    (re.compile(rb'(csrfmiddlewaretoken"? value="|X-CSRFToken": "|data-csrf="|"csrf": ")[^"<]*'), rb"\1"),
     (re.compile(rb"ovr_[\w-]+"), b""),  # a token that was made a moment ago
     (re.compile(rb'"X-Since": "\d+"'), b""),
 )

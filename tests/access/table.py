@@ -115,6 +115,7 @@ accounts:account                   POST   302    302  302  302  302  302  =     
 accounts:sign-in                   GET    200    302  302  302  302  302  =                    302    200 302
 accounts:sign-in                   POST   200    302  302  302  302  302  =                    302    200 302
 accounts:sign-out                  POST   302    302  302  302  302  302  =                    302    302 302
+accounts:session                   GET    302    200  200  200  200  200  =                    200    302 200
 accounts:theme                     POST   302    302  302  302  302  302  =                    302    302 302
 accounts:password-change           GET    302    200  200  200  200  200  =                    200    302 200
 accounts:password-change           POST   302    200  200  200  200  200  =                    200    302 200

@@ -1,12 +1,15 @@
 """Drafts and undo in a browser: nothing entered is lost, a failure stays in sight, a slip is taken back."""
 
+import re
+
 import pytest
+from django.conf import settings
 from playwright.sync_api import expect
 
 from diagnostics.models import Draft, Read
 from diagnostics.scans.access import Role
 from tests.browser.readers import faults_of, image_ready
-from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
+from tests.factories import PASSWORD, CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -69,3 +72,99 @@ def test_a_slip_is_undone_by_key(page):
     expect(page.get_by_text("Submitted: ACC-1")).to_be_visible()
     expect(page.get_by_text("Submitted: ACC-1")).to_be_hidden()  # by itself, after ten seconds
     assert Read.objects.filter(kind="final").count() == 1
+
+
+def test_a_session_that_ended_costs_nothing_of_what_was_entered(page, reader, console):
+    console.allow("401")
+    console.allow("403")  # the token of before
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.keyboard.press("3")
+    signed_out = page.locator("[data-signed-out]")
+    expect(signed_out).to_be_visible()
+    expect(page.locator("[data-draft-failed]")).to_contain_text("You are signed out.")
+    assert faults_of(page) == []
+    page.keyboard.press("8")
+    page.keyboard.press("n")
+    expect(signed_out).to_be_in_viewport()
+    expect(page.get_by_label("Meningioma")).to_be_checked()
+    assert not Read.objects.exists()
+    sign_in(page, reader)
+    expect(signed_out).to_be_hidden()
+    expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
+    page.keyboard.press("n")
+    expect(page.locator("[aria-current=step]")).to_have_text("Final read")
+    assert Read.objects.get().label == "meningioma"
+
+
+def test_nothing_that_was_entered_goes_out_under_another_name(page, institution, console):
+    console.allow("401")
+    console.allow("403")  # the token of before
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.keyboard.press("3")
+    expect(page.locator("[data-signed-out]")).to_be_visible()
+    sign_in(page, person(Role.RADIOLOGIST, institution))
+    page.keyboard.press("8")
+    page.keyboard.press("n")
+    expect(page.locator("[data-signed-out]")).to_be_visible()
+    expect(page.get_by_label("Meningioma")).to_be_checked()
+    assert not Draft.objects.exists()
+    assert not Read.objects.exists()
+
+
+def test_a_read_is_not_sent_into_the_void(page, console):
+    console.allow("ERR_INTERNET_DISCONNECTED")
+    page.context.set_offline(True)
+    for key in ("3", "8", "n"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-cut-off]")).to_be_in_viewport()
+    expect(page.get_by_label("Meningioma")).to_be_checked()
+    page.context.set_offline(False)
+    expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
+    expect(page.locator("[data-cut-off]")).to_be_hidden()
+    page.keyboard.press("n")
+    expect(page.locator("[aria-current=step]")).to_have_text("Final read")
+    assert Read.objects.get().label == "meningioma"
+
+
+def test_a_second_press_before_the_answer_is_none(page):
+    page.route("**/blind/", lambda route: (page.wait_for_timeout(500), route.continue_()))
+    for key in ("3", "8", "n", "n", "n"):
+        page.keyboard.press(key)
+    expect(page.locator("[aria-current=step]")).to_have_text("Final read")
+    expect(page.locator("[data-refusal]")).to_have_count(0)
+    assert Read.objects.count() == 1
+
+
+def test_page_that_answers_a_form_can_be_loaded_anew(page, console):
+    console.allow("400")
+    address = page.url
+    page.keyboard.press("3")
+    page.keyboard.press("n")  # without a certainty
+    expect(page.locator(".field__error")).to_be_visible()
+    assert page.url == address
+    expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
+    page.reload()
+    image_ready(page)
+    expect(page.get_by_label("Meningioma")).to_be_checked()
+
+
+def test_what_was_entered_last_is_kept_when_one_leaves_at_once(page):
+    page.keyboard.press("3")
+    page.keyboard.press("b")
+    expect(page).to_have_url(re.compile("/worklist/"))
+    page.go_back()
+    image_ready(page)
+    expect(page.get_by_label("Meningioma")).to_be_checked()
+
+
+def sign_in(page, user):
+    """In another tab of the same browser, and back."""
+    other = page.context.new_page()
+    other.goto("/accounts/sign-in/")
+    other.get_by_label("Username").fill(user.username)
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Sign in").click()
+    expect(other.locator(".who__name")).to_be_visible()
+    other.close()
+    page.bring_to_front()
+    page.evaluate("dispatchEvent(new Event('focus'))")  # a browser without a screen never loses it

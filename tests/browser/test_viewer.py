@@ -267,6 +267,34 @@ def test_dragging_changes_the_window_and_nothing_resets_it(page, reader):
     assert numbers(page)[:2] == before[:2]
 
 
+def test_view_stays_as_it_is_when_the_read_is_locked(page, reader):
+    open_case(page, reader, FILES["12 bits"])
+    page.keyboard.press("Shift+Digit3")
+    for key in ("+", "+", "h", "r", "i", "ArrowRight"):
+        page.keyboard.press(key)
+    settle(page)
+    before, drawn = numbers(page), canvas_grey(page)
+    for key in ("1", "8", "n"):
+        page.keyboard.press(key)
+    expect(page.locator("[aria-current=step]")).not_to_have_text("Your read")
+    image_ready(page)
+    assert numbers(page) == before
+    assert (canvas_grey(page) == drawn).all()
+    expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
+
+
+def test_next_image_begins_as_it_should(page, reader):
+    open_case(page, reader, FILES["12 bits"])
+    before = numbers(page)
+    page.keyboard.press("Shift+Digit3")
+    page.keyboard.press("+")
+    settle(page)
+    assert numbers(page)[2] > before[2]
+    open_case(page, reader, FILES["signed"])
+    assert numbers(page)[2] == before[2]
+    expect(page.locator("[data-presets]")).to_have_value("file")
+
+
 def test_presets_by_key_and_by_list(page, reader):
     open_case(page, reader, FILES["12 bits"])
     expect(page.locator("[data-presets]")).to_have_value("file")

@@ -246,6 +246,35 @@ def test_polling_after_the_session_ended_loads_the_page_anew(client: Client) -> 
     assert answer.headers["HX-Refresh"] == "true"
 
 
+def test_what_a_script_saves_after_the_session_ended_is_refused_in_words(client: Client) -> None:
+    answer = client.post("/accounts/notifications/", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()) == (401, {"sentence": "You are signed out."})
+
+
+@pytest.mark.parametrize(
+    ("came_from", "leads_to"),
+    [
+        ("http://testserver/accounts/?show=all", f"{SIGN_IN}?next=/accounts/%3Fshow%3Dall"),
+        ("http://elsewhere.example/accounts/", SIGN_IN),
+        ("", SIGN_IN),
+    ],
+)
+def test_form_sent_after_the_session_ended_leads_back_to_its_page(
+    client: Client, came_from: str, leads_to: str
+) -> None:
+    # Not to where it was sent: that address cannot be opened.
+    answer = client.post("/accounts/notifications/", headers={"Referer": came_from})
+    assert answer.headers["Location"] == leads_to
+
+
+def test_page_learns_whose_session_it_is(client: Client, rita: User) -> None:
+    assert client.get("/accounts/session/", headers={"Accept": "application/json"}).status_code == 401
+    client.force_login(rita)
+    answer = client.get("/accounts/session/", headers={"Accept": "application/json"}).json()
+    assert answer["person"] == rita.pk
+    assert len(answer["csrf"]) == 64
+
+
 def test_form_without_its_token_gets_a_page_that_says_what_to_do(rita: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(rita)

@@ -5,6 +5,8 @@
  * that it belongs to. What cannot be saved is said and stays on the page.
  */
 
+import { post } from "../../session.js";
+
 const SAVE_AFTER_MS = 1200;
 const TRY_AGAIN_MS = 6000;
 
@@ -24,6 +26,7 @@ export class MarkSaver {
     book.addEventListener("kept", () => this.soon());
     book.addEventListener("change", () => (this.idle.hidden = this.kept || book.marks.length === 0));
     document.addEventListener("submit", (event) => this.beforeSending(event), true);
+    document.addEventListener("overread:again", () => this.save());
     window.addEventListener("pagehide", () => this.dirty && this.post(this.changes(), true));
   }
 
@@ -71,13 +74,7 @@ export class MarkSaver {
   }
 
   post(changes, leaving = false) {
-    const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
-    return fetch(this.address, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": token },
-      body: JSON.stringify({ changes }),
-      keepalive: leaving,
-    });
+    return post(this.address, JSON.stringify({ changes }), { leaving, type: "application/json" });
   }
 
   /** Save what has changed; true when nothing is left to save. One at a time. */
