@@ -270,6 +270,11 @@ def fit_line(familiar: Familiar, heads: np.ndarray, strangers: np.ndarray, held:
 
 def _logistic(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Fit by Newton's steps, each weight pulled towards none (Hoerl & Kennard 1970, Technometrics 12:55)."""
+    if columns.shape[1] > len(columns):
+        # The weights that are wanted lie in the span of the rows: what a network of two thousand maps says of a
+        # thousand pictures is turned into a thousand columns first, and minutes become seconds.
+        turned, rest = np.linalg.qr(columns.T)
+        return np.asarray(turned @ _logistic(rest.T, wanted))
     weights = np.zeros(columns.shape[1])
     for _ in range(_ROUNDS):
         odds = 1.0 / (1.0 + np.exp(-np.clip(columns @ weights, -30.0, 30.0)))

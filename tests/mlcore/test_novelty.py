@@ -2,7 +2,17 @@ import cv2
 import numpy as np
 import pytest
 
-from mlcore.novelty import BESIDE, BESIDE_WITHOUT_TEXTURE, TEXTURE, Familiar, describe, fit, fit_line, texture
+from mlcore.novelty import (
+    BESIDE,
+    BESIDE_WITHOUT_TEXTURE,
+    TEXTURE,
+    Familiar,
+    _logistic,
+    describe,
+    fit,
+    fit_line,
+    texture,
+)
 from mlcore.preprocess import to_tensor
 from mlcore.strangers import drawn
 from tests.mlcore.phantom import head
@@ -114,3 +124,15 @@ def test_drawing_strangers_can_be_broken_off():
 
     with pytest.raises(KeyboardInterrupt):
         drawn(heads(range(2)), 1, tick=stop)
+
+
+def test_the_line_is_the_same_whether_numbers_or_pictures_are_many():
+    """What holds for each column holds for the columns together, however they are turned."""
+    rng = np.random.default_rng(1)
+    wide = rng.normal(size=(40, 90))
+    strange = (wide[:, :3].sum(axis=1) + rng.normal(size=40) > 0).astype(np.float64)
+    found = _logistic(wide, strange)
+    # Rows of nought pull at nothing, and make the columns few beside the rows.
+    beside = np.vstack((wide, np.zeros((60, 90))))
+    assert np.allclose(found, _logistic(beside, np.concatenate((strange, np.full(60, 0.5)))), atol=1e-6)
+    assert np.abs(found).max() > 1e-3
