@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,27 @@ class Fault(Exception):
 def say(line: str) -> None:
     """Tell a line on standard error, so that standard output holds the result alone."""
     print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Within it nothing reaches standard error; what is raised is raised as always.
+
+    While it is imported, TensorFlow's C++ writes there past every level of logging and past `sys.stderr`.
+    """
+    if sys.stderr is None:  # closed by whoever started this
+        yield
+        return
+    sys.stderr.flush()
+    heard = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(heard, 2)
+        os.close(heard)
+        os.close(nowhere)
 
 
 def items_of(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcore import active_command, study_command
-from mlcore.asked import Fault, check_beginning, items_of, left_out, looked, say
+from mlcore.asked import Fault, check_beginning, items_of, left_out, looked, say, unheard
 from mlcore.config import BadConfig, TrainConfig
 from mlcore.decoded import Refused
 from mlcore.options import parser
@@ -29,9 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # The heavy imports wait until a command needs them, so that --help answers at once.
-    from mlcore.artifact import ArtifactDamaged
-    from mlcore.dataset import NotADataset
-    from mlcore.train import NotTrainable
+    with unheard():
+        from mlcore.artifact import ArtifactDamaged
+        from mlcore.dataset import NotADataset
+        from mlcore.train import NotTrainable
 
     commands = {
         "train": _train,

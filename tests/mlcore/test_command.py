@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,13 @@ def test_a_source_is_left_out_and_the_parts_of_the_others_stay(tmp_path):
         lines[bool(left_out)] = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert lines[True] == [item for item in lines[False] if item["source"] == "here"]
     assert len(lines[True]) == 12
+
+
+def test_a_command_says_nothing_but_its_own(tmp_path):
+    """TensorFlow greets whoever imports it, past every level of logging."""
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "one.png").write_bytes(png(head(1, tumour=True)))
+    command = [sys.executable, "-m", "mlcore", "--quiet", "duplicates", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "1 images are 1 different ones" in done.stdout
+    assert done.stderr == ""
