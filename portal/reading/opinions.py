@@ -1,13 +1,13 @@
 """The AI's opinion in words. Only ever made from what ``reviews.queries.opinion_for`` gives."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from diagnostics.models import Prediction
 from diagnostics.reviews.queries import label_in_words
+from portal.ui.cautions import caution
 from portal.ui.templatetags.overread import percent
 
 CLOSE = 0.15  # an answer at least this probable is worth naming beside the first
@@ -43,7 +43,7 @@ def in_words(prediction: Prediction) -> Opinion:
         words=label_in_words(prediction.label),
         bars=[Bar(label_in_words(label), value, label == prediction.label) for label, value in ranked],
         unsure=_unsure(prediction, ranked),
-        warnings=[_warning(code) for code in prediction.warnings],
+        warnings=[caution(code) for code in prediction.warnings],
         heatmap=reverse("reading:heatmap", args=[prediction.pk]) if prediction.heatmap else "",
     )
 
@@ -54,15 +54,3 @@ def _unsure(prediction: Prediction, ranked: list[tuple[str, float]]) -> str:
         return _("No other answer comes close.")
     named = _(" and ").join(f"{label_in_words(label).lower()} ({percent(value)})" for label, value in rivals)
     return _("It is unsure: it also finds %(answers)s possible.") % {"answers": named}
-
-
-def _warning(code: Any) -> str:
-    words = {
-        "out_of_distribution": _(
-            "This image is unlike those that the model learned from. Do not lean on its opinion."
-        ),
-        "low_quality": _("The image's quality is low, so the opinion may be off."),
-        "first_frame": _("The file holds several frames, and the opinion is of the first alone."),
-        "uncertain": _("Uncertain: with a probability like this the model is wrong more often than elsewhere."),
-    }
-    return words.get(str(code), str(code))

@@ -314,3 +314,24 @@ def test_empty_list_says_what_to_do_next(client: Client, ted: User, north: Insti
     client.force_login(made.person(Role.RADIOLOGIST, north))
     assert "technologist of your institution" in client.get("/scans/").content.decode()
     assert "Show all scans" in client.get("/scans/?patient=zzz").content.decode()
+
+
+def test_what_an_opinion_warns_of_stands_in_the_list_and_on_the_scan(client: Client, north: Institution) -> None:
+    scan = made.ScanFactory(institution=north)
+    made.PredictionFactory(scan=scan, warnings=["out_of_distribution", "uncertain"])
+    calm = made.ScanFactory(institution=north)
+    made.PredictionFactory(scan=calm)
+    client.force_login(made.person(Role.DATA_MANAGER, north))
+    page = client.get("/scans/").content.decode()
+    assert page.count("unlike what it learned from, uncertain") == 1
+    page = client.get(f"/scans/{scan.pk}/").content.decode()
+    assert "unlike those that the model learned from" in page and "more often than elsewhere" in page
+    assert "banner--slim" not in client.get(f"/scans/{calm.pk}/").content.decode().split('id="scan"')[1]
+
+
+def test_what_a_hidden_opinion_warns_of_is_hidden_too(client: Client, ted: User, north: Institution) -> None:
+    scan = made.ScanFactory(institution=north)
+    made.PredictionFactory(scan=scan, warnings=["out_of_distribution"])
+    made.CaseFactory(scan=scan)
+    for address in ("/scans/", f"/scans/{scan.pk}/"):
+        assert "unlike" not in client.get(address).content.decode()

@@ -17,10 +17,13 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.queries import label_in_words
+from portal.ui.cautions import caution, cautions_in_short
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
 
 register = template.Library()
+register.filter("caution", caution)
+register.filter("cautions_in_short", cautions_in_short)
 
 
 @register.simple_tag
