@@ -312,5 +312,5 @@ def test_from_folder_reads_class_folders_and_keeps_twins_together(tmp_path):
 def test_the_seed_learns_from_real_images(tmp_path):
     if not DATA.is_dir():
         pytest.skip("the shared images are not here")
-    done = train(from_folder(DATA / "navoneel"), TrainConfig(epochs=12), tmp_path / "model")
+    done = train(from_folder(DATA / "navoneel"), TrainConfig(epochs=12, minutes=10), tmp_path / "model")
     assert done.report["validation"]["metrics"]["auroc"]["value"] > 0.6
