@@ -197,6 +197,22 @@ def test_length_by_dragging_is_in_millimetres(page, reader):
     expect(page.locator(".mark__label")).to_contain_text("mm")
 
 
+def test_numbers_of_marks_do_not_cover_each_other(page, reader):
+    opened(page, reader)
+    page.keyboard.press(".")
+    for x in (40, 42, 44):
+        page.mouse.click(*place(page, x, 40))
+    page.keyboard.press("x")
+    drag(page, (20, 30), (38, 50))
+    expect(page.locator(".mark__label")).to_have_count(4)
+    boxes = [label.bounding_box() for label in page.locator(".mark__label").all()]
+    for at, one in enumerate(boxes):
+        for other in boxes[at + 1 :]:
+            apart_x = max(one["x"], other["x"]) - min(one["x"] + one["width"], other["x"] + other["width"])
+            apart_y = max(one["y"], other["y"]) - min(one["y"] + one["height"], other["y"] + other["height"])
+            assert max(apart_x, apart_y) > -4, (one, other)  # their dark edges may touch
+
+
 def test_length_without_spacing_says_that_it_is_not_calibrated(page, reader):
     opened(page, reader, dicom(head(), bits=16, WindowCenter=30_000, WindowWidth=60_000))
     page.keyboard.press("l")

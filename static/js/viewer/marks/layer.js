@@ -4,6 +4,7 @@ import { handlesOf, outlineOf, REGIONS } from "./geometry.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_HEIGHT = 15; // CSS pixels
+const BASELINE = 12; // from the upper edge of a line
 const AWAY = 10;
 const CHARACTER = 7.8; // about, to keep a label inside the stage
 const ARROW_HEAD = 11;
@@ -52,6 +53,26 @@ function drawn(mark, toScreen) {
   return path(points, REGIONS.has(mark.kind));
 }
 
+/** Where a text may stand, the best place first: [left, top] right of the mark, left of it, below, above. */
+function placesBeside(mark, points, { width, height }) {
+  const fixed = { arrow: points[0], angle: points[1] }[mark.kind];
+  const farthest = (axis, sign) =>
+    fixed ?? points.reduce((far, point) => (sign * point[axis] > sign * far[axis] ? point : far));
+  const [right, left, low, high] = [farthest(0, 1), farthest(0, -1), farthest(1, 1), farthest(1, -1)];
+  return [
+    [right[0] + AWAY, right[1] - BASELINE],
+    [left[0] - AWAY - width, left[1] - BASELINE],
+    [low[0] - width / 2, low[1] + AWAY],
+    [high[0] - width / 2, high[1] - AWAY - height],
+  ];
+}
+
+const overlap = (one, other) =>
+  one.left < other.left + other.width &&
+  other.left < one.left + one.width &&
+  one.top < other.top + other.height &&
+  other.top < one.top + one.height;
+
 export class MarkLayer {
   constructor(viewport, svg) {
     this.viewport = viewport;
@@ -69,6 +90,7 @@ export class MarkLayer {
    */
   draw(marks, cursor = null) {
     const toScreen = (point) => this.toScreen(point);
+    this.taken = [];
     const groups = marks.map((each) => this.group(each, toScreen));
     if (cursor) groups.push(made("g", { class: "mark mark--cursor" }, ...this.strokes(cross(toScreen(cursor), 11))));
     this.svg.replaceChildren(...groups);
@@ -98,20 +120,31 @@ export class MarkLayer {
     return group;
   }
 
-  /** Text right of the mark, or wherever the stage has room for it. */
+  /** Text right of the mark, or wherever the stage has room for it and no other text stands. */
   label(mark, lines, toScreen) {
     const points = outlineOf(mark).map(toScreen);
-    const fixed = { arrow: points[0], angle: points[1] }[mark.kind];
-    const anchor = fixed ?? points.reduce((far, point) => (point[0] > far[0] ? point : far));
     const width = Math.max(...lines.map((line) => line.length)) * CHARACTER;
-    const { viewWidth, viewHeight } = this.viewport.placement;
-    const x = Math.max(4, Math.min(anchor[0] + AWAY, viewWidth - width - 4));
-    const y = Math.max(LINE_HEIGHT, Math.min(anchor[1], viewHeight - LINE_HEIGHT * lines.length));
+    const size = { width, height: LINE_HEIGHT * lines.length };
+    const places = placesBeside(mark, points, size).map(([left, top]) => this.within(left, top, size));
+    const free = places.find((place) => this.taken.every((other) => !overlap(place, other))) ?? places[0];
+    this.taken.push(free);
+    const [x, y] = [free.left, free.top + BASELINE];
     const spans = lines.map((line, at) => {
       const span = made("tspan", { x: x.toFixed(1), y: (y + at * LINE_HEIGHT).toFixed(1) });
       span.textContent = line;
       return span;
     });
     return made("text", { class: "mark__label" }, ...spans);
+  }
+
+  /** The box, moved so far that it lies on the stage. */
+  within(left, top, { width, height }) {
+    const { viewWidth, viewHeight } = this.viewport.placement;
+    return {
+      left: Math.max(4, Math.min(left, viewWidth - width - 4)),
+      top: Math.max(0, Math.min(top, viewHeight - height)),
+      width,
+      height,
+    };
   }
 }
