@@ -49,7 +49,7 @@ def draw(report: Report, picture: np.ndarray) -> bytes:
     report : Report
         What it says.
     picture : numpy.ndarray, shape (h, w), dtype uint8
-        The scan as a screen shows it; it may be smaller than the scan.
+        The scan as a screen shows it, in its true shape; it may be smaller than the scan.
     """
     out = io.BytesIO()
     document = SimpleDocTemplate(
@@ -244,9 +244,11 @@ class MarkedImage(Flowable):
     def __init__(self, picture: np.ndarray, report: Report) -> None:
         super().__init__()
         scan = report.case.scan
-        # Points on paper for a pixel of the scan, in which marks are given, whatever the picture has.
-        self.scale = min(WIDTH / scan.width, IMAGE_HEIGHT / scan.height)
-        self.width, self.height = scan.width * self.scale, scan.height * self.scale
+        height, width = picture.shape
+        scale = min(WIDTH / width, IMAGE_HEIGHT / height)
+        self.width, self.height = width * scale, height * scale
+        # Points on paper for a pixel of the scan, in which marks are given, along a row and a column of it.
+        self.scale = (self.width / scan.width, self.height / scan.height)
         self.hAlign = "CENTER"
         self.picture, self.marks = picture, report.marks
 
@@ -257,7 +259,7 @@ class MarkedImage(Flowable):
         canvas.setLineJoin(1)
         taken: list[tuple[float, float]] = []
         for mark in self.marks:
-            points = [(x * self.scale, self.height - y * self.scale) for x, y in mark.points]
+            points = [(x * self.scale[0], self.height - y * self.scale[1]) for x, y in mark.points]
             for colour, thick in ((EDGE, 2.6), (MARK, 1.2)):
                 canvas.setStrokeColor(colour)
                 canvas.setFillColor(colour)

@@ -68,8 +68,20 @@ def take(data: bytes) -> Taken:
 
 
 def displayed(data: bytes, side: int) -> np.ndarray:
-    """The image of a stored original as a screen shows it at first: (h, w) uint8, no side longer than ``side``."""
-    return to_display(decode(data), side)
+    """The image of a stored original as the viewer shows it at first: (h, w) uint8, no side longer than ``side``.
+
+    Pixels that are no squares have their true shape in it.
+    """
+    decoded = decode(data)
+    shown = to_display(decoded, side)
+    rows, columns = decoded.spacing or (1.0, 1.0)
+    if rows == columns:
+        return shown
+    height, width = shown.shape
+    tall = height * rows / columns
+    fit = min(1.0, side / tall)
+    size = (max(1, round(width * fit)), max(1, round(tall * fit)))
+    return np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BILINEAR))
 
 
 def container(decoded: Decoded) -> bytes:

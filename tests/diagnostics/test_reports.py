@@ -2,17 +2,22 @@
 
 import io
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.utils import translation
 from pypdf import PdfReader
 
 from diagnostics.annotations.measure import angle, area, length
 from diagnostics.audit.models import AuditEvent
+from diagnostics.reports.pdf import MarkedImage
 from diagnostics.reports.services import export_report
 from diagnostics.reviews import services
 from diagnostics.scans.access import NotAllowed, Role
+from diagnostics.scans.intake import displayed
 from diagnostics.scans.models import SecondReader
+from tests.browser.test_viewer import dicom
 from tests.diagnostics.test_two_readers import final, settle
 from tests.factories import (
     AnnotationFactory,
@@ -195,3 +200,18 @@ def test_measures_are_those_of_geometry():
     assert angle([[1, 0], [0, 0], [-1, 0]]) == pytest.approx(180)
     assert area("ellipse", [[4, 4], [0, 0]]) == pytest.approx(12.566, abs=1e-3)
     assert area("freehand", [[0, 0], [0, 4], [4, 0]], 0.5, 0.5) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shape"), [([0.9, 0.45], (120, 60)), ([0.45, 0.9], (30, 60)), ([8.0, 1.0], (200, 25))]
+)
+def test_picture_of_pixels_that_are_no_squares_has_its_true_shape(spacing, shape):
+    data = dicom(np.full((60, 60), 7, "<u2"), bits=12, PixelSpacing=spacing)
+    assert displayed(data, 200).shape == shape
+    assert displayed(dicom(np.full((60, 60), 7, "<u2"), bits=12), 200).shape == (60, 60)
+
+
+def test_marks_lie_on_the_picture_in_its_true_shape(case):
+    image = MarkedImage(np.zeros((120, 60), np.uint8), SimpleNamespace(case=case, marks=[]))
+    assert image.height == pytest.approx(2 * image.width)
+    assert image.scale == pytest.approx((image.width / case.scan.width, image.height / case.scan.height))
