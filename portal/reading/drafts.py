@@ -24,7 +24,8 @@ from .views import CONFLICTS, conflict, page_of
 def draft(request: HttpRequest, pk: Any) -> JsonResponse:
     """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to."""
     page = page_of(request, pk)
-    if request.POST.get("step", "") != page.step:
+    # Without a claim the step is another one too; what then happened to the claim is the truer word.
+    if page.claim is not None and request.POST.get("step", "") != page.step:
         # What was on its way when the blind read was locked must not come back as a suggestion for the final one.
         return JsonResponse({"sentence": _("This step is over.")}, status=409)
     token = request.POST.get("claim_token", "")

@@ -10,9 +10,10 @@ import { bindSession } from "./session.js";
 import { bindUndo } from "./undo.js";
 import { Keys, bindKeysPanel } from "./viewer/keys.js";
 
-// What answers a form stands at the form's address, which cannot be opened or loaded anew.
+// What answers a form stands at the form's address, which cannot be opened or loaded anew. Where the claim has ended, what
+// was entered stands only on this page: there the browser's question before it is loaded anew is right.
 const { address } = document.querySelector("[data-case]").dataset;
-const answered = location.pathname !== address;
+const answered = location.pathname !== address && !document.querySelector("[name=kept]");
 if (answered) history.replaceState(null, "", address);
 bindSession(); // first: a form that is held back here is held back before anything else looks at it
 const keys = new Keys();

@@ -48,7 +48,10 @@ def test_draft_of_a_step_that_is_over_does_not_come_back(desk):
 def test_draft_without_the_claim_is_409(desk, place):
     desk.act("claim")
     colleague = Desk(desk.case, person(Role.RADIOLOGIST, place))
-    assert colleague.act("draft", claim_token=desk.token, step="taken", label="glioma").status_code == 409
+    for step in ("taken", "blind"):  # "blind": the page is open since before the case was taken over
+        refused = colleague.act("draft", claim_token=desk.token, step=step, label="glioma")
+        assert refused.status_code == 409
+        assert refused.json()["sentence"].startswith("Your claim on this case has ended")
     assert not Draft.objects.exists()
 
 
