@@ -6,7 +6,7 @@ The same cases are controls in one world and ordinary ones in the other (as in `
 import pytest
 from django.db import transaction
 
-from diagnostics.models import Case, Control, Patient
+from diagnostics.models import Case, Control, Patient, ShadowOpinion
 from tests.factories import ScanFactory
 
 from . import test_blinding_everywhere as everywhere
@@ -34,6 +34,15 @@ def told_apart(world: World, viewpoint: str, asked: list[Asked] | None) -> tuple
     first, second = Walk(world, viewpoint), Walk(world, viewpoint)
     home = Case.objects.get(pk=world.rows["case"]).institution
     source = ScanFactory(institution=home, reference_label="glioma")
+    ShadowOpinion.objects.create(  # so that each address of the admin has a row
+        scan=source,
+        model_version_id=world.rows["model"],
+        label="glioma",
+        finding="tumour",
+        probabilities={"glioma": 1.0},
+        tumour_probability=0.9,
+        weights_sha256="0" * 64,
+    )
     with everywhere.ids_drawn_alike():
         first.again(asked) if asked else first.everything(deep=False)
     with transaction.atomic():
