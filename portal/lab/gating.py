@@ -28,12 +28,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its name, what it asks, its verdict, and the numbers behind it."""
+    """One rule: its name, its verdict, the numbers behind it, and what has to be known to read them."""
 
     name: str
     verdict: str
     tone: str
     numbers: list[Number] = field(default_factory=list)
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,20 @@ def _rule_names() -> dict[str, str]:
     }
 
 
+def _hint(rule: str, numbers: list[Number]) -> str:
+    """Why a calibration error may lie below its interval.
+
+    The report moves the interval onto the value (mlcore.evaluate). The rule was tried as it is: moved here, it would
+    no longer be what the verdict goes by.
+    """
+    if rule != "calibration" or not any(number.interval for number in numbers):
+        return ""
+    return _(
+        "Drawing scans anew adds to this error, so its interval lies higher than the value, which may even lie below "
+        "it. The rule goes by the interval: that is the stricter way."
+    )
+
+
 def shown(stands: Standing, *, with_numbers: bool) -> Gate:
     """The gate for a page. ``with_numbers``: whether the viewer may know how many scans of which kind there were."""
     rules = []
@@ -88,6 +103,7 @@ def shown(stands: Standing, *, with_numbers: bool) -> Gate:
                     verdict_in_words(each["verdict"]),
                     TONES.get(each["verdict"], "quiet"),
                     numbers,
+                    _hint(each["rule"], numbers),
                 )
             )
     return Gate(

@@ -168,6 +168,17 @@ def test_two_administrators_on_the_page(ada, ben, keeper, candidate, settings):
     assert "approved by ben" in text(second.get(page)) and "Small, but it is a trial." in text(second.get(page))
 
 
+def test_calibration_error_below_its_interval_is_explained(keeper, candidate):
+    below = {"name": "calibration", "value": 0.041, "low": 0.052, "high": 0.098, "n": 80, "limit": 0.1}
+    result = judged(candidate)
+    page = client_of(keeper).get(reverse("lab:model", args=[candidate.pk]))
+    assert "lies higher than the value" not in text(page)
+    rule = {"rule": "calibration", "verdict": "pass", "numbers": [{**below, "verdict": "pass"}]}
+    GateResult.objects.filter(pk=result.pk).update(findings=[*result.findings, rule])
+    page = text(client_of(keeper).get(reverse("lab:model", args=[candidate.pk])))
+    assert "0.041" in page and "0.052 to 0.098" in page and "lies higher than the value" in page
+
+
 def test_own_proposal_cannot_be_approved_on_the_page(ada, candidate, settings):
     settings.SECOND_ADMINISTRATOR = True
     client = client_of(ada)
