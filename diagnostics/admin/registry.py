@@ -28,7 +28,7 @@ from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
 from mlcore.labels import READABLE
 
-from .rooms import PromoteForm, ReasonForm, RoomAdmin, by_words, column, fields_of, fresh_sign_in
+from .rooms import PromoteForm, ReasonForm, RollBackForm, RoomAdmin, by_words, column, fields_of, fresh_sign_in
 
 
 @admin.register(ModelVersion)
@@ -177,16 +177,16 @@ class ModelVersionAdmin(RoomAdmin):
     def roll_back(self, request: HttpRequest) -> HttpResponse:
         """Say why, and put the former model back into use."""
         self.needs(request, Permission.PROMOTE)
-        form = ReasonForm(request.POST or None)
+        live, former = services.live(), services.previous()
+        form = RollBackForm(request.POST or None, initial={"to": former.pk if former else ""})
         if request.method == "POST" and form.is_valid():
             try:
-                done = services.roll_back(by=request.user, reason=form.cleaned_data["reason"])  # type: ignore[arg-type]
+                done = services.roll_back(by=request.user, **form.cleaned_data)  # type: ignore[arg-type]
             except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
                 form.add_error("reason", str(refusal))
             else:
                 messages.success(request, _("%(name)s is in use again.") % {"name": done.version})
                 return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
-        live, former = services.live(), services.previous()
         return self.act_page(
             request,
             title=_("Roll back"),

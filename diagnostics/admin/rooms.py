@@ -132,6 +132,12 @@ class ReasonForm(forms.Form):
     )
 
 
+class RollBackForm(ReasonForm):
+    """Why, and to which model: the one that the page had named."""
+
+    to = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
 class PromoteForm(ReasonForm):
     """Why, and once more who."""
 

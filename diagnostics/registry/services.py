@@ -152,15 +152,27 @@ def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Prom
         return put_forward_into_use(version, by=by, reason=reason, exception=reason)
 
 
-def roll_back(*, by: AbstractBaseUser, reason: str) -> Promotion:
+def roll_back(*, by: AbstractBaseUser, reason: str, to: str | None = None) -> Promotion:
     """Put the previous model back into use; the present one becomes the previous.
+
+    Parameters
+    ----------
+    by
+        An administrator.
+    reason
+        Why.
+    to
+        The id of the model that shall come back, as whoever asks has seen it: two who roll back at once would
+        otherwise put the model back into use that both wanted away.
 
     Raises
     ------
     NotAllowed
         ``by`` may not promote.
-    NothingToReturnTo, ReasonMissing
-        As the names say.
+    NothingToReturnTo
+        There is no former model, or by now it is another one.
+    ReasonMissing
+        As the name says.
     ArtifactDamaged
         The former weights are damaged.
     """
@@ -169,6 +181,8 @@ def roll_back(*, by: AbstractBaseUser, reason: str) -> Promotion:
     candidate = previous()
     if candidate is None:
         raise NothingToReturnTo(_("There is no former model to return to: only one has ever been in use."))
+    if to is not None and str(candidate.pk) != to:
+        raise NothingToReturnTo(_("The models in use have just changed. Look again before you roll back."))
     fetch(candidate)
     with transaction.atomic():
         lock()

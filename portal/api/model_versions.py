@@ -84,6 +84,17 @@ class Decision(Strict):
     reason = serializers.CharField(max_length=4000, help_text="The next person will want to know.")
 
 
+class RollBack(Decision):
+    """Why, and to which model."""
+
+    to = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The former model, as you know it: 409 if by now it is another.",
+    )
+
+
 class PromotionWish(Decision):
     """Why, and where the sign-in is not fresh, once more who."""
 
@@ -199,12 +210,13 @@ class ModelVersionViewSet(Resource):
             | ({} if version.details_open else {"findings": None})
         )
 
-    @extend_schema(request=Decision, responses=ModelDetail)
+    @extend_schema(request=RollBack, responses=ModelDetail)
     @action(detail=False, methods=["post"])
     def rollback(self, request: Request) -> Response:
         """Put the previous model back into use."""
-        given = self.body(Decision)
-        promotion = registry.roll_back(by=self.person, reason=given["reason"])
+        given = self.body(RollBack)
+        to = str(given["to"]) if given["to"] else None
+        promotion = registry.roll_back(by=self.person, reason=given["reason"], to=to)
         return self._detail(self.get_queryset().get(pk=promotion.version_id))
 
     def _detail(self, version: ModelVersion) -> Response:

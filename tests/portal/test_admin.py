@@ -409,8 +409,12 @@ def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
     client.post(url, {"reason": "better"})
     assert registry.live() == second
     assert "Roll back to" in text(client.get(page("modelversion_changelist")))
-    client.post(page("modelversion_roll_back"), {"reason": "worse"})
+    shown = text(client.get(page("modelversion_roll_back")))
+    assert f'name="to" value="{first.pk}"' in shown
+    client.post(page("modelversion_roll_back"), {"reason": "worse", "to": first.pk})
     assert registry.live() == first
+    stale = client.post(page("modelversion_roll_back"), {"reason": "worse", "to": first.pk})
+    assert stale.status_code == 400 and "have just changed" in text(stale) and registry.live() == first
     assert list(Promotion.objects.values_list("kind", "reason", "by")[:2]) == [
         ("rollback", "worse", boss.pk),
         ("promote", "better", boss.pk),

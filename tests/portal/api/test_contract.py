@@ -305,6 +305,8 @@ def test_model_is_promoted_with_a_reason_and_rolled_back(north, artifacts, tmp_p
     administrator.post(f"{V1}/model-versions/{second.pk}/promote/", {"reason": "Better still."})
     back = administrator.post(f"{V1}/model-versions/rollback/", {"reason": "Worse on site."})
     assert (back.status_code, back.json()["id"]) == (200, str(first.pk))
+    again = {"reason": "Worse on site.", "to": str(first.pk)}
+    assert_problem(administrator.post(f"{V1}/model-versions/rollback/", again), 409, "promotion_refused")
     first.refresh_from_db()
     assert first.state == ModelState.LIVE
     card = manager.get(listed[first.sha256]["card"])
