@@ -16,7 +16,7 @@ from .refusals import AlreadyLive, OwnRequest, RequestClosed, needed
 from .seats import lock
 from .services import fetch, put_forward_into_use
 
-__all__ = ["approve", "decline", "expire", "pending_for", "propose", "withdraw"]
+__all__ = ["approve", "decline", "expire", "pending", "pending_for", "propose", "withdraw"]
 
 
 def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> PromotionRequest:
@@ -55,6 +55,12 @@ def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Prom
             return waiting
         record(by=by, act="promotion_proposed", target=version, request=request.pk, number=version.number)
     return request
+
+
+def pending() -> list[PromotionRequest]:
+    """Every request that waits for approval, the oldest first."""
+    waiting = PromotionRequest.objects.filter(state=RequestState.PENDING, expires_at__gt=timezone.now())
+    return list(waiting.select_related("proposed_by", "version").order_by("created_at"))
 
 
 def pending_for(version: ModelVersion) -> PromotionRequest | None:

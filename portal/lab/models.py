@@ -111,8 +111,13 @@ def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
     reason, user = form.cleaned_data.get("reason", ""), request.user
     try:
         if settings.SECOND_ADMINISTRATOR or not may(user, Permission.PROMOTE):
-            requests.propose(by=user, version=version, reason=reason)  # type: ignore[arg-type]
-            done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
+            asked = requests.propose(by=user, version=version, reason=reason)  # type: ignore[arg-type]
+            if asked.proposed_by_id == user.pk:
+                done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
+            else:
+                done = _("%(who)s has proposed it already, and that stands; your reason is not kept.") % {
+                    "who": asked.proposed_by
+                }
         else:
             require(user, Permission.PROMOTE)
             freshness.require(request, form.cleaned_data.get("password", ""))
@@ -192,7 +197,8 @@ def roll_back(request: HttpRequest) -> HttpResponse:
     """Put the former model back into use."""
     require(request.user, Permission.SEE_MODELS)
     try:
-        promotion = registry.roll_back(by=request.user, reason=request.POST.get("reason", ""))  # type: ignore[arg-type]
+        reason, to = request.POST.get("reason", ""), request.POST.get("to", "")
+        promotion = registry.roll_back(by=request.user, reason=reason, to=to)  # type: ignore[arg-type]
     except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
         messages.error(request, str(refusal))
     else:

@@ -1,13 +1,16 @@
 """What to do next in the lab, worked out from what is there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from diagnostics.models import DatasetVersion, ModelVersion, TrainingRun
+from diagnostics.models import DatasetVersion, ModelVersion, PromotionRequest, TrainingRun
 from diagnostics.scans.access import Permission, may
 
 
@@ -31,6 +34,7 @@ def next_steps(
     new_labels: int,
     run: TrainingRun | None,
     trained: bool,
+    proposals: Sequence[PromotionRequest] = (),
 ) -> list[NextStep]:
     """The steps that make sense now, the most pressing first.
 
@@ -44,6 +48,8 @@ def next_steps(
         The training under way.
     trained
         Whether a training has succeeded on ``dataset``.
+    proposals
+        Promotions that wait for a second administrator.
     """
     steps = []
     if live is None:
@@ -51,6 +57,7 @@ def next_steps(
             "Nothing is predicted until a model is promoted. manage.py install_model installs the one in the box."
         )
         steps.append(NextStep("alert", _("No model is in use"), text))
+    steps += [_proposal(user, asked) for asked in proposals]
     if run is not None:
         url = reverse("lab:run", args=[run.pk])
         steps.append(NextStep("clock", _("A training is under way"), str(run).capitalize(), url, _("Watch it")))
@@ -80,3 +87,17 @@ def next_steps(
         )
         steps.append(NextStep("scan", _("Labels are needed first"), text))
     return steps
+
+
+def _proposal(user: Any, asked: PromotionRequest) -> NextStep:
+    """A proposal ends unseen after some days, so whoever may decide meets it first."""
+    url = reverse("lab:model", args=[asked.version_id])
+    words = {
+        "who": asked.proposed_by,
+        "name": asked.version,
+        "until": date_format(localtime(asked.expires_at), "DATETIME_FORMAT"),
+    }
+    text = _("%(who)s proposes to put %(name)s into use. It waits until %(until)s.") % words
+    if may(user, Permission.PROMOTE) and asked.proposed_by_id != user.pk:
+        return NextStep("users", _("A promotion waits for your decision"), text, url, _("Look and decide"))
+    return NextStep("users", _("A promotion waits for another administrator"), text, url, _("Look at it"))

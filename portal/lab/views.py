@@ -16,6 +16,7 @@ from diagnostics.datasets import queries as datasets_queries
 from diagnostics.datasets import services as datasets
 from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
 from diagnostics.registry import queries as registry_queries
+from diagnostics.registry import requests
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Permission, may, require
@@ -63,6 +64,7 @@ def overview(request: HttpRequest) -> HttpResponse:
                 new_labels=new_labels,
                 run=runs.filter(active=True).first(),
                 trained=newest is not None and runs.filter(dataset=newest, produced__isnull=False).exists(),
+                proposals=requests.pending(),
             ),
             "reason_form": ReasonForm(auto_id="roll-back-%s"),
             "retraining": schedule.policy_for(request.user),
@@ -117,8 +119,13 @@ def dataset(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _dataset_page(request, _dataset(request, pk), TrainForm(initial=wanted))
 
 
-def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm, status: int = 200) -> HttpResponse:
+def _dataset_page(
+    request: HttpRequest, version: DatasetVersion, form: TrainForm, status: int = 200, refused: str = ""
+) -> HttpResponse:
     anyway = "anyway" in request.GET or "anyway" in request.POST
+    obstacle = training.why_not(by=request.user, dataset=version, anyway=anyway)
+    if refused and refused != obstacle:
+        messages.error(request, refused)
     return render(
         request,
         "lab/dataset.html",
@@ -133,7 +140,7 @@ def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm
             "plan": planning.plan(by=request.user, dataset=version, recipe=form.chosen()),
             "anyway": anyway,
             "stale": planning.unchanged(request.user, version),
-            "obstacle": training.why_not(by=request.user, dataset=version, anyway=anyway),
+            "obstacle": obstacle,
         },
         status=status,
     )
@@ -167,10 +174,8 @@ def train(request: HttpRequest, pk: UUID) -> HttpResponse:
             by=request.user, dataset=version, config=form.cleaned_data, anyway="anyway" in request.POST
         )
     except (training.NotTrainable, training.AnotherRunning) as refusal:
-        messages.error(request, str(refusal))
-        return _dataset_page(
-            request, version, form, status=409 if isinstance(refusal, training.AnotherRunning) else 400
-        )
+        status = 409 if isinstance(refusal, training.AnotherRunning) else 400
+        return _dataset_page(request, version, form, status, str(refusal))
     return redirect("lab:run", pk=started.pk)
 
 

@@ -179,6 +179,27 @@ def test_calibration_error_below_its_interval_is_explained(keeper, candidate):
     assert "0.041" in page and "0.052 to 0.098" in page and "lies higher than the value" in page
 
 
+def test_proposal_that_waits_is_the_first_thing_to_do(ada, ben, keeper, candidate, settings):
+    settings.SECOND_ADMINISTRATOR = True
+    address, page = reverse("lab:promote", args=[candidate.pk]), reverse("lab:overview")
+    assert "promotion waits" not in text(client_of(ben).get(page))
+    client_of(ada).post(address, {"reason": "Better."})
+    assert "A promotion waits for your decision" in text(client_of(ben).get(page))
+    for other in (ada, keeper):
+        assert "A promotion waits for another administrator" in text(client_of(other).get(page))
+    PromotionRequest.objects.update(expires_at=timezone.now())
+    assert "promotion waits" not in text(client_of(ben).get(page))
+
+
+def test_who_proposes_what_somebody_proposed_before_is_told_so(ada, keeper, candidate, settings):
+    settings.SECOND_ADMINISTRATOR = True
+    address = reverse("lab:promote", args=[candidate.pk])
+    client_of(ada).post(address, {"reason": "Better."})
+    answer = client_of(keeper).post(address, {"reason": "I too."}, follow=True)
+    assert "ada has proposed it already" in text(answer) and "is proposed." not in text(answer)
+    assert PromotionRequest.objects.get().reason == "Better."
+
+
 def test_own_proposal_cannot_be_approved_on_the_page(ada, candidate, settings):
     settings.SECOND_ADMINISTRATOR = True
     client = client_of(ada)
