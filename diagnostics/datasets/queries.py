@@ -24,12 +24,13 @@ def newest_for(user: Any) -> DatasetVersion | None:
 def new_labels_since(user: Any, version: DatasetVersion | None, institutions: Sequence[Any] | None = None) -> int:
     """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets.
 
-    With ``institutions``, of these alone.
+    With ``institutions``, of these alone. Synthetic phantoms do not count: nobody freezes them but on purpose.
     """
     theirs = institutions_where(user, Permission.FREEZE_DATASET)
     if institutions is not None:
         theirs = theirs.filter(pk__in=[place.pk for place in institutions])
     reads = deciding_reads().filter(may_train=True, withheld=False, label__in=READABLE, case__institution__in=theirs)
+    reads = reads.exclude(case__scan__source=Scan.Source.DEMO)
     imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
         # A scan that somebody read counts among the reads.
         ~Exists(Read.objects.filter(case__scan=OuterRef("pk"), kind=ReadKind.FINAL))
@@ -80,9 +81,9 @@ def left_out(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
         "not_judged": _("not assessable or out of scope"),
         "rejected": _("not readable"),
         "demo": _("synthetic phantoms"),
-        "ruled_out": _("look-alikes contradict their label, and somebody ruled it out"),
-        "excluded": _("of a reader or an institution that is excluded"),
-        "held_back": _("belong to a scan of the test part, so they neither train nor change it"),
+        "ruled_out": _("label ruled out, since look-alikes contradict it"),
+        "excluded": _("of excluded readers or institutions"),
+        "held_back": _("of the patient of a test scan, or its look-alikes: neither train nor test"),
     }
     return [(words.get(reason, reason), number) for reason, number in counts.get("left_out", {}).items()]
 

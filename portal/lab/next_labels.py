@@ -13,6 +13,8 @@ from diagnostics.models import Scan
 from diagnostics.monitoring import campaign, numbers
 from diagnostics.scans.access import NotAllowed, Permission, require
 
+AT_FIRST = {"order": campaign.Order.UNCERTAINTY, "count": "50", "institution": ""}
+
 
 class NextForm(forms.Form):
     """By what, how many, where."""
@@ -35,7 +37,8 @@ def next_labels(request: HttpRequest) -> HttpResponse:
     places = numbers.watched_by(request.user)
     if not places.exists():
         raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
-    form = NextForm(request.GET)
+    # What was not asked for is filled in, so that the form says what the list is.
+    form = NextForm({**AT_FIRST, **{name: value for name, value in request.GET.items() if value}})
     form.fields["institution"].choices = [("", _("All")), *places.values_list("code", "name")]  # type: ignore[attr-defined]
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
@@ -43,8 +46,8 @@ def next_labels(request: HttpRequest) -> HttpResponse:
     try:
         found = campaign.next_to_label(
             request.user,
-            given["order"] or campaign.Order.UNCERTAINTY,
-            count=given["count"] or 50,
+            given["order"],
+            count=given["count"],
             institution=given["institution"],
         )
     except campaign.NoOrder as refusal:

@@ -19,16 +19,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def north():
-    return InstitutionFactory(code="north", name="North")
-
-
-@pytest.fixture
-def keeper(north):
-    return person(Role.DATA_MANAGER, north)
-
-
-@pytest.fixture
 def waiting(north):
     """Forty scans that wait, the first the surest."""
     said = analysed(ScanFactory(institution=north), np.linspace(0.99, 0.51, 40).tolist())
@@ -79,7 +69,9 @@ def test_diversity_does_not_choose_the_same_head_twice(keeper, waiting):
 def test_whoever_reads_there_and_strangers_get_no_list(client, north, keeper, waiting):
     assert campaign.next_to_label(person(Role.DATA_MANAGER, InstitutionFactory()), "uncertainty") == []
     client.force_login(keeper)
-    assert len(client.get(reverse("lab:next-labels")).context["rows"]) == 40
+    page = client.get(reverse("lab:next-labels"))
+    assert len(page.context["rows"]) == 40
+    assert '<option value="50" selected>' in page.content.decode(), "the form says how many the list holds at most"
     assert len(client.get("/api/v1/metrics/next-labels/?count=7").json()["results"]) == 7
     keeper.memberships.create(institution=north, role=Role.RADIOLOGIST)
     assert client.get(reverse("lab:next-labels")).status_code == 403

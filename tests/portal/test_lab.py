@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
-from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
+from diagnostics.models import DatasetVersion, ModelVersion, Promotion, Scan, TrainingRun
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Role
@@ -18,7 +18,7 @@ from diagnostics.training import work
 from portal.lab.card import as_html
 from tests.diagnostics.shelf import model_folder, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
-from tests.factories import InstitutionFactory, UserFactory, person
+from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, person
 
 pytestmark = pytest.mark.django_db
 
@@ -192,6 +192,13 @@ def test_freeze_page_that_is_out_of_date_shows_the_new_plan_instead(north, keepe
     assert DatasetVersion.objects.get().counts["scans"] == 17
 
 
+def test_phantoms_that_nobody_freezes_are_no_new_labels(north, keeper):
+    scan(north, "tumour")
+    for each in (scan(north, source=Scan.Source.DEMO), scan(north)):
+        ReadFactory(final=True, case=CaseFactory(scan=each, done=True), may_train=True)
+    assert "2 scans have a label." in text(client_of(keeper).get(reverse("lab:overview")))
+
+
 def test_freeze_page_with_nothing_labelled_offers_no_button(keeper):
     page = text(client_of(keeper).get(reverse("lab:freeze")))
     assert "Nothing is labelled yet in North" in page
@@ -353,8 +360,12 @@ def test_promote_needs_a_reason_and_then_changes_the_model_in_use(model, candida
     client.post(url, {"reason": "better AUROC"})
     assert registry.live() == candidate
     assert Promotion.objects.first().reason == "better AUROC"
-    client.post(reverse("lab:roll-back"), {"reason": "it was not"})
+    away = {"reason": "it was not", "to": str(model.pk)}
+    client.post(reverse("lab:roll-back"), away)
     assert registry.live() == model
+    again = client.post(reverse("lab:roll-back"), away, follow=True)
+    assert registry.live() == model, "whoever rolls back from an old page does not bring the new model back"
+    assert "have just changed" in text(again)
 
 
 def test_promote_is_offered_to_those_who_may_only(model, candidate, keeper, boss):
