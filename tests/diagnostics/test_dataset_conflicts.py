@@ -16,16 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def north():
-    return InstitutionFactory(code="north", name="North")
-
-
-@pytest.fixture
-def keeper(north):
-    return person(Role.DATA_MANAGER, north)
-
-
-@pytest.fixture
 def twins(north):
     """Two scans that look alike, of which only one can have a tumour."""
     enough(north)

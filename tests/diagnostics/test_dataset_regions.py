@@ -7,7 +7,7 @@ import pytest
 
 from diagnostics.datasets import services
 from diagnostics.scans.access import Role
-from tests.diagnostics.test_datasets import enough, keeper, north, own_files  # noqa: F401 - fixtures
+from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import AnnotationFactory, CaseFactory, ReadFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -19,14 +19,14 @@ def lines(version):
 
 
 @pytest.fixture
-def read(north):  # noqa: F811
+def read(north):
     scans = enough(north)
     reader = person(Role.RADIOLOGIST, north)
     case = CaseFactory(scan=scans[0], done=True)
     return ReadFactory(case=case, reader=reader, final=True, label="tumour", may_train=True)
 
 
-def test_region_of_the_label_s_reader_stands_in_the_scan_s_line(north, keeper, read):  # noqa: F811
+def test_region_of_the_label_s_reader_stands_in_the_scan_s_line(north, keeper, read):
     mark = uuid.uuid4()
     for revision, points in enumerate(([[1, 1], [2, 2]], BOX), start=1):
         AnnotationFactory(
@@ -41,7 +41,7 @@ def test_region_of_the_label_s_reader_stands_in_the_scan_s_line(north, keeper, r
     assert b"Rim" not in services.manifest(version)
 
 
-def test_what_is_no_region_or_not_the_reader_s_or_withdrawn_stays_out(north, keeper, read):  # noqa: F811
+def test_what_is_no_region_or_not_the_reader_s_or_withdrawn_stays_out(north, keeper, read):
     AnnotationFactory(case=read.case, author=read.reader, kind="length")
     AnnotationFactory(case=read.case, kind="rectangle", points=BOX)
     gone = AnnotationFactory(case=read.case, author=read.reader, kind="rectangle", points=BOX)
@@ -53,7 +53,7 @@ def test_what_is_no_region_or_not_the_reader_s_or_withdrawn_stays_out(north, kee
     assert version.counts["regions"] == 0
 
 
-def test_region_of_a_read_that_may_not_train_stays_out(north, keeper, read):  # noqa: F811
+def test_region_of_a_read_that_may_not_train_stays_out(north, keeper, read):
     AnnotationFactory(case=read.case, author=read.reader, kind="rectangle", points=BOX)
     ReadFactory(
         case=read.case, reader=read.reader, claim=read.claim, final=True, revision=2, label="tumour", may_train=False
@@ -63,7 +63,7 @@ def test_region_of_a_read_that_may_not_train_stays_out(north, keeper, read):  # 
     assert version.counts["regions"] == 0
 
 
-def test_region_drawn_since_makes_another_version(north, keeper, read):  # noqa: F811
+def test_region_drawn_since_makes_another_version(north, keeper, read):
     first = services.freeze(by=keeper, institutions=[north])
     assert services.plan(by=keeper, institutions=[north]).problem
     AnnotationFactory(case=read.case, author=read.reader, kind="freehand", points=[*BOX, [10.0, 20.0]])

@@ -31,16 +31,6 @@ def own_files(settings, tmp_path):
     }
 
 
-@pytest.fixture
-def north(db):
-    return InstitutionFactory(code="north", name="North")
-
-
-@pytest.fixture
-def keeper(north):
-    return person(Role.DATA_MANAGER, north)
-
-
 def look(seed: int) -> bytes:
     """A fingerprint that resembles no other."""
     return np.random.default_rng(seed).integers(0, 256, 1024, dtype=np.uint8).tobytes()

@@ -27,16 +27,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def north():
-    return InstitutionFactory(code="north", name="North")
-
-
-@pytest.fixture
-def keeper(north):
-    return person(Role.DATA_MANAGER, north)
-
-
-@pytest.fixture
 def template(north):
     return ScanFactory(institution=north)
 

@@ -15,13 +15,13 @@ from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.training import services, work
 from diagnostics.training.models import TrainingState
 from tests.diagnostics.shelf import model_folder, stored_model
-from tests.diagnostics.test_datasets import enough, keeper, north, own_files  # noqa: F401 - fixtures
+from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
 from tests.factories import DatasetVersionFactory, InstitutionFactory, TrainingRunFactory, person
 
 
 @pytest.fixture
-def dataset(north, keeper):  # noqa: F811
+def dataset(north, keeper):
     from diagnostics.datasets.services import freeze
 
     enough(north)
@@ -29,7 +29,7 @@ def dataset(north, keeper):  # noqa: F811
 
 
 @pytest.fixture
-def run(dataset, keeper):  # noqa: F811
+def run(dataset, keeper):
     return services.queue(by=keeper, dataset=dataset, config={})
 
 
@@ -44,7 +44,7 @@ def state(run) -> str:
 
 
 @pytest.mark.django_db
-def test_queue_stores_the_whole_recipe_and_its_audit_event(dataset, keeper):  # noqa: F811
+def test_queue_stores_the_whole_recipe_and_its_audit_event(dataset, keeper):
     run = services.queue(by=keeper, dataset=dataset, config={"epochs": 3})
     assert (run.number, run.state, run.active, run.created_by) == (1, "queued", True, keeper)
     assert (run.config["epochs"], run.config["architecture"], run.config["seed"]) == (3, "seed_cnn", 1)
@@ -71,14 +71,14 @@ def test_queue_stores_the_whole_recipe_and_its_audit_event(dataset, keeper):  # 
         ({"warm_start": True}, "No model is live"),
     ],
 )
-def test_queue_with_a_wrong_setting_is_refused_by_a_sentence(dataset, keeper, config, sentence):  # noqa: F811
+def test_queue_with_a_wrong_setting_is_refused_by_a_sentence(dataset, keeper, config, sentence):
     with pytest.raises(services.NotTrainable, match=sentence):
         services.queue(by=keeper, dataset=dataset, config=config)
     assert not TrainingRun.objects.exists()
 
 
 @pytest.mark.django_db
-def test_queue_from_the_live_model_names_it(dataset, keeper, tmp_path):  # noqa: F811
+def test_queue_from_the_live_model_names_it(dataset, keeper, tmp_path):
     live = stored_model(tmp_path)
     ModelVersion.objects.update(state=ModelState.LIVE)
     run = services.queue(by=keeper, dataset=dataset, config={"warm_start": True})
@@ -93,7 +93,7 @@ def test_queue_from_the_live_model_names_it(dataset, keeper, tmp_path):  # noqa:
         ({"leaves": ["no_tumour", "glioma", "meningioma", "pituitary"]}, "other labels"),
     ],
 )
-def test_queue_from_a_live_model_of_another_kind_is_refused(dataset, keeper, tmp_path, spec, sentence):  # noqa: F811
+def test_queue_from_a_live_model_of_another_kind_is_refused(dataset, keeper, tmp_path, spec, sentence):
     stored_model(tmp_path, **spec)
     ModelVersion.objects.update(state=ModelState.LIVE)
     with pytest.raises(services.NotTrainable, match=sentence):
@@ -101,13 +101,13 @@ def test_queue_from_a_live_model_of_another_kind_is_refused(dataset, keeper, tmp
 
 
 @pytest.mark.django_db
-def test_queue_on_a_dataset_without_scans_is_refused(north, keeper):  # noqa: F811
+def test_queue_on_a_dataset_without_scans_is_refused(north, keeper):
     with pytest.raises(services.NotTrainable, match="holds no labelled scans"):
         services.queue(by=keeper, dataset=DatasetVersionFactory(institution=north), config={})
 
 
 @pytest.mark.django_db
-def test_queue_on_one_class_is_refused(dataset, keeper):  # noqa: F811
+def test_queue_on_one_class_is_refused(dataset, keeper):
     dataset.items.filter(label="no_tumour").delete()
     with pytest.raises(services.NotTrainable, match="no scan without a tumour"):
         services.queue(by=keeper, dataset=dataset, config={})
@@ -115,7 +115,7 @@ def test_queue_on_one_class_is_refused(dataset, keeper):  # noqa: F811
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", [Role.TECHNOLOGIST, Role.RADIOLOGIST, Role.ADJUDICATOR])
-def test_queue_and_cancel_need_the_permission(run, dataset, north, role):  # noqa: F811
+def test_queue_and_cancel_need_the_permission(run, dataset, north, role):
     somebody = person(role, north)
     with pytest.raises(NotAllowed):
         services.queue(by=somebody, dataset=dataset, config={})
@@ -125,7 +125,7 @@ def test_queue_and_cancel_need_the_permission(run, dataset, north, role):  # noq
 
 
 @pytest.mark.django_db
-def test_queue_while_another_waits_is_refused_and_names_it(run, dataset, keeper):  # noqa: F811
+def test_queue_while_another_waits_is_refused_and_names_it(run, dataset, keeper):
     with pytest.raises(services.AnotherRunning, match="Training run 1 is waiting"):
         services.queue(by=keeper, dataset=dataset, config={})
     assert "Training run 1" in services.why_not(by=keeper, dataset=dataset)
@@ -133,7 +133,7 @@ def test_queue_while_another_waits_is_refused_and_names_it(run, dataset, keeper)
 
 
 @pytest.mark.django_db
-def test_queue_while_a_foreign_run_is_under_way_tells_nothing_of_it(dataset, keeper):  # noqa: F811
+def test_queue_while_a_foreign_run_is_under_way_tells_nothing_of_it(dataset, keeper):
     TrainingRunFactory(number=77, dataset=DatasetVersionFactory(institution=InstitutionFactory()))
     with pytest.raises(services.AnotherRunning) as refused:
         services.queue(by=keeper, dataset=dataset, config={})
@@ -141,7 +141,7 @@ def test_queue_while_a_foreign_run_is_under_way_tells_nothing_of_it(dataset, kee
 
 
 @pytest.mark.django_db(transaction=True)
-def test_queue_at_once_gives_one_run(dataset, keeper):  # noqa: F811
+def test_queue_at_once_gives_one_run(dataset, keeper):
     answers = at_once(*[lambda: services.queue(by=keeper, dataset=dataset, config={})] * 4)
     assert sorted(type(each).__name__ for each in answers) == ["AnotherRunning"] * 3 + ["TrainingRun"], answers
 
@@ -149,7 +149,7 @@ def test_queue_at_once_gives_one_run(dataset, keeper):  # noqa: F811
 @pytest.mark.django_db
 def test_start_training_sends_the_id_only_when_the_row_is_there(
     dataset,
-    keeper,  # noqa: F811
+    keeper,
     monkeypatch,
     django_capture_on_commit_callbacks,
 ):
@@ -195,7 +195,7 @@ def test_claim_takes_a_run_once(run):
 
 
 @pytest.mark.django_db
-def test_claim_of_a_cancelled_or_unknown_run_takes_nothing(run, keeper):  # noqa: F811
+def test_claim_of_a_cancelled_or_unknown_run_takes_nothing(run, keeper):
     services.cancel(by=keeper, run=run)
     assert work.claim(run.pk) is None
     assert work.claim(uuid.uuid4()) is None
@@ -273,7 +273,7 @@ def test_succeed_that_breaks_leaves_neither_model_nor_end(claimed, tmp_path, mon
 
 
 @pytest.mark.django_db
-def test_fail_frees_the_place_for_the_next_run(claimed, dataset, keeper):  # noqa: F811
+def test_fail_frees_the_place_for_the_next_run(claimed, dataset, keeper):
     work.fail(run_id=claimed.pk, fence=claimed.fence, sentence="The disk was full.")
     claimed.refresh_from_db()
     assert (claimed.state, claimed.failure) == ("failed", "The disk was full.")
@@ -281,13 +281,13 @@ def test_fail_frees_the_place_for_the_next_run(claimed, dataset, keeper):  # noq
 
 
 @pytest.mark.django_db
-def test_cancel_of_a_waiting_run_ends_it_at_once(run, keeper):  # noqa: F811
+def test_cancel_of_a_waiting_run_ends_it_at_once(run, keeper):
     services.cancel(by=keeper, run=run)
     assert (run.state, run.active) == ("cancelled", None)
 
 
 @pytest.mark.django_db
-def test_cancel_of_a_running_run_is_told_to_its_worker(claimed, keeper):  # noqa: F811
+def test_cancel_of_a_running_run_is_told_to_its_worker(claimed, keeper):
     services.cancel(by=keeper, run=claimed)
     assert claimed.state == "running"
     assert work.renew(run_id=claimed.pk, fence=claimed.fence) is True
@@ -297,7 +297,7 @@ def test_cancel_of_a_running_run_is_told_to_its_worker(claimed, keeper):  # noqa
 
 
 @pytest.mark.django_db
-def test_cancel_of_an_ended_run_is_refused(claimed, keeper):  # noqa: F811
+def test_cancel_of_an_ended_run_is_refused(claimed, keeper):
     work.fail(run_id=claimed.pk, fence=claimed.fence, sentence="It broke.")
     with pytest.raises(services.NothingToCancel, match="has ended already: it failed"):
         services.cancel(by=keeper, run=claimed)
@@ -336,7 +336,7 @@ def test_due_queues_the_run_of_a_dead_worker_again_once(claimed):
 
 
 @pytest.mark.django_db
-def test_due_ends_a_cancelled_run_whose_worker_is_dead(claimed, keeper):  # noqa: F811
+def test_due_ends_a_cancelled_run_whose_worker_is_dead(claimed, keeper):
     services.cancel(by=keeper, run=claimed)
     age(claimed, minutes=5)
     assert work.due() == []

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from diagnostics.models import AuditEvent, DatasetVersion, TrainingRun
 from diagnostics.scans.access import Role
-from tests.diagnostics.test_datasets import enough, keeper, look, north, own_files  # noqa: F401 - fixtures
+from tests.diagnostics.test_datasets import enough, look, own_files  # noqa: F401 - fixture
 from tests.factories import InstitutionFactory, ScanFactory, person, phantom
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ def freeze(by, **options):
     call_command("freeze_dataset", institution=["north"], by=by.username, **options)
 
 
-def test_freeze_plans_without_a_trace_and_then_freezes(north, keeper, capsys):  # noqa: F811
+def test_freeze_plans_without_a_trace_and_then_freezes(north, keeper, capsys):
     enough(north)
     freeze(keeper, plan=True)
     assert "Nothing stands against freezing this." in capsys.readouterr().out
@@ -35,12 +35,12 @@ def test_freeze_plans_without_a_trace_and_then_freezes(north, keeper, capsys):  
         ({}, "Nothing is labelled yet"),
     ],
 )
-def test_freeze_refuses_by_a_sentence(north, keeper, options, sentence):  # noqa: F811
+def test_freeze_refuses_by_a_sentence(north, keeper, options, sentence):
     with pytest.raises(CommandError, match=sentence):
         call_command("freeze_dataset", **{"institution": ["north"], "by": keeper.username, **options})
 
 
-def test_train_here_runs_in_this_process_and_tells_how_it_ended(north, keeper, monkeypatch, capsys):  # noqa: F811
+def test_train_here_runs_in_this_process_and_tells_how_it_ended(north, keeper, monkeypatch, capsys):
     fitting = pytest.importorskip("diagnostics.training.fitting")
     from diagnostics.training import work
 
@@ -58,7 +58,7 @@ def test_train_here_runs_in_this_process_and_tells_how_it_ended(north, keeper, m
     assert "Training run 1 on dataset v1." in capsys.readouterr().out
 
 
-def test_train_on_a_foreign_dataset_finds_none(north, keeper):  # noqa: F811
+def test_train_on_a_foreign_dataset_finds_none(north, keeper):
     enough(north)
     freeze(keeper)
     stranger = person(Role.DATA_MANAGER, InstitutionFactory())
@@ -66,7 +66,7 @@ def test_train_on_a_foreign_dataset_finds_none(north, keeper):  # noqa: F811
         call_command("train", by=stranger.username, dataset=1)
 
 
-def test_export_writes_the_manifest_and_the_very_files(north, keeper, tmp_path, capsys):  # noqa: F811
+def test_export_writes_the_manifest_and_the_very_files(north, keeper, tmp_path, capsys):
     for number in range(12):
         label = ("tumour", "no_tumour")[number % 2]
         ScanFactory(institution=north, reference_label=label, data=phantom(number), fingerprint=look(number))

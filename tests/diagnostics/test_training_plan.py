@@ -13,14 +13,14 @@ from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.training import planning, schedule, services
 from diagnostics.training.models import TrainingState
-from tests.diagnostics.test_datasets import enough, keeper, north, own_files, scan  # noqa: F401 - fixtures
+from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.factories import InstitutionFactory, ModelVersionFactory, TrainingRunFactory, person
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def trained(north, keeper):  # noqa: F811
+def trained(north, keeper):
     """A dataset on which the model in use was trained."""
     enough(north)
     dataset = freeze(by=keeper, institutions=[north])
@@ -38,14 +38,14 @@ def trained(north, keeper):  # noqa: F811
     return dataset
 
 
-def test_unchanged_data_is_refused_with_a_sentence_unless_asked_for(trained, keeper):  # noqa: F811
+def test_unchanged_data_is_refused_with_a_sentence_unless_asked_for(trained, keeper):
     assert "trained on this very dataset" in services.why_not(by=keeper, dataset=trained)
     with pytest.raises(services.Unchanged, match="Nothing has changed"):
         services.queue(by=keeper, dataset=trained, config={})
     assert services.queue(by=keeper, dataset=trained, config={}, anyway=True).state == "queued"
 
 
-def test_the_plan_says_what_is_new_and_how_long_it_takes(trained, north, keeper):  # noqa: F811
+def test_the_plan_says_what_is_new_and_how_long_it_takes(trained, north, keeper):
     changed = trained.items.filter(split="train", label="tumour").first().scan
     changed.reference_label = "no_tumour"
     changed.save()
@@ -72,11 +72,11 @@ def test_the_plan_tells_nothing_of_a_dataset_of_strangers(trained):
     assert planning.news(other, dataset) == planning.News(None, added=16)
 
 
-def test_pages_and_api_show_the_plan_and_refuse_what_is_unchanged(client, trained, north, keeper):  # noqa: F811
+def test_pages_and_api_show_the_plan_and_refuse_what_is_unchanged(client, trained, north, keeper):
     client.force_login(keeper)
     address = reverse("lab:dataset", args=[trained.pk])
     page = client.get(address).content.decode()
-    assert "trained on this very dataset" in page and "by the pace of runs" in page and "disabled" in page
+    assert "trained on this very dataset" in page and "by the pace of run " in page and "disabled" in page
     assert client.post(reverse("lab:train", args=[trained.pk]), {"architecture": "seed_cnn"}).status_code == 400
     body = {"dataset_version": str(trained.pk)}
     plan = client.post("/api/v1/training-runs/plan/", body, content_type="application/json").json()
@@ -87,7 +87,7 @@ def test_pages_and_api_show_the_plan_and_refuse_what_is_unchanged(client, traine
     assert began.status_code == 202
 
 
-def test_run_again_repeats_dataset_and_recipe_and_only_once_at_a_time(trained, keeper):  # noqa: F811
+def test_run_again_repeats_dataset_and_recipe_and_only_once_at_a_time(trained, keeper):
     run = TrainingRun.objects.get()
     repeated = services.again(by=keeper, run=run)
     assert (repeated.dataset, repeated.config, repeated.repeats) == (run.dataset, run.config, run)
@@ -105,14 +105,14 @@ def switch_on(by, *places, new_labels=3):
     )
 
 
-def test_nothing_is_trained_by_itself_until_somebody_switches_it_on(trained, north):  # noqa: F811
+def test_nothing_is_trained_by_itself_until_somebody_switches_it_on(trained, north):
     for _ in range(5):
         scan(north, "glioma")
     assert schedule.consider() is None
     assert TrainingRun.objects.count() == 1
 
 
-def test_retraining_waits_for_enough_labels_and_then_is_an_act_of_the_system(trained, north, keeper):  # noqa: F811
+def test_retraining_waits_for_enough_labels_and_then_is_an_act_of_the_system(trained, north, keeper):
     policy = switch_on(keeper, north)
     scan(north, "glioma")
     assert schedule.consider() is None
@@ -129,7 +129,7 @@ def test_retraining_waits_for_enough_labels_and_then_is_an_act_of_the_system(tra
     assert DatasetVersion.objects.count() == 2
 
 
-def test_retraining_stops_with_the_rights_of_whoever_switched_it_on(trained, north, keeper):  # noqa: F811
+def test_retraining_stops_with_the_rights_of_whoever_switched_it_on(trained, north, keeper):
     policy = switch_on(keeper, north, new_labels=1)
     scan(north, "glioma")
     keeper.memberships.all().delete()
@@ -139,7 +139,7 @@ def test_retraining_stops_with_the_rights_of_whoever_switched_it_on(trained, nor
     assert DatasetVersion.objects.count() == 1
 
 
-def test_switching_on_needs_the_permission_and_a_place(north, keeper):  # noqa: F811
+def test_switching_on_needs_the_permission_and_a_place(north, keeper):
     with pytest.raises(NotAllowed):
         switch_on(person(Role.RADIOLOGIST, north), north)
     with pytest.raises(NotAllowed):
@@ -149,12 +149,12 @@ def test_switching_on_needs_the_permission_and_a_place(north, keeper):  # noqa: 
     assert schedule.policy_for(keeper).enabled is False
 
 
-def test_the_policy_is_hidden_from_whoever_may_not_train_in_its_institutions(north, keeper):  # noqa: F811
+def test_the_policy_is_hidden_from_whoever_may_not_train_in_its_institutions(north, keeper):
     switch_on(keeper, north)
     assert schedule.policy_for(person(Role.DATA_MANAGER, InstitutionFactory())) is None
 
 
-def test_database_holds_one_policy_that_somebody_answers_for(keeper):  # noqa: F811
+def test_database_holds_one_policy_that_somebody_answers_for(keeper):
     schedule.policy()
     for wrong in ({"only": True}, {"only": False}, {"only": False, "enabled": True}):
         with pytest.raises(IntegrityError), transaction.atomic():
