@@ -98,6 +98,13 @@ class TrainingRun(models.Model):
     def __str__(self) -> str:
         return gettext("training run %(n)d") % {"n": self.number}
 
+    @property
+    def seconds_taken(self) -> float | None:
+        """From its beginning to its end; None while it has not both."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
 
 class Retraining(models.Model):
     """Whether the installation freezes and trains by itself when enough new labels wait. One row; off by default."""

@@ -1,6 +1,6 @@
 """The gate's word as rows of words and numbers for people."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -96,7 +96,7 @@ def shown(stands: Standing, *, with_numbers: bool) -> Gate:
     if stands.result is not None:
         names = _rule_names()
         for each in stands.result.findings:
-            numbers = [_number(each["rule"], number) for number in each["numbers"]] if with_numbers else []
+            numbers = _numbers(each) if with_numbers else []
             rules.append(
                 Rule(
                     names.get(each["rule"], each["rule"]),
@@ -114,6 +114,12 @@ def shown(stands: Standing, *, with_numbers: bool) -> Gate:
         stands,
         rules,
     )
+
+
+def _numbers(found: dict[str, Any]) -> list[Number]:
+    """The numbers of a rule; one alone needs no name."""
+    rows = [_number(found["rule"], number) for number in found["numbers"]]
+    return [replace(row, name=row.name or _("of this model")) for row in rows] if len(rows) > 1 else rows
 
 
 def _number(rule: str, number: dict[str, Any]) -> Number:

@@ -105,8 +105,8 @@ def freeze(page: Page) -> None:
     """Every label is a reader's word, the settled ones told apart."""
     page.goto(f"{ADMIN}/datasetversion/")
     page.get_by_role("link", name="Freeze a dataset version").click()
-    expect(page.get_by_text(f"{SCANS - DISAGREED} final reads")).to_be_visible()
-    expect(page.get_by_text(f"{DISAGREED} settled by an adjudicator")).to_be_visible()
+    expect(page.get_by_text(f"final reads: {SCANS - DISAGREED}")).to_be_visible()
+    expect(page.get_by_text(f"settled by an adjudicator: {DISAGREED}")).to_be_visible()
     page.get_by_role("button", name="Freeze").click()
     expect(page.get_by_text("Dataset v1 is frozen.")).to_be_visible()
 
