@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from mlcore.progress import Progress
 
 
+# What a shell sees of a program that was stopped by Ctrl-C.
+STOPPED = 130
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; 0 when done, 2 with a sentence on standard error for a fault of the input."""
+    """Run a command; 0 when done, 2 with a sentence on standard error for a fault of the input, or `STOPPED`."""
     asked = parser().parse_args(arguments)
     # TensorFlow greets the terminal before it can be asked not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         say("mlcore: stopped. A training goes on from its last whole epoch when the same command is given again.")
-        return 130
+        return STOPPED
     return 0
 
 

@@ -1,11 +1,12 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mlcore.command import main
+from mlcore.command import STOPPED, main
 from tests.mlcore.phantom import head, png
 
 
@@ -119,3 +120,23 @@ def test_a_command_says_nothing_but_its_own(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "1 images are 1 different ones" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ctrl_c_ends_a_training_that_goes_on_when_it_is_given_again(folder, tmp_path):
+    out = tmp_path / "model"
+    words = ["train", str(folder), "--out", str(out), "--epochs", "3", "--size", "16", "--augment", "none"]
+    command = [sys.executable, "-m", "mlcore", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
+        assert training.stderr is not None
+        for line in training.stderr:
+            if "epoch 2 of" in line:
+                break
+        training.send_signal(signal.SIGINT)
+        said = training.stderr.read()
+    assert training.returncode == STOPPED
+    assert "mlcore: stopped." in said
+    assert not out.exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "taken up again after epoch" in again.stderr
