@@ -5,8 +5,9 @@ from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, Model
 from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
+from diagnostics.cases.models import Case  # isort: skip
 from diagnostics.predictions.models import Prediction  # isort: skip
-from diagnostics.reviews.models import Case, Claim, Comment, Control, Draft, Read, SavedView  # isort: skip
+from diagnostics.reviews.models import Claim, Comment, Control, Draft, Read, SavedView  # isort: skip
 from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip

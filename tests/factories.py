@@ -14,10 +14,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from diagnostics.annotations.models import Annotation
+from diagnostics.cases.models import Case, CaseState
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelState, ModelVersion
-from diagnostics.reviews.models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind
+from diagnostics.reviews.models import Certainty, Claim, Label, Read, ReadKind
 from diagnostics.reviews.ordering import place_of
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans

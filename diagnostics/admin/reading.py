@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 
 from diagnostics.annotations.queries import annotations_for
+from diagnostics.cases.models import CaseState
 from diagnostics.models import Annotation, Case, Claim, Comment, Control, Prediction, Read
-from diagnostics.reviews.models import CaseState
 from diagnostics.reviews.queries import predictions_for, reads_for
 from diagnostics.reviews.thread import comments_for
 from diagnostics.scans.access import Permission, institutions_where

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.reviews.models import Case
+from diagnostics.cases.models import Case
 
 
 class Kind(models.TextChoices):

@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from diagnostics.reviews.models import Case, ReadKind
+from diagnostics.cases.models import Case
+from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import Moment, live_claim, reads_for
 from diagnostics.reviews.queries import moments_of as moments_of_reviews
 from diagnostics.scans.access import Permission, may, within

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
-from diagnostics.reviews.models import Case
+from diagnostics.cases.models import Case
 from diagnostics.reviews.services import StaleClaim
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.models import Scan

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
-from diagnostics.reviews.models import Read, ReadKind, Stage
+from diagnostics.cases.models import Stage
+from diagnostics.reviews.models import Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.models import Institution, Scan
 from mlcore.labels import READABLE

@@ -15,11 +15,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
-from diagnostics.reviews.models import Case, CaseState, Stage
 from diagnostics.scans.models import Scan
 from diagnostics.shadow.models import ShadowOpinion
 from mlcore import active

@@ -14,10 +14,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.cases.models import CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews.labels import contradicts
-from diagnostics.reviews.models import CaseState, Label, Read, ReadKind, Stage
+from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where
 from mlcore import agreement as measures

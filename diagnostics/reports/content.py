@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from diagnostics.annotations.measure import measured
 from diagnostics.annotations.queries import annotations_for, standing
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
-from diagnostics.reviews.models import Case, CaseState, Read, Stage
+from diagnostics.reviews.models import Read
 from diagnostics.reviews.queries import deciding_reads, is_blinded, label_in_words, latest, opinion_for, reads_for
 
 SEATS = {

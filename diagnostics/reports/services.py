@@ -6,7 +6,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from diagnostics.audit.services import record
-from diagnostics.reviews.models import Case
+from diagnostics.cases.models import Case
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.intake import displayed
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution
 from mlcore import agreement as measures
 from mlcore.agreement import Measured, Pairs
 
 from .labels import contradicts
-from .models import Case, CaseState, Label, Read, ReadKind, SecondRead, Stage
+from .models import Label, Read, ReadKind
 from .queries import deciding_reads
 
 MOST_CASES = 5000  # the newest; a page has to come at once

@@ -8,11 +8,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, Stage
 from diagnostics.scans.access import Permission, Role, institutions_where, require
 from diagnostics.scans.models import Membership
 
 from .claims import locked, tell
-from .models import Case, ReadKind, Stage
+from .models import ReadKind
 from .notices import tell_assigned
 from .refusals import InvalidRead, WrongStage
 

@@ -10,12 +10,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState
 from diagnostics.notifications import services as notifications
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.models import Scan
 
-from .models import Case, CaseState, Claim
+from .models import Claim
 from .notices import taken_up
 from .queries import obstacle, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage

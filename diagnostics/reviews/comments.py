@@ -15,10 +15,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, require, roles_with
 from diagnostics.scans.models import Membership
 
-from .models import Case, CaseState, Comment, CommentKind, Knew, Stage
+from .models import Comment, CommentKind, Knew
 from .notices import tell_mentioned
 from .queries import is_blinded
 from .refusals import InvalidRead

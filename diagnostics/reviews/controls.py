@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import services as registry
 from diagnostics.scans import intake
@@ -30,7 +31,7 @@ from mlcore.agreement import Measured, share
 
 from .agreement import FEW, overseen_by
 from .labels import contradicts
-from .models import Case, CaseState, Control, Label, Read, ReadKind, Stage
+from .models import Control, Label, Read, ReadKind
 from .ordering import place_of
 from .queries import label_in_words
 

@@ -10,10 +10,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import require
 
 from .claims import claim, live_with, tell
-from .models import Case, CaseState, Claim, Comment, CommentKind, Draft, Read, ReadKind, SecondRead, Stage
+from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
 from .notices import turn_over
 from .queries import own_final_read, permission_for
 from .refusals import InvalidRead, WrongStage

@@ -1,16 +1,16 @@
-"""A scan as work for a reader: the case, who holds it, and what was stated about it."""
+"""What readers do with a case: who holds it, and what was stated about it."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.cases.models import Case, Stage
 from diagnostics.predictions.models import Prediction
-from diagnostics.scans.access import Permission, only_institution, within
-from diagnostics.scans.models import Institution, Priority, ReadingMode, Scan
+from diagnostics.scans.models import Institution, ReadingMode, Scan
 
 
 class Label(models.TextChoices):
@@ -42,137 +42,6 @@ class Reason(models.TextChoices):
     OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
     CLINICAL_CONTEXT = "clinical_context", _("Clinical context says otherwise")
     OTHER = "other", _("Other (say what in the comment)")
-
-
-class CaseState(models.TextChoices):
-    OPEN = "open", _("Waiting for a read")
-    DONE = "done", _("Read")
-
-
-class Stage(models.TextChoices):
-    """Which seat at a case: whose read it waits for, and as what a claim was taken or a read given."""
-
-    FIRST = "first", _("First read")
-    SECOND = "second", _("Second read")
-    ADJUDICATION = "adjudication", _("Adjudication")
-
-
-class Lane(models.IntegerChoices):
-    """What comes before everything else in the worklist; smaller is sooner."""
-
-    STAT = 0, _("STAT")
-    OVERDUE = 1, _("Overdue")
-    URGENT = 2, _("Urgent")
-    ROUTINE = 3, _("Routine")
-
-
-class SecondRead(models.TextChoices):
-    """Why a case has a second reader."""
-
-    POLICY = "policy", _("Each case here gets one")
-    SHARE = "share", _("Drawn at random")
-    DIFFERS = "differs", _("The first reader differs from the AI")
-    ASKED = "asked", _("The first reader asked for a second opinion")
-
-
-class CaseQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "CaseQuerySet":
-        """Cases of the institutions in which ``user`` may see scans."""
-        return self.filter(within(user, Permission.SEE_SCANS))
-
-    def in_order_for(self, user: Any) -> "CaseQuerySet":
-        """The same as :meth:`visible_to`, for lists that show the first of very many.
-
-        Of one institution, said as an equality, the index gives the rows in their order; of a set of institutions
-        the database sorts every open case to show twenty-five.
-        """
-        only = only_institution(user, Permission.SEE_SCANS)
-        return self.visible_to(user) if only is None else self.filter(institution=only)
-
-
-class Case(models.Model):
-    """A scan as work. ``institution``, ``priority`` and ``opened_at`` repeat the scan's so that the worklist's order
-    is one index (the scan's never change)."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="cases")
-    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="cases")
-    priority = models.PositiveSmallIntegerField(choices=Priority)
-    state = models.CharField(max_length=8, choices=CaseState, default=CaseState.OPEN)
-    stage = models.CharField(
-        max_length=12,
-        choices=Stage,
-        default=Stage.FIRST,
-        help_text=_("Whose read the case waits for; of a done case: whose read decided."),
-    )
-    second_read = models.CharField(
-        max_length=8, choices=SecondRead, blank=True, default="", help_text=_("Why it has a second reader, if it has.")
-    )
-    control = models.BooleanField(
-        default=False, editable=False, help_text=_("Its answer is known: it measures its reader and is no work.")
-    )
-    assigned_to = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.PROTECT,
-        related_name="assigned_cases",
-        help_text=_("The only reader who may claim it now."),
-    )
-    returned_at = models.DateTimeField(null=True, blank=True, help_text=_("When an adjudicator sent it back."))
-    opened_at = models.DateTimeField(auto_now_add=True)
-    due_at = models.DateTimeField(help_text=_("Until when it should be read."))
-    lane = models.PositiveSmallIntegerField(choices=Lane, editable=False)
-    turn = models.PositiveSmallIntegerField(default=0, editable=False, help_text=_("Place within its lane."))
-    done_at = models.DateTimeField(null=True, blank=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    objects = CaseQuerySet.as_manager()
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["priority", "opened_at", "id"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["scan"], condition=Q(state="open"), name="one_open_case_per_scan"),
-            models.CheckConstraint(
-                condition=Q(state="done", done_at__isnull=False) | Q(state="open", done_at__isnull=True),
-                name="done_means_when",
-            ),
-            models.CheckConstraint(
-                condition=Q(stage="first") | Q(stage__in=["second", "adjudication"]) & ~Q(second_read=""),
-                name="two_readers_have_a_reason",
-            ),
-            models.CheckConstraint(
-                condition=Q(assigned_to__isnull=True) | Q(state="open", stage__in=["first", "second"]),
-                name="only_waiting_reads_are_assigned",
-            ),
-            models.CheckConstraint(condition=Q(control=False) | Q(stage="first"), name="controls_have_one_reader"),
-            models.CheckConstraint(
-                condition=Q(returned_at__isnull=True) | Q(assigned_to__isnull=False) & ~Q(second_read=""),
-                name="returned_means_to_whom",
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(
-                fields=["institution", "priority", "opened_at", "id"],
-                condition=Q(state="open"),
-                name="case_worklist",
-            ),
-            models.Index(
-                fields=["institution", "lane", "turn", "due_at", "id"],
-                condition=Q(state="open"),
-                name="case_in_turn",
-            ),
-            models.Index(
-                fields=["institution", "stage"],
-                condition=Q(state="open") & (~Q(stage="first") | Q(assigned_to__isnull=False)),
-                name="case_two_readers",
-            ),
-            models.Index(fields=["institution", "-done_at", "-id"], condition=Q(state="done"), name="case_done"),
-            models.Index(fields=["updated_at", "id"], name="case_updated"),
-        ]
-
-    def __str__(self) -> str:
-        return f"case {str(self.id)[:8]}"
 
 
 class Claim(models.Model):

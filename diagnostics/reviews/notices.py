@@ -9,12 +9,13 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from diagnostics.cases.models import Case
 from diagnostics.notifications.models import Kind, Notification
 from diagnostics.notifications.services import mark_read, notify, over
 from diagnostics.scans.access import Permission, Role, roles_with, within
 from diagnostics.scans.models import Membership
 
-from .models import Case, Comment, ReadKind
+from .models import Comment, ReadKind
 from .thread import comments_for
 
 # What one must be allowed in the institution to be told such a thing, and to go on knowing it.

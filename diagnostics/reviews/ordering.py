@@ -16,11 +16,10 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.cases.models import Case, CaseState, Lane
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where, may, memberships_of, roles_with
 from diagnostics.scans.models import Institution, Priority, SecondReader, WorklistOrder
-
-from .models import Case, CaseState, Lane
 
 BY_TURN = ("lane", "turn", "due_at", "id")
 BY_PRIORITY = ("priority", "opened_at", "id")

@@ -5,7 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from .models import Case, CaseState, Read, ReadKind
+from diagnostics.cases.models import Case, CaseState
+
+from .models import Read, ReadKind
 from .worklist import COUNT_LIMIT
 
 

@@ -29,12 +29,13 @@ from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, roles_with, within
 from diagnostics.scans.models import ReadingMode, Scan
 
-from .models import Case, CaseQuerySet, CaseState, Claim, Label, Read, ReadKind, Stage
+from .models import Claim, Label, Read, ReadKind
 
 
 def blinded(user: Any, *, scan: str, institution: str) -> Any:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.notifications.services import touch
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current
@@ -19,7 +20,7 @@ from diagnostics.scans.models import Membership, ReadingMode, SecondReader
 
 from .claims import end, live_with, locked, tell
 from .labels import differs
-from .models import Case, CaseState, Claim, Comment, CommentKind, Read, SecondRead, Stage
+from .models import Claim, Comment, CommentKind, Read
 from .notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
 from .queries import final_read_at, own_final_read
 from .refusals import InvalidRead, WrongStage

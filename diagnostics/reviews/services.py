@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
 from diagnostics.scans.access import require
@@ -19,7 +20,7 @@ from .comments import comment
 from .controls import mix_in, want_one
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
-from .models import Case, CaseState, Certainty, Claim, Label, Read, ReadKind, Reason, Stage
+from .models import Certainty, Claim, Label, Read, ReadKind, Reason
 from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for

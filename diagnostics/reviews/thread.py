@@ -10,9 +10,10 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, within
 
-from .models import Case, CaseState, Comment, CommentKind, Knew, Read, ReadKind, Stage
+from .models import Comment, CommentKind, Knew, Read, ReadKind
 from .queries import blinded, final_read_at, live_claim
 
 

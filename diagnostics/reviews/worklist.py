@@ -6,13 +6,14 @@ from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Q, Su
 from django.db.models import Case as SqlCase
 from django.utils import timezone
 
+from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where, within
 from diagnostics.scans.counting import as_word, counted
 from diagnostics.scans.models import Patient, Scan, SecondReader, Study
 from diagnostics.scans.querysets import beginning_with
 
-from .models import Case, CaseQuerySet, CaseState, Claim, Read, ReadKind, Stage
+from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
 from .queries import cases_for, deciding_reads, name_of
 

@@ -12,11 +12,12 @@ from rest_framework.response import Response
 
 from diagnostics.annotations.queries import annotations_for
 from diagnostics.annotations.services import annotate
+from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reports.services import export_report
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import CaseState, ReadKind, Stage
+from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of
 from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
 from diagnostics.reviews.worklist import TABS, tab

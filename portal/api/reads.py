@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics import pipeline
+from diagnostics.cases.models import Stage
 from diagnostics.models import Claim, Read
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason, Stage
+from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
 from diagnostics.reviews.queries import reads_for
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope

@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from diagnostics.annotations.queries import moments_of
+from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
-from diagnostics.reviews.models import CaseState, Certainty, Label, ReadKind, Reason, Stage
+from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
     Moment,

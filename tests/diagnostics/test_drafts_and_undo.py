@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from diagnostics import pipeline
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import CaseState, Stage
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.datasets.queries import new_labels_since
 from diagnostics.reviews import queries, services
-from diagnostics.reviews.models import CaseState, Claim, Draft, Read, Stage
+from diagnostics.reviews.models import Claim, Draft, Read
 from diagnostics.reviews.services import InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader

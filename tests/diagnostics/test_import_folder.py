@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from diagnostics import pipeline
-from diagnostics.reviews.models import Case
+from diagnostics.cases.models import Case
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from tests.factories import InstitutionFactory, live_model, phantom, volume

@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from diagnostics.cases.models import Case, Lane
 from diagnostics.reviews import services, worklist
-from diagnostics.reviews.models import Case, Lane
 from diagnostics.reviews.ordering import MOST_TURNS, NOT_YET, drawn, policies_of, refresh
 from diagnostics.scans.access import Role
 from diagnostics.scans.institutions import change_institution

@@ -8,8 +8,9 @@ from django.db import connections
 from django.utils import timezone
 
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import Case, CaseState
 from diagnostics.reviews import queries, services
-from diagnostics.reviews.models import Case, CaseState, Claim, Read
+from diagnostics.reviews.models import Claim, Read
 from diagnostics.reviews.services import (
     AlreadyClaimed,
     AlreadyDone,

@@ -13,8 +13,8 @@ from pydicom.data import get_testdata_file
 
 from diagnostics import pipeline
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import Case
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.reviews.models import Case
 from diagnostics.scans.access import NotAllowed, Permission, Role
 from diagnostics.scans.intake import Refused
 from diagnostics.scans.models import Patient, Priority, Scan, Study

@@ -7,9 +7,10 @@ from django.db import IntegrityError, transaction
 
 from diagnostics.annotations.queries import moments_of
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.labelling import labelled
 from diagnostics.reviews import queries, services, thread, worklist
-from diagnostics.reviews.models import Case, CaseState, Claim, Read, Stage
+from diagnostics.reviews.models import Claim, Read
 from diagnostics.reviews.services import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader

@@ -19,6 +19,7 @@ from django.utils import timezone
 from celery_worker import app
 from diagnostics import pipeline, tasks
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import Case
 from diagnostics.monitoring import numbers
 from diagnostics.monitoring.models import Alert
 from diagnostics.notifications.models import Notification
@@ -29,7 +30,7 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateResult, ModelState, ModelVersion, Promotion
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import Case, Read
+from diagnostics.reviews.models import Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.shadow import scoring

@@ -15,7 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnostics.audit.models import AuditEvent
-from diagnostics.reviews.models import Case, CaseState, Claim, Read
+from diagnostics.cases.models import Case, CaseState
+from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, issue_token
 from tests.factories import CaseFactory, InstitutionFactory, PatientFactory, ScanFactory, StudyFactory, person

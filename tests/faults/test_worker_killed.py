@@ -11,9 +11,9 @@ from django.db import close_old_connections, connection
 
 from diagnostics import pipeline
 from diagnostics.audit.models import AuditEvent
+from diagnostics.cases.models import Case
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
-from diagnostics.reviews.models import Case
 from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
