@@ -17,6 +17,8 @@ from diagnostics.annotations.models import Annotation
 from diagnostics.cases.models import Case, CaseState
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.predictions.services import status_of
+from diagnostics.predictions.standing import told
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.reviews.models import Certainty, Claim, Label, Read, ReadKind
 from diagnostics.reviews.ordering import place_of
@@ -238,6 +240,11 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     label = factory.LazyAttribute(lambda row: row.finding)
     probabilities = factory.LazyAttribute(lambda row: {"tumour": row.p, "no_tumour": 1 - row.p})
 
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Prediction:
+        with told([kwargs["scan"].pk]):
+            return super()._create(model_class, *args, **kwargs)
+
 
 class CaseFactory(factory.django.DjangoModelFactory):
     """An open case of a scan."""
@@ -254,6 +261,7 @@ class CaseFactory(factory.django.DjangoModelFactory):
     due_at = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["due_at"])
     lane = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["lane"])
     turn = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["turn"])
+    analysis = factory.LazyAttribute(lambda row: status_of(row.scan))
 
 
 class ClaimFactory(factory.django.DjangoModelFactory):

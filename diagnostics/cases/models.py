@@ -8,13 +8,23 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.scans.access import Permission, only_institution, within
+from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Institution, Priority, Scan
 
 
 class CaseState(models.TextChoices):
     OPEN = "open", _("Waiting for a read")
     DONE = "done", _("Read")
+
+
+class Analysis(models.TextChoices):
+    """How far the AI's work on a case's scan is. What came of it is no part of it: readers see this while blind."""
+
+    QUEUED = "queued", _("Queued")
+    ANALYSING = "analysing", _("Analysing")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("No AI result")
+    REJECTED = "rejected", _("Rejected")
 
 
 class Stage(models.TextChoices):
@@ -48,19 +58,18 @@ class CaseQuerySet(models.QuerySet[Any]):
         """Cases of the institutions in which ``user`` may see scans."""
         return self.filter(within(user, Permission.SEE_SCANS))
 
-    def in_order_for(self, user: Any) -> "CaseQuerySet":
-        """The same as :meth:`visible_to`, for lists that show the first of very many.
-
-        Of one institution, said as an equality, the index gives the rows in their order; of a set of institutions
-        the database sorts every open case to show twenty-five.
-        """
-        only = only_institution(user, Permission.SEE_SCANS)
-        return self.visible_to(user) if only is None else self.filter(institution=only)
+    def readable(self) -> "CaseQuerySet":
+        """Cases whose scan the quality gate did not reject."""
+        return self.exclude(analysis=Analysis.REJECTED)
 
 
 class Case(models.Model):
     """A scan as work. ``institution``, ``priority`` and ``opened_at`` repeat the scan's so that the worklist's order
-    is one index (the scan's never change)."""
+    is one index (the scan's never change).
+
+    ``analysis`` repeats the state of the scan's newest prediction, so that the list narrowed to it is one index too
+    (ADR 0009). Only ``predictions.standing`` writes it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="cases")
@@ -88,6 +97,13 @@ class Case(models.Model):
         help_text=_("The only reader who may claim it now."),
     )
     returned_at = models.DateTimeField(null=True, blank=True, help_text=_("When an adjudicator sent it back."))
+    analysis = models.CharField(
+        max_length=9,
+        choices=Analysis,
+        default=Analysis.QUEUED,
+        editable=False,
+        help_text=_("How far the AI's work on the scan is; not what came of it."),
+    )
     opened_at = models.DateTimeField(auto_now_add=True)
     due_at = models.DateTimeField(help_text=_("Until when it should be read."))
     lane = models.PositiveSmallIntegerField(choices=Lane, editable=False)
@@ -118,6 +134,9 @@ class Case(models.Model):
                 condition=Q(returned_at__isnull=True) | Q(assigned_to__isnull=False) & ~Q(second_read=""),
                 name="returned_means_to_whom",
             ),
+            models.CheckConstraint(
+                condition=Q(analysis__in=[each.value for each in Analysis]), name="case_analysis_known"
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(
@@ -130,12 +149,34 @@ class Case(models.Model):
                 condition=Q(state="open"),
                 name="case_in_turn",
             ),
+            # The list narrowed to an analysis or a priority: what is left open is gone through value by value
+            # (reviews.strands), so one index an order serves every choice.
+            models.Index(
+                fields=["institution", "analysis", "priority", "opened_at", "id"],
+                condition=Q(state="open"),
+                name="case_worklist_by_analysis",
+            ),
+            models.Index(
+                fields=["institution", "analysis", "priority", "lane", "turn", "due_at", "id"],
+                condition=Q(state="open"),
+                name="case_in_turn_by_analysis",
+            ),
+            models.Index(
+                fields=["institution", "due_at"],
+                condition=Q(state="open", lane__in=[Lane.URGENT.value, Lane.ROUTINE.value]),
+                name="case_to_be_overdue",
+            ),
             models.Index(
                 fields=["institution", "stage"],
                 condition=Q(state="open") & (~Q(stage="first") | Q(assigned_to__isnull=False)),
                 name="case_two_readers",
             ),
             models.Index(fields=["institution", "-done_at", "-id"], condition=Q(state="done"), name="case_done"),
+            models.Index(
+                fields=["institution", "analysis", "priority", "-done_at", "-id"],
+                condition=Q(state="done"),
+                name="case_done_by_analysis",
+            ),
             models.Index(fields=["updated_at", "id"], name="case_updated"),
         ]
 

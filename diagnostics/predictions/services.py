@@ -27,6 +27,7 @@ from diagnostics.scans.models import Scan
 from diagnostics.scans.services import reject
 
 from .models import Prediction, PredictionState
+from .standing import WORDS, told
 
 NUDGE_AFTER_SECONDS = 5  # a row that waits longer may have lost its message
 
@@ -86,6 +87,11 @@ class Batch:
 
 def queue(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
     """Write the row that asks for ``version``'s opinion of ``scan``, in the caller's transaction. Twice is once."""
+    with told([scan.pk]):
+        return _queue(scan, version, by)
+
+
+def _queue(scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
     prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version)
     if made:
         record(
@@ -102,13 +108,15 @@ def queue(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
 def queue_missing(version: ModelVersion, limit: int = 500) -> int:
     """Queue scans that were stored while no model was live; how many."""
     without = Scan.objects.readable().filter(~Exists(Prediction.objects.filter(scan=OuterRef("pk"))))
-    with transaction.atomic():
-        found = list(without.order_by("created_at").values_list("pk", flat=True)[:limit])
+    found = list(without.order_by("created_at").values_list("pk", flat=True)[:limit])
+    if not found:
+        return 0
+    with told(found):
         # Two workers may find the same scan, each with another model in use: the second waits here, and looks again.
         list(Scan.objects.filter(pk__in=found).order_by("pk").select_for_update(no_key=True).values_list("pk"))
         scans = list(without.filter(pk__in=found).select_related("institution").order_by("created_at"))
         for scan in scans:
-            queue(scan=scan, version=version)
+            _queue(scan, version)
     return len(scans)
 
 
@@ -153,14 +161,14 @@ def claim_waiting(*, limit: int) -> Batch | None:
     first = waiting.filter(attempts=0).order_by(*order).values_list("model_version", "pk").first()
     if first is not None:
         same = waiting.filter(attempts=0, model_version=first[0])
-        wanted = list(same.order_by(*order).values_list("pk", flat=True)[:limit])
+        wanted = dict(same.order_by(*order).values_list("pk", "scan")[:limit])
     else:
-        first = waiting.order_by("attempts", *order).values_list("model_version", "pk").first()
-        if first is None:
+        alone = waiting.order_by("attempts", *order).values_list("model_version", "pk", "scan").first()
+        if alone is None:
             return None
-        wanted = [first[1]]
+        first, wanted = alone[:2], dict([alone[1:]])
     fence = uuid.uuid4()
-    with transaction.atomic():
+    with told(wanted.values()):
         # One conditional UPDATE: two workers that chose the same rows share them out. What was given to another model
         # meanwhile is no longer of this batch.
         free = list(_lockable(Prediction.objects.filter(pk__in=wanted)).values_list("pk", flat=True))
@@ -201,7 +209,7 @@ def finish(
     """
     written = 0
     speaker = speaker or batch.model_version
-    with transaction.atomic():
+    with told(prediction.scan_id for prediction in batch.predictions):
         for prediction in batch.predictions:
             outcome = outcomes.get(prediction.pk)
             if outcome is None:
@@ -290,9 +298,10 @@ def _fail_one(fence: uuid.UUID, prediction: Prediction, failure: Failure) -> int
 def give_back(*, batch: Batch) -> None:
     """Put a batch that broke as a whole back into the queue; its rows will be tried one at a time."""
     now = timezone.now()
-    Prediction.objects.filter(fence=batch.fence, state=PredictionState.RUNNING).update(
-        state=PredictionState.QUEUED, lease_until=None, updated_at=now
-    )
+    with told(prediction.scan_id for prediction in batch.predictions):
+        Prediction.objects.filter(fence=batch.fence, state=PredictionState.RUNNING).update(
+            state=PredictionState.QUEUED, lease_until=None, updated_at=now
+        )
 
 
 def abandon_exhausted() -> int:
@@ -301,7 +310,7 @@ def abandon_exhausted() -> int:
     exhausted = Prediction.objects.filter(_claimable(now), attempts__gte=settings.INFERENCE_ATTEMPTS)
     failed = 0
     for prediction in exhausted.select_related("scan", "scan__institution")[:100]:
-        with transaction.atomic():
+        with told([prediction.scan_id]):
             taken = Prediction.objects.filter(
                 _claimable(now), pk=prediction.pk, attempts__gte=settings.INFERENCE_ATTEMPTS
             ).update(state=PredictionState.RUNNING, lease_until=now, fence=(fence := uuid.uuid4()))
@@ -335,6 +344,14 @@ def retry(*, by: Any, scan: Scan) -> Prediction:
     NothingToRetry, NotAllowed
     """
     require(by, Permission.RETRY_PREDICTION, scan.institution)
+    with told([scan.pk]):
+        newest = _queued_again(scan)
+    over(kinds=[Kind.PREDICTION_FAILED], scan=scan)
+    record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)
+    return newest
+
+
+def _queued_again(scan: Scan) -> Prediction:
     newest = Prediction.objects.filter(scan=scan).order_by("-created_at", "-id").first()
     now = timezone.now()
     taken = (
@@ -355,9 +372,7 @@ def retry(*, by: Any, scan: Scan) -> Prediction:
     if newest is None or not taken:
         raise NothingToRetry(_("The analysis of this scan has not failed, so there is nothing to retry."))
     Scan.objects.filter(pk=scan.pk).update(rejected_code="", rejected_reason="", updated_at=now)
-    over(kinds=[Kind.PREDICTION_FAILED], scan=scan)
     newest.refresh_from_db()
-    record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)
     return newest
 
 
@@ -374,19 +389,7 @@ def status_of(scan: Scan) -> str:
     if scan.rejected_code:
         return "rejected"
     prediction = current(scan)
-    return status_in(prediction.state if prediction is not None else None)
-
-
-def status_in(state: str | None) -> str:
-    """``queued | analysing | ready | failed`` by the state of a scan's newest prediction; None where it has none."""
-    if state is None:
-        return "queued"  # no model was live when it came; the reconciler queues it when one is
-    return {
-        PredictionState.QUEUED: "queued",
-        PredictionState.RUNNING: "analysing",
-        PredictionState.READY: "ready",
-        PredictionState.FAILED: "failed",
-    }[PredictionState(state)]
+    return WORDS[prediction.state if prediction is not None else None].value
 
 
 def failure_of(scan: Scan) -> str | None:

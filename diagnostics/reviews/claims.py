@@ -20,9 +20,10 @@ from .models import Claim
 from .notices import taken_up
 from .queries import obstacle, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
-from .worklist import settling_in, waiting_for
+from .worklist import first_waiting_for, settling_in
 
 MAX_REASON = 4000  # characters
+AT_ONCE = 50  # so many people pressing at the same instant each find a case that no other has locked
 
 
 def lease() -> datetime:
@@ -44,16 +45,23 @@ def claim_next(*, by: Any) -> Claim | None:
     skip: set[uuid.UUID] = set()
     while True:
         with transaction.atomic():
-            waiting = waiting_for(by).exclude(pk__in=skip)
-            if connection.features.has_select_for_update_skip_locked:
-                waiting = waiting.select_for_update(skip_locked=True, of=("self",))
-            case = waiting.select_related("institution").first()
+            case = _first_free(by, skip)
             if case is None:
                 return None
             try:
                 return _claim(by, case)
             except AlreadyClaimed:
                 skip.add(case.pk)
+
+
+def _first_free(by: Any, skip: set[uuid.UUID]) -> Case | None:
+    """The first waiting case, locked. Cases that others have locked at this instant come last, not never: a worker
+    that writes down a result holds one for moments."""
+    waiting = first_waiting_for(by, AT_ONCE, but=skip).select_related("institution")
+    if connection.features.has_select_for_update_skip_locked:
+        free = waiting.select_for_update(skip_locked=True, of=("self",)).first()
+        return free or waiting.select_for_update(of=("self",)).first()
+    return waiting.first()
 
 
 def _claim(by: Any, case: Case) -> Claim:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -48,6 +48,7 @@ class Policies:
 
     order: WorklistOrder
     in_twos: bool  # whether any of them lets two readers read a case
+    places: tuple[Any, ...]  # their ids
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -64,12 +65,14 @@ def policies_of(user: Any) -> Policies:
 
     Whoever settles disagreements is blind to the AI in every mode of reading, so for them it never chooses.
     """
-    laid_down = {(place.worklist_order, place.second_reader) for place in _places_of(user)}
+    places = {place.pk: place for place in _places_of(user)}
+    laid_down = {(place.worklist_order, place.second_reader) for place in places.values()}
     orders = {WorklistOrder(order) for order, _reader in laid_down} or {WorklistOrder.OVERDUE}
     order = orders.pop() if len(orders) == 1 else WorklistOrder.PRIORITY
     if order == WorklistOrder.UNCERTAIN and may(user, Permission.ADJUDICATE):
         order = WorklistOrder.PRIORITY
-    return Policies(order, any(reader != SecondReader.NONE for _order, reader in laid_down))
+    in_twos = any(reader != SecondReader.NONE for _order, reader in laid_down)
+    return Policies(order, in_twos, tuple(sorted(places)))
 
 
 def _places_of(user: Any) -> Iterable[Institution]:
@@ -117,12 +120,25 @@ def refresh(limit: int = 2000) -> int:
         late = waiting.filter(lane__in=(Lane.URGENT, Lane.ROUTINE), due_at__lte=timezone.now())
         # Looked for first: an UPDATE that changes nothing takes the embedded database's only write lock.
         if late.exists():
-            moved += late.update(lane=Lane.OVERDUE, turn=0)
+            moved += _move(late, lane=Lane.OVERDUE, turn=0)
         if institution.worklist_order == WorklistOrder.UNCERTAIN:
             moved += _ask_the_ai(waiting, limit)
         elif waiting.filter(turn__gt=0, lane__in=(Lane.URGENT, Lane.ROUTINE)).exists():
-            moved += waiting.filter(turn__gt=0).update(turn=0)
+            moved += _move(waiting.filter(turn__gt=0), turn=0)
     return moved
+
+
+def _free(cases: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of the cases that nobody else holds at this instant, locked; the others' turn comes next time.
+
+    Whoever changes many at once must not wait for a worker or a reader who may wait for them.
+    """
+    return Case.objects.filter(pk__in=cases.order_by().select_for_update(skip_locked=True, of=("self",)).values("pk"))
+
+
+def _move(cases: QuerySet[Any], **place: Any) -> int:
+    with transaction.atomic():
+        return _free(cases).update(**place)
 
 
 def _ask_the_ai(waiting: Any, limit: int) -> int:
@@ -132,6 +148,7 @@ def _ask_the_ai(waiting: Any, limit: int) -> int:
     found = list(unplaced.filter(Q(Exists(ready)) | Q(turn=0)).order_by()[:limit])
     sure = _how_sure(case.scan_id for case in found)
     with transaction.atomic():
+        found = list(_free(Case.objects.filter(pk__in=[case.pk for case in found])))
         for case in found:
             case.turn = _random_turn(case.pk) if drawn(case.pk) else sure.get(case.scan_id, NOT_YET)
         Case.objects.bulk_update(found, ["turn"], batch_size=500)

@@ -23,7 +23,7 @@ class Progress:
 
 def progress_for(user: Any) -> Progress:
     """Counted without an order and never beyond ``COUNT_LIMIT`` a state: three small queries, however many cases."""
-    here = Case.objects.visible_to(user).filter(scan__rejected_code="").order_by()
+    here = Case.objects.visible_to(user).readable().order_by()
     # A control that was read is no work; one that waits looks like all others.
     done = here.filter(state=CaseState.DONE, control=False)[:COUNT_LIMIT].count()
     still = here.filter(state=CaseState.OPEN)[:COUNT_LIMIT].count()

@@ -131,18 +131,15 @@ def name_of(person: str) -> Any:
     return Coalesce(NullIf(full, Value("")), f"{person}__username")
 
 
-def cases_for(user: Any, *, in_order: bool = False) -> CaseQuerySet:
-    """Visible cases with ``blinded`` and the live claim's ``holder_id``, ``holder_name``, ``expires_at`` on each.
-
-    ``in_order`` for lists that show the first of very many (:meth:`CaseQuerySet.in_order_for`).
-    """
-    visible = Case.objects.in_order_for(user) if in_order else Case.objects.visible_to(user)
+def cases_for(user: Any) -> CaseQuerySet:
+    """Visible cases with ``blinded`` and the live claim's ``holder_id``, ``holder_name``, ``expires_at`` on each."""
     live = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now()).order_by(
         "-claimed_at"
     )
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
-        visible.select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")
+        Case.objects.visible_to(user)
+        .select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")
         .prefetch_related(Prefetch("scan__predictions", queryset=newest, to_attr="newest_predictions"))
         .annotate(
             blinded=blinded(user, scan="scan", institution="institution"),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.predictions.services import current
+from diagnostics.predictions.services import current, status_of
 from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode, Scan
 
@@ -77,6 +77,7 @@ def open_case(*, by: Any, scan: Scan) -> Case:
         defaults={
             "institution": scan.institution,
             "priority": scan.priority,
+            "analysis": status_of(scan),
             **place_of(scan.institution, scan.priority),
         },
     )

@@ -1,13 +1,15 @@
 """The worklist: which cases wait for whom, in which order, and how many there are."""
 
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Q, Subquery, Value, When
 from django.db.models import Case as SqlCase
 from django.utils import timezone
 
-from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
-from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.cases.models import Analysis, Case, CaseQuerySet, CaseState, Stage
+from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, institutions_where, within
 from diagnostics.scans.counting import as_word, counted
 from diagnostics.scans.models import Patient, Scan, SecondReader, Study
@@ -16,17 +18,13 @@ from diagnostics.scans.querysets import beginning_with
 from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
 from .queries import cases_for, deciding_reads, name_of
+from .strands import READABLE, first_of, strands_of
 
-MOST_BY_ID = 500  # so many cases are found by their ids rather than in the list's order
+MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
-STATUSES = ("queued", "analysing", "ready", "failed")
+STATUSES = tuple(analysis.value for analysis in READABLE)
 NEWEST = ("-done_at", "-id")
 TABS = ("mine", "unclaimed", "second", "adjudicate", "returned", "others", "done")
-
-
-def readable_cases(user: Any) -> CaseQuerySet:
-    """Cases whose scan the quality gate did not reject."""
-    return cases_for(user, in_order=True).filter(scan__rejected_code="")
 
 
 def _unclaimed(cases: CaseQuerySet) -> CaseQuerySet:
@@ -61,10 +59,15 @@ def waiting_for(user: Any) -> CaseQuerySet:
     reading = Q(stage__in=(Stage.FIRST, Stage.SECOND))
     takes = within(user, Permission.READ_CASE) & reading & (free | Q(assigned_to=user))
     takes |= within(user, Permission.ADJUDICATE) & Q(stage=Stage.ADJUDICATION) & _not_read_by(user)
-    visible = Case.objects.in_order_for(user)
-    return _unclaimed(visible.filter(takes, state=CaseState.OPEN, scan__rejected_code="")).order_by(
-        *policies_of(user).fields
-    )
+    visible = Case.objects.visible_to(user).readable()
+    return _unclaimed(visible.filter(takes, state=CaseState.OPEN)).order_by(*policies_of(user).fields)
+
+
+def first_waiting_for(user: Any, number: int, *, but: Collection[Any] = ()) -> CaseQuerySet:
+    """The first of :func:`waiting_for`, without some (ids)."""
+    policies = policies_of(user)
+    strands = strands_of(policies.places, policies.fields)
+    return first_of(waiting_for(user).exclude(pk__in=but), number, strands=strands)
 
 
 def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
@@ -72,38 +75,84 @@ def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
     return NEWEST if tab == "done" else policies.fields
 
 
-def tab(user: Any, name: str, *, order: tuple[str, ...] | None = None, count: int | None = None) -> CaseQuerySet:
-    """The cases of one tab of the worklist, in ``order`` or that of :func:`order_of`.
+def tab(user: Any, name: str) -> CaseQuerySet:
+    """The cases of one tab of the worklist, in the order of :func:`order_of`.
 
-    Done ones have ``final_label`` and ``final_reader``. ``count`` says how many there are, where that is known
-    (:func:`tab_counts`): few are looked for among the cases that somebody holds or that wait for somebody, for of a
-    few cases the list's own order would lead through all open ones.
-
-    Whoever reads finds in a tab what they may take; whoever only looks on finds all.
+    Done ones have ``final_label`` and ``final_reader``. Whoever reads finds in a tab what they may take; whoever only
+    looks on finds all.
 
     Raises
     ------
     KeyError
         There is no such tab.
     """
-    cases = readable_cases(user)
-    order = order or order_of(name, policies_of(user))
+    cases = cases_for(user).readable().order_by(*order_of(name, policies_of(user)))
     if name == "done":
         final = deciding_reads().filter(case=OuterRef("pk"))
-        return (
-            cases.filter(state=CaseState.DONE, control=False)
-            .annotate(
-                final_label=Subquery(final.values("label")[:1]),
-                final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
-            )
-            .order_by(*order)
+        return cases.filter(state=CaseState.DONE, control=False).annotate(
+            final_label=Subquery(final.values("label")[:1]),
+            final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
         )
-    waiting = cases.filter(state=CaseState.OPEN)
-    if count is not None and count <= MOST_BY_ID and name != "unclaimed":
-        held = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
-        later = Case.objects.visible_to(user).filter(_later(), state=CaseState.OPEN).order_by()
-        waiting = waiting.filter(Q(pk__in=held.values("case")) | Q(pk__in=later.values("pk")))
-    return waiting.filter(_in_tab(user)[name]).order_by(*order)
+    return cases.filter(_in_tab(user)[name], state=CaseState.OPEN)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A tab, narrowed: its cases in ``order``, and the strands that they are merged from."""
+
+    cases: CaseQuerySet
+    order: tuple[str, ...]
+    strands: tuple[Q, ...] = ()
+
+    def first(self, cases: CaseQuerySet, number: int) -> CaseQuerySet:
+        """The first of ``cases``, which are those of the list or a part of them."""
+        return first_of(cases, number, strands=self.strands)
+
+
+def listed(
+    user: Any,
+    name: str,
+    *,
+    count: int | None = None,
+    patient: str = "",
+    priority: int | None = None,
+    analysis: str = "",
+    overdue: bool = False,
+) -> Listed:
+    """One tab of the worklist narrowed to what is named, for a page of it.
+
+    ``analysis``: ``queued | analysing | ready | failed``; ``patient``: how a pseudonym or an accession number begins;
+    ``count``: how many cases there are in the tab, where that is known (:func:`tab_counts`).
+
+    No opinion is loaded: how far the analysis is, and ``analysis_failure`` why there is none, is all that is shown.
+    """
+    policies = policies_of(user)
+    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id")
+    cases = tab(user, name).prefetch_related(None).annotate(analysis_failure=Subquery(newest.values("failure")[:1]))
+    found = Listed(cases, order_of(name, policies))
+    if count == 0:
+        return replace(found, cases=cases.none())
+    if analysis:
+        cases = cases.filter(analysis=analysis)
+    if priority is not None:
+        cases = cases.filter(priority=priority)
+    if overdue:
+        cases = cases.filter(due_at__lte=timezone.now())
+    few = False
+    if patient:
+        cases, few = of_patient(cases, user, patient)
+    if few:
+        strands = []
+    elif name in ("unclaimed", "done"):
+        strands = strands_of(policies.places, found.order, analysis=analysis, priority=priority, overdue=overdue)
+    else:
+        strands = [_later(), ~_later() & Q(pk__in=_held())]
+    return replace(found, cases=cases, strands=tuple(strands))
+
+
+def _held() -> Any:
+    """The cases that somebody holds: as few as readers."""
+    return Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by().values("case")
 
 
 def _later() -> Q:
@@ -135,30 +184,8 @@ def _looks_on(user: Any) -> Any:
     return within(user, Permission.SEE_READS) | within(user, Permission.ADJUDICATE) & ~Exists(own)
 
 
-def with_analysis(cases: CaseQuerySet) -> CaseQuerySet:
-    """Cases with ``analysis``, the state of the newest prediction, and ``analysis_failure``, instead of predictions.
-
-    How far the analysis is and why there is none is all that the list shows, so nothing of an opinion is loaded.
-    """
-    newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id")
-    return cases.prefetch_related(None).annotate(
-        analysis=Subquery(newest.values("state")[:1]), analysis_failure=Subquery(newest.values("failure")[:1])
-    )
-
-
-def with_status(cases: CaseQuerySet, status: str) -> CaseQuerySet:
-    """The cases of :func:`with_analysis` whose analysis is ``queued | analysing | ready | failed``."""
-    wanted = {
-        "queued": Q(analysis=PredictionState.QUEUED) | Q(analysis__isnull=True),
-        "analysing": Q(analysis=PredictionState.RUNNING),
-        "ready": Q(analysis=PredictionState.READY),
-        "failed": Q(analysis=PredictionState.FAILED),
-    }
-    return cases.filter(wanted[status])
-
-
-def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
-    """The cases whose patient's pseudonym or accession number begins so, in capitals or not.
+def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> tuple[CaseQuerySet, bool]:
+    """The cases whose patient's pseudonym or accession number begins so, in capitals or not; and whether few do.
 
     The scans are looked up first, from an index. Where they are few, the cases are found by them; of very many the
     list's own order comes to the first page's worth soon enough.
@@ -173,23 +200,22 @@ def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> CaseQuerySet:
     for where in (Q(patient__in=patients), Q(study__in=studies)):
         found.update(Scan.objects.filter(where).order_by().values_list("pk", flat=True)[: MOST_BY_ID + 1])
         if len(found) > MOST_BY_ID:
-            return cases.filter(
-                Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
-            )
-    return cases.filter(scan__in=found)
+            begin = Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
+            return cases.filter(begin), False
+    return cases.filter(scan__in=found), True
 
 
 def tab_counts(user: Any) -> dict[str, int]:
     """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. One question, however many tabs."""
-    here = Case.objects.visible_to(user).filter(scan__rejected_code="")
+    here = Case.objects.visible_to(user).readable()
     waiting = here.filter(state=CaseState.OPEN)
     # From the live claims, which are as few as readers, to their cases; never the other way.
     unended = Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by()
     live = Claim.objects.filter(
         within(user, Permission.SEE_SCANS, "case__institution"),
+        ~Q(case__analysis=Analysis.REJECTED),
         pk__in=unended.values("pk"),
         case__state=CaseState.OPEN,
-        case__scan__rejected_code="",
     ).order_by()
     later = _unclaimed(waiting.filter(_later())).annotate(holder_id=Value(None, output_field=BigIntegerField()))
     in_tab = [When(where, then=Value(name)) for name, where in _in_tab(user).items()]

@@ -107,15 +107,6 @@ def may(user: Any, permission: Permission, institution: Any = None) -> bool:
     return any(role in wanted and place in (None, pk) for pk, role in _held_roles(user))
 
 
-def only_institution(user: Any, permission: Permission) -> Any:
-    """The id of the one institution in which ``user`` has ``permission``; None where there are none or several."""
-    if not user.is_authenticated or not user.is_active or user.is_superuser:
-        return None
-    wanted = roles_with(permission)
-    places = {pk for pk, role in _held_roles(user) if role in wanted}
-    return places.pop() if len(places) == 1 else None
-
-
 def places_with(user: Any, roles: Iterable[str]) -> frozenset[Any]:
     """The ids of the institutions in which ``user`` holds one of ``roles``."""
     wanted = frozenset(roles)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
+from diagnostics.predictions.standing import differing, put_right
 from diagnostics.registry.artifacts import FILES, NEEDED, stored_whole
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans import intake
@@ -35,8 +36,9 @@ PASSING = ("readyz/",)
 class Fault:
     """One thing that is not as it should be.
 
-    ``kind``: ``missing | corrupt | orphaned``; ``what``: ``original | pixels | preview | heatmap | model | manifest |
-    file``; ``whose``: the row, as ``scan <id>``; empty for an orphan. ``repaired`` says what was done, if anything.
+    ``kind``: ``missing | corrupt | orphaned | differs``; ``what``: ``original | pixels | preview | heatmap | model |
+    manifest | file | analysis``; ``whose``: the row, as ``scan <id>``; empty for an orphan. ``repaired`` says what was
+    done, if anything.
     """
 
     kind: str
@@ -79,6 +81,7 @@ def faults(*, repair: bool = False, young: timedelta = YOUNG, tally: Tally | Non
     yield from _heatmaps(known["default"], tally)
     yield from _models(known["artifacts"], tally)
     yield from _manifests(known["artifacts"], tally)
+    yield from _cases(repair)
     before = timezone.now() - young
     for store, keys in known.items():
         yield from _orphans(store, keys, before, repair)
@@ -182,6 +185,17 @@ def _manifests(known: set[str], tally: Tally) -> Iterator[Fault]:
             yield Fault("missing", "manifest", "artifacts", version.manifest, f"dataset v{version.number}")
         elif hashlib.sha256(content).hexdigest() != version.sha256:
             yield Fault("corrupt", "manifest", "artifacts", version.manifest, f"dataset v{version.number}")
+
+
+def _cases(repair: bool) -> Iterator[Fault]:
+    """Cases that repeat wrongly how far the analysis of their scan is: the worklist shows them in a wrong place."""
+    found = differing().order_by("pk").values_list("pk", "analysis", "should_be")
+    for pk, said, should_be in found.iterator(chunk_size=1000):
+        repaired = ""
+        if repair:
+            put_right([pk])
+            repaired = "brought up to date"
+        yield Fault("differs", "analysis", "database", f"{said}, not {should_be}", f"case {pk}", repaired)
 
 
 def _orphans(store: str, known: set[str], before: datetime, repair: bool) -> Iterator[Fault]:

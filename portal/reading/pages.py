@@ -31,7 +31,7 @@ from diagnostics.reviews.queries import (
 )
 from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
-from diagnostics.reviews.worklist import waiting_for
+from diagnostics.reviews.worklist import first_waiting_for
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.habits import PageKeys, goes_on
@@ -271,7 +271,7 @@ class CasePage:
         """The scan that *Read next* would most likely bring after this one, so that its image can be here already."""
         if self.step not in ("blind", "final"):
             return None
-        return waiting_for(self.user).exclude(pk=self.case.pk).values_list("scan", flat=True).first()
+        return first_waiting_for(self.user, 1, but=[self.case.pk]).values_list("scan", flat=True).first()
 
     def context(self) -> dict[str, Any]:
         return {

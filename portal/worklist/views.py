@@ -19,21 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnostics.predictions.services import status_in
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.worklist import (
-    COUNT_LIMIT,
-    of_patient,
-    order_of,
-    settling_in,
-    tab,
-    tab_counts,
-    with_analysis,
-    with_status,
-)
+from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.habits import PageKeys
@@ -85,7 +75,7 @@ def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
     return [
         Row(
             case=case,
-            status=status_in(case.analysis),
+            status=case.analysis,
             failure=in_words(case.analysis_failure or "") or None,
             final_label=str(Label(case.final_label).label) if getattr(case, "final_label", None) else "",
             waited=_span(timezone.now() - case.opened_at),
@@ -117,19 +107,19 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
     policies = policies_of(request.user)
-    order = order_of(name, policies)
     counts = tab_counts(request.user)
-    cases = with_analysis(tab(request.user, name, order=order, count=counts[name]))
     filters = form.cleaned_data
-    if begins := filters["patient"].strip():
-        cases = of_patient(cases, request.user, begins)
-    if filters["priority"] is not None:
-        cases = cases.filter(priority=filters["priority"])
-    if filters["analysis"]:
-        cases = with_status(cases, filters["analysis"])
-    if filters["due"] == "overdue":
-        cases = cases.filter(due_at__lte=timezone.now())
-    found = page_of(cases, order=order, after=request.GET.get("after", ""), size=PAGE_SIZE)
+    narrowed = listed(
+        request.user,
+        name,
+        count=counts[name],
+        patient=filters["patient"].strip(),
+        priority=filters["priority"],
+        analysis=filters["analysis"],
+        overdue=filters["due"] == "overdue",
+    )
+    after = request.GET.get("after", "")
+    found = page_of(narrowed.cases, order=narrowed.order, after=after, size=PAGE_SIZE, first=narrowed.first)
     settles = may(request.user, Permission.ADJUDICATE)
     shown = [
         (key, title) for key, title in TABS if key not in TABS_OF_TWO or policies.in_twos or counts[key] or key == name

@@ -204,7 +204,7 @@ def test_search_finds_by_patient_and_by_accession_in_capitals_or_not(place, scan
     foreign = PatientFactory(pseudonym="Kim-1")
     CaseFactory(scan=ScanFactory(institution=foreign.institution, patient=foreign))
     reader = person(Role.RADIOLOGIST, place)
-    found = worklist.of_patient(worklist.tab(reader, "unclaimed"), reader, begins)
+    found = worklist.listed(reader, "unclaimed", patient=begins).cases
     assert [each.pk for each in found] == [wanted.pk]
 
 
@@ -212,7 +212,7 @@ def test_search_of_very_many_stays_in_the_lists_order(place, scan, monkeypatch):
     monkeypatch.setattr(worklist, "MOST_BY_ID", 2)
     reader = person(Role.RADIOLOGIST, place)
     made = [case(scan, hours=hours) for hours in (1, 3, 2, 4)]
-    found = worklist.of_patient(worklist.tab(reader, "unclaimed"), reader, scan.patient.pseudonym[:2].lower())
+    found = worklist.listed(reader, "unclaimed", patient=scan.patient.pseudonym[:2].lower()).cases
     assert [each.pk for each in found] == [made[at].pk for at in (3, 1, 2, 0)]
 
 

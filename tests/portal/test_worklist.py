@@ -3,14 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics.models import Case, Claim
 from diagnostics.reviews.ordering import due, refresh
-from diagnostics.reviews.worklist import tab
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import (
@@ -310,15 +308,3 @@ def test_live_list_slows_down_after_half_a_minute(client, place):
     headers = live_headers(client.get(LIST))
     headers["X-Since"] = str(int(headers["X-Since"]) - 31)
     assert 'hx-trigger="every 5s"' in client.get(LIST, headers=headers).content.decode()
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plan")
-@pytest.mark.parametrize("name", ["unclaimed", "done"])
-def test_first_page_of_very_many_is_taken_from_the_index_and_not_sorted(place, name):
-    """Sorting every open case to show twenty-five took seconds at a hundred thousand."""
-    reader = person(Role.RADIOLOGIST, place)
-    plan = tab(reader, name)[:26].explain().splitlines()
-    # What is not indented belongs to the rows themselves, not to what is looked up for each.
-    outer = [line.split(" ", 3)[3] for line in plan if line.split(" ", 3)[1] == "0"]
-    assert any("case_in_turn" in line or "case_done" in line for line in outer), plan
-    assert "USE TEMP B-TREE FOR ORDER BY" not in outer, plan

@@ -11,8 +11,9 @@ from diagnostics.upkeep import stock
 
 class Command(BaseCommand):
     help = (
-        "Names each file that is missing, changed, or belongs to no row. With --repair what can be made anew from an "
-        "untouched original is made anew, and files without a row move below lost+found/; nothing is deleted."
+        "Names each file that is missing, changed, or belongs to no row, and each case that differs from what the "
+        "predictions say. With --repair what can be made anew from an untouched original is made anew, cases say what "
+        "they should, and files without a row move below lost+found/; nothing is deleted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

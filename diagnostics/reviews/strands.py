@@ -1,0 +1,98 @@
+"""The worklist's list as strands: parts of it of each of which an index gives the rows in the list's order.
+
+A database walks an index in order only where all fields before the order are given by equality. Of several
+institutions, or of one analysis whatever the priority, it would sort all open cases to show twenty-five. So each
+strand gives its own first twenty-five, and the page is merged from these few.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+
+from diagnostics.cases.models import Analysis, Case, CaseQuerySet, CaseState, Lane
+from diagnostics.scans.models import Priority
+
+from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
+
+MOST_STRANDS = 100  # beyond, the database may as well sort
+READABLE = [analysis for analysis in Analysis if analysis != Analysis.REJECTED]
+
+
+def strands_of(
+    places: Sequence[Any],
+    order: tuple[str, ...],
+    *,
+    analysis: str = "",
+    priority: int | None = None,
+    overdue: bool = False,
+) -> list[Q]:
+    """Conditions of which a case that can be read meets exactly one, for a list in ``order`` that is narrowed so.
+
+    They do not narrow it themselves. Empty where there would be too many.
+    """
+    if analysis or priority is not None:
+        parts = _narrowed(order, analysis, priority)
+    elif overdue and order == BY_TURN:
+        parts = _overdue(places)
+    elif overdue and order == BY_PRIORITY:
+        parts = [Q(priority=each) for each in Priority.values]
+    else:
+        parts = [Q()]
+    if len(places) * len(parts) > MOST_STRANDS:
+        return []
+    return [Q(institution=place) & part for place, part in product(places, parts)]
+
+
+def _narrowed(order: tuple[str, ...], analysis: str, priority: int | None) -> list[Q]:
+    """By analysis, priority or both. An order that begins with the priority gives all of them in one strand."""
+    if order == BY_PRIORITY:
+        return [Q(analysis=analysis)] if analysis else [Q()]
+    analyses = [analysis] if analysis else READABLE
+    priorities = Priority.values if priority is None else [priority]
+    return [Q(analysis=one, priority=other) for one, other in product(analyses, priorities)]
+
+
+def _overdue(places: Sequence[Any]) -> list[Q]:
+    """By lane: within STAT and one turn what is due comes first, and all of the lane of the overdue is.
+
+    What became overdue in the other lanes since the scheduler last looked is little, and has an index of its own.
+    """
+    now = timezone.now()
+    not_moved = Q(state=CaseState.OPEN, lane__in=[Lane.URGENT.value, Lane.ROUTINE.value], due_at__lte=now)
+    late = Case.objects.filter(not_moved, institution__in=places).order_by().values("pk")
+    return [
+        *(Q(lane=Lane.STAT, turn=turn, due_at__lte=now) for turn in (0, NOT_YET)),
+        Q(lane=Lane.OVERDUE),
+        Q(pk__in=late),
+    ]
+
+
+def first_of(rows: CaseQuerySet, number: int, *, strands: Sequence[Q]) -> CaseQuerySet:
+    """The first ``number`` of rows in their order, merged from the first of each strand.
+
+    Django's own ``union`` does not let SQLite cut its parts, hence the SQL; what stands in it is Django's, and every
+    value is a parameter.
+    """
+    if len(strands) < 2:
+        return rows.filter(*strands)[:number]
+    order = [str(name) for name in rows.query.order_by]
+    names = [name.lstrip("-") for name in order]
+    parts: list[str] = []
+    values: list[Any] = []
+    for strand in strands:
+        try:
+            sql, params = rows.filter(strand).values(*names)[:number].query.sql_with_params()
+        except EmptyResultSet:  # a condition that nothing can meet, known without asking
+            continue
+        parts.append(f"SELECT * FROM ({sql}) AS part{len(parts)}")  # noqa: S608
+        values.extend(params)
+    if not parts:
+        return rows.none()
+    by = ", ".join(f"{name.lstrip('-')} {'DESC' if name.startswith('-') else 'ASC'}" for name in order)
+    merged = f"SELECT merged.id FROM ({' UNION ALL '.join(parts)}) AS merged ORDER BY {by} LIMIT {int(number)}"  # noqa: S608
+    return rows.filter(pk__in=RawSQL(merged, values))[:number]  # noqa: S611
