@@ -1,6 +1,7 @@
 """``make bench``: measure, and write ``benchmarks/results.md``."""
 
 import argparse
+import atexit
 import os
 import platform
 import subprocess
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("opinions", "engines", "pages", "starts", "shadow", "training")
+PARTS = ("opinions", "engines", "pages", "worklist", "starts", "shadow", "training")
 
 
 def main() -> None:
@@ -20,6 +21,9 @@ def main() -> None:
     asked.add_argument("--count", type=int, default=256, help="images to work on")
     asked.add_argument("--many", type=int, nargs="*", default=[100_000], help="sizes of the large worklist")
     asked.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
+    asked.add_argument(
+        "--database", default="", help="a PostgreSQL server to make databases on (postgres://…/postgres)"
+    )
     asked.add_argument("--note", default="", help="what else the machine was doing, in words")
     asked.add_argument("--out", type=Path, default=Path(__file__).parent / "results.md")
     wish = asked.parse_args()
@@ -33,15 +37,22 @@ def main() -> None:
 
 def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Iterator[str]:
     """The lines of the results, each printed as it comes."""
-    use(folder)
-    from benchmarks import engines, opinions, pages, shadow, starts, training, world
+    address = ""
+    if wish.database:
+        from benchmarks.databases import drop_own, own_on
+
+        address = own_on(wish.database)
+        atexit.register(drop_own, address)
+    use(folder, address)
+    from benchmarks import engines, opinions, pages, shadow, starts, training, worklist, world
 
     made = world.made(folder, images, wish.count)
     yield from said(head(made, wish.note))
     parts = {
         "opinions": lambda: opinions.ratios(made),
         "engines": lambda: engines.ratios(made),
-        "pages": lambda: pages.ratios(made, folder, wish.many),
+        "pages": lambda: pages.ratios(made, folder),
+        "worklist": lambda: worklist.ratios(made, folder, wish.many),
         "starts": starts.ratios,
         "shadow": lambda: shadow.ratios(made),
         "training": lambda: training.ratios(made),
@@ -61,8 +72,8 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
     yield from said(["", f"Load average at the end (1, 5 and 15 minutes): {load}."])
 
 
-def use(folder: Path) -> None:
-    """Set Django up on an installation of its own in a folder, with the tables made."""
+def use(folder: Path, database: str = "") -> None:
+    """Set Django up on an installation of its own in a folder, with the tables made in it or in ``database``."""
     for name in ("DATABASE_URL", "REDIS_URL", "AWS_STORAGE_BUCKET_NAME", "OVERREAD_PRODUCTION", "DEBUG"):
         os.environ.pop(name, None)
     os.environ |= {
@@ -70,6 +81,8 @@ def use(folder: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "portal.settings", "ALLOWED_HOSTS": "localhost,testserver",
         "OVERREAD_API_REQUESTS_PER_MINUTE": "1000000", "TF_CPP_MIN_LOG_LEVEL": "2",
     }  # fmt: skip
+    if database:
+        os.environ["DATABASE_URL"] = database
     import django
 
     django.setup()
@@ -82,6 +95,12 @@ def said(lines: list[str]) -> list[str]:
     for line in lines:
         print(line, flush=True)
     return lines
+
+
+def _database() -> str:
+    from django.db import connection
+
+    return connection.vendor.replace("sqlite", "SQLite").replace("postgresql", "PostgreSQL")
 
 
 def head(made, note: str) -> list[str]:  # type: ignore[no-untyped-def]
@@ -97,7 +116,7 @@ def head(made, note: str) -> list[str]:  # type: ignore[no-untyped-def]
         "little; ratios more.",
         "",
         f"- when: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, revision {revision}",
-        f"- machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, SQLite, "
+        f"- machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {_database()}, "
         f"{made.settings.INFERENCE_THREADS} thread for inference",
         f"- images: {made.source}; model: {made.version.name} ({made.version.architecture}, "
         f"{made.version.spec['size']} pixels)",
