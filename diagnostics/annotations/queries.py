@@ -13,8 +13,9 @@ from django.utils.translation import ngettext
 
 from diagnostics.cases.models import Case
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.queries import Moment, live_claim, reads_for
-from diagnostics.reviews.queries import moments_of as moments_of_reviews
+from diagnostics.reviews.moments import Moment
+from diagnostics.reviews.moments import moments_of as moments_of_reviews
+from diagnostics.reviews.queries import live_claim, reads_for
 from diagnostics.scans.access import Permission, may, within
 from diagnostics.scans.models import Scan
 
@@ -47,7 +48,7 @@ def may_annotate(user: Any, case: Case) -> bool:
 
 
 def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
-    """What happened to some scans, marks included, oldest first: those of ``reviews.queries.moments_of``, and one
+    """What happened to some scans, marks included, oldest first: those of ``reviews.moments.moments_of``, and one
     moment for each author of standing marks on a case, at their last change."""
     places = [scan.pk for scan in scans]
     marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")

@@ -16,7 +16,8 @@ from diagnostics.annotations.queries import annotations_for, standing
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
-from diagnostics.reviews.queries import deciding_reads, is_blinded, label_in_words, latest, opinion_for, reads_for
+from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, opinion_for, reads_for
+from diagnostics.reviews.words import label_in_words
 
 SEATS = {
     Stage.FIRST: gettext_lazy("First reader"),

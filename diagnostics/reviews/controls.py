@@ -33,7 +33,7 @@ from .agreement import FEW, overseen_by
 from .labels import contradicts
 from .models import Control, Label, Read, ReadKind
 from .ordering import place_of
-from .queries import label_in_words
+from .words import label_in_words
 
 log = structlog.get_logger(__name__)
 

@@ -5,9 +5,6 @@ it, and to what other readers said until the case is done. Where an institution 
 Portal code gets at an opinion only through :func:`opinion_for`, or through rows annotated ``blinded`` here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db.models import (
@@ -35,7 +32,7 @@ from diagnostics.predictions.services import current
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, roles_with, within
 from diagnostics.scans.models import ReadingMode, Scan
 
-from .models import Claim, Label, Read, ReadKind
+from .models import Claim, Read, ReadKind
 
 
 def blinded(user: Any, *, scan: str, institution: str) -> Any:
@@ -225,7 +222,7 @@ def latest(reads: QuerySet[Read]) -> QuerySet[Read]:
     return reads.filter(~Exists(newer))
 
 
-def _oversees(user: Any) -> Q:
+def oversees(user: Any) -> Q:
     """Rows of cases whose reads ``user`` may see while they are open: where a role says so and none has them read."""
     reads_in = Q(case__institution__in=sorted(places_with(user, READING_ROLES)))
     return within(user, Permission.SEE_READS, "case__institution") & ~reads_in
@@ -239,63 +236,11 @@ def reads_for(user: Any) -> QuerySet[Read]:
     """
     return (
         Read.objects.filter(within(user, Permission.SEE_SCANS, "case__institution"))
-        .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | _oversees(user))
+        .filter(Q(reader=user) | Q(case__state=CaseState.DONE) | oversees(user))
         # What others said of a control measures them and is no opinion to go by.
         .filter(Q(reader=user) | Q(case__control=False))
         .select_related("case", "case__scan", "case__scan__patient", "case__institution", "reader", "prediction")
     )
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One thing that happened to a scan. ``kind``: ``handed_in | opinion | no_opinion | claim | read``."""
-
-    at: datetime
-    kind: str
-    who: str
-    sentence: str
-    obj: Any
-    scan_id: Any = None
-
-
-def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
-    """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
-    moments = [moment for scan in scans for moment in _moments_on(scan)]
-    places = {scan.pk for scan in scans}
-    reads = list(reads_for(user).filter(case__scan__in=places))
-    first = {(read.claim_id, read.reader_id): read.seconds for read in reads if read.kind == ReadKind.BLIND}
-    for read in reads:
-        before = first.get((read.claim_id, read.reader_id)) if read.kind == ReadKind.FINAL else None
-        said = sentence_of(read) + _time_of(read.seconds, before)
-        moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
-    claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
-    for claim in claims:
-        how = claim.get_release_display().lower() if claim.release else _("holds the case")
-        said = str(_("Claimed the case (%(how)s)") % {"how": how})
-        moments.append(Moment(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
-    return sorted(moments, key=lambda moment: moment.at)
-
-
-def _claims_for(user: Any) -> QuerySet[Claim]:
-    """Claims that ``user`` may hear of: while two readers are at a case, nobody at work on it learns who they are."""
-    return Claim.objects.filter(
-        Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | _oversees(user)
-    )
-
-
-def _moments_on(scan: Any) -> list[Moment]:
-    """What the rows of :func:`scans_for` already hold."""
-    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Handed in")), scan, scan.pk)]
-    for prediction in scan.newest_predictions:
-        at = prediction.finished_at or prediction.created_at
-        who = str(prediction.model_version)
-        if prediction.state == PredictionState.FAILED:
-            said = f"{_('No AI result')}: {prediction.failure}"
-            moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
-        elif prediction.state == PredictionState.READY and not scan.blinded:
-            said = "{}: {}".format(_("AI's opinion"), label_in_words(prediction.label))
-            moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
-    return moments
 
 
 def own_statements(user: Any) -> QuerySet[Read]:
@@ -312,43 +257,6 @@ def own_statements(user: Any) -> QuerySet[Read]:
     return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN) & ~Exists(final)).annotate(
         blind_label=Subquery(blind.values("label")[:1]), blind_seconds=Subquery(blind.values("seconds")[:1])
     )
-
-
-def label_in_words(label: str) -> str:
-    """A label as a person reads it in a list; of a tumour whose type is not stated, that it is one."""
-    if label == Label.TUMOUR:
-        return str(_("Tumour"))
-    return str(Label(label).label) if label in Label.values else label
-
-
-def sentence_of(read: Read) -> str:
-    """A read in words."""
-    kind = read.get_stage_display() if read.stage == Stage.ADJUDICATION else read.get_kind_display()
-    words = f"{kind}: {read.get_label_display()}, {read.get_certainty_display().lower()}"
-    if read.revision > 1:
-        words += f" ({_('revision %(number)s') % {'number': read.revision}})"
-    if read.adopted:
-        words += f", {_('adopted from the AI')}"
-    if read.reason:
-        words += f". {read.get_reason_display()}"
-    return words
-
-
-def seconds_in_words(seconds: int) -> str:
-    """A span as a reader says it: "41 s", "2 min 05 s"."""
-    if seconds < 60:
-        return str(_("%(s)d s") % {"s": seconds})
-    return str(_("%(min)d min %(s)02d s") % {"min": seconds // 60, "s": seconds % 60})
-
-
-def _time_of(seconds: int | None, before: int | None) -> str:
-    """How long a read took, for the end of its sentence; ``before`` is what the blind read had taken."""
-    if seconds is None:
-        return ""
-    own = str(_(", in %(time)s") % {"time": seconds_in_words(seconds)})
-    if before is None:
-        return own
-    return own + str(_(" (%(time)s with the blind read)") % {"time": seconds_in_words(before + seconds)})
 
 
 def permission_for(stage: str) -> Permission:

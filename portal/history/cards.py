@@ -8,7 +8,8 @@ from typing import Any
 
 from diagnostics.models import Prediction, Study
 from diagnostics.predictions.services import status_of
-from diagnostics.reviews.queries import deciding_reads, label_in_words, opinion_for, own_statements
+from diagnostics.reviews.queries import deciding_reads, opinion_for, own_statements
+from diagnostics.reviews.words import label_in_words
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.queries import label_in_words, own_statements, scans_for, seconds_in_words
+from diagnostics.reviews.queries import own_statements, scans_for
 from diagnostics.reviews.services import differs
+from diagnostics.reviews.words import label_in_words, seconds_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.people import audit_events_for
 from portal.ui.paging import page_of

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from diagnostics.models import Prediction
-from diagnostics.reviews.queries import label_in_words
+from diagnostics.reviews.words import label_in_words
 from portal.ui.cautions import caution
 from portal.ui.templatetags.overread import percent
 

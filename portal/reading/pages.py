@@ -15,9 +15,9 @@ from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
 from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.moments import Moment
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
-    Moment,
     latest,
     live_claim,
     may_read,

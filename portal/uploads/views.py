@@ -20,7 +20,8 @@ from diagnostics import pipeline
 from diagnostics.models import Scan
 from diagnostics.predictions.queries import scans_with_status
 from diagnostics.predictions.services import NothingToRetry, failure_of, status_of
-from diagnostics.reviews.queries import cases_for, label_in_words, opinion_for, scans_for
+from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
+from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.intake import Refused
 from diagnostics.scans.kept_sentences import in_words

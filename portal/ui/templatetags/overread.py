@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnostics.monitoring.models import Watched
-from diagnostics.reviews.queries import label_in_words
+from diagnostics.reviews.words import label_in_words
 from portal.ui.cautions import caution, cautions_in_short
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by

@@ -1,0 +1,69 @@
+"""What happened to a scan, as far as a person may know it: the rows of its history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from diagnostics.cases.models import CaseState
+from diagnostics.predictions.models import PredictionState
+from diagnostics.scans.models import Scan
+
+from .models import Claim, ReadKind
+from .queries import oversees, reads_for
+from .words import label_in_words, sentence_of, time_of
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One thing that happened to a scan. ``kind``: ``handed_in | opinion | no_opinion | claim | read``."""
+
+    at: datetime
+    kind: str
+    who: str
+    sentence: str
+    obj: Any
+    scan_id: Any = None
+
+
+def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
+    """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
+    moments = [moment for scan in scans for moment in _moments_on(scan)]
+    places = {scan.pk for scan in scans}
+    reads = list(reads_for(user).filter(case__scan__in=places))
+    first = {(read.claim_id, read.reader_id): read.seconds for read in reads if read.kind == ReadKind.BLIND}
+    for read in reads:
+        before = first.get((read.claim_id, read.reader_id)) if read.kind == ReadKind.FINAL else None
+        said = sentence_of(read) + time_of(read.seconds, before)
+        moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
+    claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
+    for claim in claims:
+        how = claim.get_release_display().lower() if claim.release else _("holds the case")
+        said = str(_("Claimed the case (%(how)s)") % {"how": how})
+        moments.append(Moment(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _claims_for(user: Any) -> QuerySet[Claim]:
+    """Claims that ``user`` may hear of: while two readers are at a case, nobody at work on it learns who they are."""
+    return Claim.objects.filter(
+        Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | oversees(user)
+    )
+
+
+def _moments_on(scan: Any) -> list[Moment]:
+    """What the rows of :func:`scans_for` already hold."""
+    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Handed in")), scan, scan.pk)]
+    for prediction in scan.newest_predictions:
+        at = prediction.finished_at or prediction.created_at
+        who = str(prediction.model_version)
+        if prediction.state == PredictionState.FAILED:
+            said = f"{_('No AI result')}: {prediction.failure}"
+            moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
+        elif prediction.state == PredictionState.READY and not scan.blinded:
+            said = "{}: {}".format(_("AI's opinion"), label_in_words(prediction.label))
+            moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
+    return moments
