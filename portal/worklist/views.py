@@ -145,7 +145,9 @@ def _capped(count: int) -> str:
     return f"{COUNT_LIMIT - 1}+" if count >= COUNT_LIMIT else str(count)
 
 
-def page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
+def page(
+    request: HttpRequest, *, refusal: str = "", status: int = 200, views: list[Any] | None = None
+) -> HttpResponse:
     context = {
         **_list_context(request),
         "refusal": refusal,
@@ -153,7 +155,8 @@ def page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpR
         "keys": PageKeys(request.user, "worklist"),
     }
     here = services.query_of(request.GET.urlencode())
-    context |= {"here": here, "views": [(view, view.query == here) for view in services.views_of(request.user)]}
+    views = list(services.views_of(request.user)) if views is None else views
+    context |= {"here": here, "views": [(view, view.query == here) for view in views]}
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
 
@@ -190,8 +193,11 @@ def worklist(request: HttpRequest) -> HttpResponse:
     """The list; asked by htmx, only its live part, and nothing at all where nothing changed."""
     guarded(request)
     if not request.htmx:  # type: ignore[attr-defined]
-        opening = services.views_of(request.user).filter(default=True).first() if not request.GET else None
-        return page(request) if opening is None else redirect(f"{reverse('worklist:list')}?{opening.query}")
+        views = list(services.views_of(request.user))
+        opening = next((view for view in views if view.default), None) if not request.GET else None
+        if opening is not None:
+            return redirect(f"{reverse('worklist:list')}?{opening.query}")
+        return page(request, views=views)
     live = _live(request, _list_context(request))
     if (live["seen"], live["pace"]) == (request.headers.get("X-Seen"), request.headers.get("X-Pace")):
         return HttpResponse(status=204)
