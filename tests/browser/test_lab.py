@@ -13,7 +13,7 @@ from diagnostics.training import work
 from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW, WIDE
 from tests.diagnostics.shelf import model_folder, report
-from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
+from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.diagnostics.test_tested_scans import row_of
 from tests.factories import ScanFactory, person
 
@@ -110,6 +110,22 @@ def test_candidate_s_tables_need_no_scrolling_sideways_on_the_narrowest_phone(pa
     assert page.evaluate(TOO_WIDE) == []
     assert_fits(page)
     assert_accessible(page)
+
+
+def test_counts_and_difference_of_datasets_need_no_scrolling_sideways_on_the_narrowest_phone(
+    page_as, institution, run
+):
+    scan(institution, "pituitary")
+    page = page_as(Role.DATA_MANAGER, viewport=NARROWEST)
+    for path in ("/lab/datasets/freeze/", f"/lab/datasets/{run.dataset_id}/"):
+        page.goto(path)
+        expect(page.get_by_role("heading", name="What it holds").or_(page.get_by_text("1 added"))).to_be_visible()
+        assert page.evaluate(TOO_WIDE) == []
+        assert_fits(page)
+    page.goto("/lab/datasets/freeze/")
+    added = page.get_by_role("row", name="added")
+    expect(added).to_contain_text("Pituitary tumour")
+    expect(added).to_contain_text("Imported reference label")
 
 
 def test_gate_with_many_rules_leaves_no_blank_column_beside_it(page_as, judged):

@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.words import label_in_words
 from portal.ui.cautions import caution, cautions_in_short
@@ -155,6 +156,12 @@ def duration(seconds: float) -> str:
 def alert_name(watched: str) -> str:
     """What a limit is of, in words."""
     return str(Watched(watched).label)
+
+
+@register.simple_tag
+def source_words(source: str) -> str:
+    """Where a dataset's label comes from, as a person reads it."""
+    return str(DatasetItem.LabelSource(source).label)
 
 
 @register.simple_tag
