@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import DatabaseError
@@ -15,7 +16,7 @@ from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework import status
-from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
+from rest_framework.exceptions import APIException, Throttled, UnsupportedMediaType, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -120,6 +121,11 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(exc, UnsupportedMediaType) and context.get("view") is not None:
         kinds = ", ".join(parser.media_type for parser in context["view"].get_parsers())
         detail = _("This content type is not accepted here. Accepted is: %(kinds)s.") % {"kinds": kinds}
+    elif isinstance(exc, Throttled):
+        detail = _("At most %(most)d requests a minute are answered here. Ask again in %(seconds)d seconds.") % {
+            "most": settings.API_REQUESTS_PER_MINUTE,
+            "seconds": exc.wait or 1,
+        }
     else:
         detail = str(getattr(exc, "detail", "")) or str(exc)
     return document(plain.status_code, detail, code=code, headers=headers)
