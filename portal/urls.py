@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from portal import metrics, views
 
+handler500 = views.server_error
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("favicon.ico", views.favicon, name="favicon"),

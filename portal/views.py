@@ -1,13 +1,17 @@
 """The views that belong to no room: the way in, and the health of the installation."""
 
+import structlog
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from diagnostics.scans.access import Permission, may
 from portal import health
+from portal.ui.context import theme_of
 
 
 @require_safe
@@ -36,6 +40,19 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Whether everything that work needs is there; each part is "ok" or a sentence. 503 where one is missing."""
     parts = health.parts()
     return JsonResponse(parts, status=200 if set(parts.values()) == {health.OK} else 503)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The page after a fault of ours: in the reader's language and theme, with what finds the fault in the log.
+
+    It asks nothing of the database, which may be what broke.
+    """
+    context = {
+        "theme": theme_of(request),
+        "at": timezone.localtime(),
+        "reference": structlog.contextvars.get_contextvars().get("request_id", ""),
+    }
+    return HttpResponse(render_to_string("500.html", context), status=500)
 
 
 @require_safe
