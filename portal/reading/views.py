@@ -136,10 +136,12 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
         _("Read recorded: %(label)s, %(certainty)s.")
         % {"label": read.get_label_display(), "certainty": read.get_certainty_display().lower()},
     )
-    known = feedback_for(request.user, read.case)
-    if known is not None:
-        (messages.success if known.right else messages.warning)(request, known.sentence)
     if request.POST.get("then") == "next":
+        # Told on the next case's page; whoever stays finds it on this one.
+        read.case.refresh_from_db(fields=["state"])
+        known = feedback_for(request.user, read.case)
+        if known is not None:
+            (messages.success if known.right else messages.warning)(request, known.sentence)
         return redirect("worklist:next", preserve_request=True)
     return redirect("reading:case", pk)
 

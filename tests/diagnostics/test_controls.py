@@ -157,6 +157,28 @@ def test_reader_is_told_after_the_final_read_and_not_before(place, control):
             act()
 
 
+@pytest.mark.parametrize("then", ["next", "stay"])
+def test_reader_is_told_once_on_the_page_that_follows(client, place, control, then):
+    CaseFactory(scan=ScanFactory(institution=place))
+    reader = person(Role.RADIOLOGIST, place)
+    token = services.claim(by=reader, case=control).token
+    told = {"case": control, "claim_token": token, "label": "meningioma", "certainty": "certain"}
+    services.record_read(by=reader, kind="blind", **told)
+    client.force_login(reader)
+    said = {
+        "claim_token": token,
+        "opinion": "",
+        "choice": "keep",
+        "certainty": "certain",
+        "without_ai": "1",
+        "then": then,
+    }
+    answer = client.post(f"/cases/{control.pk}/final/", said, follow=True)
+    page = answer.content.decode()
+    assert (str(control.pk) in answer.redirect_chain[-1][0]) == (then == "stay")
+    assert page.count("the reference says Glioma, you said Meningioma") == 1
+
+
 def test_control_is_read_by_one_reader_whatever_the_policy(place, control):
     Institution.objects.filter(pk=place.pk).update(second_reader="all")
     reader = person(Role.RADIOLOGIST, place)
