@@ -124,7 +124,7 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(exc, Throttled):
         detail = _("At most %(most)d requests a minute are answered here. Ask again in %(seconds)d seconds.") % {
             "most": settings.API_REQUESTS_PER_MINUTE,
-            "seconds": exc.wait or 1,
+            "seconds": getattr(exc, "wait", None) or 1,
         }
     else:
         detail = str(getattr(exc, "detail", "")) or str(exc)
