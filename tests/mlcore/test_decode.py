@@ -183,6 +183,7 @@ def test_decode_raises_nothing_but_refused_whatever_the_bytes(seed):
     rng = np.random.default_rng(seed)
     sources = [PICTURE, PHOTO, file("MR_small.dcm"), file("MR_small_RLE.dcm"), file("MR_small_jp2klossless.dcm")]
     sources.append(file("MR_small_jpeg_ls_lossless.dcm"))
+    sources.append(dicom(WORD, NumberOfFrames=3, PixelData=WORD.tobytes() * 3))
     for source in sources:
         for _ in range(25):
             data = bytearray(source)
