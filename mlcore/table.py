@@ -25,6 +25,7 @@ from mlcore.train import train
 
 PROTOCOLS = ("original", "honest")
 _SHOWN = (("accuracy", "accuracy"), ("auroc", "AUROC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
+_FEW_EPOCHS = 4
 _WORDS = {
     "original": "augmented first, split at random afterwards",
     "honest": "groups of near-duplicates kept together, augmented while training",
@@ -223,6 +224,16 @@ def _otherwise(rows: Sequence[dict[str, Any]]) -> list[str]:
         )
     if published:
         said.append(f"Begun with published weights of photographs, the others at random: {_listed(published)}.")
+    begun = [
+        f"`{row['architecture']}` ({row['protocol']})"
+        for row in rows
+        if row["epochs"] < min(_FEW_EPOCHS, row["settings"]["epochs"])
+    ]
+    if begun:
+        said.append(
+            f"Stopped by the clock before the {_FEW_EPOCHS}th epoch, and so judged when it had hardly begun to learn: "
+            f"{', '.join(begun)}."
+        )
     return ["", " ".join(said)] if said else []
 
 

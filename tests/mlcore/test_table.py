@@ -58,7 +58,7 @@ def row(architecture: str, protocol: str, **settings) -> dict:
         "groups": 25,
         "parameters": 1_000,
         "seconds_an_epoch": 1.5,
-        "epochs": 3.0,
+        "epochs": 4.0,
         "seeds": [1],
         "command": "python -m mlcore table",
         "settings": TrainConfig(architecture=architecture, **settings).to_dict(),
@@ -77,6 +77,9 @@ def test_the_table_says_what_was_not_as_the_network_comes(tmp_path):
     assert text.count("| `lite0` | 128 × 128 | published weights | 1,000 |") == 2
     assert text.count("| `seed_cnn` | 64 × 64 | random weights | 1,000 |") == 2
     assert str(tmp_path) not in text
+    assert "hardly begun" not in text
+    rows[-1]["epochs"] = 3.0
+    assert "hardly begun to learn: `lite0` (honest)." in markdown(rows, "site")
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
