@@ -105,7 +105,7 @@ function bind(form) {
   function answered(one, request) {
     const isJson = request.getResponseHeader("Content-Type")?.startsWith("application/json");
     if (!isJson || request.status === 401) {
-      lost(one, request.status === 401 || request.status === 403 ? say.signedOut : say.broke);
+      lost(one, request.status === 401 || request.status === 403 ? say.ended : say.broke);
       return;
     }
     const answer = JSON.parse(request.responseText);
