@@ -18,6 +18,10 @@ from diagnostics.scans.access import NotAllowed
 UNLOGGED = frozenset({"/healthz", "/readyz", "/notifications/bell/"})
 
 
+# What our scripts ask for; a browser that opens a page wants HTML.
+WANTED_BY_SCRIPTS = frozenset({"application/json", "application/octet-stream"})
+
+
 class PrivateByDefaultMiddleware:
     """Answers are not to be kept by any cache, unless the view set its own ``Cache-Control``."""
 
@@ -69,7 +73,7 @@ class RefusalMiddleware:
         if request.headers.get("HX-Request"):
             return HttpResponseClientRefresh()
         # So does a script, which would take the sign-in page for a yes.
-        if request.headers.get("Accept") == "application/json":
+        if request.headers.get("Accept") in WANTED_BY_SCRIPTS:
             return JsonResponse({"sentence": _("You are signed out.")}, status=401)
         if request.method == "POST":
             # Behind the door only an address that can be opened: the page that the form stands on.

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from django.conf import settings
 from playwright.sync_api import expect
 
 from diagnostics.scans.access import Role
@@ -97,6 +98,17 @@ def test_no_film_strip_without_another_scan(open_page, reader, case):
     expect(page.locator("[data-film]")).to_have_count(0)
     page.keyboard.press("q")
     expect(page.locator("[data-prior]")).to_have_count(0)
+
+
+def test_session_that_ended_is_told_when_a_prior_is_opened(open_page, reader, case, console):
+    console.allow("401")
+    page = open_page(reader)
+    prior(case, days=200)
+    opened(page, case)
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.keyboard.press("q")
+    expect(page.locator("[data-signed-out]")).to_be_visible()
+    expect(page.locator("[data-prior-loading]")).to_contain_text("The image could not be loaded.")
 
 
 def test_prior_tells_nothing_that_was_said_of_it(open_page, reader, case):

@@ -247,8 +247,9 @@ def test_polling_after_the_session_ended_loads_the_page_anew(client: Client) -> 
 
 
 def test_what_a_script_saves_after_the_session_ended_is_refused_in_words(client: Client) -> None:
-    answer = client.post("/accounts/notifications/", headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json()) == (401, {"sentence": "You are signed out."})
+    for wanted in ("application/json", "application/octet-stream"):
+        answer = client.post("/accounts/notifications/", headers={"Accept": wanted})
+        assert (answer.status_code, answer.json()) == (401, {"sentence": "You are signed out."})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@
  * number of further windows, u16 bits of a grey table, i32 its first value, u32 its length; the windows; the table.
  */
 
+import { signedInAgain } from "../session.js";
+
 const HEADER_BYTES = 48;
 const VERSIONS = [1, 2];
 const BEYOND_BYTES = 18;
@@ -79,6 +81,7 @@ function decodeBeyond(view, start, length) {
 /** Fetch and decode. Rejects with `Unreadable`, or an `Error` whose `status` is the server's answer. */
 export async function fetchContainer(url, signal) {
   const response = await fetch(url, { signal, headers: { Accept: "application/octet-stream" } });
+  if (response.status === 401) signedInAgain(); // where a page can say so, it says that one is signed out
   if (!response.ok) {
     throw Object.assign(new Error(`the server answered ${response.status}`), { status: response.status });
   }
