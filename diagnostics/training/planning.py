@@ -13,6 +13,7 @@ from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
+from diagnostics.registry.queries import typeset
 
 from .models import TrainingRun, TrainingState
 from .recipe import DEFAULTS
@@ -126,13 +127,13 @@ def what_the_gate_asks() -> list[str]:
         _("At least %(scans)d test scans in %(groups)d groups.")
         % {"scans": rules.least_scans, "groups": rules.least_groups},
         _("Accuracy no more than %(accuracy)s and AUROC no more than %(auroc)s below the model in use.")
-        % {"accuracy": f"{rules.accuracy_margin:g}", "auroc": f"{rules.auroc_margin:g}"},
+        % {"accuracy": typeset(f"{rules.accuracy_margin:g}"), "auroc": typeset(f"{rules.auroc_margin:g}")},
         _("No label's sensitivity more than %(margin)s below, judged from %(n)d scans of it on.")
-        % {"margin": f"{rules.sensitivity_margin:g}", "n": rules.least_of_class},
-        _("A calibration error of %(limit)s at most.") % {"limit": f"{rules.calibration_limit:g}"}
+        % {"margin": typeset(f"{rules.sensitivity_margin:g}"), "n": rules.least_of_class},
+        _("A calibration error of %(limit)s at most.") % {"limit": typeset(f"{rules.calibration_limit:g}")}
         if rules.calibration_margin < 0
         else _("A calibration error of %(limit)s at most, or surely none more than %(margin)s above the model in use.")
-        % {"limit": f"{rules.calibration_limit:g}", "margin": f"{rules.calibration_margin:g}"},
+        % {"limit": typeset(f"{rules.calibration_limit:g}"), "margin": typeset(f"{rules.calibration_margin:g}")},
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from mlcore.config import BadConfig, TrainConfig
 
@@ -70,7 +71,7 @@ INGREDIENTS = (
         _("Random changes to every scan, so that the network learns the brain and not the file."),
         "light",
         "choice",
-        choices=(("none", _("None")), ("light", _("Light")), ("strong", _("Strong"))),
+        choices=(("none", _("None")), ("light", pgettext_lazy("variation", "Light")), ("strong", _("Strong"))),
     ),
     Ingredient(
         "class_weights",

@@ -6,6 +6,7 @@ import json
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
@@ -260,10 +261,16 @@ def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
 
 def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keeper):
     client = client_of(keeper)
-    german = {"Accept-Language": "de"}
-    page = text(client.get(reverse("lab:dataset", args=[dataset.pk]), headers=german))
+
+    def german(name, *args) -> str:
+        with translation.override("en"):  # and back again: a request leaves its language behind
+            return text(client.get(reverse(f"lab:{name}", args=args), headers={"Accept-Language": "de"}))
+
+    page = german("dataset", dataset.pk)
     assert "Datensatz v1" in page and "Trainingslauf 1 wartet" in page
-    assert "Seit Datensatz v1 hat sich nichts geändert" in text(client.get(reverse("lab:freeze"), headers=german))
+    assert "Genauigkeit höchstens 0,03" in page, "a number as the language writes it"
+    assert "<dd>Leicht</dd>" in german("run", run.pk), "a light variation, not a light theme"
+    assert "Seit Datensatz v1 hat sich nichts geändert" in german("freeze")
 
 
 def test_run_page_polls_until_the_run_has_ended(run, keeper):
