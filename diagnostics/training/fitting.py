@@ -13,6 +13,7 @@ from typing import Any, cast
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext_noop
 
 from diagnostics.datasets.services import ManifestDamaged, manifest
 from diagnostics.registry import services as registry
@@ -70,11 +71,13 @@ def fit(run_id: Any) -> ModelVersion | None:
         _failed(
             watch,
             run,
-            "The loss was not a number any more: the network's steps were too far. Lower the learning rate and try "
-            "again.",
+            gettext_noop(
+                "The loss was not a number any more: the network's steps were too far. Lower the learning rate and "
+                "try again."
+            ),
         )
     except MemoryError:
-        _failed(watch, run, "The machine ran out of memory. Try the small network, or smaller steps.")
+        _failed(watch, run, gettext_noop("The machine ran out of memory. Try the small network, or smaller steps."))
     except Exception as error:
         # The edge of the task: whatever broke, people must read that it did, and may start another run.
         log.exception("training_broke", run=run.number)

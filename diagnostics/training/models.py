@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry.models import ModelVersion
+from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Institution
 
 
@@ -97,6 +98,11 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return gettext("training run %(n)d") % {"n": self.number}
+
+    @property
+    def failure_in_words(self) -> str:
+        """Why it failed, in the reader's language: the worker wrote it down in English."""
+        return in_words(self.failure)
 
     @property
     def seconds_taken(self) -> float | None:

@@ -13,6 +13,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from diagnostics.audit.services import record
 from diagnostics.registry import services as registry
@@ -193,9 +194,9 @@ def due() -> list[uuid.UUID]:
                 if still.update(**ended(TrainingState.CANCELLED, now)):
                     note(run, "training_stopped")
             elif run.attempts >= ATTEMPTS:
-                reason = (
-                    f"The worker was lost {ATTEMPTS} times in the middle of this run, so it was given up. Perhaps the "
-                    "machine ran out of memory: try the small network, or smaller steps."
+                reason = gettext_noop(
+                    "The worker was lost again in the middle of this run, so it was given up. Perhaps the machine ran "
+                    "out of memory: try the small network, or smaller steps."
                 )
                 if still.update(**ended(TrainingState.FAILED, now), failure=reason):
                     note(run, "training_failed")

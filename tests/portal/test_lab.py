@@ -271,6 +271,9 @@ def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keepe
     assert "Genauigkeit höchstens 0,03" in page, "a number as the language writes it"
     assert "<dd>Leicht</dd>" in german("run", run.pk), "a light variation, not a light theme"
     assert "Seit Datensatz v1 hat sich nichts geändert" in german("freeze")
+    sentence = "The machine ran out of memory. Try the small network, or smaller steps."
+    work.fail(run_id=run.pk, fence=work.claim(run.pk).fence, sentence=sentence)
+    assert "Der Maschine ging der Speicher aus." in german("run", run.pk)
 
 
 def test_run_page_polls_until_the_run_has_ended(run, keeper):
