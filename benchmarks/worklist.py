@@ -127,7 +127,7 @@ class _Page:
         connection.ensure_connection()
         # Of several in a row, so that opening the database is no part of it.
         self._get()
-        return min(seconds(self._get) for _ in range(3))
+        return min(seconds(self._get) for _ in range(2))
 
     def _get(self) -> None:
         response = self._client.get(self._address)

@@ -78,14 +78,15 @@ def first_of(rows: CaseQuerySet, number: int, *, strands: Sequence[Q]) -> CaseQu
     Django's own ``union`` does not let SQLite cut its parts, hence the SQL; what stands in it is Django's, and every
     value is a parameter.
     """
-    if len(strands) < 2:
-        return rows.filter(*strands)[:number]
+    if not strands:
+        return rows[:number]
     order = [str(name) for name in rows.query.order_by]
     names = [name.lstrip("-") for name in order]
     parts: list[str] = []
     values: list[Any] = []
     for strand in strands:
         try:
+            # Of the cases' table alone: what a page joins to its rows lets the database look for other ways to them.
             sql, params = rows.filter(strand).values(*names)[:number].query.sql_with_params()
         except EmptyResultSet:  # a condition that nothing can meet, known without asking
             continue
