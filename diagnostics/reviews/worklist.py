@@ -200,8 +200,9 @@ def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> tuple[CaseQuerySe
     for where in (Q(patient__in=patients), Q(study__in=studies)):
         found.update(Scan.objects.filter(where).order_by().values_list("pk", flat=True)[: MOST_BY_ID + 1])
         if len(found) > MOST_BY_ID:
-            begin = Q(scan__patient__pseudonym__istartswith=begins) | Q(scan__study__accession__istartswith=begins)
-            return cases.filter(begin), False
+            # Asked of each case in turn: joined, the database may begin with all patients and sort their cases.
+            begin = Q(patient__pseudonym__istartswith=begins) | Q(study__accession__istartswith=begins)
+            return cases.filter(Exists(Scan.objects.filter(begin, pk=OuterRef("scan")))), False
     return cases.filter(scan__in=found), True
 
 
