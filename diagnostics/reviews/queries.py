@@ -130,13 +130,17 @@ def name_of(person: str) -> Any:
 
 def cases_for(user: Any) -> CaseQuerySet:
     """Visible cases with ``blinded`` and the live claim's ``holder_id``, ``holder_name``, ``expires_at`` on each."""
+    return as_shown_to(user, Case.objects.visible_to(user))
+
+
+def as_shown_to(user: Any, cases: CaseQuerySet) -> CaseQuerySet:
+    """Cases that are known to be visible, as :func:`cases_for` gives them."""
     live = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now()).order_by(
         "-claimed_at"
     )
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
-        Case.objects.visible_to(user)
-        .select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")
+        cases.select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")
         .prefetch_related(Prefetch("scan__predictions", queryset=newest, to_attr="newest_predictions"))
         .annotate(
             blinded=blinded(user, scan="scan", institution="institution"),

@@ -72,8 +72,13 @@ def _overdue(places: Sequence[Any]) -> list[Q]:
     ]
 
 
-def first_of(rows: CaseQuerySet, number: int, *, strands: Sequence[Q]) -> CaseQuerySet:
+def first_of(
+    rows: CaseQuerySet, number: int, *, strands: Sequence[Q], shown: CaseQuerySet | None = None
+) -> CaseQuerySet:
     """The first ``number`` of rows in their order, merged from the first of each strand.
+
+    ``shown``: all cases, with whatever a page wants on each; the rows are taken from it by their ids. A condition
+    that is said again of a row already found tempts the database to look for it in another way.
 
     Django's own ``union`` does not let SQLite cut its parts, hence the SQL; what stands in it is Django's, and every
     value is a parameter.
@@ -96,4 +101,5 @@ def first_of(rows: CaseQuerySet, number: int, *, strands: Sequence[Q]) -> CaseQu
         return rows.none()
     by = ", ".join(f"{name.lstrip('-')} {'DESC' if name.startswith('-') else 'ASC'}" for name in order)
     merged = f"SELECT merged.id FROM ({' UNION ALL '.join(parts)}) AS merged ORDER BY {by} LIMIT {int(number)}"  # noqa: S608
-    return rows.filter(pk__in=RawSQL(merged, values))[:number]  # noqa: S611
+    found = rows if shown is None else shown.order_by(*order)
+    return found.filter(pk__in=RawSQL(merged, values))[:number]  # noqa: S611

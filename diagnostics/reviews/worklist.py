@@ -17,7 +17,7 @@ from diagnostics.scans.querysets import beginning_with
 
 from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
-from .queries import cases_for, deciding_reads, name_of
+from .queries import as_shown_to, cases_for, deciding_reads, name_of
 from .strands import READABLE, first_of, strands_of
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
@@ -86,27 +86,34 @@ def tab(user: Any, name: str) -> CaseQuerySet:
     KeyError
         There is no such tab.
     """
-    cases = cases_for(user).readable().order_by(*order_of(name, policies_of(user)))
+    cases = _with_final(cases_for(user), name).readable().order_by(*order_of(name, policies_of(user)))
     if name == "done":
-        final = deciding_reads().filter(case=OuterRef("pk"))
-        return cases.filter(state=CaseState.DONE, control=False).annotate(
-            final_label=Subquery(final.values("label")[:1]),
-            final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
-        )
+        return cases.filter(state=CaseState.DONE, control=False)
     return cases.filter(_in_tab(user)[name], state=CaseState.OPEN)
+
+
+def _with_final(cases: CaseQuerySet, name: str) -> CaseQuerySet:
+    if name != "done":
+        return cases
+    final = deciding_reads().filter(case=OuterRef("pk"))
+    return cases.annotate(
+        final_label=Subquery(final.values("label")[:1]),
+        final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
+    )
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A tab, narrowed: its cases in ``order``, and the strands that they are merged from."""
+    """A tab, narrowed: its cases in ``order``, all cases as the list shows them, and the strands to merge from."""
 
     cases: CaseQuerySet
+    shown: CaseQuerySet
     order: tuple[str, ...]
     strands: tuple[Q, ...] = ()
 
     def first(self, cases: CaseQuerySet, number: int) -> CaseQuerySet:
         """The first of ``cases``, which are those of the list or a part of them."""
-        return first_of(cases, number, strands=self.strands)
+        return first_of(cases, number, strands=self.strands, shown=self.shown)
 
 
 def listed(
@@ -128,8 +135,13 @@ def listed(
     """
     policies = policies_of(user)
     newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id")
-    cases = tab(user, name).prefetch_related(None).annotate(analysis_failure=Subquery(newest.values("failure")[:1]))
-    found = Listed(cases, order_of(name, policies))
+
+    def loaded(cases: CaseQuerySet) -> CaseQuerySet:
+        return cases.prefetch_related(None).annotate(analysis_failure=Subquery(newest.values("failure")[:1]))
+
+    cases = loaded(tab(user, name))
+    shown = loaded(_with_final(as_shown_to(user, Case.objects.all()), name))
+    found = Listed(cases, shown, order_of(name, policies))
     if count == 0:
         return replace(found, cases=cases.none())
     if analysis:

@@ -179,3 +179,5 @@ def test_each_strand_comes_from_an_index_and_is_not_sorted(places, several, name
         outer = [line.split(" ", 3)[3] for line in plan if line.split(" ", 3)[1] == "0"]
         (way,) = (line for line in outer if " diagnostics_case " in line)
         assert any(f" {each} " in f"{way} " for each in index) and "USE TEMP B-TREE FOR ORDER BY" not in outer, plan
+    page = found.first(found.cases, 26).explain()
+    assert "SEARCH diagnostics_case USING INDEX sqlite_autoindex_diagnostics_case_1 (id=?)" in page, page
