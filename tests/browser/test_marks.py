@@ -205,7 +205,8 @@ def test_numbers_of_marks_do_not_cover_each_other(page, reader):
     page.keyboard.press("x")
     drag(page, (20, 30), (38, 50))
     expect(page.locator(".mark__label")).to_have_count(4)
-    boxes = [label.bounding_box() for label in page.locator(".mark__label").all()]
+    # All at once: each draw puts other elements in their place.
+    boxes = page.locator(".mark__label").evaluate_all("labels => labels.map((label) => label.getBoundingClientRect())")
     for at, one in enumerate(boxes):
         for other in boxes[at + 1 :]:
             apart_x = max(one["x"], other["x"]) - min(one["x"] + one["width"], other["x"] + other["width"])

