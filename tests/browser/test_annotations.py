@@ -55,6 +55,26 @@ def test_marks_save_themselves_and_are_there_again(page, reader):
     assert first.revision == 1
 
 
+def test_mark_made_while_the_others_are_on_their_way_stays_chosen_and_is_undone_alone(page, reader):
+    opened(page, reader)
+    page.keyboard.press("x")
+    drag(page, (20, 20), (60, 40))
+    saved(page)
+    on_the_way = []
+    page.route("**/annotations/", lambda route: on_the_way.append(route))
+    page.reload()
+    image_ready(page)
+    page.keyboard.press("l")
+    drag(page, (20, 60), (60, 60))
+    expect(rows(page)).to_have_count(1)
+    page.unroute("**/annotations/")
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).nth(1).locator("[data-mark-choose]")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Control+z")
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text("Rectangle")
+
+
 def test_read_is_sent_after_the_marks_that_belong_to_it(page, reader):
     case = opened(page, reader)
     page.keyboard.press("l")

@@ -175,6 +175,11 @@ def drag(page, *points):
     page.mouse.up()
 
 
+def boxes(page, selector):
+    """Where they stand, all at one moment: each draw puts other elements in their place."""
+    return page.locator(selector).evaluate_all("found => found.map((each) => each.getBoundingClientRect().toJSON())")
+
+
 def rows(page):
     return page.locator("[data-mark-rows] > li")
 
@@ -205,10 +210,9 @@ def test_numbers_of_marks_do_not_cover_each_other(page, reader):
     page.keyboard.press("x")
     drag(page, (20, 30), (38, 50))
     expect(page.locator(".mark__label")).to_have_count(4)
-    # All at once: each draw puts other elements in their place.
-    boxes = page.locator(".mark__label").evaluate_all("labels => labels.map((label) => label.getBoundingClientRect())")
-    for at, one in enumerate(boxes):
-        for other in boxes[at + 1 :]:
+    found = boxes(page, ".mark__label")
+    for at, one in enumerate(found):
+        for other in found[at + 1 :]:
             apart_x = max(one["x"], other["x"]) - min(one["x"] + one["width"], other["x"] + other["width"])
             apart_y = max(one["y"], other["y"]) - min(one["y"] + one["height"], other["y"] + other["height"])
             assert max(apart_x, apart_y) > -4, (one, other)  # their dark edges may touch
@@ -276,12 +280,12 @@ def test_marks_move_with_the_image(page, reader):
     drag(page, (20, 20), (60, 40))
     words = said(page).inner_text()
     handles = page.locator(".mark__handle")
-    before = handles.first.bounding_box()
+    before = boxes(page, ".mark__handle")[0]
     page.keyboard.press("h")
     page.keyboard.press("r")
     page.keyboard.press("+")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert handles.first.bounding_box() != before
+    assert boxes(page, ".mark__handle")[0] != before
     expect(said(page)).to_have_text(words)
 
 
@@ -370,8 +374,8 @@ def test_arrows_follow_the_screen_when_the_image_is_turned(page, reader):
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
     expect(said(page)).to_have_text("5.0 mm")
-    ends = page.locator(".mark__handle")
-    first, second = ends.nth(0).bounding_box(), ends.nth(1).bounding_box()
+    expect(page.locator(".mark__handle")).to_have_count(2)
+    first, second = boxes(page, ".mark__handle")
     assert second["x"] > first["x"]
     assert second["y"] == pytest.approx(first["y"], abs=0.5)
 

@@ -38,9 +38,13 @@ export class MarkBook extends EventTarget {
     return this.future.length > 0;
   }
 
-  /** Begin with these marks; there is nothing to undo yet. */
+  /** Put these marks before what was made while they were on their way. To undo that takes none of them away. */
   load(marks) {
-    Object.assign(this, { marks, past: [], future: [], before: null, selectedId: null });
+    const behind = (made) => [...marks, ...made];
+    this.past = this.past.map(behind);
+    this.future = this.future.map(behind);
+    if (this.before) this.before = behind(this.before);
+    this.marks = behind(this.marks);
     this.tell();
   }
 

@@ -47,7 +47,7 @@ export class MarkSaver {
     const marks = mine.map(frozen);
     marks.forEach((mark, at) => this.saved.set(mark.id, { revision: mine[at].revision, mark }));
     this.book.others = others.map((each) => ({ mark: frozen(each), author: each.author }));
-    this.book.load([...marks, ...this.book.marks]);
+    this.book.load(marks);
     if (this.dirty) this.soon();
   }
 
