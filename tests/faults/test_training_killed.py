@@ -39,7 +39,7 @@ def test_training_killed_at_every_stage_ends_in_the_same_model(tmp_path):
     whole, torn = tmp_path / "whole" / "model", tmp_path / "torn" / "model"
     subprocess.run(command(manifest, whole), cwd=ROOT, check=True, timeout=WAIT)
     call = command(manifest, torn)
-    for said in ("read ", "epoch 1", "epoch 2", "intervals for the validation", "for serving"):
+    for said in ("checking the data", "epoch 1", "epoch 2", "intervals for the validation", "for serving"):
         killed_when(said, call)
         assert not torn.exists()
     subprocess.run(call, cwd=ROOT, check=True, timeout=WAIT)

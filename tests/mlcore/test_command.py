@@ -126,7 +126,9 @@ def test_a_command_says_nothing_but_its_own(tmp_path):
 @pytest.mark.timeout(600)
 def test_ctrl_c_ends_a_training_that_goes_on_when_it_is_given_again(folder, tmp_path):
     out = tmp_path / "model"
-    words = ["train", str(folder), "--out", str(out), "--epochs", "3", "--size", "16", "--augment", "none"]
+    # Many epochs: on a quick machine a few would be over before the signal comes.
+    many = ["--epochs", "100", "--patience", "100"]
+    words = ["train", str(folder), "--out", str(out), *many, "--size", "16", "--augment", "none"]
     command = [sys.executable, "-m", "mlcore", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
         assert training.stderr is not None
