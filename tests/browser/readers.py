@@ -41,6 +41,12 @@ def shown_at_one_to_one(page: Page, rows: int, columns: int) -> np.ndarray:
 
 
 def faults_of(page: Page) -> list[str]:
-    """What axe finds wrong, a line each."""
+    """What axe finds wrong once all has arrived, a line each: what still fades in has too little contrast."""
+    page.evaluate(
+        """() => Promise.all(document.getAnimations()
+          .filter((each) => each.effect.getComputedTiming().endTime !== Infinity)
+          .map((each) => each.finished.catch(() => null)))
+          .then(() => null)"""
+    )
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]

@@ -279,6 +279,7 @@ def test_marks_move_with_the_image(page, reader):
     page.keyboard.press("x")
     drag(page, (20, 20), (60, 40))
     words = said(page).inner_text()
+    expect(page.locator(".mark__handle").first).to_be_visible()
     before = boxes(page, ".mark__handle")[0]
     page.keyboard.press("h")
     page.keyboard.press("r")
