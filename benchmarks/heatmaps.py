@@ -4,8 +4,9 @@
 
 Two checks. By randomised weights (Adebayo et al. 2018, arXiv:1810.03292): from the head downwards layer after layer is
 made random, and the map is held against the true one by rank correlation; one that stays alike would show the image,
-not the network. And the pointing game (Zhang et al. 2016, arXiv:1608.00507): on drawn heads with a lesion at a known
-place, how often the strongest point lies in the lesion, beside how often a point at random within the head would.
+not the network. And the pointing game (Zhang et al. 2016, arXiv:1608.00507): on drawn heads, and on true
+healthy ones into which a lesion was drawn, how often the strongest point lies in the lesion, and how often one at
+random would.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy.stats import rankdata
 
@@ -24,12 +27,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from diagnostics.scans import phantom
 from mlcore import artifact
-from mlcore.agreement import share
+from mlcore.agreement import Measured, share
 from mlcore.calibrate import softmax
+from mlcore.dataset import labelled_files
 from mlcore.decode import decode
 from mlcore.explain import evidence_weights, tumour_map
+from mlcore.labels import TUMOUR
 from mlcore.predict import Opinion, Predictor
-from mlcore.preprocess import prepare
+from mlcore.preprocess import crop, prepare
 from mlcore.runtime import Forward, forward, limit_threads
 
 BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
@@ -83,24 +88,80 @@ def randomised(  # type: ignore[no-untyped-def]
         layer.set_weights(weights)
 
 
-def pointed(predictor: Predictor, count: int) -> dict[str, float]:
-    """Play the pointing game on drawn heads."""
-    hits, tumours, chance = 0, 0, []
+@dataclass(frozen=True)
+class Known:
+    """A picture with a lesion at a known place: its middle as shares of width and height, its radius in pixels."""
+
+    data: bytes
+    x: float
+    y: float
+    radius: float
+
+
+def drawn_heads(count: int) -> Iterator[Known]:
+    """Draw heads with a lesion."""
     for seed in range(count):
         rng = np.random.default_rng(seed)
         lesion = phantom.Lesion(rng.uniform(0.33, 0.67), rng.uniform(0.3, 0.7), rng.uniform(0.07, 0.12))
         data = phantom.as_png(phantom.draw(seed, lesion, side=_SIDE))
-        said = predictor.predict([data])[0]
-        if not isinstance(said, Opinion) or not said.heatmap.any():
+        yield Known(data, lesion.x, lesion.y, lesion.radius * _SIDE)
+
+
+def true_heads(pictures: Sequence[np.ndarray]) -> Iterator[Known]:
+    """Draw a lesion with a bright rim into true heads, uint8 (h, w), that have none."""
+    for seed, picture in enumerate(pictures):
+        rng = np.random.default_rng(seed)
+        x0, y0, x1, y1 = head_box(picture)
+        x, y = x0 + rng.uniform(0.3, 0.7) * (x1 - x0), y0 + rng.uniform(0.3, 0.7) * (y1 - y0)
+        radius = rng.uniform(0.07, 0.12) * max(x1 - x0, y1 - y0)
+        down, across = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
+        far = np.hypot(across - x, down - y) / radius
+        head = picture[y0:y1, x0:x1]
+        # The grey of what is bright in this head outside, half of it inside, and both as uneven as tissue is.
+        grey = np.percentile(head, 97.0) * np.where(far < 0.6, 0.5, 1.0) + rng.normal(0.0, 6.0, picture.shape)
+        soft = np.clip((1.0 - far) * radius / 2.0, 0.0, 1.0)
+        shown = cv2.GaussianBlur(soft * grey + (1.0 - soft) * picture, (0, 0), 0.7)
+        coded = cv2.imencode(".png", np.clip(np.rint(shown), 0, 255).astype(np.uint8))[1].tobytes()
+        yield Known(coded, x / picture.shape[1], y / picture.shape[0], radius)
+
+
+def head_box(picture: np.ndarray) -> tuple[int, int, int, int]:
+    """Give where the road finds the head in a picture, uint8 (h, w)."""
+    return crop(decode(cv2.imencode(".png", picture)[1].tobytes()), 64)[1]
+
+
+def pointed(predictor: Predictor, known: Iterable[Known]) -> tuple[int, Measured, float]:
+    """Play the pointing game: how many are called a tumour, in what share of them the map points at it, and by chance.
+
+    A picture that is called healthy has no map that would show anything, and is not counted.
+    """
+    hits, called, chance = 0, 0, []
+    for each in known:
+        said = predictor.predict([each.data])[0]
+        if not isinstance(said, Opinion) or said.finding != TUMOUR:
             continue
-        tumours += 1
+        called += 1
         heat = said.heatmap.astype(float)
+        height, width = decode(each.data).pixels.shape
+        scale = heat.shape[1] / width
         y, x = np.unravel_index(int(heat.argmax()), heat.shape)
-        cell = _REACH * max(said.box[2] - said.box[0], said.box[3] - said.box[1]) / 8 / 2
-        reach = lesion.radius * heat.shape[1] + cell * heat.shape[1] / _SIDE
-        hits += bool(np.hypot(x - lesion.x * heat.shape[1], y - lesion.y * heat.shape[0]) <= reach)
-        chance.append(np.pi * reach**2 / (np.pi * 0.355 * 0.435 * heat.size))
-    return {"pictures": count, "maps": tumours, "hits": hits, "chance": float(np.mean(chance)) if chance else 0.0}
+        x0, y0, x1, y1 = said.box
+        reach = (each.radius + _REACH * max(x1 - x0, y1 - y0) / 8 / 2) * scale
+        hits += bool(np.hypot(x - each.x * width * scale, y - each.y * height * scale) <= reach)
+        # Of the ellipse that fills the box, which is about what a head does.
+        chance.append(reach**2 / ((x1 - x0) * (y1 - y0) * scale**2 / 4.0))
+    return called, share(hits, called), float(np.mean(chance)) if chance else 0.0
+
+
+def _told(kind: str, count: int, game: tuple[int, Measured, float]) -> str:
+    called, found, chance = game
+    words = f"Pointing game on {count} {kind}: {called} are called a tumour"
+    if found.value is None:
+        return f"{words}."
+    return (
+        f"{words}; the strongest point of the map lies in the lesion, or half a cell of the map beside it, in "
+        f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}] of them; by chance it would in {chance:.0%}."
+    )
 
 
 def main() -> None:
@@ -114,8 +175,6 @@ def main() -> None:
     limit_threads(1)
     model, spec = artifact.load(asked.model)
     if asked.data is not None:
-        from mlcore.dataset import labelled_files
-
         files = [path for path, label, _ in labelled_files(asked.data) if label != "no_tumour"]
         some = [path.read_bytes() for path in files[:: max(1, len(files) // asked.count)][: asked.count]]
     else:
@@ -128,15 +187,16 @@ def main() -> None:
     ]
     for part, alike in randomised(model, spec, tensors):
         lines.append(f"| {part:.0%} | {np.mean(alike):+.2f} | {min(alike):+.2f} to {max(alike):+.2f} |")
-    game = pointed(Predictor.load(asked.model), asked.count)
-    found = share(int(game["hits"]), int(game["maps"]))
-    if found.value is not None:
-        lines += [
-            "",
-            f"Pointing game: of {game['pictures']} drawn heads with a lesion {game['maps']} have a map that shows "
-            f"anything; its strongest point lies in the lesion, or half a cell of the map beside it, in "
-            f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]; by chance it would in {game['chance']:.0%}.",
-        ]
+    predictor = Predictor.load(asked.model)
+    lines += ["", _told("drawn heads with a lesion", asked.count, pointed(predictor, drawn_heads(asked.count)))]
+    if asked.data is not None:
+        healthy = [path for path, label, _ in labelled_files(asked.data) if label == "no_tumour"]
+        chosen = healthy[:: max(1, len(healthy) // asked.count)][: asked.count]
+        heads = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in chosen]
+        before = sum(each.finding == TUMOUR for each in predictor.predict([p.read_bytes() for p in chosen]))
+        game = pointed(predictor, true_heads(heads))
+        kind = f"true heads without a tumour ({before} called one before), a lesion drawn into each"
+        lines += ["", _told(kind, len(chosen), game)]
     print(f"model {spec.name}, {len(tensors)} images", *lines, sep="\n")
     if asked.out is not None:
         command = shlex.join(["python", "-m", "benchmarks.heatmaps", *sys.argv[1:]])
@@ -145,10 +205,7 @@ def main() -> None:
             f"Made by the command below with the model `{spec.name}` on {len(tensors)} images; nothing here is typed "
             "in. Weights are shuffled within each array, five times over: the mean, and the least and most of the "
             "five. A network that is random throughout still shows where the head is, as bright or as dark as chance "
-            "will have it; so single draws lie on either side of nought. The drawn heads of the pointing game are "
-            "none that the network was trained on, nor any that it will meet.\n\n"
-            + "\n".join(lines)
-            + f"\n\n```\n{command}\n```\n",
+            "XX\n\n" + "\n".join(lines) + f"\n\n```\n{command}\n```\n",
             encoding="utf-8",
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 from diagnostics.scans import phantom
 from mlcore.augment import augment
 from mlcore.decode import decode, to_display
+from mlcore.implant import implant
 from mlcore.preprocess import crop
 
 _SIDE, _GAP, _TITLE = 220, 12, 34
@@ -50,9 +51,20 @@ def road() -> np.ndarray:
         (square, "4 square, 128, percentiles"),
         (changed[0], "5 changed for training"),
         (changed[1], "5 and once more"),
+        (_with_lesion(), "6 a healthy one, lesion drawn"),
     )
     gap = np.full((_SIDE + _TITLE, _GAP, 3), _PAPER, np.uint8)
     return np.hstack([each for picture, title in steps for each in (panel(picture, title), gap)][:-1])
+
+
+def _with_lesion() -> np.ndarray:
+    """What training makes of a healthy head now and then."""
+    healthy = (phantom.draw(6, side=320) // 10).clip(0, 200).astype(np.uint8)
+    square, _ = crop(decode(cv2.imencode(".png", np.pad(healthy, 20))[1].tobytes()), 128)
+    drawn = implant(square, np.random.default_rng(4))
+    if drawn is None:
+        raise RuntimeError("The drawn head has no tissue that a lesion would stand out from.")
+    return drawn
 
 
 def main() -> None:

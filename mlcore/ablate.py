@@ -59,6 +59,7 @@ TRICKS: dict[str, Trick] = {
     "no published weights": Trick({"weights": None}),
     "`residual` from random weights": Trick({"architecture": "residual", "weights": None}),
     "no blending of images": Trick({"mixup": 0.0}),
+    "a lesion drawn into a quarter of the healthy heads": Trick({"implant": 0.25}),
     "light changes of images only": Trick({"augment": "light"}),
     "no changes of images": Trick({"augment": "none"}),
     "no weights by label": Trick({"class_weights": False}),

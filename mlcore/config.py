@@ -23,6 +23,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "minutes": (0.01, 60 * 24 * 7),
     "least_share": (0.0, 0.5),
     "mixup": (0.0, 4.0),
+    "implant": (0.0, 1.0),
     "error_rate": (0.001, 0.5),
     "sensitivity": (0.5, 1.0),
 }
@@ -69,6 +70,8 @@ class TrainConfig:
         Share of an epoch that each source should have; a small one is repeated up to ten times.
     mixup : float
         How much images are blended in pairs: the parameter of the beta distribution; 0 for not at all.
+    implant : float
+        Share of the healthy heads into which a lesion is drawn, so that no sequence means "healthy".
     error_rate : float
         Share of scans whose set of labels may lack the truth.
     sensitivity : float or None
@@ -94,6 +97,7 @@ class TrainConfig:
     minutes: float | None = None
     least_share: float = 0.15
     mixup: float = 0.0
+    implant: float = 0.0
     error_rate: float = 0.1
     sensitivity: float | None = None
     precision: str = "auto"

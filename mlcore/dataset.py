@@ -17,6 +17,7 @@ from mlcore.augment import augment
 from mlcore.decode import decode
 from mlcore.decoded import Decoded, Refused
 from mlcore.fingerprint import fingerprint, groups
+from mlcore.implant import implant
 from mlcore.labels import READABLE, allowed_leaves, label_from_folder
 from mlcore.preprocess import crop, to_tensor
 from mlcore.split import split_by_group
@@ -301,6 +302,7 @@ def training_batches(
     channels: int,
     batch_size: int,
     seed: tuple[int, int],
+    implanted: float = 0.0,
 ) -> tf.data.Dataset:
     """Give augmented batches of one epoch, prepared in the background.
 
@@ -320,22 +322,32 @@ def training_batches(
         Of the batches; the last one is dropped where it holds a single image, which batch norm cannot bear.
     seed : (int, int)
         Seed of the training and number of the epoch.
+    implanted : float
+        Share of the healthy heads into which a lesion is drawn (`mlcore.implant`); their label becomes "tumour".
 
     Returns
     -------
     tf.data.Dataset
         Of (image (B, s, s, c), allowed (B, leaves), weight (B,)), all float32.
     """
+    healthy = [1.0] + [0.0] * (masks.shape[1] - 1)
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             if len(chosen) < 2 <= len(order):
                 return
-            changed = [
-                augment(crops[i], level, np.random.default_rng((*seed, start + k))) for k, i in enumerate(chosen)
-            ]
-            yield to_tensor(np.stack(changed), channels), masks[chosen], weights[chosen]
+            changed, allowed = [], masks[chosen].copy()
+            for k, i in enumerate(chosen):
+                rng = np.random.default_rng((*seed, start + k))
+                square = crops[i]
+                if implanted > 0.0 and allowed[k].tolist() == healthy and rng.random() < implanted:
+                    drawn = implant(square, rng)
+                    if drawn is not None:
+                        # A tumour of whatever type.
+                        square, allowed[k] = drawn, 1.0 - allowed[k]
+                changed.append(augment(square, level, rng))
+            yield to_tensor(np.stack(changed), channels), allowed, weights[chosen]
 
     side = crops.shape[1]
     signature = (

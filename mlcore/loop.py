@@ -24,7 +24,8 @@ from mlcore.runtime import Forward, NotFinite, forward, in_half
 from mlcore.spec import ModelSpec
 from mlcore.step import compiled_step, learning_rate, optimizer_of
 
-# The last epochs see true images only, so that the network ends on what it will meet.
+# The last epochs see true images only, neither blended nor with drawn lesions, so that the network ends on what it
+# will meet.
 _MIXED_UNTIL = 0.85
 # Steps by which the pace of a training is known.
 _PACED_STEPS = 5
@@ -305,6 +306,7 @@ class _Course:
             channels=self._spec.channels,
             batch_size=config.batch_size,
             seed=(config.seed, self._epoch),
+            implanted=config.implant if self._behind(self._epoch - 1) <= _MIXED_UNTIL else 0.0,
         )
         mixing = np.random.default_rng((config.seed, self._epoch, 1))
         warm = min(self._steps, max(1, self._steps * config.epochs // 10))

@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     train.add_argument("--least-share", type=float, default=defaults.least_share)
     train.add_argument("--mixup", type=float, default=defaults.mixup, help="blend images in pairs (0.2 is usual)")
+    train.add_argument(
+        "--implant", type=float, default=defaults.implant, help="share of healthy heads into which a lesion is drawn"
+    )
     _choices(train, defaults)
     train.add_argument("--size", type=int)
     train.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help="auto: half on a GPU")

@@ -132,6 +132,7 @@ def train(
         engine, report["engine"] = reporter.during(lambda: published(fitted.model, spec, some))
         report["training"] = {
             **_told(fitted, config, parts),
+            **_began_with(config),
             "command": command,
             "seconds": round(time.monotonic() - begun, 1),
             "left_out": len(items) - len(kept),
@@ -155,6 +156,22 @@ def _seen(items: Sequence[Item], config: TrainConfig) -> np.ndarray | None:
         return seen
     older = artifact.seen_by(config.warm_start)
     return None if older is None else np.unique(np.concatenate((seen, older)), axis=0)
+
+
+def _began_with(config: TrainConfig) -> dict[str, Any]:
+    """Say of which model the weights were that the training began with, and how that was made."""
+    if config.warm_start is None:
+        return {}
+    older = artifact.load_report(config.warm_start).get("training", {})
+    return {
+        "began_with": {
+            "name": artifact.load_spec(config.warm_start).name,
+            "sha256": artifact.sha256_of(config.warm_start),
+            "command": older.get("command", ""),
+            "epochs": len(older.get("history", [])),
+            "seconds": older.get("seconds", 0.0),
+        }
+    }
 
 
 def _key(spec: ModelSpec) -> str:

@@ -74,6 +74,19 @@ INGREDIENTS = (
         choices=(("none", _("None")), ("light", pgettext_lazy("variation", "Light")), ("strong", _("Strong"))),
     ),
     Ingredient(
+        "implant",
+        _("Drawn lesions"),
+        _(
+            "Share of the healthy scans (0 to 1) into which a lesion is drawn while training, so that no kind of scan "
+            "passes for healthy by itself. A quarter helps with scans unlike those of the dataset, and costs a little "
+            "with those that are like them."
+        ),
+        0.0,
+        "number",
+        0,
+        1,
+    ),
+    Ingredient(
         "class_weights",
         _("Rare labels weigh more"),
         _("So that the commonest label does not win by numbers alone."),

@@ -232,6 +232,7 @@ def test_train_starts_a_run_with_the_recipe_of_the_form(dataset, keeper, monkeyp
         "patience": "2",
         "batch_size": "16",
         "learning_rate": "0.01",
+        "implant": "0.25",
         "augment": "none",
         "seed": "5",
     }
@@ -242,6 +243,7 @@ def test_train_starts_a_run_with_the_recipe_of_the_form(dataset, keeper, monkeyp
         **{key: int(value) for key, value in form.items() if value.isdigit()},
         "architecture": "residual",
         "learning_rate": 0.01,
+        "implant": 0.25,
         "augment": "none",
         "class_weights": False,
         "warm_start": None,
@@ -253,7 +255,14 @@ def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
     page = text(client.get(reverse("lab:dataset", args=[dataset.pk])))
     assert "Training run 1 is waiting" in page
     assert "disabled" in page
-    form = {"architecture": "seed_cnn", "epochs": 1, "patience": 1, "batch_size": 8, "learning_rate": 0.1}
+    form = {
+        "architecture": "seed_cnn",
+        "epochs": 1,
+        "patience": 1,
+        "batch_size": 8,
+        "learning_rate": 0.1,
+        "implant": 0,
+    }
     answer = client.post(reverse("lab:train", args=[dataset.pk]), form | {"augment": "none", "seed": 0})
     assert answer.status_code == 409
     assert TrainingRun.objects.count() == 1
