@@ -11,7 +11,10 @@ from mlcore.spec import ModelSpec
 # What is known of public sources, by the name of their folder.
 SOURCES = {
     "navoneel": "Kaggle “Brain MRI Images for Brain Tumor Detection” (navoneel); licence not stated",
-    "nickparvar": "Kaggle “Brain Tumor MRI Dataset” (masoudnickparvar), made of three sets; CC0",
+    "nickparvar": "Kaggle “Brain Tumor MRI Dataset” (masoudnickparvar), made of three sets; CC0. Most of its tumours "
+    "are T1 images with contrast medium, its healthy heads are of all kinds: a network goes by the kind of scan too, "
+    "and may miss a tumour on another kind, however large (`docs/the-science.md`, “When the kind of scan gives it "
+    "away”)",
 }
 # What is known of published weights, by what the name of their file begins with.
 STARTS = {
@@ -295,6 +298,10 @@ def _making(spec: ModelSpec, report: Mapping[str, Any]) -> str:
     lines = ["## How it was made", ""]
     if training.get("command"):
         lines += ["```", training["command"], "```", ""]
+    began = training.get("began_with")
+    if began:
+        made = f", made in {began['epochs']} epochs by `{began['command']}`" if began["command"] else ""
+        lines.append(f"- begun with the weights of `{began['name']}` (`{began['sha256'][:16]}`){made}")
     lines += [
         f"- {len(training.get('history', []))} epochs in {training.get('seconds', 0) / 60:.0f} minutes, the best was "
         f"{training.get('best_epoch', 0)}; ended because {training.get('stopped', 'unknown')}",

@@ -153,9 +153,10 @@ def test_the_learning_rate_warms_up_and_has_fallen_at_the_end():
     assert learning_rate(0.1, 1.0, 9.0) == pytest.approx(0.001)
 
 
-def test_mixed_images_still_teach(toy_items, tmp_path):
-    mixed = train(toy_items, dataclasses.replace(TOY, mixup=0.4), tmp_path / "mixed")
-    assert mixed.report["validation"]["metrics"]["auroc"]["value"] > 0.8
+@pytest.mark.parametrize("setting", ["mixup", "implant"])
+def test_changed_images_still_teach(setting, toy_items, tmp_path):
+    changed = train(toy_items, dataclasses.replace(TOY, **{setting: 0.4}), tmp_path / "changed")
+    assert changed.report["validation"]["metrics"]["auroc"]["value"] > 0.8
 
 
 def test_train_again_replaces_a_model_whole(toy_items, tmp_path):
@@ -171,6 +172,10 @@ def test_train_from_an_older_model_begins_where_it_ended(toy, toy_items, tmp_pat
     warm = train(toy_items, config, tmp_path / "warm")
     assert warm.report["training"]["history"][0]["val_loss"] < 0.6
     assert warm.report["training"]["settings"]["warm_start"] == "toy"
+    assert warm.report["training"]["began_with"]["sha256"] == toy.sha256
+    assert (
+        f"begun with the weights of `{artifact.load_spec(toy.folder).name}`" in (warm.folder / "card.md").read_text()
+    )
     with pytest.raises(NotTrainable, match="cannot be the start"):
         train(toy_items, dataclasses.replace(config, size=32), tmp_path / "misfit")
 

@@ -16,6 +16,7 @@ from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from diagnostics.training import work
+from diagnostics.training.recipe import INGREDIENTS
 from portal.lab.card import as_html
 from tests.diagnostics.shelf import model_folder, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
@@ -248,6 +249,11 @@ def test_train_starts_a_run_with_the_recipe_of_the_form(dataset, keeper, monkeyp
         "class_weights": False,
         "warm_start": None,
     }
+
+
+def test_page_of_a_dataset_asks_for_every_setting_of_a_training(dataset, keeper):
+    page = text(client_of(keeper).get(reverse("lab:dataset", args=[dataset.pk])))
+    assert [each.name for each in INGREDIENTS if f'name="{each.name}"' not in page] == []
 
 
 def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
