@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.shortcuts import scored
+from benchmarks.shortcuts import interval, scored
 from mlcore.dataset import Item, from_folder
 from mlcore.evaluate import compare, evaluate
 from mlcore.metrics import Scored
@@ -56,13 +56,13 @@ def main() -> None:
         for name, each in ((wish.source, answers), ("test part of its own sources", scored(predictor, own, None))):
             report = evaluate(each)
             known = {metric: report["metrics"].get(metric) for metric in _SHOWN}
-            words = ", ".join(f"{metric} {_interval(said)}" for metric, said in known.items() if _said(said))
+            words = ", ".join(f"{metric} {interval(said)}" for metric, said in known.items() if _said(said))
             print(f"{predictor.spec.name}, {name}: {report['n']} images, {report['n_tumour']} with a tumour: {words}")
         if first is None:
             first = answers
         else:
             apart = compare(first, answers)
-            print("  less the first: " + ", ".join(f"{metric} {_interval(apart[metric])}" for metric in _COMPARED))
+            print("  less the first: " + ", ".join(f"{metric} {interval(apart[metric])}" for metric in _COMPARED))
 
 
 def _learned(predictor: Predictor) -> set[str]:
@@ -72,10 +72,6 @@ def _learned(predictor: Predictor) -> set[str]:
 def _said(metric: dict[str, float | None] | None) -> bool:
     """Tell whether there is such a figure: images without a type have no F1 over the types."""
     return metric is not None and metric["value"] is not None
-
-
-def _interval(metric: dict[str, float]) -> str:
-    return "{value:.3f} [{low:.3f}, {high:.3f}]".format(**metric)
 
 
 if __name__ == "__main__":

@@ -131,13 +131,14 @@ def main() -> None:
     for source, value in found["probe_auroc"].items():
         print(f"{source}: AUROC {value:.3f} by width, height and bytes alone")
     for name, each in found["model"].items():
-        words = [f"{key} {_interval(each['metrics'][key])}" for key in ("auroc", "accuracy", "macro_f1")]
+        words = [f"{key} {interval(each['metrics'][key])}" for key in ("auroc", "accuracy", "macro_f1")]
         if "difference" in each:
-            words += [f"difference of macro_f1 {_interval(each['difference']['macro_f1'])}"]
+            words += [f"difference of macro_f1 {interval(each['difference']['macro_f1'])}"]
         print(f"{name}: {', '.join(words)}")
 
 
-def _interval(metric: dict[str, float]) -> str:
+def interval(metric: dict[str, float]) -> str:
+    """Write a figure with its interval."""
     return "{value:.3f} [{low:.3f}, {high:.3f}]".format(**metric)
 
 
