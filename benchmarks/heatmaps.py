@@ -30,9 +30,9 @@ from mlcore import artifact
 from mlcore.agreement import Measured, share
 from mlcore.calibrate import softmax
 from mlcore.dataset import labelled_files
-from mlcore.decode import decode
+from mlcore.decode import decode, to_display
 from mlcore.explain import evidence_weights, tumour_map
-from mlcore.labels import TUMOUR
+from mlcore.labels import NO_TUMOUR, TUMOUR
 from mlcore.predict import Opinion, Predictor
 from mlcore.preprocess import crop, prepare
 from mlcore.runtime import Forward, forward, limit_threads
@@ -107,27 +107,23 @@ def drawn_heads(count: int) -> Iterator[Known]:
         yield Known(data, lesion.x, lesion.y, lesion.radius * _SIDE)
 
 
-def true_heads(pictures: Sequence[np.ndarray]) -> Iterator[Known]:
-    """Draw a lesion with a bright rim into true heads, uint8 (h, w), that have none."""
-    for seed, picture in enumerate(pictures):
+def true_heads(files: Sequence[bytes]) -> Iterator[Known]:
+    """Draw a lesion with a bright rim into true heads that have none."""
+    for seed, data in enumerate(files):
         rng = np.random.default_rng(seed)
-        x0, y0, x1, y1 = head_box(picture)
+        decoded = decode(data)
+        picture, (x0, y0, x1, y1) = to_display(decoded), crop(decoded, _SIDE)[1]
         x, y = x0 + rng.uniform(0.3, 0.7) * (x1 - x0), y0 + rng.uniform(0.3, 0.7) * (y1 - y0)
         radius = rng.uniform(0.07, 0.12) * max(x1 - x0, y1 - y0)
         down, across = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
         far = np.hypot(across - x, down - y) / radius
-        head = picture[y0:y1, x0:x1]
         # The grey of what is bright in this head outside, half of it inside, and both as uneven as tissue is.
-        grey = np.percentile(head, 97.0) * np.where(far < 0.6, 0.5, 1.0) + rng.normal(0.0, 6.0, picture.shape)
+        bright = np.percentile(picture[y0:y1, x0:x1], 97.0)
+        grey = bright * np.where(far < 0.6, 0.5, 1.0) + rng.normal(0.0, 6.0, picture.shape)
         soft = np.clip((1.0 - far) * radius / 2.0, 0.0, 1.0)
         shown = cv2.GaussianBlur(soft * grey + (1.0 - soft) * picture, (0, 0), 0.7)
         coded = cv2.imencode(".png", np.clip(np.rint(shown), 0, 255).astype(np.uint8))[1].tobytes()
         yield Known(coded, x / picture.shape[1], y / picture.shape[0], radius)
-
-
-def head_box(picture: np.ndarray) -> tuple[int, int, int, int]:
-    """Give where the road finds the head in a picture, uint8 (h, w)."""
-    return crop(decode(cv2.imencode(".png", picture)[1].tobytes()), 64)[1]
 
 
 def pointed(predictor: Predictor, known: Iterable[Known]) -> tuple[int, Measured, float]:
@@ -190,11 +186,10 @@ def main() -> None:
     predictor = Predictor.load(asked.model)
     lines += ["", _told("drawn heads with a lesion", asked.count, pointed(predictor, drawn_heads(asked.count)))]
     if asked.data is not None:
-        healthy = [path for path, label, _ in labelled_files(asked.data) if label == "no_tumour"]
-        chosen = healthy[:: max(1, len(healthy) // asked.count)][: asked.count]
-        heads = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in chosen]
-        before = sum(each.finding == TUMOUR for each in predictor.predict([p.read_bytes() for p in chosen]))
-        game = pointed(predictor, true_heads(heads))
+        healthy = [path for path, label, _ in labelled_files(asked.data) if label == NO_TUMOUR]
+        chosen = [path.read_bytes() for path in healthy[:: max(1, len(healthy) // asked.count)][: asked.count]]
+        before = sum(isinstance(each, Opinion) and each.finding == TUMOUR for each in predictor.predict(chosen))
+        game = pointed(predictor, true_heads(chosen))
         kind = f"true heads without a tumour ({before} called one before), a lesion drawn into each"
         lines += ["", _told(kind, len(chosen), game)]
     print(f"model {spec.name}, {len(tensors)} images", *lines, sep="\n")
@@ -205,7 +200,11 @@ def main() -> None:
             f"Made by the command below with the model `{spec.name}` on {len(tensors)} images; nothing here is typed "
             "in. Weights are shuffled within each array, five times over: the mean, and the least and most of the "
             "five. A network that is random throughout still shows where the head is, as bright or as dark as chance "
-            "XX\n\n" + "\n".join(lines) + f"\n\n```\n{command}\n```\n",
+            "will have it; so single draws lie on either side of nought. The drawn heads of the pointing game are "
+            "none that the network was trained on, nor any that it will meet; the true ones it may have "
+            "learned, as healthy: that of the box has learned them all.\n\n"
+            + "\n".join(lines)
+            + f"\n\n```\n{command}\n```\n",
             encoding="utf-8",
         )
 

@@ -49,6 +49,9 @@ def main() -> None:
     if len(seeds) > 1:
         sys.exit("The models were trained with several seeds, so on several parts.")
     items = from_folder(wish.data, seed=seeds.pop())
+    sources = sorted({item.source for item in items})
+    if wish.source not in sources:
+        sys.exit(f"There is no source {wish.source}; there are {', '.join(sources)}.")
     first: Scored | None = None
     for predictor in predictors:
         own = [item for item in items if item.source in _learned(predictor) and item.split == "test"]
@@ -62,7 +65,9 @@ def main() -> None:
             first = answers
         else:
             apart = compare(first, answers)
-            print("  less the first: " + ", ".join(f"{metric} {interval(apart[metric])}" for metric in _COMPARED))
+            known = {metric: apart[metric] for metric in _COMPARED}
+            words = ", ".join(f"{metric} {interval(said)}" for metric, said in known.items() if _said(said))
+            print(f"  less the first: {words}")
 
 
 def _learned(predictor: Predictor) -> set[str]:

@@ -169,7 +169,6 @@ def _began_with(config: TrainConfig) -> dict[str, Any]:
             "sha256": artifact.sha256_of(config.warm_start),
             "command": older.get("command", ""),
             "epochs": len(older.get("history", [])),
-            "seconds": older.get("seconds", 0.0),
         }
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore import artifact
+from mlcore import artifact, loop
 from mlcore.checkpoint import Checkpoint
 from mlcore.config import BadConfig, TrainConfig
 from mlcore.dataset import (
@@ -19,6 +19,7 @@ from mlcore.dataset import (
     from_folder,
     read_manifest,
     read_path,
+    training_batches,
     write_manifest,
 )
 from mlcore.labels import LEAVES
@@ -157,6 +158,18 @@ def test_the_learning_rate_warms_up_and_has_fallen_at_the_end():
 def test_changed_images_still_teach(setting, toy_items, tmp_path):
     changed = train(toy_items, dataclasses.replace(TOY, **{setting: 0.4}), tmp_path / "changed")
     assert changed.report["validation"]["metrics"]["auroc"]["value"] > 0.8
+
+
+def test_the_end_of_a_training_sees_no_drawn_lesion(toy_items, tmp_path, monkeypatch):
+    asked = []
+
+    def batches(*given, implanted, **others):
+        asked.append(implanted)
+        return training_batches(*given, implanted=implanted, **others)
+
+    monkeypatch.setattr(loop, "training_batches", batches)
+    train(toy_items, dataclasses.replace(TOY, epochs=10, patience=10, implant=0.4), tmp_path / "model")
+    assert asked == [0.4] * 9 + [0.0]
 
 
 def test_train_again_replaces_a_model_whole(toy_items, tmp_path):
