@@ -89,7 +89,10 @@ class Decoded:
     inverted : bool
         True for MONOCHROME1: low values are bright.
     spacing : (float, float) or None
-        Millimetres between rows and between columns, from PixelSpacing only.
+        Millimetres at the object between rows and between columns, from PixelSpacing only.
+    aspect : float
+        Height of a pixel by its width. Where there is no `spacing`, other fields may tell it, though no millimetres
+        at the object: see docs/viewer.md.
     orientation : (str, str) or None
         Letters (L, R, A, P, H, F) towards which a row and a column lead, where the file says so.
     grey_table : GreyTable or None
@@ -118,6 +121,7 @@ class Decoded:
     voi_function: str = "LINEAR"
     inverted: bool = False
     spacing: tuple[float, float] | None = None
+    aspect: float = 1.0
     orientation: tuple[str, str] | None = None
     grey_table: GreyTable | None = None
     format: str = "png"

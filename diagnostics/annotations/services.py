@@ -15,6 +15,7 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.reviews.services import StaleClaim
 from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.intake import SHAPE_ONLY
 from diagnostics.scans.models import Scan
 
 from .models import Annotation, Kind
@@ -27,7 +28,7 @@ MOST_POINTS = 2000  # of a freehand outline
 MOST_MARKS = 200  # of one author on one case
 MAX_TEXT = 200  # characters
 # Of the pixel container (scans/intake.py): row and column spacing in mm, NaN where the file says nothing.
-_HEADER_BYTES, _SPACING_AT = 48, 32
+_HEADER_BYTES, _VERSION_AT, _SPACING_AT = 48, 4, 32
 
 
 class InvalidMark(ValueError):
@@ -186,5 +187,7 @@ def _says_the_same(former: Annotation, change: Change) -> bool:
 def _spacing(scan: Scan) -> tuple[float, float] | None:
     """Millimetres between rows and between columns, as the scan's stored pixels have them."""
     with default_storage.open(scan.pixels) as file:
-        row, column = struct.unpack_from("<ff", file.read(_HEADER_BYTES), _SPACING_AT)
-    return None if math.isnan(row) or math.isnan(column) else (row, column)
+        head = file.read(_HEADER_BYTES)
+    row, column = struct.unpack_from("<ff", head, _SPACING_AT)
+    (version,) = struct.unpack_from("<H", head, _VERSION_AT)
+    return None if version == SHAPE_ONLY or math.isnan(row) or math.isnan(column) else (row, column)

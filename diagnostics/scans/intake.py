@@ -23,6 +23,7 @@ _DTYPES = {"uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 _CONTAINER = struct.Struct("<4sHHIIffffffHHI")
 _BEYOND = struct.Struct("<3s3sHHiI")
 MOST_WINDOWS = 8
+SHAPE_ONLY = 3  # the version of the container whose spacing is no millimetres
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,12 @@ def displayed(data: bytes, side: int) -> np.ndarray:
 
     Pixels that are no squares have their true shape in it.
     """
-    decoded = decode(data)
+    return _in_true_shape(decode(data), side)
+
+
+def _in_true_shape(decoded: Decoded, side: int) -> np.ndarray:
     shown = to_display(decoded, side)
-    rows, columns = decoded.spacing or (1.0, 1.0)
+    rows, columns = decoded.spacing or (decoded.aspect, 1.0)
     if rows == columns:
         return shown
     height, width = shown.shape
@@ -90,12 +94,15 @@ def container(decoded: Decoded) -> bytes:
     Header: magic ``OVRD``, version, dtype (1 u8, 2 u16, 3 i16, 4 f32), width, height, rescale slope and intercept,
     window centre and width in rescaled units, row and column spacing in mm (NaN where the file says nothing), flags
     (1 MONOCHROME1, 2 SIGMOID, 4 LINEAR_EXACT), and how many bytes follow the pixels. Version 1 has none; version 2
-    what the file says beyond it (:func:`_beyond`). No header of the original passes through.
+    what the file says beyond it (:func:`_beyond`). In version 3 the two spacings are no millimetres, only the shape of
+    a pixel: whoever does not know it refuses the container rather than measure wrongly. No header of the original
+    passes through.
     """
     pixels = np.ascontiguousarray(decoded.pixels)
     height, width = pixels.shape
     nan = float("nan")
-    rows, columns = decoded.spacing or (nan, nan)
+    shape_only = decoded.spacing is None and decoded.aspect != 1.0
+    rows, columns = decoded.spacing or ((decoded.aspect, 1.0) if shape_only else (nan, nan))
     flags = (
         (1 if decoded.inverted else 0)
         | (2 if decoded.voi_function == "SIGMOID" else 0)
@@ -104,7 +111,7 @@ def container(decoded: Decoded) -> bytes:
     beyond = _beyond(decoded)
     head = _CONTAINER.pack(
         b"OVRD",
-        2 if beyond else 1,
+        SHAPE_ONLY if shape_only else 2 if beyond else 1,
         _DTYPES[pixels.dtype.name],
         width,
         height,
@@ -146,7 +153,7 @@ def _beyond(decoded: Decoded) -> bytes:
 
 def _preview(decoded: Decoded) -> bytes:
     """A small PNG for lists, made anew from the pixels, so that nothing of the original file comes along."""
-    shown = Image.fromarray(to_display(decoded, PREVIEW_SIDE))
+    shown = Image.fromarray(_in_true_shape(decoded, PREVIEW_SIDE))
     out = io.BytesIO()
     # Twice as quick as the default, for a tenth more bytes.
     shown.save(out, format="PNG", compress_level=2)

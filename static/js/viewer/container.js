@@ -3,14 +3,16 @@
  *
  * Little-endian: magic "OVRD", u16 version, u16 dtype, u32 width, u32 height, f32 slope, intercept, window centre,
  * window width, row spacing, column spacing, u16 flags, u16 reserved, u32 bytes that follow the pixels; then the pixels
- * row by row. Version 2 goes on with what else the file says: where a row and a column lead (three letters each), u16
+ * row by row. From version 2 on it may go on with what else the file says: where a row and a column lead (three letters each), u16
  * number of further windows, u16 bits of a grey table, i32 its first value, u32 its length; the windows; the table.
+ * In version 3 row and column spacing are no millimetres, only the shape of a pixel.
  */
 
 import { signedInAgain } from "../session.js";
 
 const HEADER_BYTES = 48;
-const VERSIONS = [1, 2];
+const VERSIONS = [1, 2, 3];
+const SHAPE_ONLY = 3;
 const BEYOND_BYTES = 18;
 const ARRAYS = { 1: Uint8Array, 2: Uint16Array, 3: Int16Array, 4: Float32Array };
 const FLAG_INVERTED = 1;
@@ -27,7 +29,8 @@ export function decodeContainer(buffer) {
     throw new Unreadable("not a pixel container");
   }
   const Pixels = ARRAYS[view.getUint16(6, true)];
-  if (!VERSIONS.includes(view.getUint16(4, true)) || !Pixels) {
+  const version = view.getUint16(4, true);
+  if (!VERSIONS.includes(version) || !Pixels) {
     throw new Unreadable("unknown version or type of the pixel container");
   }
   const width = view.getUint32(8, true);
@@ -49,7 +52,8 @@ export function decodeContainer(buffer) {
     slope: float(16),
     intercept: float(20),
     ownWindow: Number.isNaN(centre) || Number.isNaN(windowWidth) ? null : { centre, width: windowWidth },
-    spacing: Number.isNaN(rowSpacing) ? null : { row: rowSpacing, column: columnSpacing },
+    spacing: Number.isNaN(rowSpacing) || version === SHAPE_ONLY ? null : { row: rowSpacing, column: columnSpacing },
+    aspect: Number.isNaN(rowSpacing) ? 1 : rowSpacing / columnSpacing, // height of a pixel by its width
     ...decodeBeyond(view, HEADER_BYTES + bytes, following),
     inverted: (flags & FLAG_INVERTED) !== 0,
     voi: flags & FLAG_SIGMOID ? "SIGMOID" : flags & FLAG_LINEAR_EXACT ? "LINEAR_EXACT" : "LINEAR",

@@ -41,8 +41,7 @@ export class Viewport extends EventTarget {
     this.greyContext = this.grey.getContext("2d");
     this.greyData = this.greyContext.createImageData(image.width, image.height);
     this.greyWords = new Uint32Array(this.greyData.data.buffer);
-    const { spacing } = image;
-    this.placement = new Placement(image.width, image.height, spacing ? spacing.row / spacing.column : 1);
+    this.placement = new Placement(image.width, image.height, image.aspect);
     this.window = { ...this.presets.named[this.presets.first] };
     this.stale = true;
     this.resized();
