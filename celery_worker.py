@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import celeryd_init, setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 # TensorFlow's greeting in the child that loads a model: its errors are enough.
@@ -29,6 +29,16 @@ app.autodiscover_tasks(["diagnostics"])
 @setup_logging.connect
 def keep_the_logs_of_the_settings(**_: Any) -> None:
     """Being connected is the effect: Celery then leaves the logs as ``settings.LOGGING`` set them up."""
+
+
+@celeryd_init.connect
+def wait_longer_for_the_broker(conf: Any, **_: Any) -> None:
+    """Only a request must not be held up; a worker's own questions wait at the broker for a second at a time."""
+    conf.broker_transport_options = {
+        **conf.broker_transport_options,
+        "socket_connect_timeout": 1,
+        "socket_timeout": 1.5,
+    }
 
 
 @worker_process_init.connect

@@ -1,6 +1,5 @@
 """The way of a scan, act by act. Only here does one room's work become the next room's, or background work start."""
 
-import time
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,10 +8,10 @@ import structlog
 from celery import Task
 from django.db import transaction
 from django.utils.translation import gettext as _
-from kombu.exceptions import OperationalError
 
 from diagnostics import tasks
 from diagnostics.audit.services import record
+from diagnostics.broker import AWAY, breaker
 from diagnostics.datasets.models import DatasetItem, DatasetVersion
 from diagnostics.predictions import services as predictions
 from diagnostics.predictions.models import Prediction
@@ -157,23 +156,19 @@ def train_again(*, by: Any, run: TrainingRun) -> TrainingRun:
     return repeated
 
 
-BROKER_PAUSE_SECONDS = 5.0
-_broker_away_until = 0.0
-
-
 def nudge(task: Task, *args: str) -> bool:
     """Tell a worker that a row waits; whether the message went out.
 
     A broker that is away costs nobody anything: the row is written, and the reconciler nudges again. After a failure
     none is tried for some seconds, so that a hundred uploads do not each wait for the same dead broker.
     """
-    global _broker_away_until
-    if time.monotonic() < _broker_away_until:
+    if not breaker.may_ask():
         return False
     try:
         task.apply_async(args, retry=False)
-    except (OperationalError, OSError) as error:
-        _broker_away_until = time.monotonic() + BROKER_PAUSE_SECONDS
+    except AWAY as error:
+        breaker.failed()
         log.warning("broker_away", task=task.name, error=type(error).__name__)
         return False
+    breaker.answered()
     return True

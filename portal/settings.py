@@ -157,9 +157,10 @@ def embedded_socket() -> Path:
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{embedded_socket()}"
 # A nudge must never hold up an upload: the row is already written, and the reconciler finds it.
+# (A worker, which waits for messages all day, takes longer: celery_worker.py.)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_connect_timeout": 1,
-    "socket_timeout": 1.5,
+    "socket_connect_timeout": 0.5,
+    "socket_timeout": 0.5,
     "visibility_timeout": 3600,
     "max_retries": 0,
     "interval_start": 0,
@@ -230,7 +231,7 @@ PUBLIC_URL = env.str("OVERREAD_URL", default=f"http://localhost:{env.str('PORT',
 
 # --- cache (rate limits) -----------------------------------------------------------------------------------
 if REDIS_URL:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CACHES = {"default": {"BACKEND": "portal.cache.SteadyRedisCache", "LOCATION": REDIS_URL}}
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
