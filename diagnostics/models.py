@@ -2,7 +2,7 @@
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
-from diagnostics.scans.models import Institution, Membership, Patient, Scan, Study
+from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.cases.models import Case  # isort: skip
@@ -31,6 +31,7 @@ __all__ = [
     "GateRules",
     "Institution",
     "Membership",
+    "ModelAdministrator",
     "ModelAlarm",
     "ModelVersion",
     "Notification",

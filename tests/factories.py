@@ -25,7 +25,16 @@ from diagnostics.reviews.ordering import place_of
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Role
-from diagnostics.scans.models import Institution, Membership, Patient, Priority, ReadingMode, Scan, Study
+from diagnostics.scans.models import (
+    Institution,
+    Membership,
+    ModelAdministrator,
+    Patient,
+    Priority,
+    ReadingMode,
+    Scan,
+    Study,
+)
 from diagnostics.training.models import ACTIVE, TrainingRun, TrainingState
 from portal.accounts.models import User
 
@@ -104,6 +113,12 @@ def person(role: Role | str, institution: Institution, **fields: Any) -> User:
     """Somebody who has ``role`` in ``institution``."""
     user = UserFactory(**fields)
     MembershipFactory(user=user, institution=institution, role=role)
+    return user
+
+
+def answers_for_the_model(user: User) -> User:
+    """Make ``user`` a model administrator: where there are several institutions, nobody else changes the model."""
+    ModelAdministrator.objects.create(user=user)
     return user
 
 

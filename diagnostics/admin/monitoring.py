@@ -84,9 +84,13 @@ class AlertRuleAdmin(RoomAdmin):
         own = [path("set/", self.admin_site.admin_view(self.set), name="diagnostics_alertrule_set")]
         return own + super().get_urls()
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        shown = {"may_set": may(request.user, Permission.SET_LIMITS)}
+        return super().changelist_view(request, {**(extra_context or {}), **shown})
+
     def set(self, request: HttpRequest) -> HttpResponse:
         """Set a limit and who looks after it."""
-        self.needs(request, Permission.ADMINISTER)
+        self.needs(request, Permission.SET_LIMITS)
         form = LimitForm(request.POST or None, by=request.user)
         if request.method == "POST" and form.is_valid():
             try:

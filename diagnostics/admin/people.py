@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.models import AuditEvent, Institution, Membership, Notification
+from diagnostics.models import AuditEvent, Institution, Membership, ModelAdministrator, Notification
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 from diagnostics.scans.institutions import POLICIES, change_institution, make_institution
 from diagnostics.scans.people import audit_events_for
@@ -91,6 +91,20 @@ class MembershipAdmin(RoomAdmin):
         except NoReverseMatch:
             return str(row.user)
         return format_html('<a href="{}">{}</a>', page, row.user)
+
+
+@admin.register(ModelAdministrator)
+class ModelAdministratorAdmin(RoomAdmin):
+    """Who may change the model that all institutions share. Appointed on the person's page, by a superuser."""
+
+    sees = Permission.ADMINISTER
+    list_display = ("user", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__last_name")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        rows = ModelAdministrator.objects.all()
+        return rows if may(user, Permission.ADMINISTER) else rows.none()
 
 
 @admin.register(AuditEvent)

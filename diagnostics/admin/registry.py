@@ -85,7 +85,7 @@ class ModelVersionAdmin(RoomAdmin):
                 rows=queries.rows(version),
                 beside=queries.beside(version),
                 may_promote=may(request.user, Permission.PROMOTE) and version.state != ModelState.LIVE,
-                may_seat=may(request.user, Permission.PROPOSE_PROMOTION),
+                may_seat=may(request.user, Permission.SEAT_MODELS),
                 gate=gate.standing(version),
             )
         return super().render_change_form(request, context, *args, **kwargs)
@@ -154,7 +154,7 @@ class ModelVersionAdmin(RoomAdmin):
         )
 
     def _seat(self, request: HttpRequest, pk: Any, service: Any, *, title: str, act: str, intro: str) -> HttpResponse:
-        self.needs(request, Permission.PROPOSE_PROMOTION)
+        self.needs(request, Permission.SEAT_MODELS)
         version = get_object_or_404(self.visible(request.user), pk=pk)
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():

@@ -71,6 +71,8 @@ SENTENCES: dict[str, Any] = {
     "person_added": _("added a person"),
     "person_changed": _("changed a person's account"),
     "role_given": _("gave a person the role %(role)s"),
+    "model_administrator_made": _("made a person model administrator of all institutions"),
+    "model_administrator_ended": _("ended that a person is model administrator of all institutions"),
     "role_taken": _("took the role %(role)s from a person"),
     "notifications_chosen": _("chose what they are notified of"),
     "token_made": _("made an API token (%(start)s…) for %(days)s days"),

@@ -50,11 +50,11 @@ def set_rule(*, by: Any, watched: str, limit: float, on: bool = True, owner: Any
     Raises
     ------
     NotAllowed
-        ``by`` does not administer.
+        ``by`` may not set limits of the installation.
     AlertNotTaken
         With a sentence that says what is wrong.
     """
-    require(by, Permission.ADMINISTER)
+    require(by, Permission.SET_LIMITS)
     if watched not in Watched.values:
         raise AlertNotTaken(_("There is no such limit."))
     if not 0 < limit <= (100 if watched == Watched.DRIFT else 1):

@@ -40,13 +40,13 @@ def challenge(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     Raises
     ------
     NotAllowed
-        ``by`` may not propose a promotion.
+        ``by`` may not change which models challenge.
     WrongSeat
         The model is in use, or is the one to return to, or challenges already.
     ArtifactDamaged
         Its files are not what was registered.
     """
-    require(by, Permission.PROPOSE_PROMOTION)
+    require(by, Permission.SEAT_MODELS)
     artifacts.local_copy(version.sha256)
     now = timezone.now()
     with transaction.atomic():
@@ -71,11 +71,11 @@ def retire(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     Raises
     ------
     NotAllowed
-        ``by`` may not propose a promotion.
+        ``by`` may not change which models challenge.
     WrongSeat
         The model is in use, or is the one to return to, or is retired already.
     """
-    require(by, Permission.PROPOSE_PROMOTION)
+    require(by, Permission.SEAT_MODELS)
     with transaction.atomic():
         lock()
         version.refresh_from_db(fields=["state"])

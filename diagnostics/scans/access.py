@@ -30,8 +30,10 @@ class Permission(StrEnum):
     FREEZE_DATASET = "freeze_dataset"
     TRAIN = "train"
     SEE_MODELS = "see_models"
-    PROPOSE_PROMOTION = "propose_promotion"  # also: let a model challenge, put one aside
+    PROPOSE_PROMOTION = "propose_promotion"  # asks, and changes nothing
+    SEAT_MODELS = "seat_models"  # let a model challenge, put one aside
     PROMOTE = "promote"  # also: approve what somebody proposed, roll back, declare the gate's rules
+    SET_LIMITS = "set_limits"  # of the alerts about the model in use
     SEE_AUDIT = "see_audit"
     ADMINISTER = "administer"
 
@@ -47,6 +49,7 @@ _DATA_MANAGER = frozenset(
         Permission.TRAIN,
         Permission.SEE_MODELS,
         Permission.PROPOSE_PROMOTION,
+        Permission.SEAT_MODELS,
     }
 )
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -54,8 +57,11 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RADIOLOGIST: frozenset({Permission.SEE_SCANS, Permission.READ_CASE, Permission.RETRY_PREDICTION}),
     Role.ADJUDICATOR: frozenset({Permission.SEE_SCANS, Permission.ADJUDICATE, Permission.RETRY_PREDICTION}),
     Role.DATA_MANAGER: _DATA_MANAGER,
-    Role.ADMINISTRATOR: _DATA_MANAGER | {Permission.PROMOTE, Permission.SEE_AUDIT, Permission.ADMINISTER},
+    Role.ADMINISTRATOR: _DATA_MANAGER
+    | {Permission.PROMOTE, Permission.SET_LIMITS, Permission.SEE_AUDIT, Permission.ADMINISTER},
 }
+# All institutions are served by one model: where there are several, a role in one of them is not enough (ADR 0012).
+OF_THE_SHARED_MODEL = frozenset({Permission.SEAT_MODELS, Permission.PROMOTE, Permission.SET_LIMITS})
 # Whoever may still be asked to read a case stays blind to it, whatever other roles they hold.
 READING_ROLES = (Role.RADIOLOGIST, Role.ADJUDICATOR)
 
@@ -104,7 +110,20 @@ def may(user: Any, permission: Permission, institution: Any = None) -> bool:
         return True
     wanted = roles_with(permission)
     place = getattr(institution, "pk", institution)
-    return any(role in wanted and place in (None, pk) for pk, role in _held_roles(user))
+    held = any(role in wanted and place in (None, pk) for pk, role in _held_roles(user))
+    return held and (permission not in OF_THE_SHARED_MODEL or _answers_for_the_model(user))
+
+
+def _answers_for_the_model(user: Any) -> bool:
+    """Whether ``user`` may change what serves every institution: there is only theirs, or they are appointed."""
+    from .models import Institution, ModelAdministrator  # the models need Role first
+
+    kept: bool | None = getattr(user, "_answers", None)  # for one request, as the memberships are
+    if kept is None:
+        several = len(Institution.objects.order_by().values_list("pk")[:2]) > 1
+        kept = not several or ModelAdministrator.objects.filter(user=user).exists()
+        user._answers = kept
+    return kept
 
 
 def places_with(user: Any, roles: Iterable[str]) -> frozenset[Any]:
@@ -145,4 +164,6 @@ def require(user: Any, permission: Permission, institution: Any = None, *, sente
     """
     if not may(user, permission, institution):
         roles = " or ".join(role.label.lower() for role in roles_with(permission))
+        if permission in OF_THE_SHARED_MODEL and places_with(user, roles_with(permission)):
+            roles = "model administrator: several institutions share the model"
         raise NotAllowed(sentence or f"This needs the role {roles}.")

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, require
+from .model_administrators import appoint_those_of_the_only_institution
 from .models import Institution
 
 # How cases are read, and in which order; each has a default.
@@ -44,6 +45,7 @@ def make_institution(*, by: Any, code: str, name: str, reading_mode: str, **poli
         raise NotAllowed(_("Only the administrator of the installation makes institutions."))
     institution = Institution(code=code, name=name, reading_mode=reading_mode, **_known(policies))
     institution.full_clean()
+    appoint_those_of_the_only_institution(by=by)
     institution.save()
     record(by=by, act="institution_made", target=institution, institution=institution, code=code)
     return institution

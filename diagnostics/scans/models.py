@@ -143,6 +143,19 @@ class Membership(models.Model):
         return f"{self.user_id} {self.role} {self.institution_id}"
 
 
+class ModelAdministrator(models.Model):
+    """Somebody who may change which model serves all institutions, as far as their roles let them change it at all."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="model_administrator")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["user"]
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+
 class Patient(models.Model):
     """A person scanned, known here only by the institution's pseudonym."""
 

@@ -12,6 +12,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
 
 from .access import PERMISSIONS, Permission, Role, institutions_where, require
+from .model_administrators import appoint_those_of_the_only_institution
 from .models import Institution, Membership
 from .services import Conflict
 
@@ -105,6 +106,7 @@ def _make_institution(code: str) -> Institution:
             _("“%(code)s” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores.")
             % {"code": code},
         ) from error
+    appoint_those_of_the_only_institution(by=None)
     institution.save()
     record(by=None, act="institution_made", target=institution, institution=institution, code=code)
     return institution

@@ -16,9 +16,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from diagnostics.scans import people
+from diagnostics.scans import model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_where, may
-from diagnostics.scans.models import Institution, Membership
+from diagnostics.scans.models import Institution, Membership, ModelAdministrator
 from diagnostics.scans.services import Conflict
 
 from . import services
@@ -144,6 +144,7 @@ class PersonAdmin(UserAdmin):
             path("add/", view(self.add_person), name="accounts_user_add"),
             path("<int:pk>/role/", view(self.give_role), name="accounts_user_role"),
             path("roles/<int:pk>/take/", view(self.take_role), name="accounts_user_take_role"),
+            path("<int:pk>/model/", view(self.model_administrator), name="accounts_user_model_administrator"),
             path("<int:pk>/token/", view(self.make_token), name="accounts_user_token"),
         ]
         return own + super().get_urls()
@@ -204,6 +205,9 @@ class PersonAdmin(UserAdmin):
             form,
             act=_("Give this role"),
             held=user.memberships.select_related("institution"),
+            person=user,
+            answers_for_the_model=ModelAdministrator.objects.filter(user=user).exists(),
+            may_appoint=request.user.is_superuser and model_administrators.appointable().filter(pk=pk).exists(),
         )
 
     def take_role(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -218,6 +222,21 @@ class PersonAdmin(UserAdmin):
             else:
                 messages.success(request, _("The role is taken away."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[membership.user_id]))
+
+    def model_administrator(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Appoint somebody to change the model that all institutions share, or end that."""
+        user = get_object_or_404(self.get_queryset(request), pk=pk)
+        if request.method == "POST":
+            try:
+                if "end" in request.POST:
+                    model_administrators.dismiss(by=request.user, user=user)
+                else:
+                    model_administrators.appoint(by=request.user, user=user)
+            except Conflict as error:
+                messages.error(request, error.sentence)
+            else:
+                messages.success(request, _("That is changed."))
+        return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[pk]))
 
     @sensitive_variables("token")
     def make_token(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -6,8 +6,9 @@ somebody deactivated; a superuser without any membership.
 
 ``foreign`` is ``=`` (as the home role: the address belongs to no institution), ``404`` (it does not exist for them),
 ``403/404`` (403 where the home role gets it too, else 404), or five answers with commas. ``|`` parts answers of which
-any is right. A method that has no line must be refused to everybody. ``(word)`` is the row of ``world.py`` that goes
-into the address.
+any is right. The home institution's data manager and administrator are model administrators, those of the other are
+not: whoever changes the model that all share must be one. A method that has no line must be refused to everybody.
+``(word)`` is the row of ``world.py`` that goes into the address.
 """
 
 API = """
@@ -77,17 +78,17 @@ api:trainingrun-cancel(run)        POST   401    403  403  403  202  202  403/40
 api:modelversion-list              GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-detail(model)     GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
-api:modelversion-promote(model)    POST   401    403  403  403  403  409  =                    403    401 409
-api:modelversion-challenge(model)  POST   401    403  403  403  409  409  =                    403    401 409
-api:modelversion-retire(model)     POST   401    403  403  403  200  200  =                    403    401 200
+api:modelversion-promote(model)    POST   401    403  403  403  403  409  403                  403    401 409
+api:modelversion-challenge(model)  POST   401    403  403  403  409  409  403                  403    401 409
+api:modelversion-retire(model)     POST   401    403  403  403  200  200  403                  403    401 200
 api:modelversion-gate(model)       GET    401    403  403  403  200  200  =                    403    401 200
 api:promotionrequest-list          GET    401    403  403  403  200  200  =                    403    401 200
 api:promotionrequest-list          POST   401    403  403  403  409  409  =                    403    401 409
 api:promotionrequest-detail(asked) GET    401    403  403  403  200  200  =                    403    401 200
-api:promotionrequest-approve(asked) POST  401    403  403  403  403  409  =                    403    401 409
-api:promotionrequest-decline(asked) POST  401    403  403  403  403  200  =                    403    401 200
+api:promotionrequest-approve(asked) POST  401    403  403  403  403  409  403                  403    401 409
+api:promotionrequest-decline(asked) POST  401    403  403  403  403  200  403                  403    401 200
 api:promotionrequest-withdraw(asked) POST 401    403  403  403  409  409  =                    403    401 409
-api:modelversion-rollback          POST   401    403  403  403  403  409  =                    403    401 409
+api:modelversion-rollback          POST   401    403  403  403  403  409  403                  403    401 409
 api:next-labels                    GET    401    403  403  403  200  200  =                    403    401 200
 api:monitor                        GET    401    403  403  403  200  200  =                    403    401 200
 api:alert-list                     GET    401    403  403  403  200  200  =                    403    401 200
@@ -199,10 +200,10 @@ lab:model(model)                   GET    302    403  403  403  200  200  =     
 lab:card(model)                    GET    302    403  403  403  200  200  =                    403    302 200
 lab:promote(model)                 POST   302    403  403  403  302  302  =                    403    302 302
 lab:tested(model)                  GET    302    403  403  403  200  200  =                    403    302 200
-lab:challenge(model)               POST   302    403  403  403  302  302  =                    403    302 302
-lab:retire(model)                  POST   302    403  403  403  302  302  =                    403    302 302
-lab:decide(asked)                  POST   302    403  403  403  403  302  =                    403    302 302
-lab:roll-back                      POST   302    403  403  403  403  302  =                    403    302 302
+lab:challenge(model)               POST   302    403  403  403  302  302  403                  403    302 302
+lab:retire(model)                  POST   302    403  403  403  302  302  403                  403    302 302
+lab:decide(asked)                  POST   302    403  403  403  403  302  403                  403    302 302
+lab:roll-back                      POST   302    403  403  403  403  302  403                  403    302 302
 """
 
 # What goes into an address that no single row names.

@@ -27,6 +27,7 @@ from tests.factories import (
     ScanFactory,
     TrainingRunFactory,
     UserFactory,
+    answers_for_the_model,
     live_model,
     person,
 )
@@ -71,6 +72,8 @@ def build() -> World:
     for role in ROLES:
         world.people[role] = person(role, home)
         world.people[f"foreign {role}"] = person(role, away)
+    for role in (Role.DATA_MANAGER, Role.ADMINISTRATOR):
+        answers_for_the_model(world.people[role])
     world.people["nowhere"] = UserFactory()
     world.people["superuser"] = UserFactory(is_superuser=True, is_staff=True)
     world.people["deactivated"] = person(Role.ADMINISTRATOR, home)

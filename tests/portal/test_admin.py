@@ -47,6 +47,7 @@ from tests.factories import (
     ReadFactory,
     ScanFactory,
     UserFactory,
+    answers_for_the_model,
     person,
 )
 
@@ -137,6 +138,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "alert": Alert.objects.create(
             watched="overrides", institution=institution, model_version=version, value=0.5, limit=0.2, n=40
         ),
+        "modeladministrator": answers_for_the_model(administrator).model_administrator,
         "alertrule": monitoring.set_rule(by=administrator, watched="overrides", limit=0.2),
         "retraining": schedule.set_policy(by=keeper, enabled=True, new_labels=5, institutions=[institution]),
         "trainingrun": run,

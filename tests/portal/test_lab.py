@@ -20,7 +20,7 @@ from diagnostics.training.recipe import INGREDIENTS
 from portal.lab.card import as_html
 from tests.diagnostics.shelf import model_folder, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
-from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, person
+from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, answers_for_the_model, person
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +94,7 @@ cancel    run      GET   405 405 405 405 405 405 405 405 405 405
 model     model    GET   302 403 403 403 200 200 200 200 403 200
 card      model    GET   302 403 403 403 200 200 200 200 403 200
 promote   model    POST  302 403 403 403 400 400 400 400 403 400
-roll-back -        POST  302 403 403 403 403 302 403 302 403 302
+roll-back -        POST  302 403 403 403 403 302 403 403 403 302
 """
 CASES = [
     (name, row, method, viewpoint, int(status))
@@ -117,6 +117,8 @@ def test_lab_opens_to_the_right_people(north, dataset, run, model, viewpoint):
     else:
         role, _space, place = viewpoint.partition(" ")
         user = person(roles[role], away if place else north)
+        if not place:
+            answers_for_the_model(user)
     client = client_of(user)
     rows = {"dataset": dataset, "run": run, "model": model}
     wrong = []
