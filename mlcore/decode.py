@@ -15,8 +15,10 @@ from mlcore.decoded import (
     Refused,
 )
 from mlcore.dicom import decode_dicom, is_dicom
+from mlcore.jpeg import MAGIC as JPEG_MAGIC
 from mlcore.percentile import percentiles
-from mlcore.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster
+from mlcore.png import MAGIC as PNG_MAGIC
+from mlcore.raster import decode_raster
 
 __all__ = [
     "ACCEPTED",

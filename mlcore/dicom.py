@@ -37,7 +37,7 @@ from pydicom.uid import (
 from mlcore.decoded import BYTE_LIMIT, Decoded, Refused, check_sides, colour_of
 from mlcore.dicom_frames import with_groups_of_first_frame
 from mlcore.dicom_view import grey_table_of, orientation_of
-from mlcore.raster import jpeg_sizes
+from mlcore.jpeg import sizes as jpeg_sizes
 
 NATIVE = (
     ImplicitVRLittleEndian,

@@ -1,4 +1,4 @@
-"""JPEG and PNG: sizes are read and chunks sorted out by hand before Pillow sees a byte.
+"""JPEG and PNG to one grey image: their structure is walked by hand before Pillow sees a byte.
 
 Pillow's own guard against decompression bombs warns first and refuses late; the headers are so simple
 that the sizes are read here, which also keeps text chunks and colour profiles (can be bombs) away.
@@ -9,25 +9,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageFile
 
+from mlcore import jpeg, png
 from mlcore.decoded import Decoded, Refused, check_sides, colour_of
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-JPEG_MAGIC = b"\xff\xd8\xff"
-_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
-# A progressive JPEG may order any number of passes over the whole picture; real ones have about ten.
-_MOST_SCANS = 64
-# What libjpeg puts where a block is missing: zero coefficients, which is the middle grey.
-_FILLING = 128
-# Anything that is no marker; long enough to begin the next block.
-_MORE = bytes((7 * i + 3) % 251 for i in range(512))
-# By colour type, and by pass of an interlaced picture: left, top, step across, step down (PNG 1.2, 2.6).
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _ORIENTATION = 0x0112
 _COLOUR_SIDE = 64
 _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
@@ -39,6 +27,18 @@ _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
     7: (Image.Transpose.TRANSVERSE,),
     8: (Image.Transpose.ROTATE_90,),
 }
+# These exchange width and height.
+_TURNS_ASIDE = (5, 6, 7, 8)
+# Of sixteen bits Pillow hands out the upper or the lower byte of each sample; of grey with alpha, which is as wide as
+# 8-bit RGBA, all four bytes at once.
+_HALVES = {
+    png.COLOUR: ("RGB;16B", "RGB;16L"),
+    png.COLOUR_ALPHA: ("RGBA;16B", "RGBA;16L"),
+    png.GREY_ALPHA: ("RGBA",),
+}
+_ROWS_AT_ONCE = 256
+# Two densities differ by less where one was rounded; where they differ by more, no pixel is so long.
+_NEARLY_SQUARE, _LONGEST_PIXEL = 1.005, 20.0
 
 
 def decode_raster(data: bytes) -> Decoded:
@@ -52,28 +52,27 @@ def decode_raster(data: bytes) -> Decoded:
     Returns
     -------
     Decoded
-        8-bit luma (ITU-R BT.601), or uint16 for a 16-bit grey PNG; transparency laid over black, upright.
+        Luma (ITU-R BT.601), uint8, or uint16 for a PNG of 16 bits; transparency laid over black, upright.
 
     Raises
     ------
     Refused
-        `truncated`, `damaged`, `too_large`, `too_small`, `multi_frame`.
+        `truncated`, `damaged`, `too_large`, `too_small`, `elongated`, `multi_frame`, `unsupported_format`.
     """
-    if data.startswith(PNG_MAGIC):
-        clean, kind = _sorted_png(data), "png"
-    else:
-        for rows, columns in jpeg_sizes(data):
-            check_sides(rows, columns)
-        _check_jpeg_end(data)
-        clean, kind = data, "jpeg"
+    file = png.read(data) if data.startswith(png.MAGIC) else jpeg.first_image(data)
     try:
-        with Image.open(io.BytesIO(clean), formats=("JPEG", "PNG")) as image:
+        with _opened(file.data) as image:
             check_sides(image.height, image.width)
-            image.load()
             turn = _orientation(image)
-            if kind == "jpeg" and _may_be_filled_up(image):
-                _check_jpeg_whole(data, image)
-            grey, colour = _grey(image)
+            if isinstance(file, png.Png) and file.depth == 16 and file.colour in _HALVES:
+                grey, colour = _grey_of_sixteen(file)
+            else:
+                image.load()
+                if isinstance(file, jpeg.Jpeg):
+                    file.check_whole(image)
+                    grey, colour = _grey(image)
+                else:
+                    grey, colour = _grey(file.without_clear(image))
     except Image.DecompressionBombError as error:
         raise Refused("too_large") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
@@ -84,126 +83,22 @@ def decode_raster(data: bytes) -> Decoded:
         grey = grey.transpose(step)
     pixels = np.array(grey)
     pixels = np.ascontiguousarray(pixels, dtype=np.uint16 if pixels.dtype.itemsize > 1 else np.uint8)
+    if isinstance(file, png.Png) and pixels.dtype == np.uint16 and len(file.clear) == 1:
+        pixels[pixels == file.clear[0]] = 0
+    aspect = _aspect(file.density)
+    kind = "png" if isinstance(file, png.Png) else "jpeg"
     return Decoded(
-        pixels=pixels, format=kind, bits=pixels.dtype.itemsize * 8, meta={"format": kind.upper()}, colour=colour
+        pixels=pixels,
+        aspect=1 / aspect if turn in _TURNS_ASIDE else aspect,
+        format=kind,
+        bits=pixels.dtype.itemsize * 8,
+        meta={"format": kind.upper()},
+        colour=colour,
     )
 
 
-def jpeg_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Walk the markers of a JPEG stream up to its first scan and give each (rows, columns) announced.
-
-    Raises
-    ------
-    Refused
-        `truncated` where the stream ends before a scan, `damaged` where no size was announced.
-    """
-    at, seen = 2, False
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            at += 1
-            continue
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            at += 2
-        elif marker == 0xDA:
-            if not seen:
-                raise Refused("damaged")
-            return
-        else:
-            # Frame headers, 0xF7 being that of JPEG-LS; the others in the range hold tables.
-            if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-                if at + 9 > len(data):
-                    break
-                rows, columns = struct.unpack(">HH", data[at + 5 : at + 9])
-                seen = True
-                yield rows, columns
-            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    raise Refused("truncated")
-
-
-def _check_jpeg_end(data: bytes) -> None:
-    """Refuse a JPEG without its end marker: where little is missing, Pillow fills it with grey."""
-    if data.count(b"\xff\xda") > _MOST_SCANS:
-        raise Refused("damaged")
-    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
-        raise Refused("truncated")
-
-
-def _may_be_filled_up(image: Image.Image) -> bool:
-    """Tell whether the last block is of the one grey with which libjpeg fills what is missing."""
-    corner = image.crop((image.width - 1, image.height - 1, image.width, image.height)).convert("L")
-    return corner.getpixel((0, 0)) == _FILLING
-
-
-def _check_jpeg_whole(data: bytes, image: Image.Image) -> None:
-    """Refuse a JPEG whose end marker stands before the end of the picture.
-
-    libjpeg fills the rest with grey and says so to nobody. It reads what is missing, though, where there is something
-    to read: more bytes before the end marker change nothing but a picture that lacked them.
-    """
-    end = data.find(b"\xff\xd9", data.rfind(b"\xff\xda"))
-    with Image.open(io.BytesIO(data[:end] + _MORE + data[end:]), formats=("JPEG",)) as longer:
-        longer.load()
-        if longer.tobytes() != image.tobytes():
-            raise Refused("truncated")
-
-
-def _check_png_whole(columns: int, rows: int, header: bytes, pixels: list[bytes]) -> None:
-    """Refuse a PNG whose pixels end before the picture does: Pillow leaves the rest black and says so to nobody."""
-    depth, colour, _, _, interlaced = header[8:13]
-    bits = depth * _CHANNELS.get(colour, 0)
-    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
-    needed = 0
-    for left, top, step_x, step_y in passes:
-        wide, high = (columns - left + step_x - 1) // step_x, (rows - top + step_y - 1) // step_y
-        if wide > 0 and high > 0:
-            needed += high * (1 + (wide * bits + 7) // 8)
-    inflate, rest = zlib.decompressobj(), b"".join(pixels)
-    while needed > 0 and not inflate.eof:
-        part, rest = inflate.decompress(rest, 1 << 20), inflate.unconsumed_tail
-        if not part and not rest:
-            break
-        needed -= len(part)
-    if needed > 0:
-        raise Refused("truncated")
-
-
-def _sorted_png(data: bytes) -> bytes:
-    """Check every chunk of a PNG file and keep only those that hold the picture."""
-    kept, at, seen_header = [PNG_MAGIC], len(PNG_MAGIC), False
-    header, pixels = b"", list[bytes]()
-    while True:
-        if at + 12 > len(data):
-            raise Refused("truncated")
-        length, name = struct.unpack(">I4s", data[at : at + 8])
-        end = at + 12 + length
-        if end > len(data):
-            raise Refused("truncated")
-        if name == b"acTL":
-            raise Refused("multi_frame", "The PNG file is animated; hand in the picture that matters alone.")
-        if name in _PNG_KEPT:
-            body = data[at + 8 : end - 4]
-            if zlib.crc32(name + body) != struct.unpack(">I", data[end - 4 : end])[0]:
-                raise Refused("damaged")
-            if name == b"IHDR":
-                if seen_header or length != 13:
-                    raise Refused("damaged")
-                columns, rows = struct.unpack(">II", body[:8])
-                check_sides(rows, columns)
-                seen_header, header = True, body
-            elif not seen_header:
-                raise Refused("damaged")
-            if name == b"IDAT":
-                pixels.append(body)
-            kept.append(data[at:end])
-        if name == b"IEND":
-            if not seen_header:
-                raise Refused("damaged")
-            _check_png_whole(columns, rows, header, pixels)
-            return b"".join(kept)
-        at = end
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    return Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
@@ -212,6 +107,14 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except (ValueError, TypeError, SyntaxError, KeyError, IndexError, EOFError, OSError, struct.error):
         return 1
+
+
+def _aspect(density: tuple[int, int] | None) -> float:
+    """Give height by width of a pixel: whatever the unit of the two densities is, it is the same."""
+    if density is None or 0 in density:
+        return 1.0
+    aspect = density[0] / density[1]
+    return aspect if _NEARLY_SQUARE <= max(aspect, 1 / aspect) <= _LONGEST_PIXEL else 1.0
 
 
 def _grey(image: Image.Image) -> tuple[Image.Image, float]:
@@ -230,3 +133,36 @@ def _grey(image: Image.Image) -> tuple[Image.Image, float]:
         return image.convert("L"), 0.0
     # A hint of colour, as JPEG leaves at edges, averages out in the smaller picture.
     return image.convert("L"), colour_of(np.asarray(image.reduce(max(1, min(image.size) // _COLOUR_SIDE))))
+
+
+def _grey_of_sixteen(file: png.Png) -> tuple[Image.Image, float]:
+    """Give the luma of a PNG of 16 bits with colour or alpha, which Pillow cuts to 8, and how coloured it was."""
+    halves: list[np.ndarray] = []
+    colour = 0.0
+    for raw in _HALVES[file.colour]:
+        with _opened(file.data) as image:
+            image.tile = [tile._replace(args=raw) for tile in image.tile]
+            image.load()
+            if not halves and file.colour != png.GREY_ALPHA:
+                colour = _grey(image.reduce(max(1, min(image.size) // _COLOUR_SIDE)))[1]
+            halves.append(np.asarray(image))
+    grey = np.empty((file.rows, file.columns), np.uint16)
+    for top in range(0, file.rows, _ROWS_AT_ONCE):
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        if len(halves) == 2:
+            samples = halves[0][rows].astype(np.uint32) << 8 | halves[1][rows]
+        else:
+            samples = halves[0][rows, :, ::2].astype(np.uint32) << 8 | halves[0][rows, :, 1::2]
+        grey[rows] = _luma(samples, file)
+    return Image.fromarray(grey), colour
+
+
+def _luma(samples: np.ndarray, file: png.Png) -> np.ndarray:
+    """Give luma over black for uint32 (H, W, channels) of 16 bits, in whole numbers: no product leaves 32 bits."""
+    if file.colour == png.GREY_ALPHA:
+        luma = samples[..., 0]
+    else:
+        luma = (samples[..., 0] * 299 + samples[..., 1] * 587 + samples[..., 2] * 114 + 500) // 1000
+    if file.colour == png.COLOUR:
+        return np.where((samples == file.clear).all(axis=2), 0, luma) if file.clear else luma
+    return np.asarray((luma * samples[..., -1] + 32767) // 65535)
