@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ from .models import Claim
 from .notices import taken_up
 from .queries import obstacle, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
-from .worklist import first_waiting_for, settling_in
+from .worklist import first_waiting_for, own_waiting, settling_in
 
 MAX_REASON = 4000  # characters
 AT_ONCE = 50  # so many people pressing at the same instant each find a case that no other has locked
@@ -31,10 +32,13 @@ def lease() -> datetime:
 
 
 def claim_next(*, by: Any) -> Claim | None:
-    """Claim the first waiting case of the policy's order; None when nothing waits.
+    """Claim the first case by the policy's order; None when nothing waits.
+
+    What one has begun comes first: the cases that one holds unread, and those returned or assigned to one. Their
+    claim is answered again, renewed. Only then comes what waits for everybody.
 
     Two people pressing at the same instant get two different cases: the database's unique constraint decides, and
-    whoever comes second takes the next.
+    whoever comes second takes the next. One person pressing twice gets the same case twice.
 
     Raises
     ------
@@ -45,13 +49,37 @@ def claim_next(*, by: Any) -> Claim | None:
     skip: set[uuid.UUID] = set()
     while True:
         with transaction.atomic():
-            case = _first_free(by, skip)
+            _one_at_a_time(by)
+            case = _first_own(by, skip) or _first_free(by, skip)
             if case is None:
                 return None
             try:
-                return _claim(by, case)
+                return _live_of(by, case) or _claim(by, case)
             except AlreadyClaimed:
                 skip.add(case.pk)
+
+
+def _one_at_a_time(by: Any) -> None:
+    """Let a person's other *Read next* end first, so that a double press finds what the first one claimed."""
+    # The weaker lock: rows that only refer to the person (events, claims) are written meanwhile.
+    list(get_user_model().objects.select_for_update(no_key=True).filter(pk=by.pk).values_list("pk"))
+
+
+def _first_own(by: Any, skip: set[uuid.UUID]) -> Case | None:
+    """The first of the cases that wait for this person alone, locked."""
+    mine = own_waiting(by, but=skip).select_related("institution")
+    return mine.select_for_update(of=("self",)).first()
+
+
+def _live_of(by: Any, case: Case) -> Claim | None:
+    """The person's own live claim on the case's seat, renewed; None where they hold none."""
+    mine = Claim.objects.filter(
+        case=case, stage=case.stage, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()
+    ).first()
+    if mine is not None:
+        Claim.objects.filter(pk=mine.pk).update(expires_at=lease())
+        mine.refresh_from_db()
+    return mine
 
 
 def _first_free(by: Any, skip: set[uuid.UUID]) -> Case | None:
@@ -100,12 +128,7 @@ def claim(*, by: Any, case: Case) -> Claim:
         raise WrongStage(_("This scan was rejected, so there is nothing to read."))
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
-    mine = Claim.objects.filter(case=case, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()).first()
-    if mine is not None:
-        Claim.objects.filter(pk=mine.pk).update(expires_at=lease())
-        mine.refresh_from_db()
-        return mine
-    return _claim(by, case)
+    return _live_of(by, case) or _claim(by, case)
 
 
 def locked(case: Case) -> Case:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import BigIntegerField, CharField, Exists, OuterRef, Q, Subquery, Value, When
+from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models import Case as SqlCase
 from django.utils import timezone
 
@@ -55,12 +55,58 @@ def waiting_for(user: Any) -> CaseQuerySet:
     First reads, second reads of what they have not read, what was returned or assigned to them, and disagreements
     of others that they may settle.
     """
+    return _unclaimed(_open_to(user)).order_by(*policies_of(user).fields)
+
+
+def _open_to(user: Any) -> CaseQuerySet:
+    """The open cases whose seat ``user`` may take, whoever holds them now."""
     free = Q(assigned_to__isnull=True) & (Q(stage=Stage.FIRST) | _not_read_by(user))
     reading = Q(stage__in=(Stage.FIRST, Stage.SECOND))
     takes = within(user, Permission.READ_CASE) & reading & (free | Q(assigned_to=user))
     takes |= within(user, Permission.ADJUDICATE) & Q(stage=Stage.ADJUDICATION) & _not_read_by(user)
-    visible = Case.objects.visible_to(user).readable()
-    return _unclaimed(visible.filter(takes, state=CaseState.OPEN)).order_by(*policies_of(user).fields)
+    return Case.objects.visible_to(user).readable().filter(takes, state=CaseState.OPEN)
+
+
+def own_waiting(user: Any, *, but: Collection[Any] = ()) -> CaseQuerySet:
+    """What waits for ``user`` and nobody else, in the order of their list, without some (ids): the cases that they
+    hold and have not finished, and those that were returned or assigned to them.
+
+    Found from their claims and from what is kept for them, which are few, whatever the length of the list.
+    """
+    kept = Case.objects.filter(assigned_to=user, state=CaseState.OPEN).order_by().values("pk")
+    theirs = _held_by(user).order_by().values("case").union(kept)
+    others = Claim.objects.filter(
+        case=OuterRef("pk"), stage=OuterRef("stage"), released_at__isnull=True, expires_at__gt=timezone.now()
+    ).exclude(holder=user)
+    mine = _open_to(user).filter(~Exists(others), pk__in=theirs).exclude(pk__in=but)
+    return mine.order_by(*policies_of(user).fields)
+
+
+def unfinished(user: Any) -> list[Claim]:
+    """The live claims of ``user``, each with its case, scan and patient, in the order of their list."""
+    order = [f"case__{name}" for name in policies_of(user).fields]
+    held = _held_by(user).filter(case__in=_open_to(user).order_by())
+    return list(held.select_related("case__scan__patient", "case__scan__study").order_by(*order))
+
+
+def _held_by(user: Any) -> Any:
+    """The live claims of ``user`` on the seat that their case waits for."""
+    return Claim.objects.filter(
+        holder=user,
+        released_at__isnull=True,
+        expires_at__gt=timezone.now(),
+        stage=F("case__stage"),
+        case__state=CaseState.OPEN,
+    )
+
+
+def coming_up(user: Any, *, after: Any) -> Any | None:
+    """The id of the scan that *Read next* would most likely give ``user`` after the case ``after`` (an id)."""
+    for waiting in (own_waiting(user, but=[after])[:1], first_waiting_for(user, 1, but=[after])):
+        scan = waiting.values_list("scan", flat=True).first()
+        if scan is not None:
+            return scan
+    return None
 
 
 def first_waiting_for(user: Any, number: int, *, but: Collection[Any] = ()) -> CaseQuerySet:

@@ -31,7 +31,7 @@ from diagnostics.reviews.queries import (
 )
 from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
-from diagnostics.reviews.worklist import first_waiting_for
+from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.habits import PageKeys, goes_on
@@ -177,6 +177,11 @@ class CasePage:
         return own_final_read(self.user, self.case)
 
     @cached_property
+    def unfinished(self) -> int:
+        """How many cases this person has begun and not finished."""
+        return len(unfinished(self.user))
+
+    @cached_property
     def undoable(self) -> Undoable | None:
         """The final read, of this case or the one before it, that this person gave a moment ago."""
         return undoable_read(self.user)
@@ -271,7 +276,7 @@ class CasePage:
         """The scan that *Read next* would most likely bring after this one, so that its image can be here already."""
         if self.step not in ("blind", "final"):
             return None
-        return first_waiting_for(self.user, 1, but=[self.case.pk]).values_list("scan", flat=True).first()
+        return coming_up(self.user, after=self.case.pk)
 
     def context(self) -> dict[str, Any]:
         return {

@@ -1,10 +1,13 @@
 """What every page's template may ask: which doors are open, which theme, where one stands."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest
+from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.functional import SimpleLazyObject
 
+from diagnostics.reviews.worklist import unfinished
 from diagnostics.scans.access import Permission, may
 
 from .bell import News
@@ -17,6 +20,26 @@ def theme_of(request: HttpRequest) -> str:
     """The browser's theme. Known on the server, so that a light page never flashes dark, nor a dark one light."""
     wanted = request.COOKIES.get(THEME_COOKIE, "")
     return wanted if wanted in THEMES else THEMES[0]
+
+
+def left_unread(request: HttpRequest, room: str) -> list[Any]:
+    """The claim on the case that the page before this one showed, where its reader went elsewhere without a read.
+
+    The worklist names all that is unfinished itself, and another case's page is no place for it.
+    """
+    if room in ("", "worklist", "reading") or request.method != "GET":
+        return []
+    came_from = urlsplit(request.headers.get("referer", ""))
+    prefix = get_script_prefix()
+    if came_from.netloc != request.get_host() or not came_from.path.startswith(prefix):
+        return []
+    try:
+        match = resolve("/" + came_from.path.removeprefix(prefix))
+    except Resolver404:
+        return []
+    if match.view_name != "reading:case":
+        return []
+    return [claim for claim in unfinished(request.user) if claim.case_id == match.kwargs["pk"]]
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
@@ -38,4 +61,5 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         news = News(user)
         context["bell"] = lambda: news.bell
         context["model_alarm"] = SimpleLazyObject(lambda: news.alarm)
+        context["left_unread"] = left_unread(request, context["room"])
     return context

@@ -1,4 +1,4 @@
-"""What is done from the list besides claiming: dealing cases out, and keeping a view of it."""
+"""What is done from the list besides claiming: releasing and dealing out cases, and keeping a view of it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from diagnostics.reviews import services
-from diagnostics.reviews.queries import cases_for
+from diagnostics.reviews.queries import cases_for, live_claim
 from diagnostics.scans.access import NotAllowed, Permission, may
 
 from .views import guarded, page, uuids
@@ -47,6 +47,24 @@ def assign(request: HttpRequest) -> HttpResponse:
         said = ngettext("%(n)d case is kept for %(who)s.", "%(n)d cases are kept for %(who)s.", len(dealt))
     messages.success(request, said % {"n": len(dealt), "who": readers.get(to)})
     return redirect(f"{reverse('worklist:list')}?{request.GET.urlencode() or 'tab=unclaimed'}")
+
+
+@require_POST
+@login_required
+def release(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Release a case that one holds unread, from wherever one went on to."""
+    guarded(request)
+    case = get_object_or_404(cases_for(request.user), pk=pk)
+    own = live_claim(request.user, case)
+    try:
+        services.release(by=request.user, case=case, claim_token=own and own.token)
+    except services.StaleClaim:
+        return page(request, refusal=_("You do not hold this case any more."), status=409)
+    messages.info(
+        request,
+        _("Released: %(case)s. Other readers can take it now.") % {"case": case.scan.study.accession or case.scan},
+    )
+    return redirect("worklist:list")
 
 
 @require_POST

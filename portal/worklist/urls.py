@@ -12,4 +12,5 @@ urlpatterns = [
     path("views/", acts.save_view, name="save-view"),
     path("views/<uuid:pk>/forget/", acts.forget_view, name="forget-view"),
     path("<uuid:pk>/claim/", views.claim, name="claim"),
+    path("<uuid:pk>/release/", acts.release, name="release"),
 ]

@@ -23,7 +23,7 @@ from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts
+from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts, unfinished
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.habits import PageKeys
@@ -148,9 +148,12 @@ def _capped(count: int) -> str:
 def page(
     request: HttpRequest, *, refusal: str = "", status: int = 200, views: list[Any] | None = None
 ) -> HttpResponse:
+    shown = _list_context(request)
     context = {
-        **_list_context(request),
+        **shown,
         "refusal": refusal,
+        # What one holds is counted already, so where there is nothing it is not asked for.
+        "unfinished": unfinished(request.user) if shown["progress"]["mine"] else [],
         "undoable": services.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),
     }

@@ -25,7 +25,7 @@ api:prediction-detail(prediction)  GET    401    200  200  200  200  200  404   
 api:prediction-heatmap(prediction) GET    401    404  404  404  200  200  404                  404    401 200
 api:case-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:case-detail(case)              GET    401    200  200  200  200  200  404                  404    401 200
-api:case-next                      POST   401    403  200  204  403  403  403,204,403,403,403  403    401 403
+api:case-next                      POST   401    403  200  200  403  403  403,204,403,403,403  403    401 403
 api:case-assign                    POST   401    404  404  404  404  404  =                    404    401 404
 api:case-claim(case)               POST   401    403  200  403  403  403  404                  404    401 403
 api:case-take-over(held)           POST   401    403  200  403  403  403  404                  404    401 403
@@ -142,6 +142,7 @@ worklist:assign                    POST   302    403  403  400  403  403  =     
 worklist:save-view                 POST   302    403  302  302  302  302  =                    403    302 302
 worklist:forget-view(view)         POST   302    403  302  404  404  404  403,404,404,404,404  403    302 404
 worklist:claim(case)               POST   302    403  302  403  403  403  404                  404    302 403
+worklist:release(held)             POST   302    403  302  409  409  409  403,404,404,404,404  403    302 409
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
 reading:original(scan)             GET    302    200  403  403  200  200  404                  404    302 200
