@@ -439,7 +439,10 @@ LOGGING = {
             "foreign_pre_chain": _shared_processors,
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "filters": {"nothing-asked": {"()": "portal.ui.logs.WithoutWhatWasAsked"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["nothing-asked"]}
+    },
     "root": {"handlers": ["console"], "level": env.str("OVERREAD_LOG_LEVEL", default="INFO")},
     # Every few seconds a nudge is sent, taken and done: the rows tell what came of it.
     "loggers": {

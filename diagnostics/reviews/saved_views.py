@@ -3,6 +3,7 @@
 Like drafts they are nobody else's business and state nothing, so they are not audited.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -60,6 +61,13 @@ def query_of(query: str) -> str:
         )
     kept: list[tuple[str, str]] = [(name, given[name]) for name in NAMES if name in given]
     return urlencode(kept)
+
+
+def query_within(given: Mapping[str, str]) -> str:
+    """The same of an address as it came: what a view would not keep is left out instead of refused."""
+    kept = [(name, given.get(name, "")) for name in NAMES]
+    kept = [(name, value) for name, value in kept if value and (name == "patient" or value in CHOICES[name])]
+    return query_of(urlencode([(name, value[:MAX_PATIENT]) for name, value in kept]))
 
 
 @transaction.atomic

@@ -25,7 +25,7 @@ from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
-from .saved_views import forget_view, query_of, save_view, views_of
+from .saved_views import forget_view, query_of, query_within, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "open_case",
     "recall",
     "query_of",
+    "query_within",
     "readers_for",
     "record_read",
     "refresh_order",

@@ -164,7 +164,8 @@ def audit(request: HttpRequest) -> HttpResponse:
         events = events.filter(actor__username__istartswith=filters["person"].strip())
     if filters["since"]:
         events = events.filter(at__gte=_midnight(filters["since"]))
-    if filters["until"]:
+    # On the last day that there is, nothing comes after it.
+    if filters["until"] and filters["until"] < date.max:
         events = events.filter(at__lt=_midnight(filters["until"] + timedelta(days=1)))
     page = page_of(events, order=("-id",), after=request.GET.get("after", ""))
     context = {

@@ -44,7 +44,7 @@ class SettleForm(forms.Form):
 def listed(request: HttpRequest) -> HttpResponse:
     """The open conflicts of what would be frozen now, and the rulings so far."""
     require(request.user, Permission.FREEZE_DATASET)
-    form = FreezeForm(request.GET or None, by=request.user)
+    form = FreezeForm(FreezeForm.said_in(request.GET), by=request.user)
     wanted = form.wanted()
     if wanted is None:
         raise BadRequest(_("There is no such filter."))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.datasets.queries import readers_for
@@ -50,6 +51,11 @@ class FreezeForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Dealt together with the others and then left out, so that the others' lines stay as they are."),
     )
+
+    @classmethod
+    def said_in(cls, query: QueryDict) -> QueryDict | None:
+        """The query where it says anything of ours; what else stands in an address asks for nothing."""
+        return query if any(name in query for name in cls.base_fields) else None
 
     def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -77,8 +77,8 @@ def overview(request: HttpRequest) -> HttpResponse:
 def freeze(request: HttpRequest) -> HttpResponse:
     """GET: what freezing would make now. POST: freeze it."""
     require(request.user, Permission.FREEZE_DATASET)
-    given = request.POST if request.method == "POST" else request.GET
-    form = FreezeForm(given or None, by=request.user)
+    given = request.POST or None if request.method == "POST" else FreezeForm.said_in(request.GET)
+    form = FreezeForm(given, by=request.user)
     wanted = form.wanted()
     refused = ""
     if request.method == "POST" and wanted is not None:

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.views.defaults import bad_request
 from django_htmx.http import HttpResponseClientRefresh
 from django_structlog.middlewares import RequestMiddleware
 
@@ -20,6 +23,10 @@ UNLOGGED = frozenset({"/healthz", "/readyz", "/notifications/bell/"})
 
 # What our scripts ask for; a browser that opens a page wants HTML.
 WANTED_BY_SCRIPTS = frozenset({"application/json", "application/octet-stream"})
+
+
+# What the databases say of it: SQLite's driver, and PostgreSQL.
+BEYOND_A_COLUMN = (OverflowError, DataError)
 
 
 class PrivateByDefaultMiddleware:
@@ -81,9 +88,12 @@ class RefusalMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, NotAllowed):
-            return None
-        return render(request, "403.html", {"sentence": str(exception)}, status=403)
+        if isinstance(exception, NotAllowed):
+            return render(request, "403.html", {"sentence": str(exception)}, status=403)
+        # A number in an address that no column can hold is the asker's mistake, not a fault of ours.
+        if isinstance(exception, BEYOND_A_COLUMN) and request.method in ("GET", "HEAD") and request.GET:
+            return bad_request(request, BadRequest(_("There is no such filter.")))
+        return None
 
 
 class RequestLogMiddleware(RequestMiddleware):

@@ -26,6 +26,7 @@ from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.intake import Refused
 from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.services import Conflict
+from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
 
 from .forms import FilingForm, FilterForm
@@ -158,8 +159,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
 
 def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The live part as HTML, its fingerprint, and how soon to look again."""
-    since = request.headers.get("X-Since", "")
-    opened = int(since) if since.isdigit() else int(time.time())
+    opened = int(opened_at(request))
     html = render_to_string("uploads/_rows.html", context, request)
     return {
         "live": html,

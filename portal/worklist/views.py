@@ -27,6 +27,7 @@ from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_c
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.habits import PageKeys
+from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
 
 from .forms import FilterForm
@@ -100,7 +101,7 @@ def _span(time: timedelta) -> str:
 def _list_context(request: HttpRequest) -> dict[str, Any]:
     """Everything that both the page and its live part show."""
     names = [name for name, _title in TABS]
-    name = request.GET.get("tab", DEFAULT_TAB)
+    name = request.GET.get("tab") or DEFAULT_TAB
     if name not in names:
         raise BadRequest(_("There is no such tab."))
     form = FilterForm(request.GET)
@@ -157,7 +158,7 @@ def page(
         "undoable": services.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),
     }
-    here = services.query_of(request.GET.urlencode())
+    here = services.query_within(request.GET)
     views = list(services.views_of(request.user)) if views is None else views
     context |= {"here": here, "views": [(view, view.query == here) for view in views]}
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
@@ -165,8 +166,7 @@ def page(
 
 def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The live part as HTML, its fingerprint, and when the page was opened."""
-    since = request.headers.get("X-Since", "")
-    opened = float(since) if since.replace(".", "", 1).isdigit() else time.time()
+    opened = opened_at(request)
     html = render_to_string("worklist/_rows.html", context, request)
     return {
         "live": html,
@@ -197,7 +197,9 @@ def worklist(request: HttpRequest) -> HttpResponse:
     guarded(request)
     if not request.htmx:  # type: ignore[attr-defined]
         views = list(services.views_of(request.user))
-        opening = next((view for view in views if view.default), None) if not request.GET else None
+        # Somebody's own mark in a link (utm_source=mail) says nothing about what to see.
+        said = services.query_within(request.GET) or "after" in request.GET
+        opening = next((view for view in views if view.default), None) if not said else None
         if opening is not None:
             return redirect(f"{reverse('worklist:list')}?{opening.query}")
         return page(request, views=views)
