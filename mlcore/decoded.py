@@ -19,8 +19,8 @@ REFUSALS: dict[str, str] = {
     "too_large": "The image is too large.",
     "too_small": "The image is too small to show a brain.",
     "unsupported_format": "The file is of a kind that is not read here.",
-    "jpeg_extended_12bit": "The DICOM file is compressed as 12-bit JPEG Extended, which is not read here; "
-    "export it uncompressed, as JPEG lossless or as JPEG 2000.",
+    "jpeg_extended_12bit": "The DICOM file is compressed as JPEG Extended in colour of 12 bits, which is not read "
+    "here; export it uncompressed, as JPEG lossless or as JPEG 2000.",
     "multi_frame": "The file holds several frames; hand in the frame that matters as a single image.",
     "several_heads": "The image shows several heads; hand in the slice that matters as an image of its own.",
     "no_pixels": "The DICOM file holds no image.",

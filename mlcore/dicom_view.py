@@ -9,12 +9,18 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from mlcore.decoded import GreyTable
+from mlcore.dicom_header import get, number, numbers
+from mlcore.dicom_tables import table_of
 
 # Positive directions of the patient's axes (PS3.3 C.7.6.2.1.1): left, posterior, head.
 AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 # A direction names a second axis only where it leans at least this much (cosine) towards it: about 15 degrees.
 LEANS = 0.25
-LARGEST_TABLE = 65536  # entries
+# Beyond, a shape is a slip of the pen: an image of it could not be shown.
+FLATTEST, TALLEST = 1 / 50, 50.0
+_LARGEST = float(np.finfo(np.float32).max)
+# What tells the shape of a pixel without telling millimetres at the object, by row and by column: docs/viewer.md.
+_SHAPES = ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
 def orientation_of(dataset: Dataset) -> tuple[str, str] | None:
@@ -31,12 +37,12 @@ def orientation_of(dataset: Dataset) -> tuple[str, str] | None:
     -----
     ImageOrientationPatient, else PatientOrientation (DICOM PS3.3 C.7.6.2.1.1 and C.7.6.1.1.1).
     """
-    cosines = _floats(dataset.get("ImageOrientationPatient"))
+    cosines = _floats(get(dataset, "ImageOrientationPatient"))
     if len(cosines) == 6:
         row, column = np.array(cosines[:3]), np.array(cosines[3:])
         square = abs(np.linalg.norm(row) - 1) < 0.01 and abs(np.linalg.norm(column) - 1) < 0.01
         return (_letters(row), _letters(column)) if square and abs(row @ column) < 0.01 else None
-    value: Any = dataset.get("PatientOrientation")
+    value: Any = get(dataset, "PatientOrientation")
     words = [str(each).strip().upper() for each in value] if hasattr(value, "__iter__") else []
     if len(words) != 2 or isinstance(value, str) or not all(re.fullmatch("[LRAPHF]{1,3}", word) for word in words):
         return None
@@ -49,28 +55,50 @@ def _letters(direction: np.ndarray) -> str:
     return "".join(AXES[axis][0] if direction[axis] > 0 else AXES[axis][1] for axis in leaning)
 
 
-def grey_table_of(dataset: Dataset) -> GreyTable | None:
-    """The first item of the VOI LUT Sequence (DICOM PS3.3 C.11.2.1.1), or None where it is missing or broken."""
-    items = dataset.get("VOILUTSequence") or []
-    if not items:
+def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
+    """Millimetres in the patient between rows and between columns: Pixel Spacing, which alone is that."""
+    return _pair(dataset, "PixelSpacing")
+
+
+def aspect_of(dataset: Dataset) -> float:
+    """How much taller than wide a pixel is, by whatever tells it; 1 where nothing does."""
+    for name in ("PixelSpacing", *_SHAPES):
+        pair = _pair(dataset, name)
+        if pair and FLATTEST <= pair[0] / pair[1] <= TALLEST:
+            return pair[0] / pair[1]
+    return 1.0
+
+
+def _pair(dataset: Dataset, name: str) -> tuple[float, float] | None:
+    values = numbers(dataset, name)
+    if len(values) != 2 or values[0] is None or values[1] is None:
         return None
-    descriptor = _floats(items[0].get("LUTDescriptor"))
-    if len(descriptor) != 3:
-        return None
-    count, first, bits = (int(each) for each in descriptor)
-    count = count or LARGEST_TABLE  # 0 stands for 2^16
-    if first > 32767 and int(dataset.get("PixelRepresentation", 0) or 0) == 1:
-        first -= 65536  # the same two bytes, read as unsigned
-    data = items[0].get("LUTData")
-    if isinstance(data, bytes):
-        values = np.frombuffer(data, "<u2" if len(data) >= 2 * count else "u1")[:count].astype(np.int64)
-    else:
-        values = np.array([int(each) for each in _floats(data)], dtype=np.int64)
-    if not 8 <= bits <= 16 or not 0 < count <= LARGEST_TABLE or len(values) != count:
-        return None
-    if values.min() < 0 or values.max() >= 2**bits:
-        return None
-    return GreyTable(first=first, bits=bits, values=values.astype("<u2"))
+    first, second = values
+    return (first, second) if min(first, second) > 0 and max(first, second) <= _LARGEST else None
+
+
+def grey_table_of(dataset: Dataset, *, signed: bool | None = None) -> GreyTable | None:
+    """Read the first item of the VOI LUT Sequence (DICOM PS3.3 C.11.2.1.1).
+
+    Parameters
+    ----------
+    dataset : pydicom.dataset.Dataset
+        Of the file.
+    signed : bool, optional
+        Whether the table's input may be negative; as the pixels where left out.
+
+    Returns
+    -------
+    GreyTable or None
+        None where it is missing or broken.
+    """
+    if signed is None:
+        signed = number(dataset, "PixelRepresentation", 0) == 1
+    for item in list(get(dataset, "VOILUTSequence") or [])[:1]:
+        table = table_of(item, dataset, signed=signed)
+        if table is not None and int(table.values.max()) < 2**table.bits:
+            return table
+    return None
 
 
 def _floats(value: Any) -> list[float]:

@@ -118,8 +118,6 @@ REFUSED = {
     ),
     "an animated PNG": (animated(), "multi_frame"),
     "a CT": (file("CT_small.dcm"), "not_mr"),
-    "12-bit JPEG Extended": (file("JPEG-lossy.dcm"), "jpeg_extended_12bit"),
-    "12-bit JPEG Extended, another": (file("JPGExtended.dcm"), "jpeg_extended_12bit"),
     "a cut DICOM": (file("MR_truncated.dcm"), "truncated"),
     "a DICOM without pixels": (dicom(WORD, PixelData=None), "no_pixels"),
     "a DICOM that lacks some of its frames": (

@@ -1,0 +1,151 @@
+"""From the bytes of a DICOM file to its data set: preamble, group 2 and transfer syntax may be missing or wrong."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pydicom.valuerep import VR
+
+from mlcore.decoded import BYTE_LIMIT, Refused
+from mlcore.dicom_header import PIXELS, get
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\0\0\0\0"
+# A data set without any other sign of what it is begins with group 8, and at most this many groups later.
+_LAST_FIRST_GROUP = 0x0028
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell whether the bytes carry the DICOM preamble, or begin as a DICOM file that lacks it."""
+    return has_preamble(data) or _begins_with_a_tag(data)
+
+
+def has_preamble(data: bytes) -> bool:
+    """Tell whether the four letters stand where they belong."""
+    return data[_PREAMBLE : _PREAMBLE + 4] == _MAGIC
+
+
+def _begins_with_a_tag(data: bytes) -> bool:
+    """Tell whether the first bytes are a tag that a DICOM file without preamble begins with: group 2 or 8."""
+    if len(data) < 1024:
+        return False
+    group, element = struct.unpack("<HH", data[:4])
+    if (group, data[4:6] in _VRS) == (0x0800, True):
+        group, element = struct.unpack(">HH", data[:4])
+    # Some writers leave out the length of group 2 and its version together with the preamble.
+    return (group == 0x0002 and element <= 0x0003) or (group == 0x0008 and element <= 0x0018)
+
+
+def read(data: bytes) -> tuple[Dataset, UID]:
+    """Read the data set.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file, for which `is_dicom` holds.
+
+    Returns
+    -------
+    pydicom.dataset.Dataset
+        Everything behind group 2.
+    UID
+        The transfer syntax: that of group 2 where there is one, else what the first bytes of the data set look like.
+
+    Raises
+    ------
+    Refused
+        `not_an_image`, `too_large`, `truncated`, `damaged`.
+    """
+    stream = io.BytesIO(data)
+    stream.seek(_PREAMBLE + 4 if has_preamble(data) else 0)
+    meta = read_dataset(
+        stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag >> 16 != 2
+    )
+    stated = UID(str(get(meta, "TransferSyntaxUID") or "").strip(" \0"))
+    body = data[stream.tell() :]
+    looks = encoding_of(body)
+    if stated == DeflatedExplicitVRLittleEndian and looks is None:
+        body = _inflated(body)
+        looks = encoding_of(body)
+    syntax, (implicit, little) = _settled(stated, looks)
+    dataset = _data_set(body, implicit, little)
+    if not has_preamble(data):
+        # Whatever bytes there are can be read as some data set, so one without a preamble must prove itself.
+        whole = str(get(dataset, "SOPClassUID") or "").startswith(_STORAGE) and "Rows" in dataset
+        if not whole:
+            raise Refused("not_an_image")
+    return dataset, syntax
+
+
+def encoding_of(body: bytes) -> tuple[bool, bool] | None:
+    """Tell by its first element how a data set is written: (implicit VR, little-endian); None where it is no tag."""
+    if len(body) < 8:
+        return None
+    for order, little in (("<", True), (">", False)):
+        group, _element, length = struct.unpack(f"{order}HHI", body[:8])
+        if not 0 < group <= _LAST_FIRST_GROUP:
+            continue
+        if body[4:6] in _VRS:
+            return False, little
+        if length <= len(body) - 8 or length == 0xFFFFFFFF:
+            return True, little
+    return None
+
+
+def _settled(stated: UID, looks: tuple[bool, bool] | None) -> tuple[UID, tuple[bool, bool]]:
+    """Give syntax and encoding; where group 2 says nothing, or what cannot be, the data set itself decides."""
+    says = {
+        ImplicitVRLittleEndian: (True, True),
+        ExplicitVRBigEndian: (False, False),
+    }.get(stated, (False, True) if stated else None)
+    encoding = looks or says
+    if encoding is None:
+        raise Refused("damaged")
+    native = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+    if stated and stated not in native:
+        return stated, encoding
+    return (ExplicitVRLittleEndian if encoding[1] else ExplicitVRBigEndian), encoding
+
+
+def _data_set(body: bytes, implicit: bool, little: bool) -> Dataset:
+    try:
+        dataset = read_dataset(io.BytesIO(body), implicit, little)
+        if not any(name in dataset for name in PIXELS) and "Rows" in dataset and little:
+            # Compressed pixels without an end: pydicom drops them. Whole fragments are as good with one put behind.
+            dataset = read_dataset(io.BytesIO(body + _END_OF_FRAGMENTS), implicit, little)
+    except Exception as error:
+        raise Refused("damaged") from error
+    return dataset
+
+
+def _inflated(body: bytes) -> bytes:
+    """Inflate, but never beyond the limit; some writers put the header of zlib before the stream."""
+    for bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
+        inflate = zlib.decompressobj(bits)
+        parts, size, rest = list[bytes](), 0, body
+        try:
+            while rest and not inflate.eof:
+                parts.append(inflate.decompress(rest, 1 << 20))
+                size += len(parts[-1])
+                if size > BYTE_LIMIT:
+                    raise Refused("too_large", "The deflated DICOM file is too large once inflated.")
+                rest = inflate.unconsumed_tail
+        except zlib.error:
+            continue
+        if not inflate.eof:
+            raise Refused("truncated")
+        return b"".join(parts)
+    raise Refused("damaged")
