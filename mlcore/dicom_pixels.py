@@ -23,6 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from mlcore import jpeg
 from mlcore.decoded import Refused
 from mlcore.dicom_frames import first_frame, is_encapsulated
 from mlcore.dicom_header import Header, get
@@ -30,7 +31,7 @@ from mlcore.dicom_streams import Stream, check_tiles, checked_rle, stream_of
 
 # One decoder for each kind of stream: with several, a stream that the first refuses would be tried on the next.
 _DECODERS = {RLELossless: "pylibjpeg", JPEGLosslessSV1: "gdcm", JPEGLSLossless: "pyjpegls", JPEG2000: "pylibjpeg"}
-_FILLED_UP = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1)
+_FILLED_UP = (JPEGExtended12Bit, JPEGLosslessSV1)
 _END_OF_IMAGE = b"\xff\xd9"
 # Anything that is no marker; long enough to begin the next block.
 _MORE = bytes((7 * i + 3) % 251 for i in range(512))
@@ -194,12 +195,16 @@ def _by_pydicom(kind: UID, value: bytes, header: Header, vr: str = "OB") -> np.n
 
 def _baseline(frame: bytes, header: Header) -> np.ndarray:
     """Decode 8-bit JPEG. Whether colours are YCbCr the stream says by its markers, and else the header."""
-    with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
+    file = jpeg.first_image(frame)
+    with Image.open(io.BytesIO(file.data), formats=("JPEG",)) as image:
+        image.load()
+        file.check_whole(image)
         tells = "jfif" in image.info or "adobe_transform" in image.info
-        if header.samples == 3 and header.photometric == "RGB" and not tells:
-            image.draft("YCbCr", image.size)  # leaves the three channels as they are
-            return np.asarray(image).copy()
-        return np.asarray(image.convert("RGB") if header.samples == 3 else image).copy()
+        if header.samples == 1 or header.photometric != "RGB" or tells:
+            return np.array(image.convert("RGB") if header.samples == 3 else image)
+    with Image.open(io.BytesIO(file.data), formats=("JPEG",)) as image:
+        image.draft("YCbCr", image.size)  # leaves the three channels as they are
+        return np.array(image)
 
 
 def _extended(frame: bytes, header: Header, stream: Stream) -> np.ndarray:

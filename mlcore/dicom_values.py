@@ -80,11 +80,11 @@ def padding_of(stored: np.ndarray, dataset: Dataset, header: Header, words: Call
         return padding
     if first is None:
         return np.zeros(stored.shape, bool)
-    ends = sorted((int(first), int(first if limit is None else limit)))
+    least, most = sorted((int(first), int(first if limit is None else limit)))
     low = -(2 ** (header.stored - 1)) if header.signed else 0
-    fits = low <= ends[0] and ends[1] < low + 2**header.stored
+    fits = low <= least and most < low + 2**header.stored
     looked_at = stored if fits else words()
-    return (looked_at >= ends[0]) & (looked_at <= ends[1])
+    return (looked_at >= least) & (looked_at <= most)
 
 
 def _end_of_padding(dataset: Dataset, name: str, header: Header) -> float | None:

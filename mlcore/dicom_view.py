@@ -71,9 +71,11 @@ def aspect_of(dataset: Dataset) -> float:
 
 def _pair(dataset: Dataset, name: str) -> tuple[float, float] | None:
     values = numbers(dataset, name)
-    if len(values) != 2 or values[0] is None or values[1] is None:
+    if len(values) != 2:
         return None
     first, second = values
+    if first is None or second is None:
+        return None
     return (first, second) if min(first, second) > 0 and max(first, second) <= _LARGEST else None
 
 
