@@ -62,10 +62,16 @@ def submit_scan(
         A word that files the scan is not acceptable; says which and what would be.
     Refused
         The file is not; says why and what is accepted.
+    DecodingUnavailable
+        No process can be had to decode it in.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
     place = scans.filing(patient=patient, accession=accession, study_date=study_date)
-    taken = intake.take(data)
+    try:
+        taken = intake.take(data)
+    except intake.Ended as ended:
+        scans.note_ended_file(by=by, institution=institution, data=data, ended=ended)
+        raise
     if reference_label and taken.frames > 1:
         # The label is of the whole, and nobody has said that the first frame shows it.
         raise intake.Refused("multi_frame")

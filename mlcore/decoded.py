@@ -11,6 +11,7 @@ ACCEPTED = "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32
 BYTE_LIMIT = 128 * 1024 * 1024
 PIXEL_LIMIT = 50_000_000
 SMALLEST_SIDE = 32
+SHAPE_ONLY = 3  # the version of the viewer's file whose spacing is no millimetres
 
 REFUSALS: dict[str, str] = {
     "empty": "The file is empty.",
@@ -27,6 +28,8 @@ REFUSALS: dict[str, str] = {
     "colour_dicom": "The DICOM file holds a colour image of a kind that is not read here.",
     "not_mr": "The DICOM file is no MRI.",
     "damaged": "The file is damaged: its image cannot be read.",
+    "too_slow": "The image takes too long to decode.",
+    "too_much_memory": "The image takes too much memory to decode.",
 }
 
 

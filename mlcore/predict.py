@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +100,10 @@ class Predictor:
         With how many threads it runs; 0 where TensorFlow chose.
     engine : str
         What runs it: `litert` or `tensorflow`.
+
+    Notes
+    -----
+    Its attribute `decode` is what decodes a file: `mlcore.decode.decode`, or one that does so in another process.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Predictor:
         engine: str,
     ) -> None:
         self.spec, self.sha256, self.threads, self.engine = spec, sha256, threads, engine
+        self.decode: Callable[[bytes], Decoded] = decode
         self._run, self._evidence, self._familiar = run, evidence, familiar
 
     @classmethod
@@ -207,7 +212,7 @@ class Predictor:
 
     def _ready(self, data: bytes) -> _Ready | Refused:
         try:
-            decoded = decode(data)
+            decoded = self.decode(data)
         except Refused as refused:
             return refused
         prepared = prepare(decoded, self.spec)

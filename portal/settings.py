@@ -235,6 +235,14 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+# --- decoding in processes of their own --------------------------------------------------------------------
+# In each web process and worker; as many files are decoded at once.
+DECODING_PROCESSES = env.int("OVERREAD_DECODING_PROCESSES", default=4)
+DECODING_MEMORY_MB = env.float("OVERREAD_DECODING_MEMORY_MB", default=192.0)
+DECODING_CPU_SECONDS = env.float("OVERREAD_DECODING_CPU_SECONDS", default=1.6)
+DECODING_WALL_SECONDS = env.float("OVERREAD_DECODING_WALL_SECONDS", default=30.0)
+DECODING_FILES = env.int("OVERREAD_DECODING_FILES", default=200)
+
 # --- files -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("OVERREAD_MAX_UPLOAD_MB", default=32) * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 200

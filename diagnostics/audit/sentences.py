@@ -10,6 +10,7 @@ from .models import AuditEvent
 # Words in %(…)s come from the event's detail: codes, numbers and ids, never a patient's data.
 SENTENCES: dict[str, Any] = {
     "scan_stored": _("handed in a scan"),
+    "file_ended": _("handed in a file whose decoding was ended by its limits"),
     "scan_submitted_again": _("handed in a scan that was here already"),
     "scan_rejected": _("found a scan unreadable (%(code)s)"),
     "reference_label_given": _("gave a scan its reference label from an imported folder"),

@@ -19,8 +19,9 @@ from django.utils.translation import gettext_noop
 
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
+from diagnostics.scans import decoding
 from mlcore.artifact import ArtifactDamaged
-from mlcore.decode import Refused
+from mlcore.decoded import Refused
 from mlcore.predict import Opinion, Predictor
 
 from . import services
@@ -106,6 +107,8 @@ def predictor_for(version: ModelVersion) -> Predictor:
         _WHOLE.discard(version.sha256)
         folder = registry.fetch(version)
         predictor = Predictor.load(folder, expected_sha256=version.sha256, threads=settings.INFERENCE_THREADS)
+        # Not in this process: an image that brings its decoder down takes no other scan with it.
+        predictor.decode = decoding.decode
         _LOADED[version.sha256] = predictor
         while len(_LOADED) > _KEEP:
             _LOADED.popitem(last=False)

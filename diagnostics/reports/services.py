@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 from django.core.files.storage import default_storage
 from django.db import transaction
+from PIL import Image
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.scans.access import Permission, require
-from diagnostics.scans.intake import displayed
+from diagnostics.scans.intake import Refused, displayed
+from diagnostics.scans.models import Scan
 
 from .content import report_for
 from .pdf import draw
@@ -24,11 +27,12 @@ def export_report(*, by: Any, case: Case) -> bytes:
     NotAllowed
     FileNotFoundError
         The scan's stored original is missing.
+    DecodingUnavailable
+        Its original cannot be decoded at the moment.
     """
     require(by, Permission.SEE_SCANS, case.institution)
     # Drawn before the transaction: a large image takes a while, and others want to write meanwhile.
-    with default_storage.open(case.scan.original) as file:
-        picture = displayed(file.read(), PICTURE_SIDE)
+    picture = _picture(case.scan)
     report = report_for(by, case)
     document = draw(report, picture)
     with transaction.atomic():
@@ -40,3 +44,15 @@ def export_report(*, by: Any, case: Case) -> bytes:
             with_opinion=report.opinion is not None,
         )
     return document
+
+
+def _picture(scan: Scan) -> np.ndarray:
+    """The scan as the viewer shows it; the small preview of one that was taken when larger images were."""
+    with default_storage.open(scan.original) as file:
+        original = file.read()
+    try:
+        return displayed(original, PICTURE_SIDE)
+    except Refused:
+        # Our own picture, made when the scan came.
+        with default_storage.open(scan.preview) as file, Image.open(file, formats=("PNG",)) as preview:
+            return np.asarray(preview.convert("L"))

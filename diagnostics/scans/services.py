@@ -1,5 +1,6 @@
 """Store a scan where it belongs, once."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, institutions_where, require
-from .intake import Taken
+from .intake import Ended, Taken
 from .likeness import pseudonym_like
 from .models import Institution, Patient, Priority, Scan, Study
 
@@ -110,6 +111,20 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
 
 def _may_be_a_study(day: date) -> bool:
     return EARLIEST_STUDY <= day <= timezone.localdate()
+
+
+def note_ended_file(*, by: Any, institution: Institution, data: bytes, ended: Ended) -> None:
+    """Keep who handed in a file whose decoding had to be ended: its hash and size, nothing of what it says."""
+    with transaction.atomic():
+        record(
+            by=by,
+            act="file_ended",
+            target=institution,
+            institution=institution,
+            code=ended.code,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+        )
 
 
 def existing(institution: Institution, sha256: str) -> Scan | None:

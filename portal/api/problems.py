@@ -27,6 +27,7 @@ from .refusals import DomainRefusal, as_problem
 CONTENT_TYPE = "application/problem+json"
 TYPE = "urn:overread:problem:"
 NOT_A_FIELD = api_settings.NON_FIELD_ERRORS_KEY
+RETRY_SECONDS = "30"
 log = logging.getLogger("django.request")
 
 TITLES = {
@@ -42,6 +43,7 @@ TITLES = {
     422: gettext_lazy("The key was used for something else"),
     429: gettext_lazy("Too many requests"),
     500: gettext_lazy("Something went wrong here"),
+    503: gettext_lazy("Not available at the moment"),
 }
 CODES = {
     400: "invalid",
@@ -56,6 +58,7 @@ CODES = {
     422: "idempotency_key_reused",
     429: "throttled",
     500: "server_error",
+    503: "unavailable",
 }
 
 
@@ -111,6 +114,8 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
         current = None
         if exc.status_code == status.HTTP_409_CONFLICT and view is not None and hasattr(view, "current_state"):
             current = view.current_state()
+        if exc.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = RETRY_SECONDS
         return document(
             exc.status_code, str(exc.detail), code=exc.code, headers=headers, errors=exc.errors, current=current
         )

@@ -15,7 +15,7 @@ from diagnostics.registry.gate import BadRules
 from diagnostics.registry.services import ArtifactDamaged, PromotionRefused, ReasonMissing
 from diagnostics.reviews.services import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed
-from diagnostics.scans.intake import Refused
+from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.services import Conflict
 from diagnostics.training.services import AnotherRunning, NothingToCancel, NotTrainable, Unchanged
 from portal.accounts.freshness import NotFresh
@@ -32,6 +32,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (ConflictReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (BadRules, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (DecodingUnavailable, status.HTTP_503_SERVICE_UNAVAILABLE, "decoding_unavailable"),
     # What was sent is well, but does not fit where things stand.
     (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
     (WrongStage, status.HTTP_409_CONFLICT, "wrong_stage"),

@@ -20,6 +20,15 @@ graceful_timeout = 8
 # A stalled disk must not look like a stalled process.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start what decodes before the first upload comes; after the fork, so that each process has its own."""
+    from diagnostics.scans.decoding import start_ahead
+
+    start_ahead()
+
+
 # Requests are logged by Django, without query strings; gunicorn's own words go the same way.
 accesslog = None
 _logging: dict[str, Any] = settings.LOGGING

@@ -16,6 +16,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from django_structlog.middlewares import RequestMiddleware
 
 from diagnostics.scans.access import NotAllowed
+from diagnostics.scans.intake import DecodingUnavailable
 
 # Asked by machines, and by each open page once a minute; their log would hide everything else.
 UNLOGGED = frozenset({"/healthz", "/readyz", "/notifications/bell/"})
@@ -65,8 +66,20 @@ def _page_of_the_form(request: HttpRequest) -> str:
     return "?" + urlencode({"next": place.path + (f"?{place.query}" if place.query else "")}, safe="/")
 
 
+def _unavailable(request: HttpRequest, sentence: str) -> HttpResponse:
+    if request.headers.get("Accept", "").startswith("application/json"):
+        response: HttpResponse = JsonResponse({"errors": {"__all__": [sentence]}}, status=503)
+    else:
+        response = render(request, "503.html", {"sentence": sentence}, status=503)
+    response["Retry-After"] = "30"
+    return response
+
+
 class RefusalMiddleware:
-    """A missing permission becomes a page with the domain's sentence; an ended session ends polling."""
+    """A missing permission, or no process to decode in, becomes a page with the domain's sentence.
+
+    An ended session ends polling.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -88,6 +101,8 @@ class RefusalMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DecodingUnavailable):
+            return _unavailable(request, str(exception))
         if isinstance(exception, NotAllowed):
             return render(request, "403.html", {"sentence": str(exception)}, status=403)
         # A number in an address that no column can hold is the asker's mistake, not a fault of ours.

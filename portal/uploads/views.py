@@ -23,7 +23,7 @@ from diagnostics.predictions.services import NothingToRetry, failure_of, status_
 from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
 from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
-from diagnostics.scans.intake import Refused
+from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.services import Conflict
 from portal.ui.opened import opened_at
@@ -38,12 +38,13 @@ PAGE_SIZE = 25
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file. ``kind``: ``stored | known | refused``."""
+    """What became of one file. ``kind``: ``stored | known | refused``; ``again``: it may be sent again as it is."""
 
     name: str
     kind: str
     sentence: str = ""
     scan: Scan | None = None
+    again: bool = False
 
 
 def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
@@ -65,6 +66,8 @@ def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
         return Outcome(name, "refused", in_words(error.sentence, error.code))
     except Conflict as error:
         return Outcome(name, "refused", error.sentence)
+    except DecodingUnavailable as error:
+        return Outcome(name, "refused", str(error), again=True)
     if done.created:
         return Outcome(name, "stored", done.scan.note, done.scan)
     return Outcome(name, "known", _("The same picture is here already, so nothing was stored twice."), done.scan)
@@ -97,11 +100,14 @@ def hand_in(request: HttpRequest) -> HttpResponse:
             return JsonResponse({"errors": form.errors}, status=400)
         return _hand_in_page(request, form, status=400)
     outcomes = [_submit(request.user, file, form.cleaned_data) for file in files]
+    status = 503 if any(outcome.again for outcome in outcomes) else 200
     if wants_json:
         outcome = outcomes[0]
+        if outcome.again:
+            return JsonResponse({"errors": {"__all__": [outcome.sentence]}}, status=status)
         html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
         return JsonResponse({"outcome": outcome.kind, "html": html})
-    return _hand_in_page(request, form, outcomes=outcomes)
+    return _hand_in_page(request, form, status=status, outcomes=outcomes)
 
 
 def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: Any) -> HttpResponse:

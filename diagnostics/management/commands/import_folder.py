@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from diagnostics import pipeline
-from diagnostics.scans.intake import Refused
+from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
 from diagnostics.scans.services import Conflict
@@ -89,6 +89,8 @@ class Command(BaseCommand):
         except (Refused, Conflict) as refusal:
             self.stderr.write(f"refused {file}: {refusal.sentence}")
             return "refused"
+        except DecodingUnavailable as error:
+            raise CommandError(f"{error} Run it again: nothing is stored twice.") from None
         except OSError as error:
             self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
             return "refused"

@@ -1,0 +1,81 @@
+"""What a decoder is asked to do with one file; it runs in a process of its own (`mlcore.decoding_server`)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pydicom.pixels  # noqa: F401  with its plugins, before the fork
+from PIL import Image
+
+from mlcore.decode import decode
+from mlcore.decoded import Decoded, Refused
+from mlcore.fingerprint import fingerprint
+from mlcore.viewer_file import container, displayed, preview
+
+
+def told(job: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """Do one job.
+
+    Parameters
+    ----------
+    job : dict
+        `do`: `take`, `show` or `decode`; `side` for `show`.
+    data : bytes
+        The file.
+
+    Returns
+    -------
+    dict
+        `value`; or `refused`, a code and a sentence; or `memory`, where more was needed than there may be.
+    """
+    try:
+        decoded = decode(data)
+        if job["do"] == "take":
+            return {"value": _taken(decoded)}
+        if job["do"] == "show":
+            return {"value": displayed(decoded, int(job["side"]))}
+        return {"value": decoded}
+    except Refused as refused:
+        if _for_want_of_memory(refused):
+            return {"memory": True}
+        return {"refused": [refused.code, refused.sentence]}
+    except MemoryError:
+        return {"memory": True}
+
+
+def _for_want_of_memory(error: BaseException | None) -> bool:
+    """Tell whether a lack of memory stands at the beginning of what the decoder took for a damage."""
+    for _ in range(10):
+        if error is None:
+            return False
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _taken(decoded: Decoded) -> dict[str, Any]:
+    height, width = decoded.pixels.shape
+    return {
+        "format": decoded.format,
+        "width": width,
+        "height": height,
+        "bits": decoded.bits,
+        "frames": decoded.frames,
+        "study_date": decoded.study_date,
+        "preview": preview(decoded),
+        "fingerprint": fingerprint(decoded),
+        "pixels": container(decoded),
+    }
+
+
+def warm() -> None:
+    """Decode a small image of each kind, so that a fork finds loaded what is otherwise loaded at first use."""
+    y, x = np.mgrid[:64, :64]
+    picture = Image.fromarray((255 - np.hypot(x - 32, y - 32) * 4).clip(0, 255).astype(np.uint8))
+    for kind in ("PNG", "JPEG"):
+        out = io.BytesIO()
+        picture.save(out, kind)
+        told({"do": "take"}, out.getvalue())
