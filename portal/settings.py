@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "portal.ui.middleware.OwnLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "portal.accounts.sessions.SessionLimitsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.ui.middleware.RequestLogMiddleware",
@@ -326,7 +327,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="overread@localhost")
 
 # --- safety in transit -------------------------------------------------------------------------------------
 HTTPS = env.bool("OVERREAD_HTTPS", default=PRODUCTION)
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = 12 * 3600  # from signing in, however busy the session is
+SESSION_IDLE_MINUTES = env.int("OVERREAD_SESSION_IDLE_MINUTES", default=60 if PRODUCTION else 8 * 60)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS

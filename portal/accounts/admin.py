@@ -1,6 +1,7 @@
 """People and tokens in the Django admin: every act calls a service."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,6 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -21,9 +24,10 @@ from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator
 from diagnostics.scans.services import Conflict
 
-from . import services
+from . import addresses, freshness, passwords, services, sessions
 from .forms import TokenForm
 from .models import ApiToken, User
+from .security_pages import again_first
 from .views import sign_out
 
 
@@ -45,6 +49,26 @@ def _change_password(request: HttpRequest, extra_context: Any = None) -> HttpRes
 admin.site.login = _sign_in  # type: ignore[method-assign]
 admin.site.logout = _sign_out  # type: ignore[method-assign, assignment]
 admin.site.password_change = _change_password  # type: ignore[method-assign, assignment]
+
+
+class PersonForm:
+    """What an administrator changes about a person; another address needs a password given lately."""
+
+    request: HttpRequest
+
+    def clean_email(self) -> str:
+        given: str = self.cleaned_data["email"]  # type: ignore[attr-defined]
+        if given != self.instance.email and not freshness.is_fresh(self.request):  # type: ignore[attr-defined]
+            raise ValidationError(
+                format_html(
+                    gettext(
+                        "Whoever has the address can reset the password. "
+                        'Give your own <a href="{}">password again</a> first.'
+                    ),
+                    f"{reverse('accounts:again')}?{urlencode({'next': self.request.path})}",
+                )
+            )
+        return given
 
 
 class RoleForm(forms.Form):
@@ -135,8 +159,38 @@ class PersonAdmin(UserAdmin):
         return super().log_change(request, obj, message)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        # Whoever sets a password becomes that person: an open session is not enough.
+        asked = again_first(request, request.path)
+        if asked is not None:
+            return asked
+        former = User.objects.filter(pk=id).values_list("password", flat=True).first()
         with transaction.atomic():  # the password and the event about it, or neither
-            return super().user_change_password(request, id, form_url)
+            response = super().user_change_password(request, id, form_url)
+            user = User.objects.filter(pk=id).first()
+            changed = user is not None and user.password != former
+            if user is not None and changed:
+                own = sessions.row_of(request) if user.pk == request.user.pk else 0
+                passwords.password_was_set(by=request.user, user=user, act="password_set", keep=own)  # type: ignore[arg-type]
+        if user is not None and changed:
+            passwords.tell(user, by=request.user)
+        return response
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        made = super().get_form(request, obj, change=change, **kwargs)
+        return type(made.__name__, (PersonForm, made), {"request": request}) if change else made
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """A person's own data, with what follows from a new address or from being deactivated."""
+        former = User.objects.get(pk=obj.pk)
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if obj.email != former.email:
+                addresses.changed_by_administrator(by=request.user, user=obj)  # type: ignore[arg-type]
+            if former.is_active and not obj.is_active:
+                services.deactivated(by=request.user, user=obj)  # type: ignore[arg-type]
+                sessions.end_others(user=obj, by=request.user, why="deactivated")
+        if obj.email != former.email:
+            addresses.tell_both(by=request.user, user=obj, former=former.email)  # type: ignore[arg-type]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -242,6 +296,9 @@ class PersonAdmin(UserAdmin):
     def make_token(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A token for somebody, shown this once."""
         user = get_object_or_404(self.get_queryset(request), pk=pk)
+        asked = again_first(request, request.path)
+        if asked is not None:
+            return asked
         title = str(_("New API token for %(name)s") % {"name": user.username})
         form = TokenForm(request.POST or None)
         if request.method == "POST" and form.is_valid():

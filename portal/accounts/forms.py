@@ -4,15 +4,19 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.notifications.models import Kind, NotificationChoices
 
-from . import attempts
-from .models import Scope, User
+from . import attempts, freshness
+from .models import ApiToken, Scope, User
+from .passwords import usable_tokens
 from .services import MAX_TOKEN_DAYS, note
 
 DEFAULT_TOKEN_DAYS = 90
@@ -23,8 +27,8 @@ class SignInForm(AuthenticationForm):
 
     request: HttpRequest
     error_messages = {
-        "invalid_login": _("That name and password do not belong together. Both are case-sensitive."),
-        "inactive": _("That name and password do not belong together. Both are case-sensitive."),
+        "invalid_login": _("That name and password do not belong together."),
+        "inactive": _("That name and password do not belong together."),
         "too_many": _(
             "Too many failed attempts from here. Wait %(minutes)d minutes, or reset your password in the meantime."
         ),
@@ -32,23 +36,114 @@ class SignInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         username = self.cleaned_data.get("username", "")
-        # Asked before the password is looked at: a right guess during the pause must look like a wrong one.
-        if attempts.too_many(self.request, username):
+        counts = attempts.counts_of(self.request, username)
+        try:
+            # Before the password is looked at: a right guess during the pause must look like a wrong one.
+            attempts.take(counts)
+        except attempts.TooMany as error:
             raise ValidationError(
-                self.error_messages["too_many"],
-                code="too_many",
-                params={"minutes": attempts.WINDOW_SECONDS // 60},
-            )
+                self.error_messages["too_many"], code="too_many", params={"minutes": error.minutes}
+            ) from None
         try:
             cleaned = super().clean()
         except ValidationError:
-            attempts.count_failure(self.request, username)
-            known = User.objects.filter(username=username).first()
+            known = User.objects.named(username).first()
             if known is not None:
-                note(act="sign_in_failed", user=known)
+                note(act="sign_in_failed", user=known, address=attempts.address_of(self.request))
             raise
-        attempts.forget(self.request, username)
+        attempts.give_back(counts)
         return cleaned
+
+
+class OwnPasswordMixin:
+    """A form whose field ``old_password`` is looked at as often as is allowed."""
+
+    request: HttpRequest
+
+    def clean_old_password(self) -> str:
+        given: str = self.cleaned_data["old_password"]  # type: ignore[attr-defined]
+        try:
+            freshness.check_own_password(self.request, given)
+        except freshness.NotFresh as refusal:
+            raise ValidationError(str(refusal), code="password_incorrect") from None
+        return given
+
+
+class TokensMixin(forms.Form):
+    """Offers the person's usable tokens for revoking. Whoever was not asked gets what is offered at first."""
+
+    offered = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
+    tokens = forms.MultipleChoiceField(
+        label=_("Revoke these API tokens"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    ticked = True
+
+    def offer(self, tokens: list[ApiToken]) -> None:
+        """Fill in the choices."""
+        self.usable = tokens
+        field: Any = self.fields["tokens"]
+        field.choices = [(str(token.pk), _in_a_line(token)) for token in tokens]
+        field.initial = [str(token.pk) for token in tokens] if self.ticked else []
+
+    def chosen(self) -> list[ApiToken]:
+        """The tokens to revoke."""
+        if not self.cleaned_data.get("offered"):
+            return self.usable if self.ticked else []
+        wanted = set(self.cleaned_data["tokens"])
+        return [token for token in self.usable if str(token.pk) in wanted]
+
+
+def _in_a_line(token: ApiToken) -> str:
+    used = date_format(localtime(token.last_used_at), "SHORT_DATETIME_FORMAT") if token.last_used_at else _("never")
+    return gettext("%(name)s (%(start)s…), made %(made)s, last used %(used)s, expires %(ends)s") % {
+        "name": token.name,
+        "start": token.start,
+        "made": date_format(localtime(token.created_at), "SHORT_DATE_FORMAT"),
+        "used": used,
+        "ends": date_format(localtime(token.expires_at), "SHORT_DATE_FORMAT"),
+    }
+
+
+class OwnPasswordForm(OwnPasswordMixin, TokensMixin, PasswordChangeForm):
+    """A new password, and which tokens end with the old one."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+        self.offer(usable_tokens(self.user))
+
+
+class AddressForm(OwnPasswordMixin, TokensMixin):
+    """Another mail address, with the password that shows who asks."""
+
+    address = forms.EmailField(label=_("New email address"), max_length=254)
+    old_password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    ticked = False
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+        self.offer(usable_tokens(request.user))  # type: ignore[arg-type]
+
+    def clean_address(self) -> str:
+        address: str = self.cleaned_data["address"]
+        if address == self.request.user.email:  # type: ignore[union-attr]
+            raise ValidationError(gettext("This is your address already."))
+        return address
+
+
+class AgainForm(forms.Form):
+    """The password once more."""
+
+    password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
 
 
 class TokenForm(forms.Form):
@@ -83,8 +178,7 @@ class OwnDetailsForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "email", "language")
-        help_texts = {"email": _("Where a link goes when you have forgotten your password.")}
+        fields = ("first_name", "last_name", "language")
 
 
 class NotificationsForm(forms.Form):

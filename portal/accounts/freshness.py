@@ -1,4 +1,4 @@
-"""Whether somebody has shown lately who they are: asked before a model goes into use.
+"""Whether somebody has shown lately who they are: asked before a model goes into use or an account changes hands.
 
 A session left open on a reading room's machine must not be enough for that, nor a token from last spring.
 """
@@ -49,18 +49,31 @@ def require(request: HttpRequest, password: str = "", token: ApiToken | None = N
             return
     elif is_fresh(request):
         return
-    name = str(request.user)
-    if attempts.too_many(request, name):
-        raise NotFresh(_("Too many wrong passwords. Wait ten minutes and try again."))
-    if password and request.user.check_password(password):
-        attempts.forget(request, name)
-        if token is None:
-            remember(None, request, request.user)
-        return
-    if password:
-        attempts.count_failure(request, name)
+    if not password:
+        raise NotFresh(
+            _("You signed in more than %(minutes)s minutes ago. Give your password again.")
+            % {"minutes": settings.FRESH_SIGN_IN_MINUTES}
+        )
+    check_own_password(request, password)
+    if token is None:
+        remember(None, request, request.user)
+
+
+def check_own_password(request: HttpRequest, password: str) -> None:
+    """Look at the password of whoever is signed in, as often as is allowed.
+
+    Raises
+    ------
+    NotFresh
+        It is wrong, or too many were: then none is looked at for a while.
+    """
+    counts = attempts.own_counts(request.user.pk or 0)
+    try:
+        attempts.take(counts)
+    except attempts.TooMany as error:
+        raise NotFresh(
+            _("Too many wrong passwords. Wait %(minutes)d minutes and try again.") % {"minutes": error.minutes}
+        ) from None
+    if not request.user.check_password(password):
         raise NotFresh(_("This is not your password."))
-    raise NotFresh(
-        _("You signed in more than %(minutes)s minutes ago. Give your password again: this puts a model into use.")
-        % {"minutes": settings.FRESH_SIGN_IN_MINUTES}
-    )
+    attempts.give_back(counts)

@@ -3,17 +3,34 @@
 import hashlib
 import secrets
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from diagnostics.scans.folding import FoldedField, folded
+
+
+class People(UserManager["User"]):
+    """Accounts, found by their names without regard to the case of letters."""
+
+    def named(self, username: str) -> Any:
+        """The account of this name, as a queryset of one or none."""
+        return self.filter(username_folded=folded(username.strip()))
+
+    def get_by_natural_key(self, username: str | None) -> Any:
+        """What Django signs in by."""
+        return self.get(username_folded=folded((username or "").strip()))
 
 
 class User(AbstractUser):
     """A person or a service account. Where they belong is a Membership, never a field here."""
 
+    # Wider than the name: some letters fold to several.
+    username_folded = FoldedField(of="username", max_length=600, unique=True)
     language = models.CharField(
         _("language"),
         max_length=8,
@@ -23,12 +40,22 @@ class User(AbstractUser):
         help_text=_("Of pages and mails. Left open, pages follow the browser."),
     )
 
+    objects: ClassVar[People] = People()
+
     class Meta(AbstractUser.Meta):
         verbose_name = _("person")  # type: ignore[assignment]
         verbose_name_plural = _("people")  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
+
+    def clean(self) -> None:
+        """Refuse a name that differs from somebody's only in the case of its letters."""
+        super().clean()
+        if User.objects.named(self.username).exclude(pk=self.pk).exists():
+            raise ValidationError(
+                {"username": _("Somebody has this name already. Upper and lower case do not make two names.")}
+            )
 
 
 class Scope(models.TextChoices):
@@ -97,6 +124,46 @@ def issue_token(*, user: User, name: str, scopes: list[str], expires_at: datetim
         expires_at=expires_at,
     )
     return row, token
+
+
+class AttemptCount(models.Model):
+    """How many passwords were about to be looked at for one name, address or device (``attempts``)."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    count = models.PositiveIntegerField()
+    ends_at = models.FloatField(db_index=True, help_text="Seconds of the clock at which the count begins anew.")
+
+    def __str__(self) -> str:
+        return f"{self.count} until {self.ends_at:.0f}"
+
+
+class OpenSession(models.Model):
+    """A session in which somebody is signed in, as its person sees it (``sessions``)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="open_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    address = models.CharField(max_length=45, blank=True, default="")
+    agent = models.CharField(max_length=300, blank=True, default="", help_text="What the browser says it is.")
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-seen_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"
+
+
+class AddressChange(models.Model):
+    """A new mail address that waits for the link in the mail to it (``addresses``)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="address_change")
+    address = models.EmailField()
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the word in the link.")
+    asked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"address change {self.pk}"
 
 
 class OwnKey(models.Model):

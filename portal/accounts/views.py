@@ -1,7 +1,8 @@
-"""Sign in and out, passwords, one's own account and API tokens."""
+"""Sign in and out, a link by mail, one's own account."""
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required
@@ -10,19 +11,20 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnostics.notifications.services import choices_of, choose
 from diagnostics.scans.access import PERMISSIONS, Role
+from diagnostics.scans.models import ModelAdministrator
 from portal.ui.context import THEME_COOKIE, THEMES
 
-from . import attempts, services
+from . import addresses, attempts, devices, services, sessions
+from .agents import in_words
 from .forms import NotificationsForm, OwnDetailsForm, SignInForm, TokenForm
 from .models import User
 
@@ -49,9 +51,11 @@ class SignIn(auth.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user: Any = form.get_user()
         with transaction.atomic():
             response = super().form_valid(form)
-            services.note(act="signed_in", user=form.get_user(), by=form.get_user())
+            services.note(act="signed_in", user=user, by=user, address=attempts.address_of(self.request))
+        devices.remember(self.request, response, user)
         return response
 
 
@@ -59,23 +63,13 @@ class SignIn(auth.LoginView):
 def sign_out(request: HttpRequest) -> HttpResponseBase:
     """End the session; a second press, or one after it expired, is no error."""
     user = _self(request) if request.user.is_authenticated else None
+    row = sessions.row_of(request)
     response = auth.LogoutView.as_view()(request)
     if user is not None:
+        user.open_sessions.filter(pk=row).delete()
         services.note(act="signed_out", user=user, by=user)
         messages.success(request, _("You are signed out."))
     return response
-
-
-class PasswordChange(auth.PasswordChangeView):
-    template_name = "accounts/password_change.html"
-    success_url = reverse_lazy("accounts:account")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        with transaction.atomic():
-            response = super().form_valid(form)
-            services.note(act="password_changed", user=form.user, by=form.user)
-        messages.success(self.request, _("Your password is changed. Other browsers were signed out."))
-        return response
 
 
 class PasswordReset(auth.PasswordResetView):
@@ -95,18 +89,6 @@ class PasswordResetSent(auth.PasswordResetDoneView):
     template_name = "accounts/password_reset_sent.html"
 
 
-class PasswordResetConfirm(auth.PasswordResetConfirmView):
-    template_name = "accounts/password_reset_confirm.html"
-    success_url = reverse_lazy("accounts:sign-in")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        with transaction.atomic():
-            response = super().form_valid(form)
-            services.note(act="password_reset", user=form.user, by=form.user)
-        messages.success(self.request, _("Your new password is set. Sign in with it."))
-        return response
-
-
 @require_POST
 def theme(request: HttpRequest) -> HttpResponseRedirect:
     """Keep the wanted theme in a cookie and go back. A cookie, because the theme is the screen's, not the person's."""
@@ -121,7 +103,7 @@ def theme(request: HttpRequest) -> HttpResponseRedirect:
     return response
 
 
-def _account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+def account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
     user = request.user
     memberships = user.memberships.select_related("institution")  # type: ignore[union-attr]
     return render(
@@ -131,7 +113,12 @@ def _account_page(request: HttpRequest, *, status: int = 200, **context: Any) ->
             "details": OwnDetailsForm(instance=user),
             "token_form": TokenForm(),
             "told": NotificationsForm.of(choices_of(user)),
-            "tokens": user.api_tokens.all(),  # type: ignore[union-attr]
+            "tokens": user.api_tokens.select_related("user"),  # type: ignore[union-attr]
+            "sessions": [(row, in_words(row.agent)) for row in sessions.standing(user)],  # type: ignore[arg-type]
+            "this_session": sessions.row_of(request),
+            "waits": addresses.waiting(user),  # type: ignore[arg-type]
+            "idle_minutes": settings.SESSION_IDLE_MINUTES,
+            "model_administrator": ModelAdministrator.objects.filter(user=user.pk).exists(),
             "memberships": [(m, WHAT_ROLES_MAY[Role(m.role)]) for m in memberships],
             "permissions": PERMISSIONS,
             **context,
@@ -145,10 +132,10 @@ def _account_page(request: HttpRequest, *, status: int = 200, **context: Any) ->
 def account(request: HttpRequest) -> HttpResponse:
     """One's own account."""
     if request.method != "POST":
-        return _account_page(request)
+        return account_page(request)
     form = OwnDetailsForm(request.POST, instance=_self(request))
     if not form.is_valid():
-        return _account_page(request, status=400, details=form)
+        return account_page(request, status=400, details=form)
     form.save()
     messages.success(request, _("Your details are saved."))
     return redirect("accounts:account")
@@ -160,7 +147,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     """Say what one wants to be told, and how."""
     form = NotificationsForm(request.POST)
     if not form.is_valid():
-        return _account_page(request, status=400, told=form)
+        return account_page(request, status=400, told=form)
     wanted = form.cleaned_data
     choose(
         by=_self(request),
@@ -169,37 +156,6 @@ def notifications(request: HttpRequest) -> HttpResponse:
         digest=wanted["digest"] == "1",
     )
     messages.success(request, _("What you are told is saved."))
-    return redirect("accounts:account")
-
-
-@require_POST
-@login_required
-@sensitive_variables("token")
-def token_make(request: HttpRequest) -> HttpResponse:
-    """Make a token and show it, this once: so the answer to the POST is the page, not a redirect."""
-    form = TokenForm(request.POST)
-    if not form.is_valid():
-        return _account_page(request, status=400, token_form=form)
-    wanted = form.cleaned_data
-    user = _self(request)
-    row, token = services.make_token(
-        by=user, user=user, name=wanted["name"], scopes=wanted["scopes"], days=wanted["days"]
-    )
-    return _account_page(request, status=201, new_token=token, new_token_row=row)
-
-
-@require_POST
-@login_required
-def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
-    """End one of one's own tokens."""
-    user = _self(request)
-    token = get_object_or_404(user.api_tokens, pk=pk)
-    try:
-        services.revoke_token(by=user, token=token)
-    except services.AlreadyRevoked as error:
-        messages.info(request, str(error))
-    else:
-        messages.success(request, _("The token “%(name)s” is revoked: it works no longer.") % {"name": token.name})
     return redirect("accounts:account")
 
 

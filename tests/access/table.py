@@ -129,6 +129,15 @@ accounts:notifications             POST   302    302  302  302  302  302  =     
 accounts:keys                      GET    302    200  200  200  200  200  =                    200    302 200
 accounts:keys                      POST   302    302  302  302  302  302  =                    302    302 302
 accounts:after-submitting          POST   302    302  302  302  302  302  =                    302    302 302
+accounts:again                     GET    302    200  200  200  200  200  =                    200    302 200
+accounts:again                     POST   302    400  400  400  400  400  =                    400    302 400
+accounts:address                   GET    302    200  200  200  200  200  =                    200    302 200
+accounts:address                   POST   302    400  400  400  400  400  =                    400    302 400
+accounts:address-withdraw          POST   302    302  302  302  302  302  =                    302    302 302
+accounts:address-confirm           GET    410    410  410  410  410  410  =                    410    410 410
+accounts:address-confirm           POST   410    410  410  410  410  410  =                    410    410 410
+accounts:session-end(session)      POST   302    404  302  404  404  404  404                  404    302 404
+accounts:sessions-end              POST   302    302  302  302  302  302  =                    302    302 302
 accounts:token-make                POST   302    201  201  201  201  201  =                    201    302 201
 accounts:token-revoke(token)       POST   302    404  302  404  404  404  404                  404    302 404
 uploads:list                       GET    302    200  200  200  200  200  =                    403    302 200
@@ -210,6 +219,7 @@ lab:roll-back                      POST   302    403  403  403  403  302  403   
 # What goes into an address that no single row names.
 ARGUMENTS: dict[str, list[str]] = {
     "accounts:password-reset-confirm": ["MQ", "no-such-token"],
+    "accounts:address-confirm": ["no-such-word"],
     "lab:take-back": ["00000000-0000-4000-8000-000000000000"],
 }
 
@@ -255,7 +265,9 @@ BODIES: dict[str, dict[str, object]] = {
     "api:promotionrequest-approve": {"exception": "For the trial."},
     "api:promotionrequest-decline": {"reason": "Too early."},
     "api:modelversion-rollback": {"reason": "Worse on site."},
-    "accounts:account": {"first_name": "A", "last_name": "B", "email": "a@example.org"},
+    "accounts:account": {"first_name": "A", "last_name": "B"},
+    "accounts:again": {"password": "wrong"},
+    "accounts:address": {"address": "a@example.org", "old_password": "wrong"},
     "accounts:sign-in": {"username": "nobody", "password": "wrong"},
     "accounts:theme": {"theme": "dark"},
     "accounts:password-reset": {"email": "a@example.org"},

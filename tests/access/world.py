@@ -87,6 +87,7 @@ def build() -> World:
     world.rows |= {"institution": home.code, "case": world.rows["case"].pk}
     view = services.save_view(by=world.people["radiologist"], name="Urgent", query="tab=unclaimed&priority=1")
     world.rows["view"] = view.pk
+    world.rows["session"] = world.people["radiologist"].open_sessions.get().pk
     world.rows["token"] = world.people["radiologist"].api_tokens.get().pk
     return world
 
