@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from PIL import Image
 
@@ -16,6 +18,7 @@ from mlcore.decoded import (
 )
 from mlcore.dicom import decode_dicom, is_dicom
 from mlcore.jpeg import MAGIC as JPEG_MAGIC
+from mlcore.kinds import ADVICE, UNSUPPORTED, is_directory, refusal_of
 from mlcore.percentile import percentiles
 from mlcore.png import MAGIC as PNG_MAGIC
 from mlcore.raster import decode_raster
@@ -33,18 +36,9 @@ __all__ = [
     "to_display",
 ]
 
-_OTHER_FORMATS = (
-    (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"RIFF", "WebP"),
-    (b"%PDF", "PDF"),
-    (b"PK\x03\x04", "ZIP"),
-    (b"\x1f\x8b", "gzip"),
-    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-)
+# A decoder's log tells of each file that it could not read, and may quote it; the refusal says what there is to say.
+for _decoder in ("pydicom", "pylibjpeg", "openjpeg", "PIL"):
+    logging.getLogger(_decoder).setLevel(logging.CRITICAL)
 
 
 def decode(data: bytes) -> Decoded:
@@ -72,15 +66,17 @@ def decode(data: bytes) -> Decoded:
     try:
         if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             return decode_raster(data)
+        if is_directory(data):
+            raise Refused("unsupported_format", f"{UNSUPPORTED.format(name='DICOMDIR')} {ADVICE['list']}")
         if is_dicom(data):
             return decode_dicom(data)
     except Refused:
         raise
     except Exception as error:  # the edge to hostile bytes: three decoders in C stand behind this call
         raise Refused("damaged") from error
-    for magic, name in _OTHER_FORMATS:
-        if data.startswith(magic):
-            raise Refused("unsupported_format", f"The file is of a kind that is not read here ({name}).")
+    kind = refusal_of(data)
+    if kind is not None:
+        raise Refused("unsupported_format", kind)
     if len(data) < 12 and (PNG_MAGIC.startswith(data[:8]) or JPEG_MAGIC.startswith(data[:3])):
         raise Refused("truncated")
     raise Refused("not_an_image")

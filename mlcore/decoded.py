@@ -12,6 +12,8 @@ BYTE_LIMIT = 128 * 1024 * 1024
 PIXEL_LIMIT = 50_000_000
 SMALLEST_SIDE = 32
 SHAPE_ONLY = 3  # the version of the viewer's file whose spacing is no millimetres
+# No head is so long: public slices reach 2 : 1, and at 256 : 1 the network's input would have a side of no pixel.
+MOST_ELONGATED = 20
 
 REFUSALS: dict[str, str] = {
     "empty": "The file is empty.",
@@ -19,6 +21,7 @@ REFUSALS: dict[str, str] = {
     "truncated": "The file is cut off: its end is missing.",
     "too_large": "The image is too large.",
     "too_small": "The image is too small to show a brain.",
+    "elongated": "The image is too long and narrow to show a brain.",
     "unsupported_format": "The file is of a kind that is not read here.",
     "jpeg_extended_12bit": "The DICOM file is compressed as JPEG Extended in colour of 12 bits, which is not read "
     "here; export it uncompressed, as JPEG lossless or as JPEG 2000.",
@@ -144,6 +147,12 @@ def check_sides(rows: int, columns: int, frames: int = 1) -> None:
     """Refuse an image by its announced size, before any pixel of it is decoded."""
     if rows < SMALLEST_SIDE or columns < SMALLEST_SIDE:
         raise Refused("too_small", f"The image is too small to show a brain: {columns} × {rows} pixels.")
+    if max(rows, columns) > MOST_ELONGATED * min(rows, columns):
+        raise Refused(
+            "elongated",
+            f"The image is too long and narrow to show a brain: {columns} × {rows} pixels. "
+            f"One side may be {MOST_ELONGATED} times the other at most.",
+        )
     if rows * columns * max(frames, 1) > PIXEL_LIMIT:
         many = f" in each of {frames} frames" if frames > 1 else ""
         raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels{many}.")

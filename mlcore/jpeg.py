@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mlcore.decoded import Refused, check_sides
+from mlcore.kinds import ADVICE, UNSUPPORTED
 
 MAGIC = b"\xff\xd8\xff"
 # A progressive JPEG may order any number of passes over the whole picture; real ones have about ten.
@@ -241,8 +242,9 @@ def _take_frame(image: Jpeg, marker: int, body: bytes) -> None:
         raise Refused("damaged")
     precision, rows, columns = struct.unpack(">BHH", body[:5])
     if marker not in _HUFFMAN + _ARITHMETIC or precision != 8:
-        kind = "JPEG-LS" if marker == _JPEG_LS else f"JPEG of {precision} bits or of a rare coding"
-        raise Refused("unsupported_format", f"The file is of a kind that is not read here ({kind}).")
+        name = f"JPEG of {precision} bits" if precision != 8 else "lossless or hierarchical JPEG"
+        name = "JPEG-LS" if marker == _JPEG_LS else name
+        raise Refused("unsupported_format", f"{UNSUPPORTED.format(name=name)} {ADVICE['picture']}")
     if rows:
         check_sides(rows, columns)
     image.frame, image.rows, image.header = marker, rows, len(image.parts)

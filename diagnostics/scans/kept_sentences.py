@@ -1,20 +1,30 @@
 """Sentences written down in English, by a worker or by the decoder, in the language of whoever reads them."""
 
+import re
+
 from django.utils.translation import get_language, gettext
 
 from mlcore.decoded import ACCEPTED, REFUSALS
+from mlcore.kinds import ADVICE, UNSUPPORTED
+
+__all__ = ["ACCEPTED", "ADVICE", "REFUSALS", "UNSUPPORTED", "in_words"]
+
+_UNSUPPORTED = re.compile(
+    re.escape(UNSUPPORTED).replace(r"\{name\}", "(.+?)") + f" ({'|'.join(map(re.escape, ADVICE.values()))})"
+)
 
 
 def in_words(sentence: str, code: str = "") -> str:
     """Give a kept sentence in the reader's language.
 
-    One that names sizes or formats of the file is in no catalogue; then the general sentence of its ``code`` takes its
-    place, and where there is none either, the sentence stays as it was written.
+    One that names sizes of the file is in no catalogue; then the general sentence of its ``code`` takes its place, and
+    where there is none either, the sentence stays as it was written. The kind of a file is named in every language.
     """
     if (get_language() or "en").startswith("en") or not sentence:
         return sentence
     what = sentence.removesuffix(ACCEPTED).rstrip()
-    words = gettext(what)
+    kind = _UNSUPPORTED.fullmatch(what)
+    words = f"{gettext(UNSUPPORTED).format(name=kind[1])} {gettext(kind[2])}" if kind else gettext(what)
     if words == what and code in REFUSALS:
         words = gettext(REFUSALS[code])
     return f"{words} {gettext(ACCEPTED)}" if sentence.endswith(ACCEPTED) else words

@@ -16,7 +16,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-from diagnostics.scans.kept_sentences import ACCEPTED, REFUSALS
+from diagnostics.scans.kept_sentences import ACCEPTED, ADVICE, REFUSALS, UNSUPPORTED
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
@@ -46,7 +46,7 @@ def collect(root: Path) -> Catalog:
             context, message = _parted(str(function), said)
             if message:
                 found.add(message, locations=[(where, 1)], context=context)
-    for sentence in (*REFUSALS.values(), ACCEPTED):
+    for sentence in (*REFUSALS.values(), ACCEPTED, UNSUPPORTED, *ADVICE.values()):
         # The decoder knows no Django; its sentences are put into the reader's language where they are shown.
         found.add(sentence, locations=[("mlcore/decoded.py", 1)])
     return found

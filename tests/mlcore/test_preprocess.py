@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from diagnostics.scans.intake import displayed, take
 from mlcore.decode import decode
 from mlcore.labels import BINARY_LEAVES
 from mlcore.percentile import percentiles
@@ -106,3 +107,30 @@ def test_percentiles_of_eight_bits_are_those_of_numpy(values, percent):
 def test_percentiles_of_other_values_are_those_of_numpy(offset):
     values = np.arange(500, dtype=np.float32).reshape(20, 25) + np.float32(offset)
     assert percentiles(values, 1.0, 99.0) == tuple(float(v) for v in np.percentile(values, (1.0, 99.0)))
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (32, 640), (640, 32), (33, 660), (250, 5000), (5000, 250), (33, 40)])
+@pytest.mark.parametrize("filled", ["noise", "line", "corner", "head"])
+def test_the_most_extreme_shapes_that_are_taken_go_all_the_way(sides, filled):
+    """What is elongated beyond these is refused at the door: the worker would fail with it, and try again."""
+    picture = np.zeros(sides, np.uint8)
+    rows, columns = sides
+    if filled == "noise":
+        picture[:] = np.random.default_rng(1).integers(0, 256, sides)
+    elif filled == "line":
+        picture[rows // 2] = 200
+    elif filled == "corner":
+        picture[-2:, -2:] = 255
+    else:
+        picture[:] = cv2.resize(head(1, tumour=True), (columns, rows))
+    data = png(picture)
+    decoded = decode(data)
+    prepared = prepare(decoded, SPEC)
+    assert prepared.tensor.shape == (64, 64, 3)
+    assert np.isfinite(prepared.tensor).all()
+    assert isinstance(assess(decoded, prepared), Quality)
+    laid = square_to_frame(np.ones((7, 7), np.float32), prepared.box, sides, 256)
+    assert max(laid.shape) == min(256, max(sides))
+    taken = take(data)
+    assert (taken.height, taken.width) == sides
+    assert max(displayed(data, 512).shape) == min(512, max(sides))
