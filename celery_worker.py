@@ -5,12 +5,14 @@ nudge and the row is the truth, so there is no result backend.
 """
 
 import os
+import sys
 import threading
 import time
 from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, worker_process_init
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 # TensorFlow's greeting in the child that loads a model: its errors are enough.
@@ -21,7 +23,26 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # The worker reads this file before it forks: a child finds here whose child it is, however late it asks.
 _LOADED_BY = os.getpid()
 
-app = Celery("overread")
+
+class Checked(Celery):
+    """Celery whose worker and scheduler ask first whether a production may start like this."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("Worker", "Beat"):
+            from portal.start.safety import or_exit
+
+            or_exit()
+        return super().__getattribute__(name)
+
+    def _load_config(self) -> Any:
+        """What is wrong with the settings themselves is a sentence for whoever starts this, not a trace."""
+        try:
+            return super()._load_config()
+        except ImproperlyConfigured as refusal:
+            sys.exit(str(refusal))
+
+
+app = Checked("overread")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["diagnostics"])
 

@@ -11,6 +11,19 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 # Both are needed for a bucket at a store of one's own; a role of the machine may stand for them at Amazon.
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# The tags under which the checks of an installation stand.
+OURS = [Tags.files, Tags.security, "overread"]
+# Words of examples and templates: a key that somebody else has read is none.
+OF_AN_EXAMPLE = (
+    "django-insecure-",
+    "change-me",
+    "changeme",
+    "change_me",
+    "replace-me",
+    "your-secret",
+    "example",
+    "only-for-",
+)
 BROKERS = ("redis://", "rediss://", "unix://", "redis+socket://")
 
 
@@ -41,16 +54,16 @@ def data_folder(**_: Any) -> Sequence[CheckMessage]:
 
 
 def secret_key(**_: Any) -> Sequence[CheckMessage]:
-    """A production's secret key is long and various enough that nobody guesses it."""
-    if len(settings.SECRET_KEY) >= 50 and len(set(settings.SECRET_KEY)) >= 5:
+    """A production's secret key is long and various enough that nobody guesses it, and nobody else's."""
+    key = settings.SECRET_KEY
+    if len(key) < 50 or len(set(key)) < 10:
+        fault = "SECRET_KEY is too short or too simple: sessions and links could be forged."
+    elif any(word in key.lower() for word in OF_AN_EXAMPLE):
+        fault = "SECRET_KEY stands in an example: others know it, and could forge sessions and links."
+    else:
         return []
-    return [
-        Error(
-            "SECRET_KEY is too short or too simple: sessions and links could be forged.",
-            hint='Set it to what `python -c "import secrets; print(secrets.token_urlsafe(64))"` prints.',
-            id="overread.E002",
-        )
-    ]
+    hint = 'Set it to what `python -c "import secrets; print(secrets.token_urlsafe(64))"` prints.'
+    return [Error(fault, hint=hint, id="overread.E002")]
 
 
 def hosts(**_: Any) -> Sequence[CheckMessage]:
@@ -62,6 +75,14 @@ def hosts(**_: Any) -> Sequence[CheckMessage]:
                 "ALLOWED_HOSTS contains *: links in mails could be led to another site.",
                 hint="Name the hosts under which people reach Overread, separated by commas.",
                 id="overread.E003",
+            )
+        ]
+    if settings.PRODUCTION and not settings.ALLOWED_HOSTS:
+        return [
+            Error(
+                "ALLOWED_HOSTS is not set: nobody can reach Overread.",
+                hint="Name the hosts under which people reach Overread, separated by commas.",
+                id="overread.E009",
             )
         ]
     if settings.PRODUCTION and not named:

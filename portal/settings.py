@@ -53,7 +53,8 @@ def _secret_key() -> str:
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG and OVERREAD_PRODUCTION are both on. Switch one of them off.")
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# In production nothing is guessed: the checks refuse to start without.
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- applications ------------------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.ui.proxy.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -327,6 +329,9 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="overread@localhost")
 
 # --- safety in transit -------------------------------------------------------------------------------------
 HTTPS = env.bool("OVERREAD_HTTPS", default=PRODUCTION)
+# How many proxies of our own stand before the web process, each of which adds to X-Forwarded-For.
+_BEHIND = env.str("OVERREAD_BEHIND_PROXY", default="0").strip().lower()
+PROXY_HOPS = int(_BEHIND) if _BEHIND.isascii() and _BEHIND.isdigit() else int(_BEHIND in env.BOOLEAN_TRUE_STRINGS)
 SESSION_COOKIE_AGE = 12 * 3600  # from signing in, however busy the session is
 SESSION_IDLE_MINUTES = env.int("OVERREAD_SESSION_IDLE_MINUTES", default=60 if PRODUCTION else 8 * 60)
 SESSION_COOKIE_HTTPONLY = True
@@ -335,9 +340,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 if HTTPS:
     SESSION_COOKIE_NAME = "__Host-session"
     CSRF_COOKIE_NAME = "__Host-csrf"
-    SECURE_PROXY_SSL_HEADER = (
-        ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("OVERREAD_BEHIND_PROXY", default=False) else None
-    )
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXY_HOPS else None
     SECURE_HSTS_SECONDS = 31536000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal.start import obstacles
 from portal.start.refusal import Refusal
+from portal.start.safety import refuse_unsafe
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def start() -> None:
         ) from None
     # Only now: the settings have read `.env`, which may say it.
     os.environ.setdefault("OVERREAD_REVISION", revision())
+    refuse_unsafe()
     obstacles.check_folder(folder)
     port = obstacles.port_from(os.environ.get("PORT", "8000"))
     obstacles.check_port(port, os.environ.get("OVERREAD_BIND", "127.0.0.1"))

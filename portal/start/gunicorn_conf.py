@@ -6,8 +6,11 @@ from typing import Any
 
 from django.conf import settings
 
+from portal.start import safety
+
 # This file is read before the portal is loaded.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+safety.or_exit()
 
 bind = f"{os.environ.get('OVERREAD_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("OVERREAD_WEB_PROCESSES", "2"))
