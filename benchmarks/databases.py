@@ -6,6 +6,8 @@ from pathlib import Path
 
 from django.db import connection
 
+from diagnostics.scans import planner_statistics
+
 
 class Databases:
     """Copies of the database that Django is set up on; ``turn_to`` one of them, ``drop`` it when done.
@@ -43,10 +45,11 @@ class Databases:
             _on_server(connection.settings_dict, f'DROP DATABASE "{name}"')
 
     def looked_over(self) -> None:
-        """Let the database count what is in its tables, as each installation does by itself."""
-        with connection.cursor() as cursor:
-            # What portal.start does at each start, and PostgreSQL's autovacuum all the time.
-            cursor.execute("PRAGMA optimize=0x10002" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
+        """Let the database look at its tables as each installation does by itself."""
+        planner_statistics.refresh()
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("VACUUM")  # what its autovacuum does within a minute
 
 
 def own_on(server: str) -> str:

@@ -80,12 +80,14 @@ def submit_scan(
         return _submitted_again(by, found, reference_label)
     keys = scans.keep_files(institution, taken)
     with transaction.atomic():
+        live = registry.live()
         scan, created = scans.store(
             by=by,
             institution=institution,
             taken=taken,
             keys=keys,
             place=place,
+            queued=live is not None,
             priority=priority,
             source=source,
             reference_label=reference_label,
@@ -93,8 +95,7 @@ def submit_scan(
         if created:
             if to_read:
                 reviews.open_case(by=by, scan=scan)
-            live = registry.live()
-            queued = predictions.queue(scan=scan, version=live, by=by) if live is not None else None
+            queued = predictions.queue_first(scan=scan, version=live, by=by) if live is not None else None
             transaction.on_commit(lambda: nudge(tasks.infer))
     if not created:
         return _submitted_again(by, scan, reference_label)

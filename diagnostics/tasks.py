@@ -68,6 +68,14 @@ def watch_the_model() -> None:
     monitoring.evaluate()
 
 
+@shared_task(name="diagnostics.tasks.refresh_statistics")
+def refresh_statistics() -> None:
+    """Let the database look at its tables, so that it goes on choosing the right indexes as they grow."""
+    from diagnostics.scans import planner_statistics
+
+    planner_statistics.refresh()
+
+
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again."""

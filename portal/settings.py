@@ -205,6 +205,12 @@ CELERY_BEAT_SCHEDULE["watch-the-model"] = {
     "schedule": WATCH_SECONDS,
     "options": {"expires": WATCH_SECONDS},
 }
+STATISTICS_SECONDS = env.float("OVERREAD_STATISTICS_SECONDS", default=3600.0)
+CELERY_BEAT_SCHEDULE["refresh-statistics"] = {
+    "task": "diagnostics.tasks.refresh_statistics",
+    "schedule": STATISTICS_SECONDS,
+    "options": {"expires": STATISTICS_SECONDS},
+}
 # Whoever scrapes /metrics must send it as a bearer token; without one the address does not exist.
 METRICS_TOKEN = env.str("OVERREAD_METRICS_TOKEN", default="")
 # Kept in memory: when something ran last may be forgotten at a start, and a file can be missing or broken.

@@ -165,6 +165,7 @@ class ScanFactory(factory.django.DjangoModelFactory):
     patient = factory.SubFactory(PatientFactory, institution=factory.SelfAttribute("..institution"))
     study = factory.SubFactory(StudyFactory, patient=factory.SelfAttribute("..patient"))
     uploaded_by = factory.SubFactory(UserFactory)
+    analysis = factory.LazyAttribute(lambda row: "rejected" if getattr(row, "rejected_code", "") else None)
     priority = Priority.ROUTINE
     source = Scan.Source.PORTAL
 

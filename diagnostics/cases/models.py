@@ -9,22 +9,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.scans.access import Permission, within
-from diagnostics.scans.models import Institution, Priority, Scan
+from diagnostics.scans.models import Analysis, Institution, Priority, Scan
 
 
 class CaseState(models.TextChoices):
     OPEN = "open", _("Waiting for a read")
     DONE = "done", _("Read")
-
-
-class Analysis(models.TextChoices):
-    """How far the AI's work on a case's scan is. What came of it is no part of it: readers see this while blind."""
-
-    QUEUED = "queued", _("Queued")
-    ANALYSING = "analysing", _("Analysing")
-    READY = "ready", _("Ready")
-    FAILED = "failed", _("No AI result")
-    REJECTED = "rejected", _("Rejected")
 
 
 class Stage(models.TextChoices):
@@ -178,6 +168,13 @@ class Case(models.Model):
                 name="case_done_by_analysis",
             ),
             models.Index(fields=["updated_at", "id"], name="case_updated"),
+            # The API lists a tab by the last change.
+            models.Index(
+                fields=["institution", "updated_at", "id"], condition=Q(state="open"), name="case_open_by_change"
+            ),
+            models.Index(
+                fields=["institution", "updated_at", "id"], condition=Q(state="done"), name="case_done_by_change"
+            ),
         ]
 
     def __str__(self) -> str:

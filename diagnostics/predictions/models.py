@@ -93,9 +93,9 @@ class Prediction(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(
-                fields=["queued_at"], condition=Q(state__in=["queued", "running"]), name="prediction_waiting"
-            ),
+            # One each, as no index over "queued or running" answers what is asked of either.
+            models.Index(fields=["attempts", "queued_at"], condition=Q(state="queued"), name="prediction_queued"),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="prediction_running"),
             models.Index(fields=["updated_at", "id"], name="prediction_updated"),
             models.Index(fields=["model_version", "finished_at"], name="prediction_of_version"),
         ]

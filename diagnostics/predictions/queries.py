@@ -1,12 +1,13 @@
 """Scans by how far the work on them has come. What came out of it is asked elsewhere."""
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from diagnostics.scans.models import Scan
+from django.db.models import Q, QuerySet
 
-from .models import Prediction, PredictionState
+from diagnostics.scans.models import Analysis, Scan
 
-STATUSES = ("queued", "analysing", "ready", "failed", "rejected")
+STATUSES = tuple(analysis.value for analysis in Analysis)
 
 
 def scans_with_status(scans: QuerySet[Scan], status: str) -> QuerySet[Scan]:
@@ -14,16 +15,23 @@ def scans_with_status(scans: QuerySet[Scan], status: str) -> QuerySet[Scan]:
 
     Raises
     ------
-    KeyError
+    ValueError
         There is no such status.
     """
-    newest = Prediction.objects.filter(scan=OuterRef("pk")).order_by("-created_at", "-id").values("state")[:1]
-    wanted = {
-        "queued": Q(analysis=PredictionState.QUEUED) | Q(analysis__isnull=True),
-        "analysing": Q(analysis=PredictionState.RUNNING),
-        "ready": Q(analysis=PredictionState.READY),
-        "failed": Q(analysis=PredictionState.FAILED),
-    }
-    if status == "rejected":
-        return scans.exclude(rejected_code="")
-    return scans.filter(rejected_code="").annotate(analysis=Subquery(newest)).filter(wanted[status])
+    wanted = Q(analysis=Analysis(status))
+    if status == Analysis.QUEUED:
+        wanted |= Q(analysis__isnull=True)
+    return scans.filter(wanted)
+
+
+def parts_with_status(institutions: Iterable[Any], status: str = "") -> Sequence[Q]:
+    """Conditions of which a scan of these institutions with this status (any, where empty) meets exactly one.
+
+    In each of them an index gives the scans newest first.
+    """
+    analyses: list[Any] = [{}]
+    if status:
+        analyses = [{"analysis": status}]
+        if status == Analysis.QUEUED:
+            analyses.append({"analysis__isnull": True})
+    return [Q(institution=place, **analysis) for place in institutions for analysis in analyses]

@@ -91,6 +91,12 @@ def queue(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
         return _queue(scan, version, by)
 
 
+def queue_first(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
+    """As :func:`queue`, for a scan that this very transaction has stored with ``analysis`` queued: nobody else knows
+    of it, so nothing needs to be locked or told."""
+    return _queue(scan, version, by)
+
+
 def _queue(scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
     prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version)
     if made:
@@ -107,7 +113,7 @@ def _queue(scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
 
 def queue_missing(version: ModelVersion, limit: int = 500) -> int:
     """Queue scans that were stored while no model was live; how many."""
-    without = Scan.objects.readable().filter(~Exists(Prediction.objects.filter(scan=OuterRef("pk"))))
+    without = Scan.objects.filter(analysis__isnull=True)
     found = list(without.order_by("created_at").values_list("pk", flat=True)[:limit])
     if not found:
         return 0
@@ -144,8 +150,16 @@ def _lockable(rows: QuerySet[Prediction]) -> QuerySet[Prediction]:
     return rows.select_for_update(skip_locked=True, of=("self",))
 
 
+_QUEUED = Q(state=PredictionState.QUEUED)
+
+
+def _left(now: Any) -> Q:
+    """Begun by a worker that is gone."""
+    return Q(state=PredictionState.RUNNING, lease_until__lt=now)
+
+
 def _claimable(now: Any) -> Q:
-    return Q(state=PredictionState.QUEUED) | Q(state=PredictionState.RUNNING, lease_until__lt=now)
+    return _QUEUED | _left(now)
 
 
 def claim_waiting(*, limit: int) -> Batch | None:
@@ -307,9 +321,15 @@ def give_back(*, batch: Batch) -> None:
 def abandon_exhausted() -> int:
     """Fail the rows that were tried often enough and whose worker is gone; how many."""
     now = timezone.now()
-    exhausted = Prediction.objects.filter(_claimable(now), attempts__gte=settings.INFERENCE_ATTEMPTS)
+    often = Prediction.objects.filter(attempts__gte=settings.INFERENCE_ATTEMPTS)
     failed = 0
-    for prediction in exhausted.select_related("scan", "scan__institution")[:100]:
+    # One after the other, and nothing joined: of "queued or running" the database would walk through all predictions,
+    # and with scans and institutions beside them it would begin with those.
+    for prediction in [
+        prediction
+        for part in (often.filter(_QUEUED), often.filter(_left(now)))
+        for prediction in part.prefetch_related("scan__institution").order_by()[:100]
+    ]:
         with told([prediction.scan_id]):
             taken = Prediction.objects.filter(
                 _claimable(now), pk=prediction.pk, attempts__gte=settings.INFERENCE_ATTEMPTS
@@ -330,10 +350,8 @@ def abandon_exhausted() -> int:
 def anything_waiting() -> bool:
     """Whether a row waits whose message may have been lost, or whose worker died."""
     now = timezone.now()
-    return Prediction.objects.filter(
-        Q(state=PredictionState.QUEUED, queued_at__lt=now - timedelta(seconds=NUDGE_AFTER_SECONDS))
-        | Q(state=PredictionState.RUNNING, lease_until__lt=now)
-    ).exists()
+    forgotten = Prediction.objects.filter(_QUEUED, queued_at__lt=now - timedelta(seconds=NUDGE_AFTER_SECONDS))
+    return forgotten.exists() or Prediction.objects.filter(_left(now)).exists()
 
 
 def retry(*, by: Any, scan: Scan) -> Prediction:

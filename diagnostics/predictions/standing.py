@@ -1,6 +1,6 @@
-"""How far the analysis of a scan stands, as the scan's cases repeat it for the worklist.
+"""How far the analysis of a scan stands, as the scan and its cases repeat it for their lists.
 
-Whoever changes a prediction does so inside :func:`told`. What the cases repeat is derived from the predictions anew
+Whoever changes a prediction does so inside :func:`told`. What is repeated is derived from the predictions anew
 each time, never handed on, so a change of an older prediction cannot overwrite what the newest one says.
 """
 
@@ -13,8 +13,8 @@ from django.db.models import Case as SqlCase
 from django.db.models import CharField, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
-from diagnostics.cases.models import Analysis, Case
-from diagnostics.scans.models import Scan
+from diagnostics.cases.models import Case
+from diagnostics.scans.models import Analysis, Scan
 
 from .models import Prediction, PredictionState
 
@@ -27,44 +27,65 @@ WORDS: dict[str | None, Analysis] = {
 }
 
 
-def derived() -> Any:
-    """SQL for what ``analysis`` of a case should say."""
+def derived(scan: str) -> Any:
+    """SQL for what ``analysis`` should say; ``scan`` is the path to the scan's id. Null where it has no prediction."""
     as_words = [When(state=state, then=Value(word)) for state, word in WORDS.items() if state is not None]
     newest = (
-        Prediction.objects.filter(scan=OuterRef("scan"))
+        Prediction.objects.filter(scan=OuterRef(scan))
         .order_by("-created_at", "-id")
         .values(word=SqlCase(*as_words, output_field=CharField()))[:1]
     )
-    rejected = Scan.objects.filter(pk=OuterRef("scan")).exclude(rejected_code="")
+    rejected = Scan.objects.filter(pk=OuterRef(scan)).exclude(rejected_code="")
     return SqlCase(
         When(Exists(rejected), then=Value(Analysis.REJECTED)),
-        default=Coalesce(Subquery(newest), Value(WORDS[None])),
+        default=Subquery(newest),
         output_field=CharField(),
     )
 
 
 @contextmanager
 def told(scans: Iterable[Any]) -> Iterator[None]:
-    """A transaction that changes predictions of these scans (ids), or rejects them; their cases say so at its end.
+    """A transaction that changes predictions of these scans (ids), or rejects them; they and their cases say so at
+    its end.
 
-    The cases are locked first: a reader's act, too, takes the case before what hangs on it, and two transactions
-    that took them in opposite orders could wait for each other for ever.
+    The cases are locked first, then the scans: a reader's act, too, takes the case before what hangs on it, and two
+    transactions that took them in opposite orders could wait for each other for ever.
     """
     with transaction.atomic():
-        cases = Case.objects.filter(scan__in=list(scans)).order_by("pk").select_for_update(no_key=True, of=("self",))
+        wanted = list(scans)
+        cases = Case.objects.filter(scan__in=wanted).order_by("pk").select_for_update(no_key=True, of=("self",))
         held = list(cases.values_list("pk", flat=True))
+        list(Scan.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True).values_list("pk"))
         yield
         if held:
-            Case.objects.filter(pk__in=held).update(analysis=derived())
+            Case.objects.filter(pk__in=held).update(analysis=_of_a_case())
+        Scan.objects.filter(pk__in=wanted).update(analysis=derived("pk"))
+
+
+def _of_a_case() -> Any:
+    """A case always says something: a scan that no model has been asked about yet waits like a queued one."""
+    return Coalesce(derived("scan"), Value(WORDS[None]))
 
 
 def differing() -> QuerySet[Any]:
     """Cases whose ``analysis`` is not what the predictions say, with ``should_be``. There are none, unless somebody
     wrote past the services."""
-    return Case.objects.annotate(should_be=derived()).exclude(analysis=F("should_be"))
+    return Case.objects.annotate(should_be=_of_a_case()).exclude(analysis=F("should_be"))
+
+
+def differing_scans() -> QuerySet[Any]:
+    """Scans whose ``analysis`` is not what the predictions say, with ``should_be``, as :func:`differing`."""
+    nothing = Value("")
+    found = Scan.objects.annotate(should_be=Coalesce(derived("pk"), nothing), says=Coalesce("analysis", nothing))
+    return found.exclude(says=F("should_be"))
 
 
 def put_right(cases: Iterable[Any]) -> None:
-    """Let these cases (ids) say what the predictions say."""
-    with told(Case.objects.filter(pk__in=list(cases)).values_list("scan", flat=True)):
+    """Let these cases (ids), and their scans, say what the predictions say."""
+    put_scans_right(Case.objects.filter(pk__in=list(cases)).values_list("scan", flat=True))
+
+
+def put_scans_right(scans: Iterable[Any]) -> None:
+    """Let these scans (ids), and their cases, say what the predictions say."""
+    with told(scans):
         pass

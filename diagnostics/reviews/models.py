@@ -83,6 +83,7 @@ class Claim(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["holder"], condition=Q(released_at__isnull=True), name="claim_mine"),
+            models.Index(fields=["expires_at"], condition=Q(released_at__isnull=True), name="claim_running"),
         ]
 
     def __str__(self) -> str:

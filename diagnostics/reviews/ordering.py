@@ -120,11 +120,11 @@ def refresh(limit: int = 2000) -> int:
         late = waiting.filter(lane__in=(Lane.URGENT, Lane.ROUTINE), due_at__lte=timezone.now())
         # Looked for first: an UPDATE that changes nothing takes the embedded database's only write lock.
         if late.exists():
-            moved += _move(late, lane=Lane.OVERDUE, turn=0)
+            moved += _move(late, limit, lane=Lane.OVERDUE, turn=0)
         if institution.worklist_order == WorklistOrder.UNCERTAIN:
             moved += _ask_the_ai(waiting, limit)
         elif waiting.filter(turn__gt=0, lane__in=(Lane.URGENT, Lane.ROUTINE)).exists():
-            moved += _move(waiting.filter(turn__gt=0), turn=0)
+            moved += _move(waiting.filter(turn__gt=0), limit, turn=0)
     return moved
 
 
@@ -136,9 +136,12 @@ def _free(cases: QuerySet[Any]) -> QuerySet[Any]:
     return Case.objects.filter(pk__in=cases.order_by().select_for_update(skip_locked=True, of=("self",)).values("pk"))
 
 
-def _move(cases: QuerySet[Any], **place: Any) -> int:
+def _move(cases: QuerySet[Any], limit: int, **place: Any) -> int:
+    """Give up to ``limit`` of the cases another place; the rest follow seconds later. So many at once that nobody
+    waits long for the embedded database's only write lock."""
     with transaction.atomic():
-        return _free(cases).update(**place)
+        wanted = list(cases.order_by().values_list("pk", flat=True)[:limit])
+        return _free(Case.objects.filter(pk__in=wanted)).update(**place)
 
 
 def _ask_the_ai(waiting: Any, limit: int) -> int:

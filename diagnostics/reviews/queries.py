@@ -103,10 +103,14 @@ def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
 
 def scans_for(user: Any) -> QuerySet[Scan]:
     """Visible scans with ``blinded`` and ``newest_predictions`` (newest first) on each."""
+    return scans_as_shown_to(user, Scan.objects.visible_to(user))
+
+
+def scans_as_shown_to(user: Any, scans: QuerySet[Scan]) -> QuerySet[Scan]:
+    """Scans that are known to be visible, as :func:`scans_for` gives them."""
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
-        Scan.objects.visible_to(user)
-        .select_related("institution", "patient", "study", "uploaded_by")
+        scans.select_related("institution", "patient", "study", "uploaded_by")
         .prefetch_related(Prefetch("predictions", queryset=newest, to_attr="newest_predictions"))
         .annotate(blinded=blinded(user, scan="pk", institution="institution"))
     )
@@ -133,18 +137,26 @@ def cases_for(user: Any) -> CaseQuerySet:
     return as_shown_to(user, Case.objects.visible_to(user))
 
 
+def _live_claims_of_case() -> QuerySet[Claim]:
+    unended = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
+    return unended.order_by("-claimed_at")
+
+
+def holder_of_case() -> Subquery:
+    """SQL for who holds a case now, by id."""
+    return Subquery(_live_claims_of_case().values("holder")[:1])
+
+
 def as_shown_to(user: Any, cases: CaseQuerySet) -> CaseQuerySet:
     """Cases that are known to be visible, as :func:`cases_for` gives them."""
-    live = Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now()).order_by(
-        "-claimed_at"
-    )
+    live = _live_claims_of_case()
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
         cases.select_related("institution", "scan", "scan__institution", "scan__patient", "scan__study")
         .prefetch_related(Prefetch("scan__predictions", queryset=newest, to_attr="newest_predictions"))
         .annotate(
             blinded=blinded(user, scan="scan", institution="institution"),
-            holder_id=Subquery(live.values("holder")[:1]),
+            holder_id=holder_of_case(),
             holder_name=Subquery(live.values(name=name_of("holder"))[:1]),
             expires_at=Subquery(live.values("expires_at")[:1]),
         )

@@ -6,21 +6,39 @@ strand gives its own first twenty-five, and the page is merged from these few.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from diagnostics.cases.models import Analysis, Case, CaseQuerySet, CaseState, Lane
-from diagnostics.scans.models import Priority
+from diagnostics.cases.models import Case, CaseState, Lane
+from diagnostics.scans.models import Analysis, Priority
 
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
 MOST_STRANDS = 100  # beyond, the database may as well sort
 READABLE = [analysis for analysis in Analysis if analysis != Analysis.REJECTED]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list: its rows in ``order``, all rows as the list shows them, and the strands to merge a page from.
+
+    ``cases`` (or scans) have nothing on them that the list shows: :meth:`first` gives them as they are shown.
+    """
+
+    cases: QuerySet[Any]
+    shown: QuerySet[Any]
+    order: tuple[str, ...]
+    strands: tuple[Q, ...] = ()
+
+    def first(self, cases: QuerySet[Any], number: int) -> QuerySet[Any]:
+        """The first of ``cases``, which are those of the list or a part of them."""
+        return first_of(cases, number, strands=self.strands, shown=self.shown)
 
 
 def strands_of(
@@ -73,25 +91,25 @@ def _overdue(places: Sequence[Any]) -> list[Q]:
 
 
 def first_of(
-    rows: CaseQuerySet, number: int, *, strands: Sequence[Q], shown: CaseQuerySet | None = None
-) -> CaseQuerySet:
-    """The first ``number`` of rows in their order, merged from the first of each strand.
+    rows: QuerySet[Any], number: int, *, strands: Sequence[Q], shown: QuerySet[Any] | None = None
+) -> QuerySet[Any]:
+    """The first ``number`` of rows in their order, merged from the first of each strand; cases, or scans.
 
-    ``shown``: all cases, with whatever a page wants on each; the rows are taken from it by their ids. A condition
+    ``shown``: all rows, with whatever a page wants on each; the rows are taken from it by their ids. A condition
     that is said again of a row already found tempts the database to look for it in another way.
 
     Django's own ``union`` does not let SQLite cut its parts, hence the SQL; what stands in it is Django's, and every
     value is a parameter.
     """
-    if not strands:
+    if not strands and shown is None:
         return rows[:number]
-    order = [str(name) for name in rows.query.order_by]
+    order = ["-id" if name == "-pk" else "id" if name == "pk" else str(name) for name in rows.query.order_by]
     names = [name.lstrip("-") for name in order]
     parts: list[str] = []
     values: list[Any] = []
-    for strand in strands:
+    for strand in strands or [Q()]:
         try:
-            # Of the cases' table alone: what a page joins to its rows lets the database look for other ways to them.
+            # Of their own table alone: what a page joins to its rows lets the database look for other ways to them.
             sql, params = rows.filter(strand).values(*names)[:number].query.sql_with_params()
         except EmptyResultSet:  # a condition that nothing can meet, known without asking
             continue

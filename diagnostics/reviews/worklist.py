@@ -1,10 +1,10 @@
 """The worklist: which cases wait for whom, in which order, and how many there are."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models import Case as SqlCase
 from django.utils import timezone
 
@@ -17,13 +17,14 @@ from diagnostics.scans.querysets import beginning_with
 
 from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
-from .queries import as_shown_to, cases_for, deciding_reads, name_of
-from .strands import READABLE, first_of, strands_of
+from .queries import as_shown_to, cases_for, deciding_reads, holder_of_case, name_of
+from .strands import MOST_STRANDS, READABLE, Listed, first_of, strands_of
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
 STATUSES = tuple(analysis.value for analysis in READABLE)
 NEWEST = ("-done_at", "-id")
+PLAIN_TABS = ("unclaimed", "done")  # most cases lie in these
 TABS = ("mine", "unclaimed", "second", "adjudicate", "returned", "others", "done")
 
 
@@ -109,7 +110,7 @@ def coming_up(user: Any, *, after: Any) -> Any | None:
     return None
 
 
-def first_waiting_for(user: Any, number: int, *, but: Collection[Any] = ()) -> CaseQuerySet:
+def first_waiting_for(user: Any, number: int, *, but: Collection[Any] = ()) -> QuerySet[Case]:
     """The first of :func:`waiting_for`, without some (ids)."""
     policies = policies_of(user)
     strands = strands_of(policies.places, policies.fields)
@@ -133,9 +134,19 @@ def tab(user: Any, name: str) -> CaseQuerySet:
         There is no such tab.
     """
     cases = _with_final(cases_for(user), name).readable().order_by(*order_of(name, policies_of(user)))
+    return _narrowed_to(cases, user, name)
+
+
+def _narrowed_to(cases: CaseQuerySet, user: Any, name: str) -> CaseQuerySet:
     if name == "done":
         return cases.filter(state=CaseState.DONE, control=False)
     return cases.filter(_in_tab(user)[name], state=CaseState.OPEN)
+
+
+def _ids_of_tab(user: Any, name: str) -> CaseQuerySet:
+    """The cases of a tab with nothing beside them that the database could begin with instead of an index."""
+    cases = Case.objects.visible_to(user).readable().order_by(*order_of(name, policies_of(user)))
+    return _narrowed_to(cases.alias(holder_id=holder_of_case()), user, name)
 
 
 def _with_final(cases: CaseQuerySet, name: str) -> CaseQuerySet:
@@ -146,20 +157,6 @@ def _with_final(cases: CaseQuerySet, name: str) -> CaseQuerySet:
         final_label=Subquery(final.values("label")[:1]),
         final_reader=Subquery(final.values(name=name_of("reader"))[:1]),
     )
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A tab, narrowed: its cases in ``order``, all cases as the list shows them, and the strands to merge from."""
-
-    cases: CaseQuerySet
-    shown: CaseQuerySet
-    order: tuple[str, ...]
-    strands: tuple[Q, ...] = ()
-
-    def first(self, cases: CaseQuerySet, number: int) -> CaseQuerySet:
-        """The first of ``cases``, which are those of the list or a part of them."""
-        return first_of(cases, number, strands=self.strands, shown=self.shown)
 
 
 def listed(
@@ -182,11 +179,9 @@ def listed(
     policies = policies_of(user)
     newest = Prediction.objects.filter(scan=OuterRef("scan")).order_by("-created_at", "-id")
 
-    def loaded(cases: CaseQuerySet) -> CaseQuerySet:
-        return cases.prefetch_related(None).annotate(analysis_failure=Subquery(newest.values("failure")[:1]))
-
-    cases = loaded(tab(user, name))
-    shown = loaded(_with_final(as_shown_to(user, Case.objects.all()), name))
+    shown = _with_final(as_shown_to(user, Case.objects.all()), name).prefetch_related(None)
+    shown = shown.annotate(analysis_failure=Subquery(newest.values("failure")[:1]))
+    cases = _ids_of_tab(user, name)
     found = Listed(cases, shown, order_of(name, policies))
     if count == 0:
         return replace(found, cases=cases.none())
@@ -201,11 +196,35 @@ def listed(
         cases, few = of_patient(cases, user, patient)
     if few:
         strands = []
-    elif name in ("unclaimed", "done"):
+    elif name in PLAIN_TABS:
         strands = strands_of(policies.places, found.order, analysis=analysis, priority=priority, overdue=overdue)
     else:
-        strands = [_later(), ~_later() & Q(pk__in=_held())]
+        strands = rare_strands()
     return replace(found, cases=cases, strands=tuple(strands))
+
+
+def changed_in_tab(user: Any, name: str) -> Listed:
+    """One tab as the API lists it: whoever asks orders it by the last change, and filters it further.
+
+    Raises
+    ------
+    KeyError
+        There is no such tab.
+    """
+    shown = as_shown_to(user, Case.objects.all())
+    strands = tuple(by_institution(user) if name in PLAIN_TABS else rare_strands())
+    return Listed(_ids_of_tab(user, name), shown, order_of(name, policies_of(user)), strands)
+
+
+def by_institution(user: Any) -> list[Q]:
+    """A strand for each institution, or none where there are too many."""
+    places = policies_of(user).places
+    return [Q(institution=place) for place in places] if len(places) <= MOST_STRANDS else []
+
+
+def rare_strands() -> list[Q]:
+    """The parts of the tabs that hold few cases of all: no plain first reads, and what somebody holds."""
+    return [_later(), ~_later() & Q(pk__in=_held())]
 
 
 def _held() -> Any:

@@ -233,6 +233,16 @@ class Priority(models.IntegerChoices):
     ROUTINE = 2, _("Routine")
 
 
+class Analysis(models.TextChoices):
+    """How far the AI's work on a scan is. What came of it is no part of it: readers see this while blind."""
+
+    QUEUED = "queued", _("Queued")
+    ANALYSING = "analysing", _("Analysing")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("No AI result")
+    REJECTED = "rejected", _("Rejected")
+
+
 class Scan(models.Model):
     """One image: the unit that is predicted and read. The original bytes are kept untouched."""
 
@@ -264,6 +274,14 @@ class Scan(models.Model):
     reference_label = models.CharField(
         max_length=16, blank=True, default="", help_text=_("Label that came with an imported folder.")
     )
+    analysis = models.CharField(
+        max_length=9,
+        choices=Analysis,
+        null=True,
+        default=None,
+        editable=False,
+        help_text=_("How far the AI's work on it is. Empty where no model was in use when it came."),
+    )
     rejected_code = models.CharField(max_length=32, blank=True, default="")
     rejected_reason = models.TextField(blank=True, default="", help_text=_("Why it cannot be read, as a sentence."))
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -281,10 +299,16 @@ class Scan(models.Model):
                 name="rejection_has_a_reason",
             ),
             models.CheckConstraint(condition=Q(frames__gte=1), name="scan_is_a_frame"),
+            models.CheckConstraint(
+                condition=Q(analysis__isnull=True) | Q(analysis__in=[each.value for each in Analysis]),
+                name="scan_analysis_known",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
             models.Index(fields=["updated_at", "id"], name="scan_updated"),
+            models.Index(fields=["institution", "analysis", "-created_at", "-id"], name="scan_newest_by_analysis"),
+            models.Index(fields=["created_at"], condition=Q(analysis__isnull=True), name="scan_without_a_model"),
         ]
 
     def __str__(self) -> str:

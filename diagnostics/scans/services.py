@@ -18,7 +18,7 @@ from diagnostics.audit.services import record
 from .access import NotAllowed, Permission, institutions_where, require
 from .intake import Ended, Taken
 from .likeness import pseudonym_like
-from .models import Institution, Patient, Priority, Scan, Study
+from .models import Analysis, Institution, Patient, Priority, Scan, Study
 
 MAX_ACCESSION = 64
 _WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
@@ -158,6 +158,7 @@ def store(
     taken: Taken,
     keys: dict[str, str],
     place: Filing,
+    queued: bool = False,
     priority: Priority = Priority.ROUTINE,
     source: Scan.Source = Scan.Source.PORTAL,
     reference_label: str = "",
@@ -165,6 +166,7 @@ def store(
     """Write the rows of one scan inside the caller's transaction; (scan, whether it is new).
 
     The same content in the same institution leads to the existing scan, also when two arrive at the same instant.
+    ``queued``: whether the caller queues its analysis in the same transaction.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
     try:
@@ -189,6 +191,7 @@ def store(
                 source=source,
                 reference_label=reference_label,
                 uploaded_by=by,
+                analysis=Analysis.QUEUED if queued else None,
             )
     except IntegrityError:
         found = existing(institution, taken.sha256)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.predictions.standing import differing, put_right
+from diagnostics.predictions.standing import differing, differing_scans, put_right, put_scans_right
 from diagnostics.registry.artifacts import FILES, NEEDED, stored_whole
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans import intake
@@ -188,7 +188,7 @@ def _manifests(known: set[str], tally: Tally) -> Iterator[Fault]:
 
 
 def _cases(repair: bool) -> Iterator[Fault]:
-    """Cases that repeat wrongly how far the analysis of their scan is: the worklist shows them in a wrong place."""
+    """Cases and scans that repeat wrongly how far the analysis is: their lists show them in a wrong place."""
     found = differing().order_by("pk").values_list("pk", "analysis", "should_be")
     for pk, said, should_be in found.iterator(chunk_size=1000):
         repaired = ""
@@ -196,6 +196,14 @@ def _cases(repair: bool) -> Iterator[Fault]:
             put_right([pk])
             repaired = "brought up to date"
         yield Fault("differs", "analysis", "database", f"{said}, not {should_be}", f"case {pk}", repaired)
+    scans = differing_scans().order_by("pk").values_list("pk", "analysis", "should_be")
+    for pk, said, should_be in scans.iterator(chunk_size=1000):
+        repaired = ""
+        if repair:
+            put_scans_right([pk])
+            repaired = "brought up to date"
+        words = f"{said or 'nothing'}, not {should_be or 'nothing'}"
+        yield Fault("differs", "analysis", "database", words, f"scan {pk}", repaired)
 
 
 def _orphans(store: str, known: set[str], before: datetime, repair: bool) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of
 from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
-from diagnostics.reviews.worklist import TABS, tab
+from diagnostics.reviews.worklist import TABS, changed_in_tab
 from portal.accounts.models import Scope, User
 
 from .annotations import AnnotationShape, NewAnnotation, change_of
@@ -192,7 +192,11 @@ class CaseViewSet(Resource):
 
     def filter_queryset(self, queryset: QuerySet[Case]) -> QuerySet[Case]:
         wanted = self.query.pop("tab", None)
-        return super().filter_queryset(tab(self.person, wanted) if wanted else queryset)
+        if not wanted:
+            return super().filter_queryset(queryset)
+        in_tab = changed_in_tab(self.person, wanted)
+        self.first_rows = in_tab.first
+        return super().filter_queryset(in_tab.cases)
 
     def current_state(self) -> dict[str, Any] | None:
         """The case as it is now, for whoever came too late."""

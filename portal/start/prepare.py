@@ -18,14 +18,13 @@ def prepare() -> None:
     django.setup()
     from django.db import OperationalError, connection
 
+    from diagnostics.scans import planner_statistics
+
     try:
         first = "django_migrations" not in connection.introspection.table_names()
         print("Preparing the database." if first else "Looking whether the database is up to date.", flush=True)
         call_command("migrate", interactive=False, verbosity=0)
-        if connection.vendor == "sqlite":
-            # SQLite chooses its indexes by statistics that nothing else keeps up to date.
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA optimize=0x10002")
+        planner_statistics.refresh()
     except OperationalError as error:
         raise Refusal(
             f"The database does not answer ({str(error).strip().splitlines()[0]}): "

@@ -18,9 +18,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from diagnostics import pipeline
 from diagnostics.models import Scan
-from diagnostics.predictions.queries import scans_with_status
 from diagnostics.predictions.services import NothingToRetry, failure_of, status_of
 from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
+from diagnostics.reviews.scan_list import scans_listed
 from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.intake import DecodingUnavailable, Refused
@@ -144,14 +144,11 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
     filters = form.cleaned_data
-    scans = scans_for(request.user)
-    if filters["patient"]:
-        scans = scans.filter(patient__pseudonym__istartswith=filters["patient"].strip())
-    if filters["priority"] is not None:
-        scans = scans.filter(priority=filters["priority"])
-    if filters["state"]:
-        scans = scans_with_status(scans, filters["state"])
-    page = page_of(scans, order=("-created_at", "-id"), after=request.GET.get("after", ""), size=PAGE_SIZE)
+    found = scans_listed(
+        request.user, patient=filters["patient"].strip(), priority=filters["priority"], status=filters["state"]
+    )
+    after = request.GET.get("after", "")
+    page = page_of(found.cases, order=found.order, after=after, size=PAGE_SIZE, first=found.first)
     rows = [_row(request.user, scan) for scan in page.rows]
     return {
         "form": form,

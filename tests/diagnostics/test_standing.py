@@ -13,7 +13,7 @@ from diagnostics.cases.models import Analysis, Case
 from diagnostics.predictions import services
 from diagnostics.predictions.models import Prediction
 from diagnostics.predictions.services import Failure, Result
-from diagnostics.predictions.standing import differing, put_right
+from diagnostics.predictions.standing import differing, differing_scans, put_right
 from diagnostics.reviews.services import open_case
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
@@ -50,8 +50,9 @@ def case(place, by):
 def says(case):
     """What the case repeats, once it is sure that it is what the scan itself would say."""
     said = Case.objects.get(pk=case.pk).analysis
-    assert said == services.status_of(Scan.objects.get(pk=case.scan_id))
-    assert not differing().exists()
+    scan = Scan.objects.get(pk=case.scan_id)
+    assert said == services.status_of(scan) == (scan.analysis or "queued")
+    assert not differing().exists() and not differing_scans().exists()
     return said
 
 
@@ -177,6 +178,37 @@ def test_fsck_names_cases_that_differ_and_repairs_them_once():
     assert {fault.repaired for fault in named.values()} == {""}
     assert {fault.repaired for fault in found(True).values()} == {"brought up to date"}
     assert not differing().exists() and found(True) == {}
+
+
+def test_fsck_names_scans_that_differ_and_repairs_them_once():
+    def found(repair):
+        return {fault.whose: fault for fault in stock.faults(repair=repair) if fault.what == "analysis"}
+
+    ready, bare = ScanFactory(), ScanFactory()
+    PredictionFactory(scan=ready)
+    Scan.objects.filter(pk=ready.pk).update(analysis=None)
+    Scan.objects.filter(pk=bare.pk).update(analysis=Analysis.READY)
+    named = found(False)
+    assert set(named) == {f"scan {ready.pk}", f"scan {bare.pk}"}
+    assert "nothing, not ready" in str(named[f"scan {ready.pk}"])
+    assert {fault.repaired for fault in found(True).values()} == {"brought up to date"}
+    assert not differing_scans().exists() and found(True) == {}
+    assert services.queue_missing(ModelVersionFactory()) == 1, "a scan of which no model has spoken is queued"
+
+
+def test_migration_tells_the_scans_that_there_are_already(monkeypatch):
+    migration = importlib.import_module("diagnostics.migrations.0019_scans_say_how_far_the_analysis_is")
+    monkeypatch.setattr(migration, "BATCH", 2)
+    bare = ScanFactory()
+    rejected = ScanFactory(rejected_code="blank", rejected_reason="It is blank.")
+    ready, running, failed = (ScanFactory() for _ in range(3))
+    PredictionFactory(scan=ready)
+    PredictionFactory(scan=running, running=True)
+    PredictionFactory(scan=failed, failed=True)
+    Scan.objects.update(analysis=Analysis.QUEUED)
+    migration.repeat_what_the_predictions_say(apps, None)
+    found = [Scan.objects.get(pk=scan.pk).analysis for scan in (bare, rejected, ready, running, failed)]
+    assert found == [None, "rejected", "ready", "analysing", "failed"]
 
 
 def test_migration_tells_the_cases_that_there_are_already(monkeypatch):

@@ -197,11 +197,17 @@ def watch_at_once(monkeypatch, tmp_path):
     assert AuditEvent.objects.filter(act="alert_raised").count() == 1
 
 
+def statistics_at_once(monkeypatch, tmp_path):
+    scans(1)
+    assert at_once(*[tasks.refresh_statistics] * 5) == [None] * 5
+
+
 AT_ONCE = {
     "diagnostics.tasks.consider_retraining": consider_at_once,
     "diagnostics.tasks.infer": infer_at_once,
     "diagnostics.tasks.judge": judge_at_once,
     "diagnostics.tasks.reconcile": reconcile_at_once,
+    "diagnostics.tasks.refresh_statistics": statistics_at_once,
     "diagnostics.tasks.score_in_the_shadow": score_at_once,
     "diagnostics.tasks.send_mails": mails_at_once,
     "diagnostics.tasks.train": train_at_once,

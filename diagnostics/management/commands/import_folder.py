@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 
 from diagnostics import pipeline
+from diagnostics.scans import planner_statistics
 from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
@@ -62,9 +62,8 @@ class Command(BaseCommand):
             if labels and not label and outcome in ("stored", "already here"):
                 tally["without a label"] += 1
             self._progress(number, len(files))
-        with connection.cursor() as cursor:
-            # So many new rows change which index serves which question best.
-            cursor.execute("ANALYZE")
+        # So many new rows change which index serves which question best.
+        planner_statistics.refresh()
         self.stdout.write("")
         self.stdout.write(", ".join(f"{tally[name]} {name}" for name in ("stored", "already here", "refused")))
         if tally["without a label"]:

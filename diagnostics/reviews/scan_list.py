@@ -1,0 +1,29 @@
+"""The list of scans, newest first, narrowed to what is named."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from diagnostics.predictions.queries import parts_with_status, scans_with_status
+from diagnostics.scans.models import Scan
+
+from .ordering import policies_of
+from .queries import scans_as_shown_to
+from .strands import MOST_STRANDS, Listed
+
+NEWEST = ("-created_at", "-id")
+
+
+def scans_listed(user: Any, *, patient: str = "", priority: int | None = None, status: str = "") -> Listed:
+    """The scans that ``user`` may see; ``patient``: how a pseudonym begins, ``status``: one of ``STATUSES``."""
+    scans: QuerySet[Scan] = Scan.objects.visible_to(user).order_by(*NEWEST)
+    if patient:
+        scans = scans.filter(patient__pseudonym__istartswith=patient)
+    if priority is not None:
+        scans = scans.filter(priority=priority)
+    if status:
+        scans = scans_with_status(scans, status)
+    strands = parts_with_status(policies_of(user).places, status)
+    if len(strands) > MOST_STRANDS:
+        strands = ()
+    return Listed(scans, scans_as_shown_to(user, Scan.objects.all()), NEWEST, tuple(strands))
