@@ -105,7 +105,7 @@ def to_display(decoded: Decoded, max_side: int | None = None) -> np.ndarray:
     """
     values = rescaled(decoded)
     if decoded.centre is not None and decoded.width is not None:
-        scaled = _windowed(values, decoded.centre, decoded.width, decoded.voi_function)
+        scaled = windowed(values, decoded.centre, decoded.width, decoded.voi_function)
     else:
         low, high = percentiles(values, 0.5, 99.5)
         if high <= low:
@@ -121,8 +121,23 @@ def to_display(decoded: Decoded, max_side: int | None = None) -> np.ndarray:
     return np.ascontiguousarray(shown)
 
 
-def _windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
-    """Apply a VOI window; the result is 0 to 1 but for the two linear functions not yet clipped."""
+def windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
+    """Apply a VOI window (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (H, W)
+        True values.
+    centre, width : float
+        The window.
+    function : str
+        `LINEAR`, `LINEAR_EXACT` or `SIGMOID`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (H, W)
+        0 is black and 1 white; by the two linear functions not yet clipped to these.
+    """
     if function == "SIGMOID":
         return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -60.0, 60.0)))
     if function == "LINEAR_EXACT":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import logging
 import re
 import threading
 import warnings
@@ -192,3 +193,6 @@ def _word(text: str) -> str:
 
 # Odd values in fields that are not used here must not stand in the way of the image.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+# What pydicom says of a file is in the refusal or of no account; its tracebacks would carry the file's bytes into the
+# log, and printing them takes seconds.
+logging.getLogger("pydicom").propagate = False

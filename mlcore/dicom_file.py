@@ -23,6 +23,7 @@ from mlcore.dicom_header import PIXELS, get
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 _PREAMBLE, _MAGIC = 128, b"DICM"
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\0\0\0\0"
 # A data set without any other sign of what it is begins with group 8, and at most this many groups later.
 _LAST_FIRST_GROUP = 0x0028
@@ -123,8 +124,8 @@ def _settled(stated: UID, looks: tuple[bool, bool] | None) -> tuple[UID, tuple[b
 def _data_set(body: bytes, implicit: bool, little: bool) -> Dataset:
     try:
         dataset = read_dataset(io.BytesIO(body), implicit, little)
-        if not any(name in dataset for name in PIXELS) and "Rows" in dataset and little:
-            # Compressed pixels without an end: pydicom drops them. Whole fragments are as good with one put behind.
+        if little and _PIXEL_DATA in body and not any(name in dataset for name in PIXELS):
+            # Compressed pixels without an end: pydicom drops all. Whole fragments are as good with one put behind.
             dataset = read_dataset(io.BytesIO(body + _END_OF_FRAGMENTS), implicit, little)
     except Exception as error:
         raise Refused("damaged") from error

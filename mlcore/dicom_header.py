@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from mlcore.decoded import Refused
@@ -68,7 +69,7 @@ def header_of(dataset: Dataset) -> Header:
     if frames < 0:
         raise Refused("damaged")
     photometric = word(dataset, "PhotometricInterpretation")
-    samples = whole(dataset, "SamplesPerPixel", 3 if photometric in COLOUR[:-1] else 1)
+    samples = whole(dataset, "SamplesPerPixel", 0) or (3 if photometric in COLOUR[:-1] else 1)
     if not photometric:
         palette = "RedPaletteColorLookupTableDescriptor" in dataset
         photometric = "RGB" if samples == 3 else "PALETTE COLOR" if palette else "MONOCHROME2"
@@ -102,11 +103,12 @@ def _bits_by_length(dataset: Dataset, values: int) -> int:
 
 
 def get(dataset: Dataset, name: str) -> Any:
-    """Give the value of an element; None where it is missing or so odd that pydicom cannot read it."""
+    """Give the value of an element, None where it is missing; its bytes where pydicom cannot read them."""
     try:
         return dataset.get(name)
-    except Exception:  # noqa: BLE001 - whatever pydicom says of an odd value, the element counts as missing
-        return None
+    except Exception:  # noqa: BLE001 - whatever pydicom says of an odd value, it must not stand in the way of the image
+        raw = dataset.get_item(tag_for_keyword(name) or 0)
+        return raw.value if raw is not None and isinstance(raw.value, bytes) else None
 
 
 def word(dataset: Dataset, name: str) -> str:
@@ -138,8 +140,6 @@ def number_of(value: Any) -> float | None:
         value = value.strip(" \0\t\r\n")
         if _DECIMAL_COMMA.fullmatch(value):
             value = value.replace(",", ".")
-        if "_" in value:  # a number to Python only
-            return None
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -27,7 +27,7 @@ from mlcore import jpeg
 from mlcore.decoded import Refused
 from mlcore.dicom_frames import first_frame, is_encapsulated
 from mlcore.dicom_header import Header, get
-from mlcore.dicom_streams import Stream, check_tiles, checked_rle, stream_of
+from mlcore.dicom_streams import Stream, check_tiles, checked_jpeg_ls, checked_rle, stream_of
 
 # One decoder for each kind of stream: with several, a stream that the first refuses would be tried on the next.
 _DECODERS = {RLELossless: "pylibjpeg", JPEGLosslessSV1: "gdcm", JPEGLSLossless: "pyjpegls", JPEG2000: "pylibjpeg"}
@@ -117,6 +117,8 @@ def _compressed(frame: bytes, header: Header) -> tuple[np.ndarray, Header]:
     header = _agreeing(header, stream)
     if stream.kind == JPEG2000:
         check_tiles(frame)
+    if stream.kind == JPEGLSLossless:
+        frame = checked_jpeg_ls(frame)
     array = _decoded(frame, header, stream)
     if stream.kind in _FILLED_UP and _may_be_filled_up(array):
         _check_whole(frame, header, stream, array)
@@ -172,6 +174,9 @@ def _agreeing(header: Header, stream: Stream) -> Header:
 
 def _by_pydicom(kind: UID, value: bytes, header: Header, vr: str = "OB") -> np.ndarray:
     photometric = header.photometric if header.samples == 3 else "MONOCHROME2"
+    wide = photometric == "YBR_FULL" and (header.allocated, header.stored) != (8, 8)
+    if wide:  # pydicom turns whole bytes only
+        photometric = "RGB"
     array, _ = get_decoder(kind).as_array(
         value,
         index=0,
@@ -190,7 +195,17 @@ def _by_pydicom(kind: UID, value: bytes, header: Header, vr: str = "OB") -> np.n
     )
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     # Values that do not begin at the lowest bit: what lies below them belongs to something else.
-    return array >> (header.high + 1 - header.stored) if header.high + 1 > header.stored else array
+    if header.high + 1 > header.stored:
+        array = array >> (header.high + 1 - header.stored)
+    return _rgb(array, header.stored) if wide else array
+
+
+def _rgb(ybr: np.ndarray, stored: int) -> np.ndarray:
+    """Turn YBR_FULL of any bits into red, green and blue (DICOM PS3.3 C.7.6.3.1.2)."""
+    luma, blue, red = np.moveaxis(ybr.astype(np.float64), 2, 0)
+    blue, red = blue - 2 ** (stored - 1), red - 2 ** (stored - 1)
+    colours = np.stack((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue), axis=2)
+    return np.clip(np.rint(colours), 0, 2**stored - 1).astype(ybr.dtype)
 
 
 def _baseline(frame: bytes, header: Header) -> np.ndarray:

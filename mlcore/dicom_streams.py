@@ -23,6 +23,7 @@ _JP2_BOX = b"\x00\x00\x00\x0cjP"
 # Frame headers of JPEG (ISO/IEC 10918-1 B.2.2) and JPEG-LS (14495-1 C.2.2): the decoder itself tells sequential,
 # progressive and arithmetic ones apart.
 _LOSSY, _LOSSLESS, _NEAR = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC3,), (0xF7,)
+_END_OF_IMAGE = b"\xff\xd9"
 _RLE_HEADER = 64
 _MOST_SEGMENTS = 15
 
@@ -71,6 +72,8 @@ def _jpeg(frame: bytes) -> Stream:
             kind = JPEGLosslessSV1 if marker in _LOSSLESS else JPEGLSLossless if marker in _NEAR else JPEGBaseline8Bit
             if kind == JPEGBaseline8Bit and precision != 8:
                 kind = JPEGExtended12Bit
+            if not 2 <= precision <= 16:
+                raise Refused("damaged")
             found.add(Stream(kind, rows, columns, samples, precision))
     if len(found) != 1:
         raise Refused("damaged")
@@ -81,7 +84,9 @@ def _segments(frame: bytes) -> Iterator[tuple[int, int]]:
     """Walk the marker segments up to the first scan; give (marker, where its length stands)."""
     at = 2
     while at + 4 <= len(frame):
-        if frame[at] != 0xFF or frame[at + 1] == 0xFF:
+        if frame[at] != 0xFF:  # GDCM would end the whole process over it
+            raise Refused("damaged")
+        if frame[at + 1] == 0xFF:
             at += 1
         elif frame[at + 1] in (0x00, 0x01) or 0xD0 <= frame[at + 1] <= 0xD8:
             at += 2
@@ -132,6 +137,14 @@ def check_tiles(frame: bytes) -> None:
         at += length
     if len(seen) < tiles:
         raise Refused("truncated")
+
+
+def checked_jpeg_ls(frame: bytes) -> bytes:
+    """Give a JPEG-LS stream up to its end marker; refuse one without, as CharLS would go on looking for seconds."""
+    end = frame.rfind(_END_OF_IMAGE)
+    if end < 0:
+        raise Refused("truncated")
+    return frame[: end + len(_END_OF_IMAGE)]
 
 
 def checked_rle(frame: bytes, pixels: int, segments: int) -> bytes:

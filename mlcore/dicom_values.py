@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,11 +15,7 @@ from mlcore.dicom_tables import palette_of, table_of
 # Values are computed and handed on as float32.
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 _LUMA = np.array([0.299, 0.587, 0.114])
-_PADDING = {
-    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),
-    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
-    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
-}
+_PADDING = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
 
 
 def luma_of(stored: np.ndarray, dataset: Dataset, header: Header) -> tuple[np.ndarray, float]:
@@ -70,41 +67,54 @@ def padding_of(stored: np.ndarray, dataset: Dataset, header: Header, words: Call
     found in the type of the pixels. A value that stored bits cannot hold is looked for in the words. What is no number
     is padding whether or not the file declares it.
     """
-    first, limit = (_end_of_padding(dataset, name, header) for name in _PADDING[header.keyword])
-    if header.keyword != "PixelData":
-        padding = np.isnan(stored)
-        if first is not None and not np.isnan(first):
-            ends = (first, first if limit is None or np.isnan(limit) else limit)
-            kind = stored.dtype.type
-            padding |= (stored >= kind(min(ends))) & (stored <= kind(max(ends)))
-        return padding
-    if first is None:
-        return np.zeros(stored.shape, bool)
-    least, most = sorted((int(first), int(first if limit is None else limit)))
+    is_float = header.keyword != "PixelData"
+    none = np.isnan(stored) if is_float else np.zeros(stored.shape, bool)
+    ends = _ends_of_padding(dataset, header)
+    if ends is None or any(math.isnan(each) for each in ends):
+        return none
+    if is_float:
+        # An end of 32 bits beside pixels of 64 is that of the rounded pixel.
+        kind = np.float32 if "DoubleFloatPixelPaddingValue" not in dataset else stored.dtype.type
+        return none | ((stored.astype(kind) >= kind(min(ends))) & (stored.astype(kind) <= kind(max(ends))))
+    if not all(math.isfinite(each) and each == int(each) for each in ends):
+        return none
+    least, most = sorted(_in_the_type_of_pixels(int(each), header) for each in ends)
     low = -(2 ** (header.stored - 1)) if header.signed else 0
     fits = low <= least and most < low + 2**header.stored
     looked_at = stored if fits else words()
     return (looked_at >= least) & (looked_at <= most)
 
 
-def _end_of_padding(dataset: Dataset, name: str, header: Header) -> float | None:
-    """Give one end of the padding as a number of the pixels' type; NaN where it says so, None where it is missing."""
+def _ends_of_padding(dataset: Dataset, header: Header) -> tuple[float, float] | None:
+    """Give both ends as the file has them, by the element that belongs to its pixels or else by another."""
+    for name in sorted(_PADDING, key=lambda name: name.removesuffix("PaddingValue") + "Data" != header.keyword):
+        first = _end_of_padding(dataset, name)
+        if first is not None:
+            limit = _end_of_padding(dataset, name.replace("Value", "RangeLimit"))
+            return first, first if limit is None or math.isnan(limit) else limit
+    return None
+
+
+def _end_of_padding(dataset: Dataset, name: str) -> float | None:
     value = get(dataset, name)
-    if header.keyword != "PixelData":
-        try:
-            return None if value is None else float(value)
-        except (TypeError, ValueError):
-            return number_of(value)
-    found = integers(value, is_little_endian(dataset))
-    if not found:
-        found = [int(each) for each in numbers(dataset, name) if each is not None]
-    if not found:
+    if name == _PADDING[0]:
+        whole = integers(value, is_little_endian(dataset))
+        return float(whole[0]) if whole else number_of(value)
+    try:
+        return None if value is None else float(value)  # NaN and the infinite are as good as others here
+    except (TypeError, ValueError):
         return None
-    given = found[0] - 65536 if header.allocated == 8 and 65536 - 128 <= found[0] < 65536 else found[0]
+
+
+def _in_the_type_of_pixels(end: int, header: Header) -> int:
+    """Read the same bits as the pixels are read; what the container cannot hold stays as it is, and is nowhere."""
+    if header.allocated == 8 and 65536 - 128 <= end < 65536:
+        end -= 65536
     half = 2 ** (header.allocated - 1)
-    if header.allocated not in (8, 12, 16) or not -half <= given < 2 * half:
-        return given
-    return given % (2 * half) if not header.signed else (given + half) % (2 * half) - half
+    # The elements have 16 bits, so that in wider pixels they mean what they say.
+    if header.allocated not in (8, 12, 16) or not -half <= end < 2 * half:
+        return end
+    return (end + half) % (2 * half) - half if header.signed else end % (2 * half)
 
 
 def modality_of(dataset: Dataset, stored: np.ndarray, header: Header) -> GreyTable | tuple[float, float]:
