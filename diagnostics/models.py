@@ -1,6 +1,6 @@
 """The tables, in the order in which the data travels."""
 
-from diagnostics.audit.models import AuditEvent
+from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
 
@@ -19,7 +19,9 @@ __all__ = [
     "Alert",
     "AlertRule",
     "Annotation",
+    "AuditChain",
     "AuditEvent",
+    "AuditLink",
     "Case",
     "Claim",
     "Comment",

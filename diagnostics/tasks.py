@@ -78,7 +78,8 @@ def refresh_statistics() -> None:
 
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
-    """Find rows whose message was lost or whose worker died, and nudge again."""
+    """Find rows whose message was lost or whose worker died, and nudge again; keep an anchor of the audit."""
+    from diagnostics.audit import anchors
     from diagnostics.notifications import services as notifications
     from diagnostics.predictions import services as predictions
     from diagnostics.registry import requests
@@ -104,3 +105,4 @@ def reconcile() -> None:
         judge.apply_async([str(version_id)], expires=settings.RECONCILE_SECONDS)
     if shadow.anything_due():
         score_in_the_shadow.apply_async(expires=settings.RECONCILE_SECONDS)
+    anchors.keep()

@@ -53,6 +53,8 @@ def _secret_key() -> str:
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG and OVERREAD_PRODUCTION are both on. Switch one of them off.")
 SECRET_KEY = _secret_key()
+# Signs the audit's anchors. Of its own where the web process is not to be able to make one that looks genuine.
+AUDIT_KEY = env.str("OVERREAD_AUDIT_KEY", default="") or SECRET_KEY
 # In production nothing is guessed: the checks refuse to start without.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -294,6 +296,7 @@ def _files(folder: str) -> dict[str, object]:
 STORAGES = {
     "default": _files("scans"),
     "artifacts": _files("models"),
+    "audit": _files("audit"),
     "staticfiles": {"BACKEND": "portal.ui.staticfiles.StaticFilesStorage"},
 }
 MODEL_CACHE_DIR = DATA_DIR / "cache" / "models"

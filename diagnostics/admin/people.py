@@ -1,4 +1,4 @@
-"""Institutions, who belongs to them, and what was done there."""
+"""Institutions, who belongs to them, and what they were told."""
 
 from typing import Any
 
@@ -11,10 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.models import AuditEvent, Institution, Membership, ModelAdministrator, Notification
+from diagnostics.models import Institution, Membership, ModelAdministrator, Notification
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 from diagnostics.scans.institutions import POLICIES, change_institution, make_institution
-from diagnostics.scans.people import audit_events_for
 
 from .rooms import RoomAdmin, by_institution, column, fields_of
 
@@ -105,20 +104,6 @@ class ModelAdministratorAdmin(RoomAdmin):
     def visible(self, user: Any) -> "QuerySet[Any]":
         rows = ModelAdministrator.objects.all()
         return rows if may(user, Permission.ADMINISTER) else rows.none()
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(RoomAdmin):
-    """What was done. Written with the act, never edited."""
-
-    sees = Permission.SEE_AUDIT
-    list_display = ("at", "act", "actor", "target_type", "target_id", "institution")
-    list_select_related = ("actor", "institution")
-    list_filter = (by_institution("institution", Permission.SEE_AUDIT), "at")
-    search_fields = ("=target_id", "act", "actor__username")
-
-    def visible(self, user: Any) -> "QuerySet[Any]":
-        return audit_events_for(user)
 
 
 @admin.register(Notification)

@@ -78,6 +78,8 @@ SENTENCES: dict[str, Any] = {
     "notifications_chosen": _("chose what they are notified of"),
     "token_made": _("made an API token (%(start)s…) for %(days)s days"),
     "token_revoked": _("revoked an API token (%(start)s…)"),
+    "audit_event_adopted": _("took an audit event into the chain that was in none: %(reason)s"),
+    "audit_anchored_anew": _("put the audit's anchors aside (%(anchors)s): %(reason)s"),
     "signed_in": _("signed in"),
     "signed_out": _("signed out"),
     "session_over": _("were signed out, as their session was over"),

@@ -11,15 +11,17 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import storages
 from django.db import connection
 from django.utils import timezone
 
+from diagnostics.audit import anchors
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry.artifacts import FILES
@@ -37,7 +39,8 @@ class BackupRefused(RuntimeError):
 
 @dataclass(frozen=True)
 class Contents:
-    """What ``backup.json`` says. ``missing`` are keys that a row names and the storage did not have."""
+    """What ``backup.json`` says. ``missing`` are keys that a row names and the storage did not have; ``anchor`` is how
+    far the copied audit had come (empty in a copy made before there was one)."""
 
     format: int
     taken_at: str
@@ -46,6 +49,7 @@ class Contents:
     files: int
     new_files: int
     missing: list[str]
+    anchor: dict[str, Any] = field(default_factory=dict)
 
 
 def back_up(folder: Path) -> Contents:
@@ -67,6 +71,7 @@ def back_up(folder: Path) -> Contents:
     # An interrupted run must not look like a whole copy of yesterday with a database of today.
     (folder / LIST).unlink(missing_ok=True)
     taken_at = timezone.now()
+    anchors.keep()
     _copy_database(folder / DATABASE)
     copied = 0
     missing: list[str] = []
@@ -90,6 +95,7 @@ def back_up(folder: Path) -> Contents:
         files=files - len(missing),
         new_files=copied,
         missing=missing,
+        anchor=_anchor_of(folder / DATABASE),
     )
     scratch = folder / f".{LIST}"
     scratch.write_text(json.dumps(asdict(made), indent=1) + "\n")
@@ -177,6 +183,8 @@ def restore(folder: Path) -> Contents:
     shutil.copyfile(folder / DATABASE, scratch)
     _to_disk(scratch)
     scratch.replace(target)
+    if contents.anchor:
+        anchors.take_in(anchors.Anchor.from_json(contents.anchor))
     return contents
 
 
@@ -190,6 +198,8 @@ def contents_of(folder: Path) -> Contents:
     try:
         found = Contents(**json.loads((folder / LIST).read_text()))
         datetime.fromisoformat(found.taken_at)
+        if found.anchor:
+            anchor = anchors.Anchor.from_json(found.anchor)
     except FileNotFoundError:
         raise BackupRefused(f"There is no whole backup in {folder}: {LIST} is missing.") from None
     except (ValueError, TypeError) as error:
@@ -201,7 +211,34 @@ def contents_of(folder: Path) -> Contents:
             raise BackupRefused(f"The database in {folder} is not what was backed up: its hash differs.")
     except FileNotFoundError:
         raise BackupRefused(f"The database is missing in {folder}.") from None
+    if found.anchor:
+        _refuse_forged(folder, anchor)
     return found
+
+
+def _refuse_forged(folder: Path, anchor: anchors.Anchor) -> None:
+    """A copy whose audit is not what the anchor says that came with it was changed since."""
+    if anchor.ours and not anchor.genuine:
+        raise BackupRefused(f"The anchor of the audit in {folder} was changed: its signature is not right.")
+    if _ends_of(folder / DATABASE) != anchor.chains:
+        raise BackupRefused(f"The audit in {folder} is not what was backed up: its anchor says something else.")
+
+
+def _ends_of(database: Path) -> dict[str, tuple[int, int, str]]:
+    """How far the audit's chains come in a copied database; none in one of an earlier version."""
+    with closing(sqlite3.connect(database)) as opened:
+        tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "diagnostics_auditchain" not in tables:
+            return {}
+        found = opened.execute(
+            "SELECT c.id, c.length, l.event_id, c.head FROM diagnostics_auditchain c "
+            "LEFT JOIN diagnostics_auditlink l ON l.chain = c.id AND l.position = c.length WHERE c.length > 0"
+        )
+        return {str(chain): (length, event or 0, bytes(head).hex()) for chain, length, event, head in found}
+
+
+def _anchor_of(database: Path) -> dict[str, Any]:
+    return anchors.Anchor(timezone.now().isoformat(timespec="seconds"), _ends_of(database)).signed().as_json()
 
 
 def _holds_rows(database: Path) -> bool:

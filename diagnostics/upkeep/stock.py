@@ -1,4 +1,5 @@
-"""Hold the rows against the files: each row's files are there and are what was stored, and each file has a row.
+"""Hold the rows against the files: each row's files are there and are what was stored, and each file has a row; and
+the audit against its chains and anchors.
 
 Nothing that is found is ever deleted. What can be made anew from an untouched original is made anew; a file without
 a row is moved below ``lost+found/``, for a database that was restored from yesterday's backup has rows missing, and
@@ -7,6 +8,7 @@ the originals of today are then the only ones there are.
 
 import hashlib
 import io
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from django.core.files.storage import Storage, storages
 from django.utils import timezone
 from PIL import Image
 
+from diagnostics.audit import anchors, checking
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.standing import differing, differing_scans, put_right, put_scans_right
@@ -36,9 +39,9 @@ PASSING = ("readyz/",)
 class Fault:
     """One thing that is not as it should be.
 
-    ``kind``: ``missing | corrupt | orphaned | differs``; ``what``: ``original | pixels | preview | heatmap | model |
-    manifest | file | analysis``; ``whose``: the row, as ``scan <id>``; empty for an orphan. ``repaired`` says what was
-    done, if anything.
+    ``kind``: ``missing | corrupt | orphaned | differs``, of the audit those of ``audit.checking.Break``; ``what``:
+    ``original | pixels | preview | heatmap | model | manifest | file | analysis | audit``; ``whose``: the row, as
+    ``scan <id>``, of the audit a sentence; empty for an orphan. ``repaired`` says what was done, if anything.
     """
 
     kind: str
@@ -82,6 +85,7 @@ def faults(*, repair: bool = False, young: timedelta = YOUNG, tally: Tally | Non
     yield from _models(known["artifacts"], tally)
     yield from _manifests(known["artifacts"], tally)
     yield from _cases(repair)
+    yield from _audit(tally)
     before = timezone.now() - young
     for store, keys in known.items():
         yield from _orphans(store, keys, before, repair)
@@ -204,6 +208,14 @@ def _cases(repair: bool) -> Iterator[Fault]:
             repaired = "brought up to date"
         words = f"{said or 'nothing'}, not {should_be or 'nothing'}"
         yield Fault("differs", "analysis", "database", words, f"scan {pk}", repaired)
+
+
+def _audit(tally: Tally) -> Iterator[Fault]:
+    """What was done to audit events after they were written. Nothing of it can be put right by a program."""
+    looked_at = checking.Count()
+    for each in itertools.chain(checking.breaks(looked_at), anchors.breaks()):
+        yield Fault(each.kind, "audit", "database", each.where, each.sentence)
+    tally.rows += looked_at.events
 
 
 def _orphans(store: str, known: set[str], before: datetime, repair: bool) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from diagnostics import pipeline
+from diagnostics.audit.services import record
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.upkeep import copies, stock
@@ -236,6 +238,50 @@ def test_backup_that_is_not_whole_is_not_put_back(tmp_path, harm):
             file.write(b"x")
     with pytest.raises(copies.BackupRefused):
         copies.contents_of(folder)
+
+
+def forged_copy(folder: Path, *statements: str, **said) -> None:
+    """A copy that somebody has changed, and made to look whole."""
+    with closing(sqlite3.connect(folder / "overread.sqlite3")) as opened:
+        for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            opened.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            opened.execute(statement)
+        opened.commit()
+    contents = json.loads((folder / "backup.json").read_text())
+    contents["database_sha256"] = hashlib.sha256((folder / "overread.sqlite3").read_bytes()).hexdigest()
+    (folder / "backup.json").write_text(json.dumps({**contents, **said}))
+
+
+CUT_WITHOUT_A_TRACE = (
+    "DELETE FROM diagnostics_auditevent WHERE id = (SELECT max(id) FROM diagnostics_auditevent)",
+    "DELETE FROM diagnostics_auditlink WHERE event_id = (SELECT max(event_id) FROM diagnostics_auditlink)",
+    "UPDATE diagnostics_auditchain SET (length, head) = "
+    "(SELECT position, hash FROM diagnostics_auditlink ORDER BY position DESC LIMIT 1)",
+)
+
+
+@embedded
+@pytest.mark.django_db(transaction=True)
+def test_copy_whose_audit_was_changed_is_not_put_back_unnoticed(tmp_path):
+    place = InstitutionFactory()
+    by = person(Role.TECHNOLOGIST, place)
+    for _ in range(4):
+        with transaction.atomic():
+            event = record(by=by, act="signed_in", target=by, institution=place)
+    copies.back_up(tmp_path / "copy")
+    forged_copy(tmp_path / "copy", *CUT_WITHOUT_A_TRACE)
+    with pytest.raises(copies.BackupRefused, match="anchor says something else"):
+        copies.contents_of(tmp_path / "copy")
+    anchor = json.loads((tmp_path / "copy" / "backup.json").read_text())["anchor"]
+    forged_copy(tmp_path / "copy", anchor={**anchor, "chains": {}})
+    with pytest.raises(copies.BackupRefused, match="signature"):
+        copies.contents_of(tmp_path / "copy")
+
+    copies.back_up(tmp_path / "copy")
+    forged_copy(tmp_path / "copy", f"UPDATE diagnostics_auditevent SET act = 'signed_out' WHERE id = {event.pk}")
+    done = at_another_place(tmp_path / "elsewhere", "restore", str(tmp_path / "copy"))
+    assert done.returncode != 0 and f"database:event {event.pk}" in done.stdout
 
 
 @embedded

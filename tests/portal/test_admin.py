@@ -14,7 +14,9 @@ from diagnostics.admin import counting
 from diagnostics.datasets.services import freeze
 from diagnostics.models import (
     Alert,
+    AuditChain,
     AuditEvent,
+    AuditLink,
     Control,
     DatasetVersion,
     GateResult,
@@ -147,6 +149,8 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "institution": institution,
         "membership": keeper.memberships.first(),
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
+        "auditchain": AuditChain.objects.first(),
+        "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),
         "notification": Notification.objects.create(
             recipient=keeper, institution=institution, kind="prediction_failed", scan=scan
         ),
@@ -246,6 +250,8 @@ SEEN = {
     "institution": (False, True),
     "membership": (False, True),
     "auditevent": (False, True),
+    "auditchain": (False, True),
+    "auditlink": (False, True),
 }
 
 
@@ -274,7 +280,7 @@ def test_administrator_of_another_institution_finds_nothing_of_ours(north, keepe
     rows = everything(north, keeper, tmp_path)
     stranger = staff(Role.ADMINISTRATOR, InstitutionFactory(code="south", name="South"))
     client = client_of(stranger)
-    shared = ("alertrule", "modelversion", "promotion")
+    shared = ("alertrule", "modelversion", "promotion", "auditchain")
     for name in SEEN:
         listing = text(client.get(page(f"{name}_changelist")))
         assert "north" not in listing.lower() and "SECRET" not in listing, name

@@ -21,6 +21,7 @@ from django.test import Client
 from django.urls import reverse
 
 from diagnostics import pipeline
+from diagnostics.audit import checking, guards
 from diagnostics.scans import intake
 from portal.accounts.models import User
 from tests.access import table
@@ -196,3 +197,15 @@ def test_upgraded_admin_lists_and_opens_rows(old, rf):
 def test_token_of_before_the_upgrade_still_signs_in(old):
     answered = Client().get(reverse("api:user-me"), headers={"Authorization": f"Bearer {old.content['token']}"})
     assert answered.status_code == 200, answered.content
+
+
+def test_events_of_before_the_upgrade_are_links_of_the_chain(old):
+    events = old.before["diagnostics_auditevent"]
+    count = checking.Count()
+    assert list(checking.breaks(count)) == [] and count.events >= len(events) > 40
+    with transaction.atomic():
+        guards.take_down()
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {guards.EVENT} SET act = 'x' WHERE id = %s", [events[7]["id"]])
+        assert [each.where for each in checking.breaks() if each.kind == "edited"] == [f"event {events[7]['id']}"]
+        transaction.set_rollback(True)

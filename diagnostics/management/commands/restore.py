@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from diagnostics.audit import anchors
 from diagnostics.upkeep import copies
 
 
@@ -24,4 +25,7 @@ class Command(BaseCommand):
         except (copies.BackupRefused, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Restored as of {contents.taken_at}: {contents.files} files.")
+        # A copy of an earlier version is brought up to date; of whichever key its anchor was, ours comes beside it.
+        call_command("migrate", interactive=False, verbosity=0)
+        anchors.keep()
         call_command("fsck", stdout=self.stdout)
