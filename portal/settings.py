@@ -83,6 +83,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.ui.headers.HeadersMiddleware",
     "portal.ui.proxy.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -256,6 +257,8 @@ DECODING_FILES = env.int("OVERREAD_DECODING_FILES", default=200)
 
 # --- files -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("OVERREAD_MAX_UPLOAD_MB", default=32) * 1024 * 1024
+# The most that one request may bring, several files together.
+MAX_REQUEST_BYTES = max(env.int("OVERREAD_MAX_REQUEST_MB", default=256) * 1024 * 1024, MAX_UPLOAD_BYTES)
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
 _BUCKET = env.str("AWS_STORAGE_BUCKET_NAME", default="")
 _S3_ENDPOINT = env.str("AWS_S3_ENDPOINT_URL", default="")

@@ -4,10 +4,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from portal.start.lengths import with_lengths
 from portal.start.safety import refuse_unsafe
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-application = get_wsgi_application()
+application = with_lengths(get_wsgi_application())
 # Under whatever server this is loaded.
 refuse_unsafe()

@@ -1,6 +1,7 @@
 """How gunicorn serves the portal, on one machine and in a container."""
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ safety.or_exit()
 bind = f"{os.environ.get('OVERREAD_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("OVERREAD_WEB_PROCESSES", "2"))
 threads = int(os.environ.get("OVERREAD_WEB_THREADS", "4"))
-worker_class = "gthread"
+worker_class = "portal.start.web_worker.GatheringWorker"
+# Connections of one process, most of them waiting; each is an open file, of which systems allow few at first.
+_few, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = 8192 if _most == resource.RLIM_INFINITY else min(_most, 8192)
+if _few != resource.RLIM_INFINITY and _few < _wanted:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _most))
+worker_connections = min(1000, _wanted // 3)
+keepalive = 5
 # Loaded once, before the fork: half the memory and half the start.
 preload_app = True
 timeout = 60
