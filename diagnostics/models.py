@@ -10,7 +10,7 @@ from diagnostics.predictions.models import Prediction  # isort: skip
 from diagnostics.reviews.models import Claim, Comment, Control, Draft, Read, SavedView  # isort: skip
 from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
-from diagnostics.datasets.models import DatasetItem, DatasetVersion, RuledOut  # isort: skip
+from diagnostics.datasets.models import DatasetItem, DatasetPlan, DatasetVersion, RuledOut  # isort: skip
 from diagnostics.training.models import Retraining, TrainingRun  # isort: skip
 from diagnostics.training.tested import TestedScan  # isort: skip
 from diagnostics.monitoring.models import Alert, AlertRule  # isort: skip
@@ -28,6 +28,7 @@ __all__ = [
     "Control",
     "Draft",
     "DatasetItem",
+    "DatasetPlan",
     "DatasetVersion",
     "GateResult",
     "GateRules",

@@ -1,5 +1,6 @@
 """The way of a scan, act by act. Only here does one room's work become the next room's, or background work start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,7 +13,9 @@ from django.utils.translation import gettext as _
 from diagnostics import tasks
 from diagnostics.audit.services import record
 from diagnostics.broker import AWAY, breaker
-from diagnostics.datasets.models import DatasetItem, DatasetVersion
+from diagnostics.datasets import background
+from diagnostics.datasets import services as datasets
+from diagnostics.datasets.models import DatasetItem, DatasetPlan, DatasetVersion
 from diagnostics.predictions import services as predictions
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
@@ -135,6 +138,33 @@ def undo_read(*, by: Any, read: Read) -> Claim:
         if DatasetItem.objects.filter(read=read).exists():
             raise reviews.WrongStage(_("A dataset has been frozen with this read. Amend it instead."))
         return reviews.undo_read(by=by, read=read)
+
+
+def plan_dataset(*, by: Any, wanted: Mapping[str, Any]) -> background.Look:
+    """What freezing would make now. Of very many scans a worker works it out; the look then has its row.
+
+    Raises
+    ------
+    NotAllowed
+    """
+    found = background.look(by=by, wanted=wanted)
+    if found.row is not None and found.row.active:
+        nudge(tasks.plan_datasets)
+    return found
+
+
+def freeze_dataset(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetVersion | DatasetPlan:
+    """Freeze the plan that was ``seen``; of very many scans a worker does it, and this is its row.
+
+    Raises
+    ------
+    NotAllowed, NotFreezable, PlanChanged
+    """
+    if background.is_small(wanted["institutions"]):
+        return datasets.freeze(by=by, **wanted, seen=seen)
+    row = background.freeze(by=by, wanted=wanted, seen=seen)
+    nudge(tasks.plan_datasets)
+    return row
 
 
 def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any], anyway: bool = False) -> TrainingRun:

@@ -68,6 +68,14 @@ def watch_the_model() -> None:
     monitoring.evaluate()
 
 
+@shared_task(name="diagnostics.tasks.plan_datasets")
+def plan_datasets() -> None:
+    """Plan and freeze datasets of so many scans that nobody should wait for it."""
+    from diagnostics.datasets import background
+
+    background.work()
+
+
 @shared_task(name="diagnostics.tasks.refresh_statistics")
 def refresh_statistics() -> None:
     """Let the database look at its tables, so that it goes on choosing the right indexes as they grow."""
@@ -80,6 +88,7 @@ def refresh_statistics() -> None:
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again; keep an anchor of the audit."""
     from diagnostics.audit import anchors
+    from diagnostics.datasets import background
     from diagnostics.notifications import services as notifications
     from diagnostics.predictions import services as predictions
     from diagnostics.registry import requests
@@ -95,6 +104,8 @@ def reconcile() -> None:
     live = registry.live()
     if (live is not None and predictions.queue_missing(live)) or predictions.anything_waiting():
         infer.delay()
+    if background.anything_waiting():
+        plan_datasets.delay()
     for run_id in training.due():
         train.delay(str(run_id))
     if notifications.anything_to_mail():

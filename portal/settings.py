@@ -214,6 +214,8 @@ CELERY_BEAT_SCHEDULE["refresh-statistics"] = {
     "schedule": STATISTICS_SECONDS,
     "options": {"expires": STATISTICS_SECONDS},
 }
+# Of more scans a dataset is planned and frozen by a worker, so that no page waits for it.
+PLAN_AT_ONCE_SCANS = env.int("OVERREAD_PLAN_AT_ONCE_SCANS", default=5000)
 # Whoever scrapes /metrics must send it as a bearer token; without one the address does not exist.
 METRICS_TOKEN = env.str("OVERREAD_METRICS_TOKEN", default="")
 # Kept in memory: when something ran last may be forgotten at a start, and a file can be missing or broken.

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics import pipeline
 from diagnostics.datasets import queries, services
-from diagnostics.models import DatasetItem, DatasetVersion, Institution, RuledOut, TrainingRun
+from diagnostics.models import DatasetItem, DatasetPlan, DatasetVersion, Institution, RuledOut, TrainingRun
 from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.training import planning
 from diagnostics.training import services as training
@@ -144,23 +144,27 @@ class DatasetVersionAdmin(RoomAdmin):
                 wanted[name] = list(wanted[name])
         elif request.method != "POST":
             wanted = {"institutions": list(institutions_where(request.user, Permission.FREEZE_DATASET))}
-        plan = services.plan(by=request.user, **wanted) if wanted is not None else None
-        if plan is not None and wanted is not None and "freeze" in request.POST:
+        if wanted is not None and "freeze" in request.POST:
             try:
-                version = services.freeze(by=request.user, **wanted, seen=request.POST.get("seen", ""))  # type: ignore[arg-type]
+                made = pipeline.freeze_dataset(by=request.user, wanted=wanted, seen=request.POST.get("seen", ""))
             except services.PlanChanged as refusal:
                 messages.info(request, str(refusal))
             except services.NotFreezable as refusal:
                 messages.error(request, str(refusal))
             else:
-                messages.success(request, _("%(name)s is frozen.") % {"name": str(version).capitalize()})
-                return HttpResponseRedirect(reverse("admin:diagnostics_datasetversion_change", args=[version.pk]))
+                if isinstance(made, DatasetPlan):
+                    return HttpResponseRedirect(reverse("lab:plan", args=[made.pk]))
+                messages.success(request, _("%(name)s is frozen.") % {"name": str(made).capitalize()})
+                return HttpResponseRedirect(reverse("admin:diagnostics_datasetversion_change", args=[made.pk]))
+        look = pipeline.plan_dataset(by=request.user, wanted=wanted) if wanted is not None else None
+        plan = look.summary if look else None
         return self.act_page(
             request,
             title=_("Freeze a dataset version"),
             template="admin/diagnostics/freeze.html",
             form=form,
             plan=plan,
+            work=look.row if look else None,
             **_counts(plan.counts if plan else {}),
         )
 
@@ -234,6 +238,33 @@ class RuledOutAdmin(RoomAdmin):
 
     def visible(self, user: Any) -> "QuerySet[Any]":
         return RuledOut.objects.visible_to(user)
+
+
+@admin.register(DatasetPlan)
+class DatasetPlanAdmin(RoomAdmin):
+    """Plans and freezes of very many scans, which a worker carries out: one's own, or all for a superuser."""
+
+    sees = Permission.FREEZE_DATASET
+    list_display = ("__str__", "state", "freezes", "attempts", "created_at", "finished_at", "failure")
+    list_filter = ("state", "created_at")
+    search_fields = ("=id",)
+    fields = (
+        "by",
+        "wanted",
+        "freezes",
+        "seen",
+        "state",
+        "attempts",
+        "lease_until",
+        "produced",
+        "failure",
+        "created_at",
+        "started_at",
+        "finished_at",
+    )
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return DatasetPlan.objects.all() if user.is_superuser else DatasetPlan.objects.filter(by=user)
 
 
 @admin.register(TrainingRun)

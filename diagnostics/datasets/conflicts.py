@@ -14,6 +14,7 @@ from diagnostics.scans.models import Institution, Scan
 from mlcore import fingerprint
 from mlcore.labels import READABLE, contradict
 
+from . import background
 from .labelling import Labelled, labelled
 from .models import RuledOut
 
@@ -74,6 +75,7 @@ def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: 
         except IntegrityError as error:
             raise NotSettled(_("Somebody has settled this conflict at this moment. Look again.")) from error
         _note(by, "conflict_settled", made, stands=stands, reason=reason.strip())
+        background.forget_all()
     return made
 
 
@@ -100,6 +102,7 @@ def take_back(*, by: Any, ruling: uuid.UUID) -> None:
             require(by, Permission.FREEZE_DATASET, place)
         RuledOut.objects.standing().filter(ruling=ruling).update(taken_back_by=by, taken_back_at=timezone.now())
         _note(by, "conflict_reopened", rows)
+        background.forget_all()
 
 
 def _as_seen(by: Any, seen: Mapping[uuid.UUID, str]) -> list[Labelled]:

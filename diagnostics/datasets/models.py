@@ -94,6 +94,68 @@ class DatasetItem(models.Model):
         return f"item {self.pk}"
 
 
+class PlanState(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    RUNNING = "running", _("Running")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("Failed")
+
+
+class DatasetPlan(models.Model):
+    """What somebody wants to see planned, or frozen, of so many scans that a worker does it.
+
+    ``wanted`` holds the parameters, rows by their ids; ``key`` is their hash. ``result`` is what a page shows of the
+    plan; ``produced`` what a freeze has made.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=64)
+    wanted = models.JSONField()
+    freezes = models.BooleanField(default=False)
+    seen = models.CharField(max_length=64, blank=True, default="", help_text=_("SHA-256 of the plan to be frozen."))
+    state = models.CharField(max_length=8, choices=PlanState, default=PlanState.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    fence = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    produced = models.ForeignKey(DatasetVersion, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    failure = models.TextField(blank=True, default="", help_text=_("Why there is no result, as a sentence."))
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["by", "key", "freezes"],
+                condition=Q(state__in=["queued", "running"]),
+                name="one_plan_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running", fence__isnull=False, lease_until__isnull=False)
+                | ~Q(state="running") & Q(lease_until__isnull=True),
+                name="running_plan_has_a_lease",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="failed") & ~Q(failure="")) | (~Q(state="failed") & Q(failure="")),
+                name="failed_plan_has_a_reason",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], condition=Q(state__in=["queued", "running"]), name="plan_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"plan {str(self.id)[:8]}"
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits or is worked on."""
+        return self.state in (PlanState.QUEUED, PlanState.RUNNING)
+
+
 class RuledOutQuerySet(models.QuerySet[Any]):
     def standing(self) -> "RuledOutQuerySet":
         """Those that nobody has taken back."""

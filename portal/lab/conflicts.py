@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnostics.datasets import conflicts, services
+from diagnostics import pipeline
+from diagnostics.datasets import conflicts
 from diagnostics.models import RuledOut, Scan
 from diagnostics.scans.access import Permission, require
 
@@ -48,11 +49,14 @@ def listed(request: HttpRequest) -> HttpResponse:
     wanted = form.wanted()
     if wanted is None:
         raise BadRequest(_("There is no such filter."))
-    plan = services.plan(by=request.user, **wanted)
+    look = pipeline.plan_dataset(by=request.user, wanted=wanted)
+    counts = look.summary.counts if look.summary else {}
     rulings = RuledOut.objects.visible_to(request.user).standing().select_related("by", "scan")
     context = {
-        "sets": _sets(request, plan.counts.get("conflicts_listed", [])),
-        "open": plan.counts.get("conflicts", 0),
+        "work": look.row,
+        "planned": look.summary is not None,
+        "sets": _sets(request, counts.get("conflicts_listed", [])),
+        "open": counts.get("conflicts", 0),
         "rulings": _by_ruling(rulings[:RULINGS_SHOWN]),
         "back": request.GET.urlencode(),
     }

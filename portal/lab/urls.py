@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import agreement, conflicts, controls, models, monitor, next_labels, tested, views
+from . import agreement, conflicts, controls, models, monitor, next_labels, plans, tested, views
 
 app_name = "lab"
 urlpatterns = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("datasets/conflicts/settle/", conflicts.settle, name="settle"),
     path("datasets/conflicts/<uuid:pk>/take-back/", conflicts.take_back, name="take-back"),
     path("datasets/freeze/", views.freeze, name="freeze"),
+    path("datasets/plans/again/", plans.again, name="plan-again"),
+    path("datasets/plans/<uuid:pk>/", plans.waited_for, name="plan"),
     path("datasets/<uuid:pk>/", views.dataset, name="dataset"),
     path("datasets/<uuid:pk>/manifest.jsonl", views.manifest, name="manifest"),
     path("datasets/<uuid:pk>/train/", views.train, name="train"),

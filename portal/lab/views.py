@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseStopPolling
 from diagnostics import pipeline
 from diagnostics.datasets import queries as datasets_queries
 from diagnostics.datasets import services as datasets
-from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
+from diagnostics.models import DatasetPlan, DatasetVersion, ModelVersion, Promotion, TrainingRun
 from diagnostics.registry import queries as registry_queries
 from diagnostics.registry import requests
 from diagnostics.registry import services as registry
@@ -83,23 +83,28 @@ def freeze(request: HttpRequest) -> HttpResponse:
     refused = ""
     if request.method == "POST" and wanted is not None:
         try:
-            version = datasets.freeze(by=request.user, **wanted, seen=request.POST.get("seen", ""))  # type: ignore[arg-type]
+            made = pipeline.freeze_dataset(by=request.user, wanted=wanted, seen=request.POST.get("seen", ""))
         except datasets.PlanChanged as refusal:
             messages.info(request, str(refusal))
         except datasets.NotFreezable as refusal:
             refused = str(refusal)
         else:
-            messages.success(request, _("%(name)s is frozen.") % {"name": str(version).capitalize()})
-            return redirect("lab:dataset", pk=version.pk)
-    plan = datasets.plan(by=request.user, **wanted) if wanted is not None else None
+            if isinstance(made, DatasetPlan):
+                return redirect("lab:plan", pk=made.pk)
+            messages.success(request, _("%(name)s is frozen.") % {"name": str(made).capitalize()})
+            return redirect("lab:dataset", pk=made.pk)
+    look = pipeline.plan_dataset(by=request.user, wanted=wanted) if wanted is not None else None
+    plan = look.summary if look else None
     context = {
         "form": form,
         "plan": plan,
+        "work": look.row if look else None,
         "problem": refused or (plan.problem if plan else ""),
         "table": datasets_queries.split_table(plan.counts) if plan else None,
         "left_out": datasets_queries.left_out(plan.counts) if plan else [],
         "label_sources": datasets_queries.by_label_source(plan.counts) if plan else [],
         "wanted": wanted,
+        "back": request.GET.urlencode(),
     }
     return render(request, "lab/freeze.html", context, status=400 if request.method == "POST" else 200)
 

@@ -200,6 +200,8 @@ lab:settle                         POST   302    403  403  403  302  302  =     
 lab:take-back              POST   302    403  403  403  302  302  =                    403    302 302
 lab:freeze                         GET    302    403  403  403  200  200  =                    403    302 200
 lab:freeze                         POST   302    403  403  403  400  400  =                    403    302 400
+lab:plan(plan)                     GET    302    403  403  403  200  404  403,403,403,404,404  403    302 404
+lab:plan-again                     POST   302    403  403  403  302  302  =                    403    302 302
 lab:dataset(dataset)               GET    302    403  403  403  200  200  403/404              403    302 200
 lab:manifest(dataset)              GET    302    403  403  403  302  302  403/404              403    302 302
 lab:train(dataset)                 POST   302    403  403  403  400  400  403/404              403    302 400

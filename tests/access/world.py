@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnostics.audit.services import record
-from diagnostics.models import Alert, PromotionRequest
+from diagnostics.models import Alert, DatasetPlan, PromotionRequest
 from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, User, issue_token
@@ -133,6 +133,7 @@ def _disagreements(world: World, home: Any) -> None:
 def _learning(world: World, home: Any) -> None:
     dataset = DatasetVersionFactory(institution=home)
     world.rows["dataset"] = dataset.pk
+    world.rows["plan"] = DatasetPlan.objects.create(by=world.people[Role.DATA_MANAGER], key="0" * 64, wanted={}).pk
     world.rows["run"] = TrainingRunFactory(dataset=dataset).pk
     world.rows["model"] = ModelVersionFactory(card="# A card").pk
     world.rows["alert"] = Alert.objects.create(

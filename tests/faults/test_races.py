@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -20,6 +21,7 @@ from celery_worker import app
 from diagnostics import pipeline, tasks
 from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import Case
+from diagnostics.datasets import background
 from diagnostics.monitoring import numbers
 from diagnostics.monitoring.models import Alert
 from diagnostics.notifications.models import Notification
@@ -202,10 +204,22 @@ def statistics_at_once(monkeypatch, tmp_path):
     assert at_once(*[tasks.refresh_statistics] * 5) == [None] * 5
 
 
+def plans_at_once(monkeypatch, tmp_path):
+    north = InstitutionFactory()
+    keeper = person(Role.DATA_MANAGER, north)
+    monkeypatch.setattr(settings, "PLAN_AT_ONCE_SCANS", -1)
+    row = background.look(by=keeper, wanted={"institutions": [north], "seed": 0, "lineage": "main"}).row
+    assert at_once(*[tasks.plan_datasets] * 5) == [None] * 5
+    tasks.plan_datasets()  # and once more, later
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("ready", 1)
+
+
 AT_ONCE = {
     "diagnostics.tasks.consider_retraining": consider_at_once,
     "diagnostics.tasks.infer": infer_at_once,
     "diagnostics.tasks.judge": judge_at_once,
+    "diagnostics.tasks.plan_datasets": plans_at_once,
     "diagnostics.tasks.reconcile": reconcile_at_once,
     "diagnostics.tasks.refresh_statistics": statistics_at_once,
     "diagnostics.tasks.score_in_the_shadow": score_at_once,
@@ -298,6 +312,7 @@ WRITE = """
 import json, sys, time
 import django
 django.setup()
+from django.conf import settings
 from django.db import connection, transaction
 connection.settings_dict["OPTIONS"]["transaction_mode"] = sys.argv[3]
 connection.settings_dict["OPTIONS"]["timeout"] = float(sys.argv[4])

@@ -18,6 +18,7 @@ from diagnostics.models import (
     AuditEvent,
     AuditLink,
     Control,
+    DatasetPlan,
     DatasetVersion,
     GateResult,
     GateRules,
@@ -186,6 +187,7 @@ def of_models(scan, version, keeper) -> dict[str, object]:
             tumour_probability=1.0,
             weights_sha256="0" * 64,
         ),
+        "datasetplan": DatasetPlan.objects.create(by=keeper, key="0" * 64, wanted={}),
         "testedscan": TestedScan.objects.create(**scored, version=version, truth="glioma", tumour_probability=1.0),
     }
 
