@@ -19,6 +19,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The products beside the network are small: threads would cost more than they bring, and take cores from others.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# OpenCV reads only what this program has written itself, but it need not read more than a scan can be (`PIXEL_LIMIT`).
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(4096 * 4096))
 
 # The worker reads this file before it forks: a child finds here whose child it is, however late it asks.
 _LOADED_BY = os.getpid()

@@ -7,10 +7,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-ACCEPTED = "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32 × 32 and at most 50 million pixels."
+ACCEPTED = (
+    "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32 × 32 and at most 16 million pixels, "
+    "with no side longer than 8192."
+)
+# What the sentences end with that were kept before.
+FORMERLY_ACCEPTED = (
+    "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32 × 32 and at most 50 million pixels.",
+)
 BYTE_LIMIT = 128 * 1024 * 1024
-PIXEL_LIMIT = 50_000_000
+# What a scan can be, and far more: scanners write up to 1024 × 1024, a mosaic of them 2048 × 2048, a photograph of a
+# film has 12 million pixels.
+PIXEL_LIMIT = 4096 * 4096
+LARGEST_SIDE = 8192
 SMALLEST_SIDE = 32
+# Of the image before it is made grey: four bytes a pixel of the largest one.
+RAW_LIMIT = 4 * PIXEL_LIMIT
+# A deflated DICOM file, inflated.
+INFLATED_LIMIT = 64 * 1024 * 1024
+# Segments, chunks and the like; an image of the largest size in pieces of 4 KB has fewer.
+MOST_PARTS = 20_000
 SHAPE_ONLY = 3  # the version of the viewer's file whose spacing is no millimetres
 # No head is so long: public slices reach 2 : 1, and at 256 : 1 the network's input would have a side of no pixel.
 MOST_ELONGATED = 20
@@ -153,6 +169,18 @@ def check_sides(rows: int, columns: int, frames: int = 1) -> None:
             f"The image is too long and narrow to show a brain: {columns} × {rows} pixels. "
             f"One side may be {MOST_ELONGATED} times the other at most.",
         )
-    if rows * columns * max(frames, 1) > PIXEL_LIMIT:
+    if max(rows, columns) > LARGEST_SIDE or rows * columns * max(frames, 1) > PIXEL_LIMIT:
         many = f" in each of {frames} frames" if frames > 1 else ""
         raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels{many}.")
+
+
+def check_raw(rows: int, columns: int, bits: int) -> None:
+    """Refuse an image by the bytes it takes before it is grey; `bits` are those of all samples of a pixel."""
+    if rows * ((columns * bits + 7) // 8) > RAW_LIMIT:
+        raise Refused("too_large", f"The image is too large: {columns} × {rows} pixels of {bits} bits.")
+
+
+def check_parts(count: int) -> None:
+    """Refuse a file of more pieces than any image has: each of them takes time."""
+    if count > MOST_PARTS:
+        raise Refused("damaged", "The file is damaged: it is made of far more parts than an image is.")

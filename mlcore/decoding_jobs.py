@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+import resource
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,16 @@ import pydicom.pixels  # noqa: F401  with its plugins, before the fork
 from PIL import Image
 
 from mlcore.decode import decode
-from mlcore.decoded import Decoded, Refused
+from mlcore.decoded import PIXEL_LIMIT, Decoded, Refused
 from mlcore.fingerprint import fingerprint
 from mlcore.viewer_file import container, displayed, preview
 
+# Behind the sizes that are read from the headers: Pillow's own limit, and its warning is an error here.
+Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
-def told(job: dict[str, Any], data: bytes) -> dict[str, Any]:
+
+def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[str, Any]:
     """Do one job.
 
     Parameters
@@ -24,6 +31,8 @@ def told(job: dict[str, Any], data: bytes) -> dict[str, Any]:
         `do`: `take`, `show` or `decode`; `side` for `show`.
     data : bytes
         The file.
+    most_kb : float
+        Of memory; a decoder in C that ran out of it says no more than that it failed.
 
     Returns
     -------
@@ -38,7 +47,8 @@ def told(job: dict[str, Any], data: bytes) -> dict[str, Any]:
             return {"value": displayed(decoded, int(job["side"]))}
         return {"value": decoded}
     except Refused as refused:
-        if _for_want_of_memory(refused):
+        ran_out = refused.code == "damaged" and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > most_kb
+        if ran_out or _for_want_of_memory(refused):
             return {"memory": True}
         return {"refused": [refused.code, refused.sentence]}
     except MemoryError:

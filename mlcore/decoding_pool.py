@@ -29,6 +29,8 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "P
 _START_SECONDS = 60.0
 # So long a file may take before it is asked, again and again, how much processor time it has used.
 _USUAL_SECONDS = 0.25
+# With so many MB a decoder begins; one that has used this much of what it may have, and dies, wanted more.
+_BEGINS_MB, _NEARLY = 50.0, 0.6
 
 
 class DecodingUnavailable(RuntimeError):
@@ -42,7 +44,7 @@ class Limits:
     Attributes
     ----------
     memory_mb : float
-        Beyond the 70 MB with which a decoding process begins.
+        Beyond the 50 MB with which a decoding process begins.
     cpu_seconds : float
         Of processor time.
     wall_seconds : float
@@ -51,7 +53,7 @@ class Limits:
         After so many a process is replaced.
     """
 
-    memory_mb: float = 192.0
+    memory_mb: float = 224.0
     cpu_seconds: float = 1.6
     wall_seconds: float = 30.0
     files: int = 200
@@ -282,8 +284,10 @@ class DecodingPool:
             by = os.WTERMSIG(used.status)
             if by in (signal.SIGPROF, signal.SIGXCPU):
                 return Ended("time", used)
-            # Nobody here has killed it: that is what the kernel does where memory runs out.
-            return Ended("memory" if by == signal.SIGKILL else "crash", used)
+            # Nobody here has killed it: that is what the kernel does where memory runs out. Libraries that do not look
+            # whether they were given any fall over their own feet.
+            out_of_memory = by == signal.SIGKILL or used.memory_mb > _NEARLY * self.limits.memory_mb + _BEGINS_MB
+            return Ended("memory" if out_of_memory else "crash", used)
         if os.WEXITSTATUS(used.status) == decoding_wire.UNLIMITED:
             return DecodingUnavailable("A process that decodes could not be limited.")
         return Ended("crash", used)

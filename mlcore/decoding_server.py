@@ -38,6 +38,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _BEGAN_PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
 # After a large image the libraries may keep what they took; another decoder starts small.
 _LARGE_KB = 96 * 1024
+# Whoever has used this much of what there may be, and failed, wanted more.
+_NEARLY = 0.6
 
 
 class Server:
@@ -134,7 +136,7 @@ class Server:
             memory_mb, seconds, answers = wanted
             limit(memory_mb)
             code = 1
-            serve(channel, seconds, int(answers))
+            serve(channel, memory_mb, seconds, int(answers))
             code = 0
         finally:
             os._exit(code)
@@ -185,13 +187,15 @@ def limit(memory_mb: float) -> None:
         Path("/proc/self/oom_score_adj").write_text("900")
 
 
-def serve(channel: socket.socket, seconds: float, answers: int) -> None:
+def serve(channel: socket.socket, memory_mb: float, seconds: float, answers: int) -> None:
     """Answer questions until nobody asks, or so many are answered.
 
     Parameters
     ----------
     channel : socket.socket
         Over which they come.
+    memory_mb : float
+        What this process was limited to.
     seconds : float
         Processor time for one answer; the kernel ends the process that takes more.
     answers : int
@@ -207,7 +211,7 @@ def serve(channel: socket.socket, seconds: float, answers: int) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
         used = math.ceil(time.process_time() + seconds) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (used, resource.RLIM_INFINITY))
-        told = decoding_jobs.told(job, data)
+        told = decoding_jobs.told(job, data, _BEGAN_KB + _NEARLY * memory_mb * 1024)
         del data
         large = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGE_KB + _BEGAN_KB
         stepped_back = os.getpriority(os.PRIO_PROCESS, 0) > _BEGAN_PRIORITY

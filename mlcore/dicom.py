@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.decoded import PIXEL_LIMIT, Decoded, GreyTable, Refused, check_sides
+from mlcore.decoded import PIXEL_LIMIT, Decoded, GreyTable, Refused, check_raw, check_sides
 from mlcore.dicom_file import is_dicom, read
 from mlcore.dicom_frames import with_groups_of_first_frame
 from mlcore.dicom_header import GREY, Header, get, header_of
@@ -103,6 +103,7 @@ def _checked_header(dataset: Dataset) -> Header:
         raise Refused("not_mr", f"The DICOM file is no MRI: its modality is {_word(modality)}.")
     header = header_of(dataset)
     check_sides(header.rows, header.columns)
+    check_raw(header.rows, header.columns, header.samples * header.allocated)
     if header.rows * header.columns * header.frames > _MOST_OF_ALL_FRAMES:
         check_sides(header.rows, header.columns, header.frames)
     return header

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import VR
 
-from mlcore.decoded import BYTE_LIMIT, Refused
+from mlcore.decoded import INFLATED_LIMIT, Refused
 from mlcore.dicom_header import PIXELS, get
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -141,7 +141,7 @@ def _inflated(body: bytes) -> bytes:
             while rest and not inflate.eof:
                 parts.append(inflate.decompress(rest, 1 << 20))
                 size += len(parts[-1])
-                if size > BYTE_LIMIT:
+                if size > INFLATED_LIMIT:
                     raise Refused("too_large", "The deflated DICOM file is too large once inflated.")
                 rest = inflate.unconsumed_tail
         except zlib.error:

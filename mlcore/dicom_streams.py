@@ -16,7 +16,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.decoded import Refused
+from mlcore.decoded import Refused, check_parts
 
 _JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP"
@@ -117,6 +117,8 @@ def check_tiles(frame: bytes) -> None:
     if not wide or not high:
         raise Refused("damaged")
     tiles = -(-(right - left) // wide) * -(-(bottom - top) // high)
+    # For each tile decoders set aside some kilobytes, whatever is in it.
+    check_parts(tiles)
     at += 2
     while frame[at : at + 2] != b"\xff\x90":
         if at + 4 > len(frame) or frame[at] != 0xFF:

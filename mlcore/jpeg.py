@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from mlcore.decoded import Refused, check_sides
+from mlcore.decoded import PIXEL_LIMIT, Refused, check_parts, check_sides
 from mlcore.kinds import ADVICE, UNSUPPORTED
 
 MAGIC = b"\xff\xd8\xff"
 # A progressive JPEG may order any number of passes over the whole picture; real ones have about ten.
 _MOST_SCANS = 64
+# Of the largest picture.
+_MOST_PASSES = 12
 _SOI, _EOI, _SOS, _DNL, _TEM = 0xD8, 0xD9, 0xDA, 0xDC, 0x01
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
@@ -135,8 +137,10 @@ def first_image(data: bytes) -> Jpeg:
         `truncated` where the image ends before its end marker, or lacks scans; `damaged` where it breaks the
         format; `too_large`, `too_small` and the like by its size; `unsupported_format` for a kind that is not read.
     """
-    image, at = Jpeg(), 2
+    image, at, count = Jpeg(), 2, 0
     while True:
+        count += 1
+        check_parts(count)
         marker, at = _next_marker(data, at)
         if marker == _EOI:
             break
@@ -164,6 +168,7 @@ def first_image(data: bytes) -> Jpeg:
             at = found.start()
     image.parts.append(b"\xff\xd9")
     _check_complete(image)
+    _check_passes(image)
     return image
 
 
@@ -290,6 +295,13 @@ def _check_complete(image: Jpeg) -> None:
     if any(any(left) for left in image.left.values()):
         # A progressive picture that broke off between two scans is whole to a decoder, and blurred.
         raise Refused("truncated")
+
+
+def _check_passes(image: Jpeg) -> None:
+    """Refuse a picture of the largest size that is told in many more passes than any is: each takes its time."""
+    (columns,) = struct.unpack(">H", image.parts[image.header][7:9])
+    if image.rows * columns * len(image.coded) > _MOST_PASSES * PIXEL_LIMIT:
+        raise Refused("too_large", f"The image is too large: {columns} × {image.rows} pixels in many passes.")
 
 
 def _may_be_filled_up(image: Image.Image) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from mlcore.decoded import Refused, check_sides
+from mlcore.decoded import Refused, check_parts, check_raw, check_sides
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6
@@ -78,8 +78,10 @@ def read(data: bytes) -> Png:
     Refused
         `truncated`, `damaged`, `multi_frame`, or by its size.
     """
-    png, at = Png(), len(MAGIC)
+    png, at, count = Png(), len(MAGIC), 0
     while True:
+        count += 1
+        check_parts(count)
         if at + 12 > len(data):
             raise Refused("truncated")
         length, name = struct.unpack(">I4s", data[at : at + 8])
@@ -109,6 +111,7 @@ def _take_chunk(png: Png, name: bytes, body: bytes, whole: bytes) -> None:
         check_sides(png.rows, png.columns)
         png.depth, png.colour, _, _, interlaced = body[8:]
         png.interlaced = bool(interlaced)
+        check_raw(png.rows, png.columns, png.depth * _CHANNELS.get(png.colour, 0))
     elif not png.rows:
         raise Refused("damaged")
     if name == b"IDAT":

@@ -73,7 +73,7 @@ def decode_raster(data: bytes) -> Decoded:
                     grey, colour = _grey(image)
                 else:
                     grey, colour = _grey(file.without_clear(image))
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Refused("too_large") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         if isinstance(error, Refused):

@@ -252,7 +252,7 @@ else:
 # --- decoding in processes of their own --------------------------------------------------------------------
 # In each web process and worker; as many files are decoded at once.
 DECODING_PROCESSES = env.int("OVERREAD_DECODING_PROCESSES", default=4)
-DECODING_MEMORY_MB = env.float("OVERREAD_DECODING_MEMORY_MB", default=192.0)
+DECODING_MEMORY_MB = env.float("OVERREAD_DECODING_MEMORY_MB", default=224.0)
 DECODING_CPU_SECONDS = env.float("OVERREAD_DECODING_CPU_SECONDS", default=1.6)
 DECODING_WALL_SECONDS = env.float("OVERREAD_DECODING_WALL_SECONDS", default=30.0)
 DECODING_FILES = env.int("OVERREAD_DECODING_FILES", default=200)

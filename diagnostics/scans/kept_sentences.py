@@ -4,7 +4,7 @@ import re
 
 from django.utils.translation import get_language, gettext
 
-from mlcore.decoded import ACCEPTED, REFUSALS
+from mlcore.decoded import ACCEPTED, FORMERLY_ACCEPTED, REFUSALS
 from mlcore.kinds import ADVICE, UNSUPPORTED
 
 __all__ = ["ACCEPTED", "ADVICE", "REFUSALS", "UNSUPPORTED", "in_words"]
@@ -22,9 +22,11 @@ def in_words(sentence: str, code: str = "") -> str:
     """
     if (get_language() or "en").startswith("en") or not sentence:
         return sentence
-    what = sentence.removesuffix(ACCEPTED).rstrip()
+    accepted = next((end for end in (ACCEPTED, *FORMERLY_ACCEPTED) if sentence.endswith(end)), "")
+    what = sentence.removesuffix(accepted).rstrip()
     kind = _UNSUPPORTED.fullmatch(what)
     words = f"{gettext(UNSUPPORTED).format(name=kind[1])} {gettext(kind[2])}" if kind else gettext(what)
     if words == what and code in REFUSALS:
         words = gettext(REFUSALS[code])
-    return f"{words} {gettext(ACCEPTED)}" if sentence.endswith(ACCEPTED) else words
+    # What is accepted now is what counts for whoever reads it now.
+    return f"{words} {gettext(ACCEPTED)}" if accepted else words
