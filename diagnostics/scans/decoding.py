@@ -1,4 +1,4 @@
-"""Decode files in processes of their own (ADR 0013); never here, and never without limits."""
+"""Decode files in processes of their own (ADR 0015); never here, and never without limits."""
 
 import contextlib
 import functools

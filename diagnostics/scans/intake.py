@@ -1,6 +1,6 @@
 """From bytes at the door to something that can be stored: checked, decoded, stripped of metadata.
 
-The decoding itself happens in other processes, within limits (ADR 0013), by mlcore's own decoder: what is accepted
+The decoding itself happens in other processes, within limits (ADR 0015), by mlcore's own decoder: what is accepted
 here is what the model will see (ADR 0002).
 """
 
