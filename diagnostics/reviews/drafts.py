@@ -1,11 +1,13 @@
 """Drafts, and the undo of what was submitted a moment ago. Part of :mod:`diagnostics.reviews.services`."""
 
+import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,28 +19,112 @@ from .claims import claim, live_with, tell
 from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
 from .notices import turn_over
 from .queries import own_final_read, permission_for
-from .refusals import InvalidRead, WrongStage
+from .refusals import InvalidRead, StaleDraft, WrongStage
 
 UNDO_SECONDS = 10
 GRACE_SECONDS = 2  # a click in the last moment takes a while to arrive
 MAX_DRAFT = 10_000  # characters, all entries together
+MAX_TAB = 40  # characters of a page's own name
+MOST_ASIDE = 5  # so many versions that did not become the draft are kept beside it
 
 
-@transaction.atomic
-def save_draft(*, by: Any, case: Case, claim_token: Any, entries: Mapping[str, str]) -> Draft:
+def save_draft(
+    *,
+    by: Any,
+    case: Case,
+    claim_token: Any,
+    entries: Mapping[str, str],
+    base: str | None = None,
+    tab: str = "",
+    nth: int = 0,
+) -> Draft:
     """Keep what a reader has entered so far; nobody else sees it. Not audited: nothing has been stated yet.
+
+    Parameters
+    ----------
+    base
+        The revision that the page has seen, "" where it saw no draft. None (whoever knows of no revisions) saves in
+        any case; a comment that would be lost by it is kept aside.
+    tab, nth
+        Which page saves, and how often it has: a page never contradicts itself, and what it sent before and arrives
+        late changes nothing.
 
     Raises
     ------
     StaleClaim, InvalidRead
+    StaleDraft
+        Another page has saved something else since. What was sent is kept aside.
     """
-    live_with(by, case, claim_token)
     if sum(len(name) + len(value) for name, value in entries.items()) > MAX_DRAFT:
         raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters.") % {"max_draft": MAX_DRAFT})
-    kept, _made = Draft.objects.update_or_create(
-        case=case, reader=by, defaults={"entries": dict(entries), "saved_at": timezone.now()}
-    )
+    with transaction.atomic():
+        live_with(by, case, claim_token)
+        sent = _Sent(dict(entries), base, tab[:MAX_TAB], nth)
+        kept, stale = _stored(by, case, sent)
+    if stale:
+        raise StaleDraft(kept)
     return kept
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a page sends to be saved."""
+
+    entries: dict[str, str]
+    base: str | None
+    tab: str
+    nth: int
+
+    def fits(self, kept: Draft) -> bool:
+        """Whether it follows on what is kept."""
+        return self.base in (None, str(kept.revision)) or (self.tab != "" and self.tab == kept.tab)
+
+    def late(self, kept: Draft) -> bool:
+        """Whether the same page has saved something newer, which overtook this."""
+        return self.tab != "" and self.tab == kept.tab and self.nth <= kept.nth
+
+    def loses(self, kept: Draft) -> bool:
+        """Whether a comment would be lost by a save that does not say what it has seen."""
+        written = kept.entries.get("comment", "")
+        return self.base is None and written not in self.entries.get("comment", "")
+
+
+def _stored(by: Any, case: Case, sent: _Sent) -> tuple[Draft, bool]:
+    """The draft as it is afterwards, and whether what was sent is stale; in the caller's transaction."""
+    now = timezone.now()
+    mine = Draft.objects.select_for_update().filter(case=case, reader=by)
+    kept = mine.first()
+    if kept is None:
+        try:
+            with transaction.atomic():
+                made = {"entries": sent.entries, "saved_at": now, "tab": sent.tab, "nth": sent.nth}
+                return Draft.objects.create(case=case, reader=by, **made), False
+        except IntegrityError:  # another page at this instant
+            kept = mine.get()
+    if sent.late(kept):
+        return kept, False
+    others = [each for each in kept.aside if each["tab"] != sent.tab or not sent.tab]
+    if kept.entries != sent.entries:
+        if not sent.fits(kept):
+            kept.aside = _newest([*others, _aside(sent.tab, now, sent.entries)])
+            kept.save(update_fields=["aside"])
+            return kept, True
+        if sent.loses(kept):
+            others.append(_aside(kept.tab, kept.saved_at, kept.entries))
+        kept.entries, kept.revision = sent.entries, uuid.uuid4()
+    kept.saved_at, kept.tab, kept.nth, kept.aside = now, sent.tab, sent.nth, _newest(others)
+    kept.save()
+    return kept, False
+
+
+def _aside(tab: str, at: datetime, entries: Mapping[str, str]) -> dict[str, Any]:
+    return {"tab": tab, "at": at.isoformat(), "entries": dict(entries)}
+
+
+def _newest(aside: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest few of what is kept aside, each once."""
+    once = {json.dumps(each["entries"], sort_keys=True): each for each in aside}
+    return list(once.values())[-MOST_ASIDE:]
 
 
 def draft_for(user: Any, case: Case) -> Draft | None:

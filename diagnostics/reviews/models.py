@@ -65,6 +65,7 @@ class Claim(models.Model):
             ("expired", _("Expired")),
             ("taken_over", _("Taken over")),
             ("returned", _("Returned to a reader")),
+            ("left", _("Its holder left")),
         ],
     )
 
@@ -233,12 +234,20 @@ class Comment(models.Model):
 
 class Draft(models.Model):
     """What a reader has entered and not yet stated: theirs alone, gone when they state it. ``entries`` as the form
-    names them."""
+    names them.
+
+    ``revision`` is another one after each save: whoever saves names the one that they have seen. ``aside`` holds what
+    was entered elsewhere and did not become the draft: ``{"tab", "at", "entries"}``, the newest last.
+    """
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="drafts")
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts")
     entries = models.JSONField()
     saved_at = models.DateTimeField()
+    revision = models.UUIDField(default=uuid.uuid4, editable=False)
+    tab = models.CharField(max_length=40, blank=True, default="", help_text=_("Which page saved it last."))
+    nth = models.PositiveIntegerField(default=0, help_text=_("How many times that page had saved by then."))
+    aside = models.JSONField(default=list, blank=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 
 class AlreadyClaimed(RuntimeError):
@@ -30,6 +31,14 @@ class StaleClaim(RuntimeError):
             "Your claim on this case has ended: it was given back, taken over or left idle too long. "
             "Claim the case again; what you wrote is not lost as long as this page stays open."
         )
+
+
+class StaleDraft(RuntimeError):
+    """Another page of the same reader has saved something else since; ``kept`` is the draft as it is now."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__(_("Another tab has saved something else meanwhile. Choose which of the two to keep."))
+        self.kept = kept
 
 
 class WrongStage(RuntimeError):

@@ -24,7 +24,7 @@ from .models import Certainty, Claim, Label, Read, ReadKind, Reason
 from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
-from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, StaleDraft, WrongStage
 from .saved_views import forget_view, query_of, query_within, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
@@ -35,6 +35,7 @@ __all__ = [
     "AlreadyDone",
     "InvalidRead",
     "StaleClaim",
+    "StaleDraft",
     "WrongStage",
     "amend",
     "answer",

@@ -22,23 +22,51 @@ from .views import CONFLICTS, conflict, page_of
 @require_POST
 @login_required
 def draft(request: HttpRequest, pk: Any) -> JsonResponse:
-    """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to."""
+    """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to.
+
+    Where another page has saved something else since, 409 with both: ``kept`` and ``yours`` in words, ``entries`` and
+    ``revision`` of what is kept.
+    """
     page = page_of(request, pk)
     # Without a claim the step is another one too; what then happened to the claim is the truer word.
     if page.claim is not None and request.POST.get("step", "") != page.step:
         # What was on its way when the blind read was locked must not come back as a suggestion for the final one.
         return JsonResponse({"sentence": _("This step is over.")}, status=409)
-    token = request.POST.get("claim_token", "")
+    entries, sent = entries_of(request.POST), request.POST
     try:
         kept = services.save_draft(
-            by=request.user, case=page.case, claim_token=token, entries=entries_of(request.POST)
+            by=request.user,
+            case=page.case,
+            claim_token=sent.get("claim_token", ""),
+            entries=entries,
+            base=sent.get("draft_revision"),
+            tab=sent.get("tab", ""),
+            nth=_number(sent.get("nth", "")),
+        )
+    except services.StaleDraft as refused:
+        return JsonResponse(
+            {
+                "sentence": str(refused),
+                "revision": str(refused.kept.revision),
+                "at": f"{timezone.localtime(refused.kept.saved_at):%H:%M}",
+                "entries": refused.kept.entries,
+                "kept": page.in_words(refused.kept.entries),
+                "yours": page.in_words(entries),
+            },
+            status=409,
         )
     except CONFLICTS as refused:
         return JsonResponse({"sentence": str(refused)}, status=409)
     except services.InvalidRead as refused:
         return JsonResponse({"sentence": refused.sentence}, status=400)
     at = timezone.localtime(kept.saved_at)
-    return JsonResponse({"said": _("Saved %(time)s") % {"time": f"{at:%H:%M}"}})
+    said = _("Saved %(time)s") % {"time": f"{at:%H:%M}"}
+    return JsonResponse({"said": said, "revision": str(kept.revision)})
+
+
+def _number(sent: str) -> int:
+    """A count as a page sends it; 0 for anything else."""
+    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 9 else 0
 
 
 def _entries(page: CasePage, read: Read) -> dict[str, str]:

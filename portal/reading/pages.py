@@ -1,5 +1,8 @@
 """What the reading page shows to this person at this moment, gathered in one place for every answer it gives."""
 
+import json
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -8,6 +11,7 @@ from django.db.models import Case as SqlCase
 from django.db.models import F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from diagnostics.annotations.queries import moments_of
 from diagnostics.cases.models import CaseState, Stage
@@ -172,6 +176,29 @@ class CasePage:
         return draft_for(self.user, self.case) if self.claim is not None else None
 
     @cached_property
+    def aside(self) -> list[dict[str, Any]]:
+        """What this reader entered in another tab and what did not become the draft, the newest first."""
+        kept = self.draft.aside if self.draft is not None else []
+        return [
+            {"at": datetime.fromisoformat(each["at"]), "words": words, "entries": json.dumps(each["entries"])}
+            for each in reversed(kept)
+            if (words := self.in_words(each["entries"]))
+        ]
+
+    def in_words(self, entries: Mapping[str, str]) -> list[dict[str, str]]:
+        """Entries of the step's form as the page names them: ``{"name", "words"}`` of each."""
+        form = self.form(kept={"": ""})
+        said = []
+        for name, field in form.fields.items() if form is not None else ():
+            value = entries.get(name, "")
+            if not value or name not in ENTRIES or field.widget.is_hidden:
+                continue
+            choices = {str(code): str(words) for code, words in getattr(field, "choices", ())}
+            words = _("yes") if isinstance(field, forms.BooleanField) else choices.get(value, value)
+            said.append({"name": str(field.label), "words": words})
+        return said
+
+    @cached_property
     def own_newest(self) -> Read | None:
         """The final read that this person has given here."""
         return own_final_read(self.user, self.case)
@@ -330,6 +357,8 @@ def show(
         "form": form if form is not None else page.form(),
         "refusal": refusal,
         "entries": entries or {},
+        # What a page answers to a form is no newer than that form: another tab may have saved meanwhile.
+        "draft_seen": request.POST.get("draft_revision"),
         "spoken": _spoken(entries or {}),
     }
     if take_over is not None:

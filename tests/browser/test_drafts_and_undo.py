@@ -168,3 +168,37 @@ def sign_in(page, user):
     other.close()
     page.bring_to_front()
     page.evaluate("dispatchEvent(new Event('focus'))")  # a browser without a screen never loses it
+
+
+@pytest.mark.parametrize("chosen", ["Keep this page's", "Use the other tab's"])
+def test_an_older_tab_does_not_overwrite_the_newer_ones_draft(page, console, chosen):
+    console.allow("409")
+    older, newer = page, page.context.new_page()
+    newer.goto(page.url)
+    image_ready(newer)
+    newer.keyboard.press("3")
+    newer.get_by_label("Comment (optional)").fill("Newer, at the falx.")
+    expect(newer.locator("[data-draft-state]")).to_contain_text("Saved")
+    older.bring_to_front()
+    older.keyboard.press("2")
+    older.get_by_label("Comment (optional)").fill("Older.")
+    conflict = older.locator("[data-draft-conflict]")
+    expect(conflict).to_be_visible()
+    for part in ("Meningioma", "Newer, at the falx.", "Glioma", "Older."):
+        expect(conflict).to_contain_text(part)
+    assert faults_of(older) == []
+    assert Draft.objects.get().entries["comment"] == "Newer, at the falx."
+    conflict.get_by_role("button", name=chosen).press("Enter")
+    expect(conflict).to_be_hidden()
+    expect(older.locator("[data-draft-state]")).to_contain_text("Saved")
+    label, comment = ("Glioma", "Older.") if "this page" in chosen else ("Meningioma", "Newer, at the falx.")
+    expect(older.get_by_label(label)).to_be_checked()
+    with older.expect_response("**/draft/") as saved:
+        older.get_by_label("Comment (optional)").fill(f"{comment} And more.")
+    assert saved.value.ok
+    expect(conflict).to_be_hidden()
+    older.reload()
+    image_ready(older)
+    expect(older.get_by_label("Comment (optional)")).to_have_value(f"{comment} And more.")
+    expect(older.get_by_label(label)).to_be_checked()
+    assert not older.locator("[data-draft-aside]").count(), "its own was chosen, or given up by choice"

@@ -1,5 +1,6 @@
 """Drafts and undo on the reading page, in the worklist and over the API."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -53,6 +54,42 @@ def test_draft_without_the_claim_is_409(desk, place):
         assert refused.status_code == 409
         assert refused.json()["sentence"].startswith("Your claim on this case has ended")
     assert not Draft.objects.exists()
+
+
+def revision_on(html):
+    """The revision that a page sends with its drafts."""
+    return re.search(r'name="draft_revision" value="([^"]*)"', html)[1]
+
+
+def test_older_tab_is_told_of_the_newer_ones_draft_and_shown_both(desk):
+    desk.act("claim")
+    old = revision_on(desk.html())
+    newer = {"claim_token": desk.token, "step": "blind", "label": "glioma", "comment": "Newer"}
+    saved = desk.act("draft", draft_revision=revision_on(desk.html()), **newer).json()
+    older = {**newer, "label": "meningioma", "comment": "Older"}
+    refused = desk.act("draft", draft_revision=old, **older)
+    assert refused.status_code == 409
+    said = refused.json()
+    assert said["entries"] == {"label": "glioma", "comment": "Newer"} and said["revision"] == saved["revision"]
+    assert {"name": "Comment", "words": "Newer"} in said["kept"] and {"name": "Comment", "words": "Older"} in said[
+        "yours"
+    ]
+    assert "Glioma" in str(said["kept"]) and "Meningioma" in str(said["yours"])
+    assert Draft.objects.get().entries["comment"] == "Newer"
+    # Whoever loads the page anew finds what was refused, beside the draft.
+    html = desk.html()
+    assert "Newer</textarea>" in html and "Older" in html and revision_on(html) == saved["revision"]
+    assert desk.act("draft", draft_revision=said["revision"], **older).status_code == 200
+    assert Draft.objects.get().entries["comment"] == "Older"
+
+
+def test_page_that_answers_a_form_sends_the_revision_that_its_reader_had_seen(desk):
+    """A refused read shows the form as it was sent; the other tab's draft must not be overwritten by it."""
+    desk.act("claim")
+    old = revision_on(desk.html())
+    desk.act("draft", draft_revision=old, claim_token=desk.token, step="blind", comment="Newer")
+    html = desk.act("blind", draft_revision=old, claim_token=desk.token, comment="Older").content.decode()
+    assert revision_on(html) == old and "Older</textarea>" in html
 
 
 def test_undo_is_offered_and_brings_the_form_back_as_it_was(desk):
