@@ -99,6 +99,7 @@ def reconcile() -> None:
 
     predictions.abandon_exhausted()
     reviews.expire_claims()
+    reviews.free_left_work()
     reviews.refresh_order()
     reviews.mix_in()
     live = registry.live()

@@ -54,6 +54,17 @@ def readers_for(user: Any) -> list[Any]:
     return sorted(people.values(), key=str)
 
 
+def _reads_here(case: Case, to: Any) -> bool:
+    # Asked of the database: what the caller knows of a person may be older than their leaving.
+    reads = Membership.objects.filter(user=to, institution=case.institution, role=Role.RADIOLOGIST)
+    return reads.filter(user__is_active=True).exists()
+
+
+def may_be_given(case: Case, to: Any) -> bool:
+    """Whether the case, which waits for a read, may be kept for ``to``: they read here, and have not read it."""
+    return _reads_here(case, to) and not case.reads.filter(reader=to, kind=ReadKind.FINAL).exists()
+
+
 def _refuse(case: Case, to: Any | None) -> None:
     if case.stage == Stage.ADJUDICATION or case.returned_at is not None:
         raise WrongStage(
@@ -63,10 +74,9 @@ def _refuse(case: Case, to: Any | None) -> None:
         raise WrongStage(_("Somebody is reading %(case)s. Take it over instead.") % {"case": case})
     if to is None:
         return
-    reads_here = Membership.objects.filter(user=to, institution=case.institution, role=Role.RADIOLOGIST)
-    if not to.is_active or not reads_here.exists():
+    if not _reads_here(case, to):
         raise InvalidRead("to", _("Choose a radiologist of the case's institution."))
-    if case.reads.filter(reader=to, kind=ReadKind.FINAL).exists():
+    if not may_be_given(case, to):
         raise InvalidRead(
             "to", _("They have read %(case)s already: its second reader is somebody else.") % {"case": case}
         )

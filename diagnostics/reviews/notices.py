@@ -42,10 +42,10 @@ def notifications_for(user: Any) -> QuerySet[Notification]:
     return permitted(user).filter(Q(comment__isnull=True) | Exists(seen))
 
 
-def tell_assigned(*, by: Any, case: Case, to: Any | None) -> None:
+def tell_assigned(*, by: Any | None, case: Case, to: Any | None) -> None:
     """Whoever the case is kept for now; whoever it was kept for before need not look any more."""
     over(kinds=[Kind.ASSIGNED] if to is None else [Kind.ASSIGNED, Kind.SECOND_OPINION], scan=case.scan_id)
-    if to is not None and to.pk != by.pk:
+    if to is not None and (by is None or to.pk != by.pk):
         notify(people=[to.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case)
 
 

@@ -20,7 +20,9 @@ from .comments import comment
 from .controls import mix_in, want_one
 from .drafts import UNDO_SECONDS, Undoable, draft_for, drop_draft, save_draft, undo_read, undoable_read
 from .labels import differs
+from .leaving import free_case, free_left_work, heirs_of, work_of
 from .models import Certainty, Claim, Label, Read, ReadKind, Reason
+from .nobody import waive_second_reader
 from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
@@ -48,6 +50,9 @@ __all__ = [
     "draft_for",
     "expire_claims",
     "forget_view",
+    "free_case",
+    "free_left_work",
+    "heirs_of",
     "mix_in",
     "open_case",
     "recall",
@@ -65,6 +70,8 @@ __all__ = [
     "undo_read",
     "undoable_read",
     "views_of",
+    "waive_second_reader",
+    "work_of",
 ]
 
 MAX_COMMENT = 4000  # characters

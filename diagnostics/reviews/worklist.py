@@ -74,19 +74,22 @@ def own_waiting(user: Any, *, but: Collection[Any] = ()) -> CaseQuerySet:
 
     Found from their claims and from what is kept for them, which are few, whatever the length of the list.
     """
-    kept = Case.objects.filter(assigned_to=user, state=CaseState.OPEN).order_by().values("pk")
-    theirs = _held_by(user).order_by().values("case").union(kept)
+    kept = Case.objects.filter(assigned_to=user, state=CaseState.OPEN).order_by().values_list("pk", flat=True)
+    # Asked first: with a condition that few cases meet, a database would walk through the whole list in its order.
+    theirs = {*_held_by(user).order_by().values_list("case", flat=True), *kept} - set(but)
+    if not theirs:
+        return Case.objects.none()
     others = Claim.objects.filter(
         case=OuterRef("pk"), stage=OuterRef("stage"), released_at__isnull=True, expires_at__gt=timezone.now()
     ).exclude(holder=user)
-    mine = _open_to(user).filter(~Exists(others), pk__in=theirs).exclude(pk__in=but)
+    mine = _open_to(user).filter(~Exists(others), pk__in=theirs)
     return mine.order_by(*policies_of(user).fields)
 
 
 def unfinished(user: Any) -> list[Claim]:
     """The live claims of ``user``, each with its case, scan and patient, in the order of their list."""
     order = [f"case__{name}" for name in policies_of(user).fields]
-    held = _held_by(user).filter(case__in=_open_to(user).order_by())
+    held = _held_by(user).filter(Exists(_open_to(user).filter(pk=OuterRef("case")).order_by()))
     return list(held.select_related("case__scan__patient", "case__scan__study").order_by(*order))
 
 
@@ -224,7 +227,7 @@ def by_institution(user: Any) -> list[Q]:
 
 def rare_strands() -> list[Q]:
     """The parts of the tabs that hold few cases of all: no plain first reads, and what somebody holds."""
-    return [_later(), ~_later() & Q(pk__in=_held())]
+    return [past_first(), ~past_first() & Q(pk__in=_held())]
 
 
 def _held() -> Any:
@@ -232,8 +235,8 @@ def _held() -> Any:
     return Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by().values("case")
 
 
-def _later() -> Q:
-    """Cases that are no plain first reads; of these there is a small index."""
+def past_first() -> Q:
+    """Cases that are no plain first reads; of open ones there is a small index, for whoever says just this."""
     return ~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False)
 
 
@@ -295,7 +298,7 @@ def tab_counts(user: Any) -> dict[str, int]:
         pk__in=unended.values("pk"),
         case__state=CaseState.OPEN,
     ).order_by()
-    later = _unclaimed(waiting.filter(_later())).annotate(holder_id=Value(None, output_field=BigIntegerField()))
+    later = _unclaimed(waiting.filter(past_first())).annotate(holder_id=Value(None, output_field=BigIntegerField()))
     in_tab = [When(where, then=Value(name)) for name, where in _in_tab(user).items()]
     first = _unclaimed(waiting.filter(stage=Stage.FIRST, assigned_to__isnull=True))
     held = SqlCase(When(holder=user, then=Value("mine")), default=Value("others"), output_field=CharField())

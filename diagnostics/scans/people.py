@@ -6,12 +6,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
+from django.dispatch import Signal
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
 
-from .access import PERMISSIONS, Permission, Role, institutions_where, require
+from .access import PERMISSIONS, NotAllowed, Permission, Role, institutions_where, require
 from .model_administrators import appoint_those_of_the_only_institution
 from .models import Institution, Membership
 from .services import Conflict
@@ -64,26 +65,65 @@ def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -
     return Joined(membership, created, institution_made)
 
 
+# What becomes of the work of somebody who leaves is known to the rooms further on the way, which listen here. Sent
+# inside the transaction, with ``by``, ``user`` and ``work_to``: before the act, which a listener may refuse by raising
+# ``Conflict``, and after it.
+leaving = Signal()
+left = Signal()
+
+
 @transaction.atomic
-def remove_member(*, by: Any, membership: Membership) -> None:
+def remove_member(*, by: Any, membership: Membership, work_to: Any | None = None) -> None:
     """Take a role away from somebody; what they did stays theirs.
+
+    What they hold or are kept as a reader here goes back to everybody, or to the reader ``work_to``.
 
     Raises
     ------
     NotAllowed
         ``by`` does not administer this institution.
     Conflict
-        It is one's own role of administrator: nobody locks themselves out.
+        It is one's own role of administrator: nobody locks themselves out. Or ``work_to`` cannot get the work.
     """
     if by is not None:
         require(by, Permission.ADMINISTER, membership.institution)
         if membership.user_id == by.pk and membership.role == Role.ADMINISTRATOR and not by.is_superuser:
             raise Conflict("role", _("You cannot take the role of administrator from yourself. Ask another one."))
     user = membership.user
+    leaving.send(sender=Membership, by=by, user=user, work_to=work_to)
     record(by=by, act="role_taken", target=user, institution=membership.institution, role=str(membership.role))
     membership.delete()
     if not user.is_superuser and not user.memberships.filter(role__in=ADMIN_ROLES).exists():
         type(user).objects.filter(pk=user.pk).update(is_staff=False)
+    left.send(sender=Membership, by=by, user=user, work_to=work_to)
+
+
+@transaction.atomic
+def deactivate(*, by: Any, user: Any, work_to: Any | None = None) -> None:
+    """Let somebody sign in no longer; what they did stays theirs. Twice is once. ``by`` None is the command line.
+
+    What they hold or are kept as a reader goes back to everybody, or to the reader ``work_to``.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` does not administer all that this person belongs to.
+    Conflict
+        It is one's own account, or ``work_to`` cannot get the work.
+    """
+    if by is not None:
+        require(by, Permission.ADMINISTER)
+        if by.pk == user.pk:
+            raise Conflict("is_active", _("You cannot close your own account. Ask another administrator."))
+        if not people_administered_by(by).filter(pk=user.pk).exists():
+            raise NotAllowed(_("Only a person's own administrator may do this for them."))
+    leaving.send(sender=type(user), by=by, user=user, work_to=work_to)
+    if type(user).objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+        places = list(Institution.objects.filter(memberships__user=user).distinct()[:2])
+        only = places[0] if len(places) == 1 else None
+        record(by=by, act="person_deactivated", target=user, institution=only)
+    user.is_active = False
+    left.send(sender=type(user), by=by, user=user, work_to=work_to)
 
 
 def _institution(by: Any, code: str) -> Institution | None:

@@ -26,6 +26,7 @@ from diagnostics.scans.services import Conflict
 
 from . import addresses, freshness, passwords, services, sessions
 from .forms import TokenForm
+from .leaving_forms import PersonChangeForm, TakeRoleForm
 from .models import ApiToken, User
 from .security_pages import again_first
 from .views import sign_out
@@ -111,6 +112,7 @@ class PersonAdmin(UserAdmin):
 
     list_display = ("username", "first_name", "last_name", "email", "is_active", "roles", "last_login")
     list_filter = ("is_active", "memberships__role")
+    form = PersonChangeForm
     inlines = (MembershipInline,)
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
@@ -130,7 +132,10 @@ class PersonAdmin(UserAdmin):
         groups: list[Any] = [
             (None, {"fields": ("username", "password")}),
             (_("Person"), {"fields": ("first_name", "last_name", "email")}),
-            (_("Access"), {"fields": ("is_active", *(("is_superuser",) if request.user.is_superuser else ()))}),
+            (
+                _("Access"),
+                {"fields": ("is_active", "work_to", *(("is_superuser",) if request.user.is_superuser else ()))},
+            ),
             (_("Dates"), {"fields": ("last_login", "date_joined")}),
         ]
         return groups
@@ -182,12 +187,14 @@ class PersonAdmin(UserAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """A person's own data, with what follows from a new address or from being deactivated."""
         former = User.objects.get(pk=obj.pk)
+        closing = former.is_active and not obj.is_active
+        obj.is_active = obj.is_active or closing  # closing the account is an act of its own, below
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if obj.email != former.email:
                 addresses.changed_by_administrator(by=request.user, user=obj)  # type: ignore[arg-type]
-            if former.is_active and not obj.is_active:
-                services.deactivated(by=request.user, user=obj)  # type: ignore[arg-type]
+            if closing:
+                people.deactivate(by=request.user, user=obj, work_to=form.cleaned_data.get("work_to"))
                 sessions.end_others(user=obj, by=request.user, why="deactivated")
         if obj.email != former.email:
             addresses.tell_both(by=request.user, user=obj, former=former.email)  # type: ignore[arg-type]
@@ -258,7 +265,7 @@ class PersonAdmin(UserAdmin):
             str(_("Roles of %(name)s") % {"name": user.username}),
             form,
             act=_("Give this role"),
-            held=user.memberships.select_related("institution"),
+            held=[TakeRoleForm(membership=each) for each in user.memberships.select_related("institution", "user")],
             person=user,
             answers_for_the_model=ModelAdministrator.objects.filter(user=user).exists(),
             may_appoint=request.user.is_superuser and model_administrators.appointable().filter(pk=pk).exists(),
@@ -268,9 +275,12 @@ class PersonAdmin(UserAdmin):
         """A role taken away."""
         reach = self.get_queryset(request)
         membership = get_object_or_404(Membership.objects.filter(user__in=reach.values("pk")), pk=pk)
+        form = TakeRoleForm(request.POST, membership=membership)
         if request.method == "POST":
             try:
-                people.remove_member(by=request.user, membership=membership)
+                if not form.is_valid():
+                    raise Conflict("work_to", str(_("Choose another reader of the same institution.")))
+                people.remove_member(by=request.user, membership=membership, work_to=form.cleaned_data.get("work_to"))
             except Conflict as error:
                 messages.error(request, error.sentence)
             else:

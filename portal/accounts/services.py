@@ -124,9 +124,3 @@ def _require_reach(by: User | None, user: User) -> None:
 def note(*, act: str, user: User, by: User | None = None, **detail: Any) -> None:
     """Record what happened to an account: signing in and out, a failed try, a new password."""
     record(by=by, act=act, target=user, institution=home_of(user), **detail)
-
-
-@transaction.atomic
-def deactivated(*, by: User | None, user: User) -> None:
-    """Write down that somebody may sign in no longer."""
-    record(by=by, act="person_deactivated", target=user, institution=home_of(user))

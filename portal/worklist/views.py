@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
+from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts, unfinished
@@ -154,6 +155,7 @@ def page(
         **shown,
         "refusal": refusal,
         # What one holds is counted already, so where there is nothing it is not asked for.
+        "nobodys": count_for(request.user),
         "unfinished": unfinished(request.user) if shown["progress"]["mine"] else [],
         "undoable": services.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),

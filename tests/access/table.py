@@ -151,6 +151,9 @@ worklist:assign                    POST   302    403  403  400  403  403  =     
 worklist:save-view                 POST   302    403  302  302  302  302  =                    403    302 302
 worklist:forget-view(view)         POST   302    403  302  404  404  404  403,404,404,404,404  403    302 404
 worklist:claim(case)               POST   302    403  302  403  403  403  404                  404    302 403
+worklist:nobody                    GET    302    403  403  200  403  200  =                    403    302 200
+worklist:free(case)                POST   302    403  403  409  403  409  403,403,404,403,404  403    302 409
+worklist:finish(case)              POST   302    403  403  409  403  409  403,403,404,403,404  403    302 409
 worklist:release(held)             POST   302    403  302  409  409  409  403,404,404,404,404  403    302 409
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
@@ -257,6 +260,7 @@ BODIES: dict[str, dict[str, object]] = {
     "api:datasetversion-take-back": {"ruling": "00000000-0000-4000-8000-000000000000"},
     "lab:settle": {"scans": "00000000-0000-4000-8000-000000000000=glioma", "reason": "Seen again."},
     "api:savedview-list": {"name": "Mine", "query": "tab=mine"},
+    "worklist:finish": {"reason": "Nobody is left."},
     "worklist:save-view": {"name": "Mine", "query": "tab=mine"},
     "api:trainingrun-list": {"dataset_version": "{dataset}"},
     "api:trainingrun-plan": {"dataset_version": "{dataset}"},

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
+from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.words import label_in_words
 from portal.ui.cautions import caution, cautions_in_short
 from portal.ui.icons import ICONS
@@ -34,6 +35,12 @@ def icon(name: str, label: str = "") -> SafeString:
     if label:
         return format_html('<svg class="icon" viewBox="0 0 24 24" role="img" aria-label="{}">{}</svg>', label, drawing)
     return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', drawing)
+
+
+@register.simple_tag(takes_context=True)
+def nobodys_cases(context: Any) -> int:
+    """How many cases wait for nobody where this person could do something about it."""
+    return count_for(context["user"])
 
 
 @register.simple_tag

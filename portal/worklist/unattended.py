@@ -1,0 +1,78 @@
+"""What waits for nobody, for whoever can do something about it: adjudicators and administrators."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnostics.reviews import services
+from diagnostics.reviews.nobody import waits_for_nobody
+from diagnostics.reviews.queries import cases_for
+from diagnostics.scans.access import NotAllowed, Permission, may
+
+WHY = {
+    "left": gettext_lazy("Kept for somebody who can no longer read it."),
+    "no_second_reader": gettext_lazy("Waits for a second reader, and nobody is left who has not read it."),
+    "no_adjudicator": gettext_lazy("Waits for an adjudicator, and nobody is left who has not read it."),
+}
+
+
+def _guarded(request: HttpRequest) -> None:
+    if not any(may(request.user, permission) for permission in (Permission.ADJUDICATE, Permission.ADMINISTER)):
+        raise PermissionDenied(_("This is for adjudicators and administrators."))
+
+
+def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
+    found = waits_for_nobody(request.user)
+    context = {
+        "rows": [(each.case, each.why, WHY[each.why]) for each in found.cases],
+        "without_reader": found.without_reader,
+        "refusal": refusal,
+    }
+    return render(request, "worklist/nobody.html", context, status=status)
+
+
+@require_safe
+@login_required
+def nobodys(request: HttpRequest) -> HttpResponse:
+    """The cases that nobody can take, each with what can be done about it."""
+    _guarded(request)
+    return _page(request)
+
+
+def _act(request: HttpRequest, pk: Any, service: Callable[..., Any], said: str) -> HttpResponse:
+    _guarded(request)
+    case = get_object_or_404(cases_for(request.user), pk=pk)
+    try:
+        service(by=request.user, case=case)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    except services.InvalidRead as refused:
+        return _page(request, refusal=refused.sentence, status=400)
+    except (services.WrongStage, services.AlreadyDone) as refused:
+        return _page(request, refusal=str(refused), status=409)
+    messages.success(request, said)
+    return redirect("worklist:nobody")
+
+
+@require_POST
+@login_required
+def free(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Give a case that is kept for somebody who has left back to the others."""
+    return _act(request, pk, services.free_case, _("The case is free for others."))
+
+
+@require_POST
+@login_required
+def finish(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Finish a case with its first read, as nobody can give the second one."""
+    waive = partial(services.waive_second_reader, reason=request.POST.get("reason", ""))
+    return _act(request, pk, waive, _("The case is finished with its first read."))
