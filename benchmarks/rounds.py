@@ -148,7 +148,7 @@ class Installation:
         if number == 0 or stands.verdict != "fail":
             reason = "The first model." if number == 0 else f"Round {number}."
             exception = "" if stands.passed else " No rule is broken; the test part is too small for more."
-            registry.promote(by=self.boss, version=version, reason=reason + exception)
+            registry.promote(by=self.boss, version=version, reason=reason + exception, name=str(version))
             became = "promoted" if stands.passed else "promoted by written exception"
         trained = dataset.items.filter(split="train").count()
         found = Round(number, reads, trained, version, version.report, verdict, became)

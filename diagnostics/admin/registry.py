@@ -22,7 +22,8 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
 )
-from diagnostics.registry import gate, queries, requests, services
+from diagnostics.predictions.standing import cases_not_begun
+from diagnostics.registry import exceptions, gate, queries, requests, services
 from diagnostics.registry.models import ModelState
 from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
@@ -94,20 +95,32 @@ class ModelVersionAdmin(RoomAdmin):
         """Look at the candidate beside the live model and at the gate, say why, and put it into use or propose it."""
         self.needs(request, Permission.PROMOTE)
         version = get_object_or_404(self.visible(request.user), pk=pk)
-        stale = not settings.SECOND_ADMINISTRATOR and not fresh_sign_in().is_fresh(request)
-        form = PromoteForm(request.POST or None) if stale else ReasonForm(request.POST or None)
+        stands = gate.standing(version)
+        needed = exceptions.needed_for(by=request.user, version=version, stands=stands)
+        by_two = requests.needs_approval(by=request.user, version=version)  # type: ignore[arg-type]
+        form = PromoteForm(
+            request.POST or None,
+            name_asked=needed is not None and not settings.SECOND_ADMINISTRATOR,
+            password_asked=not by_two and not fresh_sign_in().is_fresh(request),
+        )
         if request.method == "POST" and form.is_valid():
-            reason = form.cleaned_data["reason"]
+            given = form.cleaned_data
             try:
-                if settings.SECOND_ADMINISTRATOR:
-                    requests.propose(by=request.user, version=version, reason=reason)  # type: ignore[arg-type]
+                if not by_two:
+                    fresh_sign_in().require(request, given.get("password", ""))
+                made = requests.put_forward(
+                    by=request.user,  # type: ignore[arg-type]
+                    version=version,
+                    reason=given["reason"],
+                    name=given.get("name", ""),
+                )
+                if isinstance(made, PromotionRequest):
                     done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
                 else:
-                    fresh_sign_in().require(request, form.cleaned_data.get("password", ""))
-                    services.promote(by=request.user, version=version, reason=reason)  # type: ignore[arg-type]
                     done = _("%(name)s is in use. New scans are predicted by it.") % {"name": version}
             except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
-                form.add_error("reason", str(refusal))
+                field = getattr(refusal, "field", "reason")
+                form.add_error(field if field in form.fields else "reason", str(refusal))
             except fresh_sign_in().NotFresh as refusal:
                 form.add_error("password", str(refusal))
             else:
@@ -119,14 +132,16 @@ class ModelVersionAdmin(RoomAdmin):
             title=_("Promote %(name)s") % {"name": version},
             template="admin/diagnostics/promote.html",
             form=form,
-            act=_("Propose for promotion") if settings.SECOND_ADMINISTRATOR else _("Promote to live"),
+            act=_("Propose for promotion") if by_two else _("Promote to live"),
             intro=_("In use now: %(name)s. It becomes the previous model and can be put back.") % {"name": live}
             if live
             else _("No model is in use now."),
             rows=queries.rows(version),
             beside=queries.beside(version),
             part=queries.part_of(version),
-            gate=gate.standing(version),
+            gate=stands,
+            exception=None if settings.SECOND_ADMINISTRATOR else needed,
+            waiting=cases_not_begun(),
             second_administrator=settings.SECOND_ADMINISTRATOR,
             status=400 if form.errors else 200,
         )

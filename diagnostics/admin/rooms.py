@@ -139,7 +139,14 @@ class RollBackForm(ReasonForm):
 
 
 class PromoteForm(ReasonForm):
-    """Why, and once more who."""
+    """Why, the model's name where the gate has not let it through, and once more who: as far as it is asked."""
+
+    name = forms.CharField(
+        label=_("Type the model's name"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        required=False,
+    )
 
     password = forms.CharField(
         label=_("Your password"),
@@ -148,3 +155,9 @@ class PromoteForm(ReasonForm):
         required=False,
         strip=False,
     )
+
+    def __init__(self, *args: Any, name_asked: bool, password_asked: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, asked in (("name", name_asked), ("password", password_asked)):
+            if not asked:
+                del self.fields[name]

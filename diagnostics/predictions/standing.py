@@ -13,7 +13,7 @@ from django.db.models import Case as SqlCase
 from django.db.models import CharField, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
-from diagnostics.cases.models import Case
+from diagnostics.cases.models import Case, CaseState
 from diagnostics.scans.models import Analysis, Scan
 
 from .models import Prediction, PredictionState
@@ -41,6 +41,11 @@ def derived(scan: str) -> Any:
         default=Subquery(newest),
         output_field=CharField(),
     )
+
+
+def cases_not_begun() -> int:
+    """How many open cases a model that goes into use now would analyse: no worker has begun with them."""
+    return Case.objects.filter(state=CaseState.OPEN, analysis=Analysis.QUEUED).order_by().count()
 
 
 @contextmanager

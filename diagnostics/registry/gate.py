@@ -24,8 +24,10 @@ __all__ = [
     "Standing",
     "current_rules",
     "declare",
+    "in_one_line",
     "keep",
     "offered",
+    "rule_names",
     "rules_of",
     "standing",
 ]
@@ -46,6 +48,35 @@ class Standing:
     def passed(self) -> bool:
         """Whether it may go into use without a written exception."""
         return self.verdict == GateVerdict.PASS
+
+
+def rule_names() -> dict[str, str]:
+    """The rules as people read them."""
+    return {
+        "same_test": _("Both models on the same test scans"),
+        "test_size": _("Enough test scans"),
+        "accuracy": _("Accuracy"),
+        "auroc": _("AUROC"),
+        "sensitivity": _("Sensitivity of each class"),
+        "calibration": _("Calibration error"),
+    }
+
+
+def in_one_line(stands: Standing) -> str:
+    """What the gate says of a model, with the rules that it did not meet; no numbers, which not everybody may know."""
+    if stands.verdict == UNMEASURED:
+        return _("The gate has not judged this model.")
+    if stands.verdict == STALE:
+        return _("The gate judged this model beside another one, or by older rules.")
+    names, findings = rule_names(), stands.result.findings if stands.result is not None else []
+    held = [names.get(each["rule"], each["rule"]) for each in findings if each["verdict"] != GateVerdict.PASS]
+    if stands.passed:
+        return _("The gate let this model through.")
+    failed = stands.verdict == GateVerdict.FAIL
+    if not held:
+        return _("The gate failed.") if failed else _("The gate could not decide.")
+    said = _("The gate failed: %(rules)s.") if failed else _("The gate could not decide: %(rules)s.")
+    return said % {"rules": ", ".join(held)}
 
 
 def current_rules() -> GateRules:

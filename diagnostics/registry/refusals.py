@@ -18,13 +18,17 @@ class ReasonMissing(PromotionRefused):
 
 
 class ExceptionMissing(ReasonMissing):
-    """The gate has not let the model through, and nobody wrote down why it may pass all the same."""
+    """The gate has not let the model through, and the exception is not written as it must be; ``field`` says what."""
 
-    field = "exception"
+    code = "exception_needed"
+
+    def __init__(self, sentence: str, *, field: str = "exception") -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class SecondAdministratorNeeded(PromotionRefused):
-    """This installation wants two people to agree."""
+    """This installation, or an exception from the gate, wants two people to agree."""
 
 
 class OwnRequest(PromotionRefused):

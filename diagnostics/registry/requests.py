@@ -9,14 +9,26 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
-from diagnostics.scans.access import Permission, require
+from diagnostics.scans.access import Permission, may, require
 
-from .models import ModelState, ModelVersion, PromotionRequest, RequestState
+from .exceptions import check, others_who_may_approve
+from .gate import standing
+from .models import ModelState, ModelVersion, Promotion, PromotionRequest, RequestState
 from .refusals import AlreadyLive, OwnRequest, RequestClosed, needed
-from .seats import lock
-from .services import fetch, put_forward_into_use
+from .seats import live, lock
+from .services import fetch, promote, put_forward_into_use
 
-__all__ = ["approve", "decline", "expire", "pending", "pending_for", "propose", "withdraw"]
+__all__ = [
+    "approve",
+    "decline",
+    "expire",
+    "needs_approval",
+    "pending",
+    "pending_for",
+    "propose",
+    "put_forward",
+    "withdraw",
+]
 
 
 def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> PromotionRequest:
@@ -69,8 +81,44 @@ def pending_for(version: ModelVersion) -> PromotionRequest | None:
     return waiting.select_related("proposed_by", "version").first()
 
 
-def approve(*, by: AbstractBaseUser, request: PromotionRequest, exception: str = "") -> PromotionRequest:
-    """Put the proposed model into use. Where the gate has not let it through, ``exception`` says why it may pass.
+def needs_approval(*, by: AbstractBaseUser, version: ModelVersion) -> bool:
+    """Whether somebody else must approve when ``by`` wants ``version`` in use: always here, or for an exception."""
+    if settings.SECOND_ADMINISTRATOR or not may(by, Permission.PROMOTE):
+        return True
+    return not standing(version).passed and others_who_may_approve(by)
+
+
+def put_forward(
+    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = ""
+) -> Promotion | PromotionRequest:
+    """Put ``version`` into use, or propose it where somebody else must approve.
+
+    An administrator who overrides the gate writes the exception (:mod:`.exceptions`) also where another one must
+    approve it.
+
+    Raises
+    ------
+    NotAllowed, AlreadyLive, ReasonMissing, ExceptionMissing, ArtifactDamaged
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
+    if not needs_approval(by=by, version=version):
+        return promote(by=by, version=version, reason=reason, name=name)
+    needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    fetch(version)
+    in_use = live()
+    if in_use is not None and in_use.pk == version.pk:
+        raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+    stands = standing(version)
+    if not stands.passed and not settings.SECOND_ADMINISTRATOR and may(by, Permission.PROMOTE):
+        check(version=version, stands=stands, words=reason, name=name, field="reason")
+    return propose(by=by, version=version, reason=reason)
+
+
+def approve(
+    *, by: AbstractBaseUser, request: PromotionRequest, exception: str = "", name: str = ""
+) -> PromotionRequest:
+    """Put the proposed model into use. Where the gate has not let it through, ``exception`` says why it may pass,
+    and the model's ``name`` is typed.
 
     Raises
     ------
@@ -89,7 +137,12 @@ def approve(*, by: AbstractBaseUser, request: PromotionRequest, exception: str =
         lock()
         _open(request)
         promotion = put_forward_into_use(
-            request.version, by=request.proposed_by, approved_by=by, reason=request.reason, exception=exception
+            request.version,
+            by=request.proposed_by,
+            approved_by=by,
+            reason=request.reason,
+            exception=exception,
+            name=name,
         )
         return _decide(request, RequestState.APPROVED, by, words=promotion.exception, promotion=promotion)
 

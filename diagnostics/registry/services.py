@@ -15,10 +15,10 @@ from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 from mlcore.identity import CARD, REPORT, SPEC, ArtifactDamaged
 
-from . import artifacts
+from . import artifacts, exceptions
 from .alarms import end_alarm, open_alarm, raise_alarm, standing_alarms
 from .artifacts import keep
-from .gate import standing
+from .gate import in_one_line, standing
 from .models import ModelState, ModelVersion, Promotion
 from .numbering import create_numbered
 from .refusals import (
@@ -127,17 +127,18 @@ def register(
         return version
 
 
-def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Promotion:
+def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "") -> Promotion:
     """Put ``version`` into use at once; the model that was in use becomes the previous one.
 
     Only where the installation requires no second administrator. Where the gate has not let the model through, the
-    reason is kept as the written exception.
+    reason is kept as the written exception: at least 20 characters, with the model's ``name`` typed exactly, and only
+    where nobody else is there who could approve it.
 
     Raises
     ------
     NotAllowed
         ``by`` may not promote.
-    SecondAdministratorNeeded, AlreadyLive, ReasonMissing
+    SecondAdministratorNeeded, AlreadyLive, ReasonMissing, ExceptionMissing
         As the names say.
     ArtifactDamaged
         The weights are not what was registered; a model that cannot be loaded must not go into use.
@@ -149,7 +150,7 @@ def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Prom
     fetch(version)
     with transaction.atomic():
         lock()
-        return put_forward_into_use(version, by=by, reason=reason, exception=reason)
+        return put_forward_into_use(version, by=by, reason=reason, exception=reason, name=name, field="reason")
 
 
 def roll_back(*, by: AbstractBaseUser, reason: str, to: str | None = None) -> Promotion:
@@ -212,24 +213,36 @@ def install_box(folder: Path) -> ModelVersion:
 
 
 def put_forward_into_use(
-    version: ModelVersion, *, by: Any, reason: str, exception: str, approved_by: Any = None
+    version: ModelVersion,
+    *,
+    by: Any,
+    reason: str,
+    exception: str,
+    name: str = "",
+    approved_by: Any = None,
+    field: str = "exception",
 ) -> Promotion:
     """Put a model into use with what the gate says of it now, in the caller's locked transaction.
 
-    ``exception`` is kept only where the gate has not let the model through, and must not be empty then.
+    ``exception`` is kept only where the gate has not let the model through; then it must be a reason, ``name`` the
+    model's, and ``approved_by`` another administrator where there is one (:mod:`.exceptions`). ``field`` is what the
+    caller calls the exception.
 
     Raises
     ------
-    AlreadyLive, ExceptionMissing
+    AlreadyLive, ExceptionMissing, SecondAdministratorNeeded
     """
     now_live = live()
     if now_live is not None and now_live.pk == version.pk:
         raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
     stands = standing(version)
-    if not stands.passed and not exception.strip():
-        raise ExceptionMissing(
-            _("The gate has not let this model through. Write down why it may go into use all the same.")
-        )
+    if not stands.passed:
+        exceptions.check(version=version, stands=stands, words=exception, name=name, field=field)
+        if approved_by is None and exceptions.others_who_may_approve(by):
+            raise SecondAdministratorNeeded(
+                _("%(failed)s Another administrator must approve the exception. Propose the promotion instead.")
+                % {"failed": in_one_line(stands)}
+            )
     return _put_into_use(
         version,
         former=now_live,
@@ -264,6 +277,8 @@ def _put_into_use(
         approver = more.get("approved_by")
         told = {
             "gate": promotion.gate,
+            "reason": promotion.reason,
+            "exception": promotion.exception,
             "second_administrator": approver.pk if approver is not None else "not required here",
         }
     record(

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -13,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnostics.models import ModelVersion
+from diagnostics.models import ModelVersion, PromotionRequest
 from diagnostics.registry import gate, requests
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateVerdict, ModelState
@@ -22,7 +21,7 @@ from diagnostics.training.queries import models_for
 from portal.accounts import freshness
 from portal.accounts.models import Scope
 
-from .promotion_requests import RequestShape, fresh_token
+from .promotion_requests import RequestShape, fresh_token, telling_what_is_needed
 from .resource import Resource
 from .shapes import address
 from .strict import Changes, Nothing, OneOf, Strict
@@ -96,8 +95,14 @@ class RollBack(Decision):
 
 
 class PromotionWish(Decision):
-    """Why, and where the sign-in is not fresh, once more who."""
+    """Why; where the gate has not let it through, the model's name; where the sign-in is not fresh, once more who."""
 
+    name = serializers.CharField(
+        required=False,
+        default="",
+        max_length=200,
+        help_text="Of the model and its number, exactly; needed only where the gate has not let it through.",
+    )
     password = serializers.CharField(
         required=False,
         default="",
@@ -169,19 +174,23 @@ class ModelVersionViewSet(Resource):
     def promote(self, request: Request, **kwargs: Any) -> Response:
         """Put this model into use; the one that was becomes the previous one.
 
-        Where the installation wants a second administrator: 202 with a promotion request that another one approves.
+        Where a second administrator must agree (as the installation wants it, or for an exception from the gate where
+        there is another): 202 with a promotion request that another one approves. Where the gate has not let it
+        through: a reason of at least 20 characters, and the model's `name`; else 400 `exception_needed` says what is
+        `needed`.
         """
         version, given = self.get_object(), self.body(PromotionWish)
         require(self.person, Permission.PROMOTE)
-        if settings.SECOND_ADMINISTRATOR:
+        if not requests.needs_approval(by=self.person, version=version):
             # A proposal puts nothing into use: whoever approves it shows who they are.
-            asked = requests.propose(by=self.person, version=version, reason=given["reason"])
-            here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
-            shown = RequestShape(asked, context=self.get_serializer_context()).data
-            return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
-        freshness.require(request._request, given["password"], fresh_token(request))
-        registry.promote(by=self.person, version=version, reason=given["reason"])
-        return self._detail(self.get_object())
+            freshness.require(request._request, given["password"], fresh_token(request))
+        with telling_what_is_needed(self.person, version):
+            done = requests.put_forward(by=self.person, version=version, reason=given["reason"], name=given["name"])
+        if not isinstance(done, PromotionRequest):
+            return self._detail(self.get_object())
+        here = address({"request": request}, "promotionrequest-detail", pk=done.pk)
+        shown = RequestShape(done, context=self.get_serializer_context()).data
+        return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
     @extend_schema(request=None, responses=ModelDetail)
     @action(detail=True, methods=["post"])

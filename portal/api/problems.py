@@ -117,7 +117,13 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
         if exc.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
             headers["Retry-After"] = RETRY_SECONDS
         return document(
-            exc.status_code, str(exc.detail), code=exc.code, headers=headers, errors=exc.errors, current=current
+            exc.status_code,
+            str(exc.detail),
+            code=exc.code,
+            headers=headers,
+            errors=exc.errors,
+            current=current,
+            **exc.members,
         )
     code = "" if plain.status_code == status.HTTP_404_NOT_FOUND else _code_of(exc)
     if plain.status_code == status.HTTP_404_NOT_FOUND:

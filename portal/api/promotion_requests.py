@@ -1,5 +1,7 @@
 """Promotion requests: propose that a model goes into use; another administrator approves, or declines."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -11,8 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics.models import ModelVersion, PromotionRequest
-from diagnostics.registry import requests
+from diagnostics.predictions.standing import cases_not_begun
+from diagnostics.registry import gate, requests
+from diagnostics.registry.exceptions import needed_for
 from diagnostics.registry.models import RequestState
+from diagnostics.registry.services import ExceptionMissing
 from diagnostics.scans.access import Permission, require
 from portal.accounts import freshness
 from portal.accounts.models import ApiToken, Scope
@@ -26,6 +31,28 @@ from .strict import Changes, Nothing, OneOf, Strict
 def fresh_token(request: Request) -> ApiToken | None:
     """The token that the request came with; None for a session."""
     return request.auth if isinstance(request.auth, ApiToken) else None
+
+
+@contextmanager
+def telling_what_is_needed(by: Any, version: ModelVersion) -> Iterator[None]:
+    """Let the refusal of an exception say what is needed, so that a program can show it: the name to be typed, how
+    long the reason, what the gate said, how many waiting cases the model would analyse, and whether another
+    administrator must approve."""
+    try:
+        yield
+    except ExceptionMissing as refusal:
+        needed = needed_for(by=by, version=version, stands=gate.standing(version))
+        if needed is not None:
+            refusal.members = {  # type: ignore[attr-defined]
+                "needed": {
+                    "name": needed.name,
+                    "reason_characters": needed.least,
+                    "gate": needed.failed,
+                    "waiting_cases": cases_not_begun(),
+                    "second_administrator": needed.second_administrator,
+                }
+            }
+        raise
 
 
 class RequestShape(serializers.Serializer[PromotionRequest]):
@@ -63,7 +90,14 @@ class Approval(Strict):
         required=False,
         default="",
         max_length=4000,
-        help_text="Why it may go into use although the gate has not let it through; needed only then.",
+        help_text="Why it may go into use although the gate has not let it through, in at least 20 characters; needed "
+        "only then.",
+    )
+    name = serializers.CharField(
+        required=False,
+        default="",
+        max_length=200,
+        help_text="Of the model and its number, exactly; needed only where the gate has not let it through.",
     )
     password = serializers.CharField(
         required=False,
@@ -110,7 +144,9 @@ class PromotionRequestViewSet(Resource):
         asked, given = self.get_object(), self.body(Approval)
         require(self.person, Permission.PROMOTE)
         freshness.require(request._request, given["password"], fresh_token(request))
-        return Response(self._shown(requests.approve(by=self.person, request=asked, exception=given["exception"])))
+        with telling_what_is_needed(self.person, asked.version):
+            done = requests.approve(by=self.person, request=asked, exception=given["exception"], name=given["name"])
+        return Response(self._shown(done))
 
     @extend_schema(request=Refusal, responses=RequestShape)
     @action(detail=True, methods=["post"])

@@ -64,6 +64,7 @@ class DomainRefusal(APIException):
         self.code = str(getattr(exc, "code", "") or code)
         field = getattr(exc, "field", "")
         self.errors: dict[str, Any] = {field: [sentence]} if field else {}
+        self.members: dict[str, Any] = getattr(exc, "members", {})
 
 
 def as_problem(exc: Exception) -> DomainRefusal | None:

@@ -130,10 +130,16 @@ class ReasonForm(forms.Form):
 class PromoteForm(ReasonForm):
     """Why a model goes into use, why although the gate held it, and once more who says so."""
 
+    name = forms.CharField(
+        label=_("Type the model's name"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        required=False,
+    )
     exception = forms.CharField(
         label=_("Written exception, or why it is declined"),
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("Needed to approve what the gate has not let through, and to decline."),
+        help_text=_("Needed to approve what the gate has not let through (at least 20 characters), and to decline."),
         required=False,
     )
     password = forms.CharField(

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from diagnostics.registry.gate import STALE, UNMEASURED, Standing
+from diagnostics.registry.gate import STALE, UNMEASURED, Standing, rule_names
 from diagnostics.registry.models import GateVerdict
 from diagnostics.registry.queries import typeset
 
@@ -65,17 +65,6 @@ def _sentence(verdict: str) -> str:
     }[verdict]
 
 
-def _rule_names() -> dict[str, str]:
-    return {
-        "same_test": _("Both models on the same test scans"),
-        "test_size": _("Enough test scans"),
-        "accuracy": _("Accuracy"),
-        "auroc": _("AUROC"),
-        "sensitivity": _("Sensitivity of each class"),
-        "calibration": _("Calibration error"),
-    }
-
-
 def _hint(rule: str, numbers: list[Number]) -> str:
     """Why a calibration error may lie below its interval.
 
@@ -94,7 +83,7 @@ def shown(stands: Standing, *, with_numbers: bool) -> Gate:
     """The gate for a page. ``with_numbers``: whether the viewer may know how many scans of which kind there were."""
     rules = []
     if stands.result is not None:
-        names = _rule_names()
+        names = rule_names()
         for each in stands.result.findings:
             numbers = _numbers(each) if with_numbers else []
             rules.append(

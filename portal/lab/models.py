@@ -14,11 +14,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.models import ModelVersion, PromotionRequest, TrainingRun
+from diagnostics.predictions.standing import cases_not_begun
 from diagnostics.registry import gate, requests
 from diagnostics.registry import queries as registry_queries
 from diagnostics.registry import services as registry
+from diagnostics.registry.exceptions import needed_for
 from diagnostics.registry.models import ModelState
-from diagnostics.scans.access import Permission, institutions_where, may, require
+from diagnostics.scans.access import Permission, institutions_where, require
 from diagnostics.shadow import queries as shadow
 from diagnostics.training import tested_queries as tested
 from portal.accounts import freshness
@@ -73,6 +75,8 @@ def _model_page(request: HttpRequest, version: ModelVersion, form: PromoteForm, 
             "own": asked is not None and asked.proposed_by_id == request.user.pk,
             "closed": closed[:5],
             "second_administrator": settings.SECOND_ADMINISTRATOR,
+            "exception": needed_for(by=request.user, version=version, stands=stands),
+            "waiting": cases_not_begun(),
             "fresh": freshness.is_fresh(request),
             "shadow": shadow.beside_live(request.user, version, live) if challenges and live is not None else None,
             "may_challenge": version.state in (ModelState.CANDIDATE, ModelState.RETIRED),
@@ -110,19 +114,22 @@ def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
     form.is_valid()
     reason, user = form.cleaned_data.get("reason", ""), request.user
     try:
-        if settings.SECOND_ADMINISTRATOR or not may(user, Permission.PROMOTE):
-            asked = requests.propose(by=user, version=version, reason=reason)  # type: ignore[arg-type]
-            if asked.proposed_by_id == user.pk:
-                done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
-            else:
-                done = _("%(who)s has proposed it already, and that stands; your reason is not kept.") % {
-                    "who": asked.proposed_by
-                }
-        else:
-            require(user, Permission.PROMOTE)
+        if not requests.needs_approval(by=user, version=version):  # type: ignore[arg-type]
             freshness.require(request, form.cleaned_data.get("password", ""))
-            registry.promote(by=user, version=version, reason=reason)  # type: ignore[arg-type]
+        made = requests.put_forward(
+            by=user,  # type: ignore[arg-type]
+            version=version,
+            reason=reason,
+            name=form.cleaned_data.get("name", ""),
+        )
+        if not isinstance(made, PromotionRequest):
             done = _("%(name)s is in use. New scans are predicted by it.") % {"name": version}
+        elif made.proposed_by_id == user.pk:
+            done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
+        else:
+            done = _("%(who)s has proposed it already, and that stands; your reason is not kept.") % {
+                "who": made.proposed_by
+            }
     except (registry.ReasonMissing, freshness.NotFresh) as refusal:
         form.add_error(refusal.field, str(refusal))
         return _model_page(request, version, form, status=400)
@@ -148,7 +155,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
         if act == "approve":
             require(user, Permission.PROMOTE)
             freshness.require(request, form.cleaned_data.get("password", ""))
-            requests.approve(by=user, request=asked, exception=words)  # type: ignore[arg-type]
+            named = form.cleaned_data.get("name", "")
+            requests.approve(by=user, request=asked, exception=words, name=named)  # type: ignore[arg-type]
             done = _("%(name)s is in use. New scans are predicted by it.") % {"name": asked.version}
         elif act == "decline":
             requests.decline(by=user, request=asked, words=words)  # type: ignore[arg-type]
@@ -157,7 +165,8 @@ def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
             requests.withdraw(by=user, request=asked)  # type: ignore[arg-type]
             done = _("Your proposal is taken back.")
     except (registry.ReasonMissing, freshness.NotFresh) as refusal:
-        form.add_error("password" if isinstance(refusal, freshness.NotFresh) else "exception", str(refusal))
+        asked_for = refusal.field if refusal.field in ("password", "name") else "exception"
+        form.add_error(asked_for, str(refusal))
         return _model_page(request, asked.version, form, status=400)
     except (registry.PromotionRefused, registry.ArtifactDamaged) as refusal:
         messages.error(request, str(refusal))

@@ -43,6 +43,7 @@ def test_freeze_train_watch_promote_and_roll_back(page_as, institution, tmp_path
     page.get_by_role("link", name="The candidate").click()
     page.get_by_role("link", name="Promote").click()
     page.get_by_label("Reason").fill("Better on every measure")
+    page.get_by_label("Type the model's name").fill(str(made))
     page.get_by_role("button", name="Promote to live").click()
     expect(page.get_by_text(f"{made} is in use.")).to_be_visible()
     assert registry.live() == made

@@ -170,6 +170,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     exception = ben.get_by_label("Written exception, or why it is declined")
     expect(exception).to_have_attribute("aria-invalid", "true")
     exception.fill("Phantoms only; nobody is harmed.")
+    ben.get_by_label("Type the model's name").fill(name)
     ben.get_by_role("button", name="Approve and promote").click()
     expect(ben.get_by_text(f"{name} is in use. New scans are predicted by it.")).to_be_visible()
     predicted_by(keeper, hand_in(tech, 701), name)

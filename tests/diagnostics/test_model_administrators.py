@@ -14,7 +14,7 @@ from diagnostics.scans import institutions, model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, may
 from diagnostics.scans.services import Conflict
 from tests import factories as made
-from tests.diagnostics.shelf import stored_model
+from tests.diagnostics.shelf import put_into_use, stored_model
 from tests.diagnostics.test_registry import own_files  # noqa: F401 - files of this test's own
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def acts(by, version):
     """Each act that changes what serves everybody, as a call."""
     asked = requests.propose(by=made.person(Role.DATA_MANAGER, made.InstitutionFactory()), version=version, reason="B")
     return {
-        "promote": lambda: services.promote(by=by, version=version, reason="Better."),
+        "promote": lambda: put_into_use(by, version),
         "approve": lambda: requests.approve(by=by, request=asked, exception="For the trial."),
         "decline": lambda: requests.decline(by=by, request=asked, words="Too early."),
         "roll back": lambda: services.roll_back(by=by, reason="Worse."),
@@ -60,12 +60,12 @@ def test_another_institution_s_people_change_nothing_about_the_shared_model(cand
 def test_a_refusal_says_which_role_is_missing(candidate):
     stranger = made.person(Role.ADMINISTRATOR, made.InstitutionFactory(code="away"))
     with pytest.raises(NotAllowed, match="model administrator: several institutions share the model"):
-        services.promote(by=stranger, version=candidate, reason="Better.")
+        put_into_use(stranger, candidate)
 
 
 def test_the_administrator_of_the_only_institution_promotes_without_being_appointed(candidate, home):
     administrator = made.person(Role.ADMINISTRATOR, home)
-    assert services.promote(by=administrator, version=candidate, reason="Better.").by == administrator
+    assert put_into_use(administrator, candidate).by == administrator
     assert not ModelAdministrator.objects.exists()
 
 
@@ -73,7 +73,7 @@ def test_whoever_is_appointed_promotes_for_all_and_sees_no_more_patients(candida
     away = made.InstitutionFactory(code="away")
     appointed = made.person(Role.ADMINISTRATOR, away)
     model_administrators.appoint(by=made.UserFactory(is_superuser=True), user=appointed)
-    assert services.promote(by=appointed, version=candidate, reason="Better.").by == appointed
+    assert put_into_use(appointed, candidate).by == appointed
     assert not may(appointed, Permission.SEE_SCANS, home)
 
 
@@ -81,14 +81,14 @@ def test_a_data_manager_who_is_appointed_puts_models_aside_and_promotes_none(can
     manager = made.person(Role.DATA_MANAGER, made.InstitutionFactory(code="away"))
     model_administrators.appoint(by=None, user=manager)
     with pytest.raises(NotAllowed):
-        services.promote(by=manager, version=candidate, reason="Better.")
+        put_into_use(manager, candidate)
     assert services.retire(by=manager, version=candidate).state == ModelState.RETIRED
 
 
 def test_a_superuser_needs_no_appointment(candidate):
     made.InstitutionFactory(code="away")
     chief = made.UserFactory(is_superuser=True, is_staff=True)
-    assert services.promote(by=chief, version=candidate, reason="Better.").by == chief
+    assert put_into_use(chief, candidate).by == chief
 
 
 def test_the_second_institution_leaves_the_model_to_those_of_the_first(home):

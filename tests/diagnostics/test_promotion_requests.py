@@ -49,6 +49,9 @@ def candidate():
     return ModelVersionFactory()
 
 
+WHY = "The new scanner is not in the test part."
+
+
 def judged(version, verdict="pass", *, against="live"):
     return GateResult.objects.create(
         version=version,
@@ -114,18 +117,18 @@ def test_approve_what_the_gate_held_needs_a_written_exception(keeper, ada, candi
     with pytest.raises(services.ExceptionMissing):
         requests.approve(by=ada, request=asked, exception="  ")
     assert services.live() != candidate
-    requests.approve(by=ada, request=asked, exception=" For the trial only. ")
+    requests.approve(by=ada, request=asked, exception=f" {WHY} ", name=str(candidate))
     decision = Promotion.objects.get(kind="promote")
     assert decision.gate == {"other rules": "stale"}.get(verdict, verdict)
-    assert decision.exception == "For the trial only."
+    assert decision.exception == WHY
 
 
 def test_promote_where_one_is_enough_keeps_the_reason_as_the_exception(ada, candidate, settings, monkeypatch):
     settings.SECOND_ADMINISTRATOR = False
     monkeypatch.setattr(services, "fetch", lambda version: None)
     judged(candidate, "too_few")
-    decision = services.promote(by=ada, version=candidate, reason="a trial")
-    assert (decision.gate, decision.exception, decision.approved_by) == ("too_few", "a trial", None)
+    decision = services.promote(by=ada, version=candidate, reason=WHY, name=str(candidate))
+    assert (decision.gate, decision.exception, decision.approved_by) == ("too_few", WHY, None)
     assert AuditEvent.objects.get(act="model_promoted").detail["second_administrator"] == "not required here"
 
 
@@ -180,7 +183,7 @@ def test_database_refuses_a_request_that_contradicts_itself(keeper, candidate, c
 
 def test_database_refuses_one_person_as_both(ada, ben, keeper, candidate):
     asked = requests.propose(by=ada, version=candidate, reason="better")
-    requests.approve(by=ben, request=asked, exception="trial")
+    requests.approve(by=ben, request=asked, exception=WHY, name=str(candidate))
     with pytest.raises(IntegrityError), transaction.atomic():
         PromotionRequest.objects.filter(pk=asked.pk).update(decided_by=ada)
     with pytest.raises(IntegrityError), transaction.atomic():

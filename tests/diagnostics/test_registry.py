@@ -16,7 +16,7 @@ from diagnostics.registry import artifacts, services
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.storage import DurableFileSystemStorage
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 
 
 @pytest.fixture(autouse=True)
@@ -146,10 +146,10 @@ def test_promote_moves_every_version_one_place_on(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     versions = [stored_model(tmp_path, bytes([n])) for n in range(3)]
     for version in versions:
-        services.promote(by=boss, version=version, reason=" better ")
+        put_into_use(boss, version)
     assert states() == {"retired": 1, "previous": 2, "live": 3}
     decision = Promotion.objects.first()
-    assert (decision.former, decision.by, decision.reason) == (versions[1], boss, "better")
+    assert (decision.former, decision.by) == (versions[1], boss)
     event = AuditEvent.objects.filter(act="model_promoted").first()
     assert event.target_id == str(versions[2].pk)
     assert event.detail["former"] == str(versions[1].pk)
@@ -159,9 +159,9 @@ def test_promote_moves_every_version_one_place_on(tmp_path):
 def test_promote_the_previous_version_swaps_the_two(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     first, second = stored_model(tmp_path, b"1"), stored_model(tmp_path, b"2")
-    services.promote(by=boss, version=first, reason="first")
-    services.promote(by=boss, version=second, reason="second")
-    services.promote(by=boss, version=first, reason="first again")
+    put_into_use(boss, first)
+    put_into_use(boss, second)
+    put_into_use(boss, first)
     assert states() == {"live": 1, "previous": 2}
 
 
@@ -170,7 +170,7 @@ def test_promote_what_is_in_use_is_refused_by_name(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     version = services.install_box(model_folder(tmp_path))
     with pytest.raises(services.AlreadyLive, match="in use already"):
-        services.promote(by=boss, version=version, reason="again")
+        put_into_use(boss, version)
     assert Promotion.objects.count() == 1
 
 
@@ -190,7 +190,7 @@ def test_promote_and_roll_back_need_the_administrator(tmp_path, role):
     somebody = person("somebody", role)
     version = stored_model(tmp_path)
     with pytest.raises(NotAllowed):
-        services.promote(by=somebody, version=version, reason="mine")
+        put_into_use(somebody, version)
     with pytest.raises(NotAllowed):
         services.roll_back(by=somebody, reason="mine")
     assert not Promotion.objects.exists()
@@ -203,7 +203,7 @@ def test_promote_a_damaged_model_is_refused_and_the_live_one_stays(tmp_path):
     second = stored_model(tmp_path, b"second")
     storages["artifacts"].delete(f"{second.sha256}/spec.json")
     with pytest.raises(services.ArtifactDamaged):
-        services.promote(by=boss, version=second, reason="better")
+        put_into_use(boss, second)
     assert services.live() == first
 
 
@@ -212,7 +212,7 @@ def test_roll_back_twice_returns_to_where_it_was(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     first = services.install_box(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
-    services.promote(by=boss, version=second, reason="better")
+    put_into_use(boss, second)
     back = services.roll_back(by=boss, reason="it was not")
     assert (back.version, back.former, back.kind) == (first, second, "rollback")
     assert states() == {"live": 1, "previous": 2}
@@ -273,8 +273,8 @@ def test_promote_at_once_leaves_one_live_and_one_previous(tmp_path):
     services.install_box(model_folder(tmp_path))
     rivals = [stored_model(tmp_path, bytes([n])) for n in range(4)]
     answers = at_once(
-        *[lambda v=v: services.promote(by=boss, version=v, reason="race") for v in rivals],
-        lambda: services.promote(by=boss, version=rivals[0], reason="race"),
+        *[lambda v=v: put_into_use(boss, v) for v in rivals],
+        lambda: put_into_use(boss, rivals[0]),
     )
     assert sum(isinstance(each, Promotion) for each in answers) >= 4
     assert all(isinstance(each, Promotion | services.AlreadyLive) for each in answers), answers
@@ -291,7 +291,7 @@ def test_roll_back_at_once_happens_once(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     first = services.install_box(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
-    services.promote(by=boss, version=second, reason="better")
+    put_into_use(boss, second)
     answers = at_once(*[lambda: services.roll_back(by=boss, reason="race", to=str(first.pk))] * 2)
     assert {type(each) for each in answers} == {Promotion, services.NothingToReturnTo}, answers
     assert services.live() == first

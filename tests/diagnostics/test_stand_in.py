@@ -16,6 +16,7 @@ from diagnostics.models import AuditEvent, ModelAlarm, ModelVersion, Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
+from tests.diagnostics.shelf import put_into_use
 from tests.factories import PredictionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +50,7 @@ def pair(tmp_path, boss):
     """The former model and the one in use."""
     former = registry.install_box(settings.MODEL_IN_THE_BOX)
     newer = another(tmp_path, "newer")
-    registry.promote(by=boss, version=newer, reason="newer")
+    put_into_use(boss, newer)
     former.refresh_from_db()
     return former, newer
 

@@ -17,6 +17,7 @@ from diagnostics.scans.access import Role
 from diagnostics.training import services, work
 from mlcore.artifact import marks_of
 from mlcore.dataset import Item
+from tests.diagnostics.shelf import put_into_use
 from tests.diagnostics.test_datasets import look, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
 from tests.factories import InstitutionFactory, ScanFactory, person, phantom
@@ -82,7 +83,7 @@ def test_fit_turns_a_run_into_a_candidate_and_compares_it_with_the_live_model(ke
     assert "run1" in version.name
     assert registry.fetch(version).is_dir()
 
-    registry.promote(by=person(Role.ADMINISTRATOR, dataset.institutions.get()), version=version, reason="the first")
+    put_into_use(person(Role.ADMINISTRATOR, dataset.institutions.get()), version)
     second = queued(keeper, dataset, warm_start=True, seed=2)
     candidate = fitting.fit(second.pk)
     beside = candidate.report["compared_with_live"]

@@ -44,7 +44,7 @@ from diagnostics.training.models import TrainingRun
 from mlcore.predict import Opinion
 from portal.api.refusals import STATUS_OF
 from tests import processes
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import scan as labelled
 from tests.diagnostics.test_monitoring import analysed
 from tests.diagnostics.test_registry import at_once
@@ -244,7 +244,7 @@ def race(tmp_path, promotions: int, predictions: int) -> list[int]:
 
     def promote():
         for version, _ in zip(itertools.cycle(rivals), range(promotions), strict=False):
-            registry.promote(by=boss, version=version, reason="Race.")
+            put_into_use(boss, version)
 
     def work_off():
         for _ in numbers:

@@ -16,6 +16,7 @@ from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
 from diagnostics.tasks import infer
 from tests import processes
+from tests.diagnostics.shelf import put_into_use
 from tests.diagnostics.test_stand_in import another
 from tests.factories import InstitutionFactory, person
 
@@ -29,7 +30,7 @@ def test_roll_back_is_effective_within_five_seconds_on_two_workers(broker, tmp_p
     place = boss.memberships.get().institution
     former = registry.install_box(settings.MODEL_IN_THE_BOX)
     newer = another(tmp_path, "newer")
-    registry.promote(by=boss, version=newer, reason="newer")
+    put_into_use(boss, newer)
 
     def hand_in(seed: int) -> None:
         data = phantom.as_png(phantom.draw(seed, side=96))

@@ -5,10 +5,10 @@ import pytest
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
 from diagnostics.models import Scan
-from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from tests import processes
+from tests.diagnostics.shelf import put_into_use
 from tests.diagnostics.test_datasets import look
 from tests.factories import InstitutionFactory, ScanFactory, person
 
@@ -46,7 +46,7 @@ def test_retrain_promote_and_predict_with_the_new_model(boss, dataset, training_
     run = pipeline.start_training(by=boss, dataset=dataset, config={"epochs": 2, "batch_size": 8, "augment": "none"})
     processes.wait(lambda: ended(run), 240, "the training did not end")
     assert run.state == "succeeded", run.failure or training_worker.output()
-    registry.promote(by=boss, version=run.produced, reason="the first")
+    put_into_use(boss, run.produced)
     scan = pipeline.submit_scan(
         by=boss, institution=dataset.institutions.get(), data=head(777, True), patient="P-1"
     ).scan

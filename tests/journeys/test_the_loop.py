@@ -90,7 +90,8 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     approve = f"promotion-requests/{asked['id']}/approve/"
     assert_problem(ada.post(f"{V1}/{approve}", {"exception": "Mine."}, format="json"), 409)
     assert_problem(ben.post(f"{V1}/{approve}", {}, format="json"), 400)
-    post(ben, approve, 200, exception="Phantoms only; nobody is harmed.")
+    name = "{name} v{number}".format(**state_of(keeper, f"{candidate}/"))
+    post(ben, approve, 200, exception="Phantoms only; nobody is harmed.", name=name)
     assert state_of(keeper, f"{candidate}/")["state"] == "live"
     next_scan = hand_in(tech, head(701, True), patient="P-701").json()["id"]
     wait(lambda: predicted(keeper, next_scan), 120, "the new model gave no opinion")

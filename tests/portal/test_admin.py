@@ -39,7 +39,7 @@ from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
 from diagnostics.training import schedule, work
 from diagnostics.training import services as training
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import (
     AnnotationFactory,
@@ -146,7 +146,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "retraining": schedule.set_policy(by=keeper, enabled=True, new_labels=5, institutions=[institution]),
         "trainingrun": run,
         "modelversion": version,
-        "promotion": registry.promote(by=administrator, version=version, reason="first"),
+        "promotion": put_into_use(administrator, version),
         "institution": institution,
         "membership": keeper.memberships.first(),
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
@@ -416,7 +416,12 @@ def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
     assert refused.status_code == 400 and "Say why" in text(refused)
     assert client_of(keeper).post(url, {"reason": "mine"}).status_code == 403
     assert registry.live() == first
-    client.post(url, {"reason": "better"})
+    why = "Nothing is measured in this test."
+    for body in ({"reason": "better", "name": str(second)}, {"reason": why}):
+        refused = client.post(url, body)
+        assert refused.status_code == 400 and "The gate has not judged this model." in text(refused)
+    assert registry.live() == first
+    client.post(url, {"reason": why, "name": str(second)})
     assert registry.live() == second
     assert "Roll back to" in text(client.get(page("modelversion_changelist")))
     shown = text(client.get(page("modelversion_roll_back")))
@@ -427,7 +432,7 @@ def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
     assert stale.status_code == 400 and "have just changed" in text(stale) and registry.live() == first
     assert list(Promotion.objects.values_list("kind", "reason", "by")[:2]) == [
         ("rollback", "worse", boss.pk),
-        ("promote", "better", boss.pk),
+        ("promote", why, boss.pk),
     ]
 
 

@@ -18,7 +18,7 @@ from diagnostics.training import services as training
 from diagnostics.training import work
 from diagnostics.training.recipe import INGREDIENTS
 from portal.lab.card import as_html
-from tests.diagnostics.shelf import model_folder, report, stored_model
+from tests.diagnostics.shelf import model_folder, put_into_use, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, answers_for_the_model, person
 
@@ -384,9 +384,9 @@ def test_promote_needs_a_reason_and_then_changes_the_model_in_use(model, candida
     assert refused.status_code == 400
     assert "Say why this model goes into use" in text(refused)
     assert registry.live() == model
-    client.post(url, {"reason": "better AUROC"})
+    client.post(url, {"reason": "Better AUROC, by eye.", "name": str(candidate)})
     assert registry.live() == candidate
-    assert Promotion.objects.first().reason == "better AUROC"
+    assert Promotion.objects.first().reason == "Better AUROC, by eye."
     away = {"reason": "it was not", "to": str(model.pk)}
     client.post(reverse("lab:roll-back"), away)
     assert registry.live() == model
@@ -408,7 +408,7 @@ def test_new_scans_are_predicted_by_the_promoted_model(model, candidate, boss, n
 
     monkeypatch.setattr(pipeline, "nudge", lambda *args: True)
     before = pipeline.submit_scan(by=boss, institution=north, data=phantom(901), patient="P-1").scan
-    registry.promote(by=boss, version=candidate, reason="better")
+    put_into_use(boss, candidate)
     after = pipeline.submit_scan(by=boss, institution=north, data=phantom(902), patient="P-1").scan
     assert before.predictions.get().model_version == model
     assert after.predictions.get().model_version == candidate

@@ -1,5 +1,6 @@
 """Into use over pages and API: by one where one is enough, by two where two must agree, freshly signed in."""
 
+import html
 from datetime import timedelta
 
 import pytest
@@ -14,11 +15,12 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts import freshness
 from portal.accounts.models import ApiToken, Scope, issue_token
-from tests.diagnostics.shelf import model_folder, stored_model
-from tests.factories import PASSWORD, InstitutionFactory, person
+from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.factories import PASSWORD, CaseFactory, InstitutionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db
 V1 = "/api/v1"
+WHY = "The new scanner is not in the test part."
 
 
 @pytest.fixture(autouse=True)
@@ -111,13 +113,69 @@ def judged(version, verdict="pass"):
 def test_one_administrator_promotes_with_a_reason_and_the_page_says_that_one_is_enough(ada, candidate):
     page = client_of(ada).get(reverse("lab:model", args=[candidate.pk]))
     assert "requires no second administrator" in text(page)
-    assert "your reason is kept as the written exception" in text(page)
-    answer = by_token(ada).post(
-        f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": "A trial."}, content_type="application/json"
-    )
+    assert "<strong>The gate has not judged this model.</strong> 0 waiting cases will be analysed by it" in text(page)
+    assert "a reason of at least 20 characters" in text(page) and f"<code>{candidate}</code>" in text(page)
+    address, body = f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": WHY, "name": str(candidate)}
+    answer = by_token(ada).post(address, body, content_type="application/json")
     assert (answer.status_code, answer.json()["state"]) == (200, "live")
     decision = Promotion.objects.get(kind="promote")
-    assert (decision.gate, decision.exception, decision.approved_by) == ("unmeasured", "A trial.", None)
+    assert (decision.gate, decision.exception, decision.approved_by) == ("unmeasured", WHY, None)
+
+
+def test_what_an_exception_needs_is_said_over_the_api(ada, candidate, place):
+    judged(candidate, "fail")
+    for _ in range(2):
+        CaseFactory(scan=ScanFactory(institution=place))
+    address = f"{V1}/model-versions/{candidate.pk}/promote/"
+
+    def refused(**body):
+        answer = by_token(ada).post(address, body, content_type="application/json")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+        return answer.json()
+
+    said = refused(reason="trial", name=str(candidate))
+    assert said["code"] == "exception_needed" and list(said["errors"]) == ["reason"]
+    assert said["needed"] == {
+        "name": str(candidate),
+        "reason_characters": 20,
+        "gate": "The gate failed: AUROC.",
+        "waiting_cases": 2,
+        "second_administrator": False,
+    }
+    assert list(refused(reason=WHY)["errors"]) == ["name"]
+    assert registry.live() != candidate
+
+
+def test_a_model_that_passed_is_promoted_over_the_api_as_before(ada, ben, candidate):
+    judged(candidate)
+    address = f"{V1}/model-versions/{candidate.pk}/promote/"
+    done = by_token(ada).post(address, {"reason": "ok"}, content_type="application/json")
+    assert (done.status_code, done.json()["state"]) == (200, "live")
+
+
+def test_an_exception_is_proposed_where_there_is_another_administrator(ada, ben, candidate):
+    judged(candidate, "fail")
+    address, body = f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": WHY, "name": str(candidate)}
+    asked = by_token(ada).post(address, body, content_type="application/json")
+    assert (asked.status_code, asked.json()["status"]) == (202, "pending") and registry.live() != candidate
+    page = reverse("lab:model", args=[candidate.pk])
+    assert "Type the model" in text(client_of(ben).get(page))
+    url = reverse("lab:decide", args=[PromotionRequest.objects.get().pk])
+    unnamed = client_of(ben).post(url, {"act": "approve", "exception": WHY})
+    assert unnamed.status_code == 400 and "Type the model's name exactly" in html.unescape(text(unnamed))
+    client_of(ben).post(url, {"act": "approve", "exception": WHY, "name": str(candidate)})
+    assert registry.live() == candidate
+
+
+def test_one_word_no_longer_promotes_on_the_page(ada, candidate):
+    judged(candidate, "fail")
+    url, page = reverse("lab:promote", args=[candidate.pk]), reverse("lab:model", args=[candidate.pk])
+    assert "The gate failed: AUROC." in text(client_of(ada).get(page))
+    for body in ({"reason": "trial"}, {"reason": "trial", "name": str(candidate)}, {"reason": WHY, "name": "Second"}):
+        assert client_of(ada).post(url, body).status_code == 400
+        assert registry.live() != candidate
+    assert client_of(ada).post(url, {"reason": WHY, "name": str(candidate)}).status_code == 302
+    assert registry.live() == candidate
 
 
 def test_two_administrators_over_the_api(ada, ben, keeper, candidate, settings):
@@ -142,11 +200,11 @@ def test_two_administrators_over_the_api(ada, ben, keeper, candidate, settings):
     assert (approve(keeper).status_code, approve(ada).status_code) == (403, 409)
     refused = approve(ben)
     assert refused.status_code == 400 and "exception" in refused.json()["errors"]
-    done = approve(ben, exception="The new scanner is not in the test part.")
+    done = approve(ben, exception=WHY, name=str(candidate))
     assert (done.status_code, done.json()["status"], done.json()["decided_by"]) == (200, "approved", "ben")
     assert registry.live() == candidate
     assert approve(ben, exception="again").status_code == 409
-    assert Promotion.objects.get(kind="promote").exception == "The new scanner is not in the test part."
+    assert Promotion.objects.get(kind="promote").exception == WHY
 
 
 def test_two_administrators_on_the_page(ada, ben, keeper, candidate, settings):
@@ -162,8 +220,8 @@ def test_two_administrators_on_the_page(ada, ben, keeper, candidate, settings):
     assert "keeper proposes to put it into use" in text(second.get(page))
     url = reverse("lab:decide", args=[asked.pk])
     refused = second.post(url, {"act": "approve"})
-    assert refused.status_code == 400 and "Write down why it may go into use" in text(refused)
-    second.post(url, {"act": "approve", "exception": "Small, but it is a trial."})
+    assert refused.status_code == 400 and "why it may go into use all the same" in text(refused)
+    second.post(url, {"act": "approve", "exception": "Small, but it is a trial.", "name": str(candidate)})
     assert registry.live() == candidate
     assert "approved by ben" in text(second.get(page)) and "Small, but it is a trial." in text(second.get(page))
 
@@ -218,10 +276,11 @@ def test_old_session_must_give_the_password_again(ada, candidate):
     session.save()
     url = reverse("lab:promote", args=[candidate.pk])
     assert "Your password" in text(client.get(reverse("lab:model", args=[candidate.pk])))
+    body = {"reason": WHY, "name": str(candidate)}
     for password in ("", "wrong"):
-        assert client.post(url, {"reason": "Better.", "password": password}).status_code == 400
+        assert client.post(url, {**body, "password": password}).status_code == 400
         assert registry.live() != candidate
-    assert client.post(url, {"reason": "Better.", "password": PASSWORD}).status_code == 302
+    assert client.post(url, {**body, "password": PASSWORD}).status_code == 302
     assert registry.live() == candidate
     assert "Your password" not in text(client.get(reverse("lab:model", args=[candidate.pk])))
 
@@ -240,7 +299,9 @@ def test_wrong_passwords_are_counted(ada, candidate):
 
 def test_old_token_promotes_in_a_trial(ada, candidate):
     done = by_token(ada, hours_old=99).post(
-        f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": "Better."}, content_type="application/json"
+        f"{V1}/model-versions/{candidate.pk}/promote/",
+        {"reason": WHY, "name": str(candidate)},
+        content_type="application/json",
     )
     assert (done.status_code, registry.live()) == (200, candidate)
 
@@ -252,13 +313,13 @@ def test_old_token_must_give_the_password_too_where_tokens_are_held_to_it(ada, c
     refused = client.post(address, {"reason": "Better."}, content_type="application/json")
     assert (refused.status_code, refused.json()["code"]) == (403, "fresh_sign_in_needed")
     assert registry.live() != candidate
-    body = {"reason": "Better.", "password": PASSWORD}
+    body = {"reason": WHY, "name": str(candidate), "password": PASSWORD}
     done = client.post(address, body, content_type="application/json")
     assert done.status_code == 200 and PASSWORD not in done.content.decode()
 
 
 def test_roll_back_asks_for_neither(ada, live, candidate, settings):
-    registry.promote(by=ada, version=candidate, reason="Better.")
+    put_into_use(ada, candidate)
     settings.SECOND_ADMINISTRATOR = True
     done = by_token(ada, hours_old=99).post(
         f"{V1}/model-versions/rollback/", {"reason": "It was not."}, content_type="application/json"
