@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from diagnostics import pipeline, tasks
 from diagnostics.datasets.services import freeze
 from diagnostics.models import GateResult, ModelVersion, TrainingRun
 from diagnostics.registry import gate
@@ -182,3 +183,23 @@ def test_lab_works_without_scripts(page_as, institution, run):
     page.goto(f"/lab/runs/{run.pk}/")
     page.get_by_role("button", name="Cancel the training").click()
     expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_plan_of_many_scans_is_waited_for_and_then_shown(page_as, institution, settings, monkeypatch, theme, size):
+    monkeypatch.setattr(pipeline, "nudge", lambda task, *args: True)
+    settings.PLAN_AT_ONCE_SCANS = 3
+    enough(institution, each=4)
+    page = page_as(Role.DATA_MANAGER, theme=theme, viewport=size)
+    page.goto("/lab/datasets/freeze/")
+    expect(page.get_by_text("Comparing all scans.")).to_be_visible()
+    assert_accessible(page), assert_fits(page)
+    tasks.plan_datasets.run()
+    expect(page.get_by_role("button", name="Plan again")).to_be_visible()
+    assert_accessible(page), assert_fits(page)
+    page.get_by_role("button", name="Freeze these").click()
+    expect(page.get_by_text("Freezing the dataset.")).to_be_visible()
+    assert_accessible(page), assert_fits(page)
+    tasks.plan_datasets.run()
+    expect(page.get_by_text("Dataset v1 is frozen.")).to_be_visible()
