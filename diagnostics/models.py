@@ -2,6 +2,7 @@
 
 from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
+from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
@@ -33,6 +34,7 @@ __all__ = [
     "GateResult",
     "GateRules",
     "Institution",
+    "Look",
     "Membership",
     "ModelAdministrator",
     "ModelAlarm",

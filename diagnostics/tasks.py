@@ -94,6 +94,7 @@ def reconcile() -> None:
     from diagnostics.registry import requests
     from diagnostics.registry import services as registry
     from diagnostics.reviews import services as reviews
+    from diagnostics.scans.looks import forget_looks
     from diagnostics.shadow import services as shadow
     from diagnostics.training import services as training
 
@@ -117,4 +118,5 @@ def reconcile() -> None:
         judge.apply_async([str(version_id)], expires=settings.RECONCILE_SECONDS)
     if shadow.anything_due():
         score_in_the_shadow.apply_async(expires=settings.RECONCILE_SECONDS)
+    forget_looks()
     anchors.keep()

@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.models import AuditChain, AuditEvent, AuditLink
-from diagnostics.scans.access import Permission, may
+from diagnostics.models import AuditChain, AuditEvent, AuditLink, Look
+from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.scans.people import audit_events_for
 
 from .rooms import RoomAdmin, by_institution, column
@@ -42,6 +42,18 @@ class AuditChainAdmin(RoomAdmin):
     @column(_("hash of its last link"))
     def hash(self, row: AuditChain) -> str:
         return bytes(row.head).hex()
+
+
+@admin.register(Look)
+class LookAdmin(RoomAdmin):
+    """What keeps a look at an image from being told twice within the hour. The looks themselves are audit events."""
+
+    sees = Permission.SEE_AUDIT
+    list_display = ("hour", "person", "scan", "what")
+    list_select_related = ("person", "scan")
+
+    def visible(self, user: Any) -> "QuerySet[Any]":
+        return Look.objects.filter(scan__institution__in=institutions_where(user, Permission.SEE_AUDIT))
 
 
 @admin.register(AuditLink)

@@ -39,6 +39,8 @@ SENTENCES: dict[str, Any] = {
     "read_amended": _("amended a read (revision %(revision)s)"),
     "image_marked": _("marked an image (changes: %(marks)s)"),
     "report_exported": _("took a case's report as a PDF"),
+    "image_viewed": _("viewed an image"),
+    "original_downloaded": _("downloaded an original file"),
     "heatmap_shown": _("looked at a heat map"),
     "dataset_frozen": _("froze dataset version %(number)s"),
     "dataset_exported": _("took the files of dataset version %(number)s out of the portal"),

@@ -11,6 +11,7 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.intake import Refused, displayed
+from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Scan
 
 from .content import report_for
@@ -31,6 +32,7 @@ def export_report(*, by: Any, case: Case) -> bytes:
         Its original cannot be decoded at the moment.
     """
     require(by, Permission.SEE_SCANS, case.institution)
+    looked_at(by=by, scan_id=case.scan_id)
     # Drawn before the transaction: a large image takes a while, and others want to write meanwhile.
     picture = _picture(case.scan)
     report = report_for(by, case)

@@ -14,6 +14,7 @@ from diagnostics.models import Prediction
 from diagnostics.predictions.models import PredictionState
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import predictions_for
+from diagnostics.scans.looks import looked_at
 
 from .files import file_answer
 from .resource import Resource
@@ -97,6 +98,7 @@ class PredictionViewSet(Resource):
         prediction = self.get_object()
         if prediction.blinded or prediction.state != PredictionState.READY:
             raise Http404
+        looked_at(by=self.person, scan_id=prediction.scan_id)
         return file_answer(
             request,
             key=prediction.heatmap,

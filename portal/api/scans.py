@@ -20,6 +20,7 @@ from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.queries import just_stored, opinion_for, scans_for
 from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Priority
 from diagnostics.scans.services import institution_for
 from portal.accounts.models import Scope
@@ -187,6 +188,7 @@ class ScanViewSet(Resource):
     def pixels(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         """The true pixel values without any metadata: a 48-byte header, then the pixels row by row (docs/api.md)."""
         scan = self.get_object()
+        looked_at(by=self.person, scan_id=scan.pk)
         return file_answer(
             request,
             key=scan.pixels,
@@ -200,6 +202,7 @@ class ScanViewSet(Resource):
     def preview(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         """A small picture made anew from the pixels."""
         scan = self.get_object()
+        looked_at(by=self.person, scan_id=scan.pk)
         return file_answer(
             request,
             key=scan.preview,
@@ -217,6 +220,7 @@ class ScanViewSet(Resource):
             raise NotAllowed(
                 _("The original may carry the patient's name: it is open to those who hand in scans. Use the pixels.")
             )
+        looked_at(by=self.person, scan_id=scan.pk, what="original")
         suffix, _kind = FORMATS.get(scan.format, ("bin", ""))
         return file_answer(
             request,

@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.sentences import SENTENCES
 
+BUT_LOOKS = "but-looks"
+
 
 def _search(placeholder: Any) -> forms.TextInput:
     return forms.TextInput(attrs={"type": "search", "placeholder": placeholder, "autocomplete": "off"})
@@ -20,7 +22,11 @@ class AuditFilterForm(forms.Form):
     act = forms.ChoiceField(
         label=_("Act"),
         required=False,
-        choices=[("", _("All")), *((act, act.replace("_", " ")) for act in sorted(SENTENCES))],
+        choices=[
+            ("", _("All")),
+            (BUT_LOOKS, _("All but viewed images")),
+            *((act, act.replace("_", " ")) for act in sorted(SENTENCES)),
+        ],
     )
     person = forms.CharField(label=_("Person"), required=False, max_length=150, widget=_search(_("signs in as …")))
     since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))

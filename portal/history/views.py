@@ -24,11 +24,12 @@ from diagnostics.reviews.queries import own_statements, scans_for
 from diagnostics.reviews.services import differs
 from diagnostics.reviews.words import label_in_words, seconds_in_words
 from diagnostics.scans.access import Permission, may, require
+from diagnostics.scans.looks import ACTS, looked_at
 from diagnostics.scans.people import audit_events_for
 from portal.ui.paging import page_of
 
 from .cards import cards_of, visits_of
-from .forms import AuditFilterForm, PatientFilterForm
+from .forms import BUT_LOOKS, AuditFilterForm, PatientFilterForm
 
 SCANS_SHOWN = 200  # of one patient, newest first; nobody has as many
 
@@ -94,6 +95,8 @@ def compare(request: HttpRequest, pk: Any) -> HttpResponse:
     if len(pair) != 2:
         raise Http404
     left, right = pair
+    for each in pair:
+        looked_at(by=request.user, scan_id=each.pk)
     context = {
         "patient": found,
         "scan": left,
@@ -158,7 +161,9 @@ def audit(request: HttpRequest) -> HttpResponse:
         raise BadRequest(_("There is no such filter."))
     filters = form.cleaned_data
     events = audit_events_for(request.user)
-    if filters["act"]:
+    if filters["act"] == BUT_LOOKS:
+        events = events.exclude(act__in=ACTS.values())
+    elif filters["act"]:
         events = events.filter(act=filters["act"])
     if filters["person"]:
         events = events.filter(actor__username__istartswith=filters["person"].strip())

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from diagnostics.models import Scan
 from diagnostics.reviews.queries import predictions_for
 from diagnostics.scans.access import Permission, may
+from diagnostics.scans.looks import looked_at
 
 CHUNK = 256 * 1024
 # A shared cache must never answer for us: who may see a scan, and an opinion, changes from minute to minute.
@@ -80,6 +81,7 @@ def _scan(request: HttpRequest, pk: Any) -> Scan:
 def pixels(request: HttpRequest, pk: Any) -> HttpResponseBase:
     """The true pixels without any metadata, in the container that the viewer reads."""
     scan = _scan(request, pk)
+    looked_at(by=request.user, scan_id=scan.pk)
     squeeze = "gzip" in request.headers.get("Accept-Encoding", "")
     etag = f'"{scan.sha256}-pixels{"-gzip" if squeeze else ""}"'
     if squeeze and get_conditional_response(request, etag=etag) is None:
@@ -107,6 +109,7 @@ def pixels(request: HttpRequest, pk: Any) -> HttpResponseBase:
 def preview(request: HttpRequest, pk: Any) -> HttpResponseBase:
     """A small picture for lists, made anew from the pixels."""
     scan = _scan(request, pk)
+    looked_at(by=request.user, scan_id=scan.pk)
     return _answer(
         request,
         key=scan.preview,
@@ -129,6 +132,7 @@ def original(request: HttpRequest, pk: Any) -> HttpResponseBase:
         raise PermissionDenied(
             _("The original may carry the patient's name: it is open to those who hand in scans. Read from the image.")
         )
+    looked_at(by=request.user, scan_id=scan.pk, what="original")
     response = FileResponse(
         _opened(scan.original),
         as_attachment=True,
@@ -143,6 +147,7 @@ def original(request: HttpRequest, pk: Any) -> HttpResponseBase:
 def heatmap(request: HttpRequest, pk: Any) -> HttpResponseBase:
     """A prediction's heat map. For a blinded reader it does not exist, as for a stranger."""
     prediction = get_object_or_404(predictions_for(request.user), pk=pk, blinded=False)
+    looked_at(by=request.user, scan_id=prediction.scan_id)
     return _answer(
         request,
         key=prediction.heatmap,

@@ -37,6 +37,7 @@ from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
 from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
+from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.habits import PageKeys, goes_on
 
@@ -352,6 +353,7 @@ def show(
     status: int = 200,
 ) -> HttpResponse:
     """The reading page."""
+    looked_at(by=request.user, scan_id=page.case.scan_id)
     context = {
         **page.context(),
         "form": form if form is not None else page.form(),

@@ -25,6 +25,7 @@ from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.kept_sentences import in_words
+from diagnostics.scans.looks import looked_at
 from diagnostics.scans.services import Conflict
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
@@ -197,6 +198,7 @@ def scans(request: HttpRequest) -> HttpResponse:
 def scan(request: HttpRequest, pk: Any) -> HttpResponse:
     """One scan: its state, what to do about it, its facts, and who has said what so far as one may know."""
     found: Any = get_object_or_404(scans_for(request.user), pk=pk)
+    looked_at(by=request.user, scan_id=found.pk)
     row = _row(request.user, found)
     context = {
         "row": row,

@@ -23,6 +23,7 @@ from diagnostics.models import (
     GateResult,
     GateRules,
     Institution,
+    Look,
     ModelAlarm,
     Notification,
     Promotion,
@@ -151,6 +152,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "membership": keeper.memberships.first(),
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
         "auditchain": AuditChain.objects.first(),
+        "look": Look.objects.create(person=keeper, scan=scan, what="image", hour=timezone.now()),
         "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),
         "notification": Notification.objects.create(
             recipient=keeper, institution=institution, kind="prediction_failed", scan=scan
@@ -253,6 +255,7 @@ SEEN = {
     "membership": (False, True),
     "auditevent": (False, True),
     "auditchain": (False, True),
+    "look": (False, True),
     "auditlink": (False, True),
 }
 
