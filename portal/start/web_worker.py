@@ -88,7 +88,7 @@ class Source:
         return self.arrival.body.read(size) if self.arrival is not None else b""
 
 
-class GatheringWorker(ThreadWorker):  # type: ignore[misc]
+class GatheringWorker(ThreadWorker):
     """See the head of this file."""
 
     def __init__(self, *given: Any, **more: Any) -> None:

@@ -25,6 +25,8 @@ PIPELINED = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HALF
 @pytest.fixture(scope="module")
 def web(django_db_setup) -> Iterator[Web]:  # type: ignore[no-untyped-def]
     with Web(OVERREAD_MAX_UPLOAD_MB="1", OVERREAD_MAX_REQUEST_MB="8") as started:
+        for _ in range(12):  # so that each process has answered its first, which takes longer
+            assert started.browser().get("/healthz").status == 200
         yield started
 
 
