@@ -10,7 +10,7 @@ from celery import Task
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from diagnostics import tasks
+from diagnostics import disk, tasks
 from diagnostics.audit.services import record
 from diagnostics.broker import AWAY, breaker
 from diagnostics.datasets import background
@@ -40,6 +40,7 @@ class Submitted:
     prediction: Prediction | None = None
 
 
+@disk.named()
 def submit_scan(
     *,
     by: Any,
@@ -67,6 +68,8 @@ def submit_scan(
         The file is not; says why and what is accepted.
     DecodingUnavailable
         No process can be had to decode it in.
+    StorageFull
+        There is no room to keep it; nothing of it was kept.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
     place = scans.filing(patient=patient, accession=accession, study_date=study_date)
@@ -81,8 +84,7 @@ def submit_scan(
     found = scans.existing(institution, taken.sha256)
     if found is not None:
         return _submitted_again(by, found, reference_label)
-    keys = scans.keep_files(institution, taken)
-    with transaction.atomic():
+    with scans.kept_files(institution, taken) as keys, transaction.atomic():
         live = registry.live()
         scan, created = scans.store(
             by=by,

@@ -1,5 +1,7 @@
 """The views that belong to no room: the way in, and the health of the installation."""
 
+import sys
+
 import structlog
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -9,6 +11,7 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from diagnostics import disk
 from diagnostics.scans.access import Permission, may
 from portal import health
 from portal.ui.context import theme_of
@@ -45,14 +48,19 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """The page after a fault of ours: in the reader's language and theme, with what finds the fault in the log.
 
-    It asks nothing of the database, which may be what broke.
+    It asks nothing of the database, which may be what broke. Where the disk is full it says so: 507.
     """
+    error = sys.exc_info()[1]
+    full = disk.sentence() if disk.is_full(error) else ""
+    if full and request.headers.get("Accept", "").startswith("application/json"):
+        return JsonResponse({"sentence": full, "errors": {"": [full]}}, status=507)
     context = {
         "theme": theme_of(request),
         "at": timezone.localtime(),
         "reference": structlog.contextvars.get_contextvars().get("request_id", ""),
+        "full": full,
     }
-    return HttpResponse(render_to_string("500.html", context), status=500)
+    return HttpResponse(render_to_string("500.html", context), status=507 if full else 500)
 
 
 @require_safe

@@ -1,18 +1,21 @@
 """Store a scan where it belongs, once."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics import disk
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, institutions_where, require
@@ -100,7 +103,7 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
             % {"max_accession": MAX_ACCESSION},
         )
     if study_date is not None and not _may_be_a_study(study_date):
-        today = timezone.localdate()
+        today = latest_study()
         raise Conflict(
             "study_date",
             _("The study date must lie between %(earliest_study)s and today, %(today)s.")
@@ -109,8 +112,16 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     return Filing(patient, accession, study_date)
 
 
+def latest_study() -> date:
+    """The last day on which a study may have been made: today where the day begins first on earth, at UTC+14.
+
+    A scanner's clock knows its own zone, and neither a file nor a form says which that is.
+    """
+    return (timezone.now().astimezone(UTC) + timedelta(hours=14)).date()
+
+
 def _may_be_a_study(day: date) -> bool:
-    return EARLIEST_STUDY <= day <= timezone.localdate()
+    return EARLIEST_STUDY <= day <= latest_study()
 
 
 def note_ended_file(*, by: Any, institution: Institution, data: bytes, ended: Ended) -> None:
@@ -132,19 +143,48 @@ def existing(institution: Institution, sha256: str) -> Scan | None:
     return Scan.objects.filter(institution=institution, sha256=sha256).first()
 
 
+def keys_of(institution: Institution, taken: Taken) -> dict[str, str]:
+    """Where the files of a scan lie, or would lie."""
+    folder = f"{institution.pk}/{taken.sha256[:2]}/{taken.sha256}"
+    return {name: f"{folder}/{name}" for name in ("original", "pixels", "preview")}
+
+
 def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
     """Write original, pixels and preview; return their storage keys.
 
     Keys follow from the content, so writing twice is writing once, and a file whose row was never committed is
     overwritten by the next try. Called before the transaction: no database lock is held while bytes travel.
     """
-    folder = f"{institution.pk}/{taken.sha256[:2]}/{taken.sha256}"
     contents = {"original": taken.original, "pixels": taken.pixels, "preview": taken.preview}
-    keys = {name: f"{folder}/{name}" for name in contents}
+    keys = keys_of(institution, taken)
     # Side by side: each waits for the disk or the store, and they need not wait for one another.
-    for written in [_WRITERS.submit(_keep, keys[name], content) for name, content in contents.items()]:
-        written.result()
+    written = [_WRITERS.submit(_keep, keys[name], content) for name, content in contents.items()]
+    wait(written)  # all of them, so that none is still at work where one fails
+    for each in written:
+        each.result()
     return keys
+
+
+@contextmanager
+def kept_files(institution: Institution, taken: Taken) -> Iterator[dict[str, str]]:
+    """The files of a scan whose rows are written meanwhile; where there is no room for either, none is left behind."""
+    try:
+        yield keep_files(institution, taken)
+    except Exception as error:
+        if disk.is_full(error):
+            _take_back(institution, taken)
+        raise
+
+
+def _take_back(institution: Institution, taken: Taken) -> None:
+    """Remove what was written of a scan that nobody has; somebody else may have brought the same at this moment."""
+    try:
+        if existing(institution, taken.sha256) is not None:
+            return
+    except DatabaseError:
+        return  # who cannot be asked may have it: a file too many harms nobody, and is written over by the next try
+    for key in keys_of(institution, taken).values():
+        default_storage.delete(key)
 
 
 def _keep(key: str, content: bytes) -> None:

@@ -43,6 +43,7 @@ TITLES = {
     422: gettext_lazy("The key was used for something else"),
     429: gettext_lazy("Too many requests"),
     500: gettext_lazy("Something went wrong here"),
+    507: gettext_lazy("There is no room left"),
     503: gettext_lazy("Not available at the moment"),
 }
 CODES = {
@@ -58,6 +59,7 @@ CODES = {
     422: "idempotency_key_reused",
     429: "throttled",
     500: "server_error",
+    507: "storage_full",
     503: "unavailable",
 }
 

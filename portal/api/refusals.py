@@ -8,6 +8,7 @@ from rest_framework.exceptions import APIException
 from diagnostics.annotations.services import InvalidMark, StaleMark
 from diagnostics.datasets.conflicts import ConflictReasonMissing, NotSettled
 from diagnostics.datasets.services import ManifestDamaged, NotFreezable
+from diagnostics.disk import StorageFull, is_full
 from diagnostics.monitoring.campaign import NoOrder
 from diagnostics.monitoring.services import AlertNotTaken
 from diagnostics.predictions.services import NothingToRetry
@@ -32,6 +33,7 @@ STATUS_OF: list[tuple[type[Exception], int, str]] = [
     (ConflictReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (ReasonMissing, status.HTTP_400_BAD_REQUEST, "invalid"),
     (BadRules, status.HTTP_400_BAD_REQUEST, "invalid"),
+    (StorageFull, status.HTTP_507_INSUFFICIENT_STORAGE, "storage_full"),
     (DecodingUnavailable, status.HTTP_503_SERVICE_UNAVAILABLE, "decoding_unavailable"),
     # What was sent is well, but does not fit where things stand.
     (StaleClaim, status.HTTP_409_CONFLICT, "stale_claim"),
@@ -69,6 +71,8 @@ class DomainRefusal(APIException):
 
 def as_problem(exc: Exception) -> DomainRefusal | None:
     """``exc`` as an answer to the client, or None if it is not one of the domain's named errors."""
+    if is_full(exc):
+        exc = StorageFull()
     for kind, status_code, code in STATUS_OF:
         if isinstance(exc, kind):
             return DomainRefusal(exc, status_code, code)

@@ -3,14 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.models import Institution
 from diagnostics.predictions.queries import STATUSES
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Priority
-from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, Conflict, filing
+from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, Conflict, filing, latest_study
 
 STATUS_NAMES = {
     "queued": _("Queued"),
@@ -65,7 +64,7 @@ class FilingForm(forms.Form):
         else:
             self.fields["institution"].queryset = theirs  # type: ignore[attr-defined]
         self.fields["study_date"].widget.attrs.update(
-            {"min": EARLIEST_STUDY.isoformat(), "max": timezone.localdate().isoformat()}
+            {"min": EARLIEST_STUDY.isoformat(), "max": latest_study().isoformat()}
         )
 
     def clean(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnostics import pipeline
+from diagnostics.disk import StorageFull
 from diagnostics.models import Scan
 from diagnostics.predictions.services import NothingToRetry, failure_of, status_of
 from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
@@ -39,13 +40,17 @@ PAGE_SIZE = 25
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file. ``kind``: ``stored | known | refused``; ``again``: it may be sent again as it is."""
+    """What became of one file. ``kind``: ``stored | known | refused``; ``again``: it may be sent again as it is.
+
+    ``full``: there was no room for it.
+    """
 
     name: str
     kind: str
     sentence: str = ""
     scan: Scan | None = None
     again: bool = False
+    full: bool = False
 
 
 def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
@@ -67,6 +72,8 @@ def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
         return Outcome(name, "refused", in_words(error.sentence, error.code))
     except Conflict as error:
         return Outcome(name, "refused", error.sentence)
+    except StorageFull as error:
+        return Outcome(name, "refused", error.sentence, again=True, full=True)
     except DecodingUnavailable as error:
         return Outcome(name, "refused", str(error), again=True)
     if done.created:
@@ -101,7 +108,7 @@ def hand_in(request: HttpRequest) -> HttpResponse:
             return JsonResponse({"errors": form.errors}, status=400)
         return _hand_in_page(request, form, status=400)
     outcomes = [_submit(request.user, file, form.cleaned_data) for file in files]
-    status = 503 if any(outcome.again for outcome in outcomes) else 200
+    status = 507 if any(outcome.full for outcome in outcomes) else 503 if any(o.again for o in outcomes) else 200
     if wants_json:
         outcome = outcomes[0]
         if outcome.again:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from diagnostics import pipeline
+from diagnostics.disk import StorageFull
 from diagnostics.scans import planner_statistics
 from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
@@ -88,7 +89,7 @@ class Command(BaseCommand):
         except (Refused, Conflict) as refusal:
             self.stderr.write(f"refused {file}: {refusal.sentence}")
             return "refused"
-        except DecodingUnavailable as error:
+        except (StorageFull, DecodingUnavailable) as error:
             raise CommandError(f"{error} Run it again: nothing is stored twice.") from None
         except OSError as error:
             self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
