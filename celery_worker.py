@@ -31,9 +31,11 @@ class Checked(Celery):
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("Worker", "Beat"):
+            from portal.start.privacy import close_data
             from portal.start.safety import or_exit
 
             or_exit()
+            close_data()
         return super().__getattribute__(name)
 
     def _load_config(self) -> Any:

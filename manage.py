@@ -10,6 +10,11 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
 
+    from portal.start.privacy import keep_private
+
+    # Static files are for everybody, and may be served by another account than the one that collects them.
+    if "collectstatic" not in sys.argv[1:2]:
+        keep_private()
     try:
         execute_from_command_line(sys.argv)
     except (OperationalError, ProgrammingError) as error:

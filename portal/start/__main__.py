@@ -10,6 +10,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.start import obstacles
+from portal.start.privacy import close_data
 from portal.start.refusal import Refusal
 from portal.start.safety import refuse_unsafe
 
@@ -57,6 +58,7 @@ def start() -> None:
     port = obstacles.port_from(os.environ.get("PORT", "8000"))
     obstacles.check_port(port, os.environ.get("OVERREAD_BIND", "127.0.0.1"))
     held = obstacles.only_one(folder)
+    close_data()
 
     from portal.start.keeper import Keeper
     from portal.start.parent import make_is_done
@@ -71,7 +73,7 @@ def start() -> None:
 
     async def ready() -> None:
         made = demo and await keeper.once("demo", manage("demo")) == 0
-        keeper.say(f"Overread is at http://127.0.0.1:{port}/")
+        keeper.say(f"Overread is at http://127.0.0.1:{port}{settings.ROOT}/")
         keeper.say(how_to_sign_in(first=first, demo=made))
         keeper.say("Ctrl-C stops it.")
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from django.conf import settings
 
-from portal.start import safety
+from portal.start import privacy, safety
 
 # This file is read before the portal is loaded.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 safety.or_exit()
+privacy.close_data()
+# gunicorn would read it, too, and answer 500 where a proxy has cut that part off: portal/wsgi.py takes both.
+_root = settings.ROOT
+os.environ.pop("SCRIPT_NAME", None)
 
 bind = f"{os.environ.get('OVERREAD_BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("OVERREAD_WEB_PROCESSES", "2"))
