@@ -59,6 +59,11 @@ AUDIT_KEY = env.str("OVERREAD_AUDIT_KEY", default="") or SECRET_KEY
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# The part of the address under which people reach Overread where it shares a host, "/overread" say.
+ROOT = env.str("SCRIPT_NAME", default="").strip("/ ")
+ROOT = f"/{ROOT}" if ROOT else ""
+FORCE_SCRIPT_NAME = ROOT or None
+
 # --- applications ------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "portal.accounts",
@@ -241,7 +246,13 @@ MAIL_ATTEMPTS = 5
 MAIL_LINES = 100  # notifications in one mail
 DIGEST_HOUR = env.int("OVERREAD_DIGEST_HOUR", default=6)
 # Where a mail's links lead: a worker knows no request to take the address from.
-PUBLIC_URL = env.str("OVERREAD_URL", default=f"http://localhost:{env.str('PORT', default='8000')}").rstrip("/")
+PUBLIC_URL = env.str("OVERREAD_URL", default="").rstrip("/") or (
+    f"https://{ALLOWED_HOSTS[0]}"
+    if PRODUCTION and ALLOWED_HOSTS
+    else f"http://localhost:{env.str('PORT', default='8000')}"
+)
+if not PUBLIC_URL.endswith(ROOT):
+    PUBLIC_URL += ROOT
 
 # --- cache (rate limits) -----------------------------------------------------------------------------------
 if REDIS_URL:
@@ -308,7 +319,7 @@ MODEL_CACHE_DIR = DATA_DIR / "cache" / "models"
 TRAINING_DIR = DATA_DIR / "cache" / "training"  # where a broken-off training's state waits for the next worker
 MODEL_IN_THE_BOX = BASE_DIR / "mlcore" / "box"
 
-STATIC_URL = "static/"
+STATIC_URL = f"{ROOT}/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -348,18 +359,21 @@ _BEHIND = env.str("OVERREAD_BEHIND_PROXY", default="0").strip().lower()
 PROXY_HOPS = int(_BEHIND) if _BEHIND.isascii() and _BEHIND.isdigit() else int(_BEHIND in env.BOOLEAN_TRUE_STRINGS)
 SESSION_COOKIE_AGE = 12 * 3600  # from signing in, however busy the session is
 SESSION_IDLE_MINUTES = env.int("OVERREAD_SESSION_IDLE_MINUTES", default=60 if PRODUCTION else 8 * 60)
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{ROOT}/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 if HTTPS:
-    SESSION_COOKIE_NAME = "__Host-session"
-    CSRF_COOKIE_NAME = "__Host-csrf"
+    # A cookie of the whole host may not be bound to a part of its addresses.
+    _PREFIX = "__Secure-" if ROOT else "__Host-"
+    SESSION_COOKIE_NAME = f"{_PREFIX}session"
+    CSRF_COOKIE_NAME = f"{_PREFIX}csrf"
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXY_HOPS else None
     SECURE_HSTS_SECONDS = 31536000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     # The health of a process is asked for from inside, without TLS.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+    SECURE_REDIRECT_EXEMPT = [f"^{ROOT[1:]}/?{name}$" for name in ("healthz", "readyz", "metrics")]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -404,6 +418,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "SERVERS": [{"url": ROOT}] if ROOT else [],
     "COMPONENT_SPLIT_REQUEST": True,
     # The same word names different sets of codes (a scan's status, a run's): each set has a name of its own.
     "ENUM_NAME_OVERRIDES": {

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from .models import User
 
-COOKIE = "__Host-device" if settings.HTTPS else "device"
+COOKIE = settings.SESSION_COOKIE_NAME.removesuffix("session") + "device" if settings.HTTPS else "device"
 _SALT = "portal.accounts.devices"
 _SECONDS = 180 * 24 * 3600
 _MOST_PEOPLE = 20  # who share one machine, the last of them
@@ -43,6 +43,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, user: User) -> No
         COOKIE,
         signing.dumps([device, people], salt=_SALT),
         max_age=_SECONDS,
+        path=settings.SESSION_COOKIE_PATH,
         httponly=True,
         samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,

@@ -132,7 +132,7 @@ class SessionLimitsMiddleware:
         with transaction.atomic():
             OpenSession.objects.filter(pk=row).delete()
             record(by=user, act="session_over", target=user, institution=home_of(user))
-        if not request.path.startswith("/api/"):
+        if not request.path_info.startswith("/api/"):
             messages.info(request, sentence)
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -94,12 +94,19 @@ def theme(request: HttpRequest) -> HttpResponseRedirect:
     """Keep the wanted theme in a cookie and go back. A cookie, because the theme is the screen's, not the person's."""
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        target = "/"
+        target = reverse("home")
     response = HttpResponseRedirect(target)
     wanted = request.POST.get("theme")
     if wanted in THEMES:
         # Not HttpOnly: the toggle's script changes it without a request. It holds one word.
-        response.set_cookie(THEME_COOKIE, wanted, max_age=THEME_SECONDS, samesite="Lax", secure=request.is_secure())
+        response.set_cookie(
+            THEME_COOKIE,
+            wanted,
+            max_age=THEME_SECONDS,
+            path=settings.SESSION_COOKIE_PATH,
+            samesite="Lax",
+            secure=request.is_secure(),
+        )
     return response
 
 

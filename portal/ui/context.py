@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.functional import SimpleLazyObject
@@ -50,6 +51,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     match = request.resolver_match
     context: dict[str, Any] = {
         "theme": theme_of(request),
+        "cookie_path": settings.SESSION_COOKIE_PATH,
         "room": match.namespace if match else "",
         "here": match.view_name if match else "",
         "may": {},

@@ -115,7 +115,7 @@ class RequestLogMiddleware(RequestMiddleware):
     """One line at the end of each request, by its path alone: what people search for stays out of the logs."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path in UNLOGGED:
+        if request.path_info in UNLOGGED:
             return self.get_response(request)
         return super().__call__(request)
 

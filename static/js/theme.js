@@ -9,7 +9,8 @@ export function bindTheme() {
     const other = wanted === "light" ? "dark" : "light";
     document.documentElement.dataset.theme = wanted;
     const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `theme=${wanted}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    const path = form.dataset.cookiePath || "/";
+    document.cookie = `theme=${wanted}; Path=${path}; Max-Age=31536000; SameSite=Lax${secure}`;
     button.value = other;
     button.setAttribute("aria-label", other === "light" ? button.dataset.labelLight : button.dataset.labelDark);
   });
