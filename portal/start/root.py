@@ -10,12 +10,12 @@ from portal.start.lengths import Application
 def under_root(application: Application) -> Application:
     """The application, for which that part stands in ``SCRIPT_NAME`` and in no path."""
 
-    def asked_there(environ: dict[str, Any], start_response: Any) -> Any:
-        root, path = settings.ROOT, environ.get("PATH_INFO", "")
+    def asked_there(given: dict[str, Any], start_response: Any) -> Any:
+        root, path = settings.ROOT, given.get("PATH_INFO", "")
         if root:
-            environ["SCRIPT_NAME"] = root
+            given["SCRIPT_NAME"] = root
             if path == root or path.startswith(f"{root}/"):
-                environ["PATH_INFO"] = path.removeprefix(root) or "/"
-        return application(environ, start_response)
+                given["PATH_INFO"] = path.removeprefix(root) or "/"
+        return application(given, start_response)
 
     return asked_there

@@ -11,7 +11,14 @@ from tests import processes
 ROOT = processes.ROOT
 READ = re.compile(r"""(?:env(?:\.\w+)?\(|environ(?:\.get\(|\.setdefault\(|\[))\s*["']([A-Z][A-Z0-9_]+)["']""")
 # Set by Django, make and the processes themselves, never by a person.
-NOT_OURS = {"DJANGO_SETTINGS_MODULE", "MAKELEVEL", "NO_COLOR", "TF_CPP_MIN_LOG_LEVEL", "OPENBLAS_NUM_THREADS"}
+NOT_OURS = {
+    "OPENCV_IO_MAX_IMAGE_PIXELS",
+    "DJANGO_SETTINGS_MODULE",
+    "MAKELEVEL",
+    "NO_COLOR",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "OPENBLAS_NUM_THREADS",
+}
 
 
 def read_by_the_code() -> set[str]:
