@@ -38,7 +38,8 @@ def area(kind: str, points: Points, dx: float = 1.0, dy: float = 1.0) -> float:
 
 def measured(mark: Annotation) -> str:
     """What a mark measures in words; empty for one that only points."""
-    dx, dy = mark.column_spacing or 1.0, mark.row_spacing or 1.0
+    # Without millimetres in widths of a pixel, so that angles are those of the image in its true shape.
+    dx, dy = mark.column_spacing or 1.0, mark.row_spacing or mark.pixel_aspect
     unit = mark.unit if mark.unit == "mm" else _("px (uncalibrated)")
     if mark.kind == Kind.LENGTH:
         return f"{_number(length(mark.points, dx, dy), 1)} {unit}"

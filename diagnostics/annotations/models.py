@@ -41,6 +41,9 @@ class Annotation(models.Model):
         null=True, blank=True, help_text=_("Millimetres from row to row; none where the file does not say.")
     )
     column_spacing = models.FloatField(null=True, blank=True, help_text=_("Millimetres from column to column."))
+    pixel_aspect = models.FloatField(
+        default=1.0, help_text=_("Height of a pixel by its width; what there is of its shape without millimetres.")
+    )
     withdrawn = models.BooleanField(default=False, help_text=_("The author took the mark away."))
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -56,6 +59,7 @@ class Annotation(models.Model):
                 | Q(row_spacing__isnull=False, column_spacing__isnull=False, row_spacing__gt=0, column_spacing__gt=0),
                 name="annotation_spacing_both_or_none",
             ),
+            models.CheckConstraint(condition=Q(pixel_aspect__gt=0), name="annotation_pixel_aspect_positive"),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["case", "author", "created_at"], name="annotation_of_case"),

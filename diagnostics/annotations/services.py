@@ -77,7 +77,7 @@ def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotati
     newest = _newest(case, [change.mark for change in changes])
     checked = [_checked(by, case, change, newest.get(change.mark)) for change in changes]
     _refuse_too_many(by, case, newest, checked)
-    spacing = _spacing(case.scan)
+    spacing, aspect = _pixel_of(case.scan)
     stored, fresh = [], 0
     for change in checked:
         former = newest.get(change.mark)
@@ -96,6 +96,7 @@ def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotati
             text=change.text,
             row_spacing=spacing[0] if spacing else None,
             column_spacing=spacing[1] if spacing else None,
+            pixel_aspect=aspect,
             withdrawn=change.withdrawn,
         )
         newest[change.mark] = kept
@@ -184,10 +185,12 @@ def _says_the_same(former: Annotation, change: Change) -> bool:
     )
 
 
-def _spacing(scan: Scan) -> tuple[float, float] | None:
-    """Millimetres between rows and between columns, as the scan's stored pixels have them."""
+def _pixel_of(scan: Scan) -> tuple[tuple[float, float] | None, float]:
+    """Millimetres between rows and between columns, and how much taller than wide a pixel is, by the stored pixels."""
     with default_storage.open(scan.pixels) as file:
         head = file.read(_HEADER_BYTES)
     row, column = struct.unpack_from("<ff", head, _SPACING_AT)
     (version,) = struct.unpack_from("<H", head, _VERSION_AT)
-    return None if version == SHAPE_ONLY or math.isnan(row) or math.isnan(column) else (row, column)
+    if math.isnan(row) or math.isnan(column):
+        return None, 1.0
+    return None if version == SHAPE_ONLY else (row, column), row / column

@@ -35,6 +35,9 @@ class AnnotationShape(serializers.Serializer[Annotation]):
     unit = serializers.ChoiceField(choices=["mm", "px"], help_text="What lengths can be given in.")
     row_spacing = serializers.FloatField(allow_null=True, help_text="Millimetres from row to row.")
     column_spacing = serializers.FloatField(allow_null=True, help_text="Millimetres from column to column.")
+    pixel_aspect = serializers.FloatField(
+        help_text="Height of a pixel by its width, also where there are no millimetres."
+    )
     withdrawn = serializers.BooleanField(help_text="The author took the mark away.")
     superseded = serializers.BooleanField(help_text="A newer revision stands beside it.")
     created_at = serializers.DateTimeField()

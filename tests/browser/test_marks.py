@@ -218,6 +218,17 @@ def test_numbers_of_marks_do_not_cover_each_other(page, reader):
             assert max(apart_x, apart_y) > -4, (one, other)  # their dark edges may touch
 
 
+def test_without_millimetres_lengths_are_in_widths_of_a_pixel_and_angles_are_right(page):
+    line = ("length", [[10.0, 10.0], [40.0, 30.0]])
+    corner = ("angle", [[30.0, 10.0], [10.0, 10.0], [30.0, 20.0]])
+    square = ("rectangle", [[10.0, 10.0], [30.0, 20.0]])
+    tall = Decoded(pixels=head(), format="dicom", bits=16, aspect=2.0)
+    length, angle, area = measured(page, tall, line, corner, square)
+    assert length == {"unit": "px", "length": pytest.approx(50.0)}
+    assert angle["angle"] == pytest.approx(45.0)  # as it looks: the image is shown in its true shape
+    assert (area["unit"], area["area"]) == ("px", pytest.approx(400.0))
+
+
 def test_length_without_spacing_says_that_it_is_not_calibrated(page, reader):
     opened(page, reader, dicom(head(), bits=16, WindowCenter=30_000, WindowWidth=60_000))
     page.keyboard.press("l")

@@ -184,11 +184,23 @@ def test_turning_and_mirroring(page, reader, keys, change):
 
 
 @pytest.mark.parametrize(
-    ("spacing", "shape"), [([1.0, 0.5], (96, 65)), ([0.5, 1.0], (24, 65)), ([0.5, 0.5], (48, 65))]
+    ("said", "shape"),
+    [
+        ({"PixelSpacing": [1.0, 0.5]}, (96, 65)),
+        ({"PixelSpacing": [0.5, 1.0]}, (24, 65)),
+        ({"PixelSpacing": [0.5, 0.5]}, (48, 65)),
+        ({"PixelAspectRatio": [2, 1]}, (96, 65)),
+        ({"ImagerPixelSpacing": [0.4, 0.8]}, (24, 65)),
+        ({"NominalScannedPixelSpacing": [0.2, 0.1]}, (96, 65)),
+    ],
+    ids=str,
 )
-def test_pixels_that_are_no_squares_keep_their_shape(page, reader, spacing, shape):
+def test_pixels_that_are_no_squares_keep_their_shape(page, reader, said, shape):
     white = np.full((48, 65), 4000, "<u2")
-    open_case(page, reader, dicom(white, bits=12, WindowCenter=2000, WindowWidth=400, PixelSpacing=spacing))
+    open_case(page, reader, dicom(white, bits=12, WindowCenter=2000, WindowWidth=400, **said))
+    # Only Pixel Spacing is a distance in the patient; the others give no millimetres.
+    spacing = page.locator("[data-spacing]")
+    expect(spacing).to_contain_text("mm" if "PixelSpacing" in said else "px (uncalibrated)")
     page.keyboard.press("o")
     lit = np.argwhere(canvas_grey(page) > 127)
     found = lit.max(axis=0) - lit.min(axis=0) + 1

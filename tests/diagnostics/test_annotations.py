@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
@@ -11,6 +12,7 @@ from django.utils import timezone
 from pydicom.data import get_testdata_file
 
 from diagnostics.annotations import services
+from diagnostics.annotations.measure import measured
 from diagnostics.annotations.models import Annotation
 from diagnostics.annotations.queries import annotations_for, may_annotate, moments_of, standing
 from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
@@ -20,6 +22,7 @@ from diagnostics.reviews.services import StaleClaim, claim, record_read, release
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
+from tests.mlcore.test_decode import dicom
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +72,18 @@ def test_spacing_of_the_file_stands_beside_the_points(institution, reader):
     ClaimFactory(case=case, holder=reader)
     (kept,) = annotate(by=reader, case=case, changes=[line()])
     assert (kept.unit, kept.row_spacing, kept.column_spacing) == ("mm", 0.3125, 0.3125)
+
+
+@pytest.mark.parametrize("name", ["PixelAspectRatio", "ImagerPixelSpacing", "NominalScannedPixelSpacing"])
+def test_a_shape_without_millimetres_makes_angles_right_and_no_millimetres(institution, reader, name):
+    data = dicom(np.arange(64 * 64, dtype="<u2").reshape(64, 64), **{name: [2, 1]})
+    case = CaseFactory(scan=ScanFactory(institution=institution, data=data))
+    ClaimFactory(case=case, holder=reader)
+    changes = [line(points=[[0, 0], [30, 20]]), line(kind="angle", points=[[20, 0], [0, 0], [20, 10]])]
+    length, angle = annotate(by=reader, case=case, changes=changes)
+    assert (length.unit, length.row_spacing, length.column_spacing) == ("px", None, None)
+    assert measured(length) == "50.0 px (uncalibrated)"
+    assert measured(angle) == "45.0°"
 
 
 def test_change_stands_beside_the_former_revision(case, reader):

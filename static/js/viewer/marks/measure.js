@@ -12,7 +12,8 @@ export const pixelSize = ({ spacing }) => (spacing ? [spacing.column, spacing.ro
 /** The numbers of a mark: `{unit, length | angle | area + statistics | value}`; `unit` is "mm" or "px". */
 export function measured(mark, image) {
   const size = pixelSize(image);
-  const [unit, scale] = [size ? "mm" : "px", size ?? [1, 1]];
+  // Without millimetres in widths of a pixel: the image is shown in its true shape, and angles are as they look.
+  const [unit, scale] = [size ? "mm" : "px", size ?? [1, image.aspect]];
   if (mark.kind === "length") return { unit, length: distance(...mark.points, scale) };
   if (mark.kind === "angle") return { unit, angle: angleOf(mark.points, scale) };
   if (mark.kind === "point") return { unit, value: valueAt(mark.points[0], image) };
