@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
@@ -15,16 +16,15 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pydicom.valuerep import VR
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from mlcore.decoded import INFLATED_LIMIT, Refused
-from mlcore.dicom_header import PIXELS, get
+from mlcore.dicom_header import get
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 _PREAMBLE, _MAGIC = 128, b"DICM"
-_PIXEL_DATA = b"\xe0\x7f\x10\x00"
-_END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\0\0\0\0"
+_PIXEL_DATA, _UNDEFINED = 0x7FE00010, 0xFFFFFFFF
 # A data set without any other sign of what it is begins with group 8, and at most this many groups later.
 _LAST_FIRST_GROUP = 0x0028
 
@@ -76,13 +76,14 @@ def read(data: bytes) -> tuple[Dataset, UID]:
         stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag >> 16 != 2
     )
     stated = UID(str(get(meta, "TransferSyntaxUID") or "").strip(" \0"))
-    body = data[stream.tell() :]
-    looks = encoding_of(body)
+    begin = stream.tell()
+    looks = encoding_of(data, begin)
+    body = data
     if stated == DeflatedExplicitVRLittleEndian and looks is None:
-        body = _inflated(body)
-        looks = encoding_of(body)
+        body, begin = _inflated(memoryview(data)[begin:]), 0
+        looks = encoding_of(body, begin)
     syntax, (implicit, little) = _settled(stated, looks)
-    dataset = _data_set(body, implicit, little)
+    dataset = _data_set(body, begin, implicit, little)
     if not has_preamble(data):
         # Whatever bytes there are can be read as some data set, so one without a preamble must prove itself.
         whole = str(get(dataset, "SOPClassUID") or "").startswith(_STORAGE) and "Rows" in dataset
@@ -91,17 +92,17 @@ def read(data: bytes) -> tuple[Dataset, UID]:
     return dataset, syntax
 
 
-def encoding_of(body: bytes) -> tuple[bool, bool] | None:
+def encoding_of(data: bytes, at: int) -> tuple[bool, bool] | None:
     """Tell by its first element how a data set is written: (implicit VR, little-endian); None where it is no tag."""
-    if len(body) < 8:
+    if at + 8 > len(data):
         return None
     for order, little in (("<", True), (">", False)):
-        group, _element, length = struct.unpack(f"{order}HHI", body[:8])
+        group, _element, length = struct.unpack(f"{order}HHI", data[at : at + 8])
         if not 0 < group <= _LAST_FIRST_GROUP:
             continue
-        if body[4:6] in _VRS:
+        if data[at + 4 : at + 6] in _VRS:
             return False, little
-        if length <= len(body) - 8 or length == 0xFFFFFFFF:
+        if length <= len(data) - at - 8 or length == _UNDEFINED:
             return True, little
     return None
 
@@ -121,22 +122,38 @@ def _settled(stated: UID, looks: tuple[bool, bool] | None) -> tuple[UID, tuple[b
     return (ExplicitVRLittleEndian if encoding[1] else ExplicitVRBigEndian), encoding
 
 
-def _data_set(body: bytes, implicit: bool, little: bool) -> Dataset:
+def _data_set(data: bytes, begin: int, implicit: bool, little: bool) -> Dataset:
+    """Read up to the pixel data, and these without a copy: of a volume only the first frame is wanted."""
+    stream = io.BytesIO(data)
+    stream.seek(begin)
     try:
-        dataset = read_dataset(io.BytesIO(body), implicit, little)
-        if little and _PIXEL_DATA in body and not any(name in dataset for name in PIXELS):
-            # Compressed pixels without an end: pydicom drops all. Whole fragments are as good with one put behind.
-            dataset = read_dataset(io.BytesIO(body + _END_OF_FRAGMENTS), implicit, little)
+        dataset = read_dataset(stream, implicit, little, stop_when=lambda tag, vr, length: tag == _PIXEL_DATA)
     except Exception as error:
         raise Refused("damaged") from error
+    at = stream.tell()
+    order = "<" if little else ">"
+    if at + 12 > len(data) or struct.unpack(f"{order}HH", data[at : at + 4]) != (
+        _PIXEL_DATA >> 16,
+        _PIXEL_DATA & 0xFFFF,
+    ):
+        return dataset
+    vr = "OW" if implicit or data[at + 4 : at + 6] not in _VRS else data[at + 4 : at + 6].decode()
+    if data[at + 4 : at + 6] not in _VRS:
+        at, length = at + 8, struct.unpack(f"{order}I", data[at + 4 : at + 8])[0]
+    elif vr in EXPLICIT_VR_LENGTH_32:
+        at, length = at + 12, struct.unpack(f"{order}I", data[at + 8 : at + 12])[0]
+    else:
+        at, length = at + 8, struct.unpack(f"{order}H", data[at + 6 : at + 8])[0]
+    value = memoryview(data)[at : None if length == _UNDEFINED else at + length]
+    dataset.add(DataElement(_PIXEL_DATA, vr, value, is_undefined_length=length == _UNDEFINED, already_converted=True))
     return dataset
 
 
-def _inflated(body: bytes) -> bytes:
+def _inflated(body: memoryview) -> bytes:
     """Inflate, but never beyond the limit; some writers put the header of zlib before the stream."""
     for bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
         inflate = zlib.decompressobj(bits)
-        parts, size, rest = list[bytes](), 0, body
+        parts, size, rest = list[bytes](), 0, bytes(body)
         try:
             while rest and not inflate.eof:
                 parts.append(inflate.decompress(rest, 1 << 20))

@@ -22,6 +22,7 @@ _REPLACED = {
     "FrameVOILUTSequence": ("VOILUTFunction", "VOILUTSequence"),
     "PixelValueTransformationSequence": ("ModalityLUTSequence",),
 }
+_PADDING = 65536  # bytes that are looked at
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _STREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP")
 
@@ -57,12 +58,12 @@ def _put_at_the_top(dataset: Dataset, inside: Dataset, names: tuple[str, ...], r
         dataset[name] = inside[name]
 
 
-def is_encapsulated(value: bytes) -> bool:
+def is_encapsulated(value: memoryview) -> bool:
     """Tell whether pixel data are a row of items (DICOM PS3.5 A.4), whatever the transfer syntax says."""
     return value[:4] == _ITEM
 
 
-def fragments_of(value: bytes) -> list[tuple[int, bytes]]:
+def fragments_of(value: memoryview) -> list[tuple[int, memoryview]]:
     """Give the fragments behind the offset table, each with its offset from the first.
 
     Raises
@@ -70,7 +71,7 @@ def fragments_of(value: bytes) -> list[tuple[int, bytes]]:
     Refused
         `truncated` where an item is longer than what is there, `damaged` where something else stands in between.
     """
-    items, at, first = list[tuple[int, bytes]](), 0, 0
+    items, at, first = list[tuple[int, memoryview]](), 0, 0
     while value[at : at + 4] == _ITEM:
         if at + 8 > len(value):
             raise Refused("truncated")
@@ -80,17 +81,22 @@ def fragments_of(value: bytes) -> list[tuple[int, bytes]]:
         first = first or end
         items.append((at - first, value[at + 8 : end]))
         at = end
-    if not items or (at < len(value) and value[at : at + 4] != _END and value[at:].strip(b"\0")):
+    # Zeros behind the last fragment are padding without an end.
+    if not items or (value[at : at + 4] != _END and bytes(value[at : at + _PADDING]).strip(b"\0")):
         raise Refused("damaged")
     return items
 
 
-def first_frame(value: bytes, frames: int, extended: bytes = b"") -> bytes:
+def _begins(part: memoryview) -> bool:
+    return bytes(part[:8]).startswith(_STREAMS)
+
+
+def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
     """Give the compressed bytes of the first frame.
 
     Parameters
     ----------
-    value : bytes
+    value : memoryview
         Encapsulated pixel data: the basic offset table and the fragments.
     frames : int
         How many frames the header says.
@@ -109,16 +115,17 @@ def first_frame(value: bytes, frames: int, extended: bytes = b"") -> bytes:
     where they point to the beginning of a fragment.
     """
     (_, table), *parts = fragments_of(value)
-    if table.startswith(_STREAMS):  # a writer that left the offset table out
-        return first_frame(_ITEM + b"\0\0\0\0" + value, frames, extended)
+    if _begins(table):  # a writer that left the offset table out
+        behind = 8 + len(table)
+        parts, table = [(0, table), *((at + behind, part) for at, part in parts)], memoryview(b"")
     parts = [(at, part) for at, part in parts if part]
     if len(parts) < frames:
         raise Refused("truncated")
     if frames == 1:
         return b"".join(part for _, part in parts)
     if len(parts) == frames:
-        return parts[0][1]
-    begins = [at for at, part in parts if part.startswith(_STREAMS)]
+        return bytes(parts[0][1])
+    begins = [at for at, part in parts if _begins(part)]
     tables = [
         [each for (each,) in struct.iter_unpack("<I", table[: len(table) // 4 * 4])],
         [each for (each,) in struct.iter_unpack("<Q", extended[: len(extended) // 8 * 8])],

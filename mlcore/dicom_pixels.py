@@ -62,17 +62,17 @@ def stored_values(dataset: Dataset, header: Header, syntax: UID) -> tuple[np.nda
     Refused
         `truncated`, `damaged`, `unsupported_format`, `colour_dicom`.
     """
-    value = dataset[header.keyword].value or b""
+    value = memoryview(dataset[header.keyword].value or b"")
     if header.keyword != "PixelData":
         return _floats(value, header, syntax), header
     if is_encapsulated(value):
-        value = first_frame(value, header.frames, get(dataset, "ExtendedOffsetTable") or b"")
-    elif not syntax.is_encapsulated or stream_of(value) is None:
+        frame = first_frame(value, header.frames, get(dataset, "ExtendedOffsetTable") or b"")
+    elif not syntax.is_encapsulated or stream_of(frame := bytes(value)) is None:
         return _native(value, header, syntax, str(dataset["PixelData"].VR)), header
-    return _compressed(value, header)
+    return _compressed(frame, header)
 
 
-def _floats(value: bytes, header: Header, syntax: UID) -> np.ndarray:
+def _floats(value: memoryview, header: Header, syntax: UID) -> np.ndarray:
     kind = np.dtype(
         f"{'>' if syntax == ExplicitVRBigEndian else '<'}f{4 if header.keyword == 'FloatPixelData' else 8}"
     )
@@ -82,7 +82,7 @@ def _floats(value: bytes, header: Header, syntax: UID) -> np.ndarray:
     return np.frombuffer(value, kind, count).reshape(header.rows, header.columns).astype(kind.newbyteorder("="))
 
 
-def _native(value: bytes, header: Header, syntax: UID, vr: str) -> np.ndarray:
+def _native(value: memoryview, header: Header, syntax: UID, vr: str) -> np.ndarray:
     count = header.rows * header.columns * header.samples
     bits = count * header.allocated
     if header.photometric == "YBR_FULL_422":
@@ -93,15 +93,21 @@ def _native(value: bytes, header: Header, syntax: UID, vr: str) -> np.ndarray:
             bits = bits * 2 // 3
     if len(value) < (bits * header.frames + 7) // 8:
         raise Refused("truncated")
+    # The first frame, of whole words.
+    frame = bytes(value[: (bits + 15) // 16 * 2])
     if header.allocated == _PACKED:
-        value, header = _unpacked(value, count), dataclasses.replace(header, allocated=16)
+        frame, header = _unpacked(frame, count), dataclasses.replace(header, allocated=16)
     endian = ExplicitVRBigEndian if syntax == ExplicitVRBigEndian else ExplicitVRLittleEndian
-    return _by_pydicom(endian, value, header, vr=vr)
+    return _by_pydicom(endian, frame, header, vr=vr)
 
 
 def _unpacked(value: bytes, count: int) -> bytes:
     """Give 16-bit little-endian words for values of 12 bits that share bytes (DICOM PS3.5 D.2, retired)."""
-    triples = np.frombuffer(value, np.uint8, (count + 1) // 2 * 3).reshape(-1, 3).astype("<u2")
+    triples = (
+        np.frombuffer(value.ljust((count + 1) // 2 * 3, b"\0"), np.uint8, (count + 1) // 2 * 3)
+        .reshape(-1, 3)
+        .astype("<u2")
+    )
     words = np.stack((triples[:, 0] | (triples[:, 1] & 15) << 8, triples[:, 1] >> 4 | triples[:, 2] << 4), axis=1)
     return words.ravel()[:count].astype("<u2").tobytes()
 
@@ -183,7 +189,7 @@ def _by_pydicom(kind: UID, value: bytes, header: Header, vr: str = "OB") -> np.n
         decoding_plugin=_DECODERS.get(kind, ""),
         rows=header.rows,
         columns=header.columns,
-        number_of_frames=header.frames if kind in (ExplicitVRLittleEndian, ExplicitVRBigEndian) else 1,
+        number_of_frames=1,
         samples_per_pixel=header.samples,
         photometric_interpretation=photometric,
         bits_allocated=header.allocated,
