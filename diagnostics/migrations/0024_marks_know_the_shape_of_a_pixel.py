@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnostics', '0019_scans_say_how_far_the_analysis_is'),
+        ('diagnostics', '0023_looks_are_told_once_an_hour'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
