@@ -35,6 +35,8 @@ SENTENCES: dict[str, Any] = {
     "comment_written": _("commented on a case"),
     "comment_answered": _("answered an adjudicator's comment"),
     "read_recorded": _("recorded a %(kind)s read"),
+    "opinion_revealed": _("was shown the AI's opinion after a blind read"),
+    "blind_read_undone": _("undid a blind read before the AI's opinion was shown"),
     "read_undone": _("undid a read that they had just submitted"),
     "read_amended": _("amended a read (revision %(revision)s)"),
     "image_marked": _("marked an image (changes: %(marks)s)"),

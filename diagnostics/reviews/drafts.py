@@ -18,8 +18,10 @@ from diagnostics.scans.access import require
 from .claims import claim, live_with, tell
 from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
 from .notices import turn_over
-from .queries import own_final_read, permission_for
+from .queries import opinion_for, own_blind_read, own_final_read, permission_for
+from .reasons import check_draft
 from .refusals import InvalidRead, StaleDraft, WrongStage
+from .revealing import undo_blind
 
 UNDO_SECONDS = 10
 GRACE_SECONDS = 2  # a click in the last moment takes a while to arrive
@@ -59,6 +61,8 @@ def save_draft(
         raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters.") % {"max_draft": MAX_DRAFT})
     with transaction.atomic():
         live_with(by, case, claim_token)
+        blind = own_blind_read(by, case)
+        check_draft(entries, blind.label if blind is not None else "", opinion_for(by, case.scan))
         sent = _Sent(dict(entries), base, tab[:MAX_TAB], nth)
         kept, stale = _stored(by, case, sent)
     if stale:
@@ -161,14 +165,16 @@ def undoable_read(user: Any) -> Undoable | None:
 
 @transaction.atomic
 def undo_read(*, by: Any, read: Read) -> Claim:
-    """Take back one's own final read within seconds; the case is as it was before, and theirs again.
+    """Take back one's own final read within seconds, or a blind one before the reveal; the case is theirs again.
 
     The row stays, marked as withdrawn. Later, or after somebody has gone on with the case, only amending is left.
 
     Raises
     ------
-    NotAllowed, WrongStage
+    NotAllowed, WrongStage; of a blind read also AlreadyClaimed
     """
+    if read.kind == ReadKind.BLIND:
+        return undo_blind(by=by, read=read)
     require(by, permission_for(read.stage), read.case.institution)
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=read.case_id)
     if case.control:

@@ -132,8 +132,13 @@ class Read(models.Model):
     )
     heatmap_seen = models.BooleanField(default=False)
     seconds = models.PositiveIntegerField(null=True, blank=True, help_text=_("From the claim (or the former read)."))
+    revealed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text=_("When its reader was shown the AI's opinion: until then a blind read can be undone."),
+    )
     withdrawn_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When its reader undid it, within seconds.")
+        null=True, blank=True, help_text=_("When its reader undid it: at once, or before the reveal.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -150,7 +155,11 @@ class Read(models.Model):
                 name="one_read_per_kind_and_revision",
             ),
             models.CheckConstraint(
-                condition=Q(withdrawn_at__isnull=True) | Q(kind="final"), name="only_final_reads_are_undone"
+                condition=Q(withdrawn_at__isnull=True) | Q(kind="final") | Q(revealed_at__isnull=True),
+                name="no_undo_after_the_reveal",
+            ),
+            models.CheckConstraint(
+                condition=Q(revealed_at__isnull=True) | Q(kind="blind"), name="only_blind_reads_are_revealed"
             ),
             models.CheckConstraint(
                 condition=~Q(kind="blind") | Q(prediction__isnull=True, reason="", heatmap_seen=False, adopted=False),

@@ -1,7 +1,8 @@
 """What a person may see of cases, reads and opinions. Blinding lives here and nowhere else.
 
-A reader is blind to the AI's opinion of a scan until the case is done or they have recorded their own blind read of
-it, and to what other readers said until the case is done. Where an institution hides the AI, its readers stay blind.
+A reader is blind to the AI's opinion of a scan until the case is done, or until it was revealed to them after they had
+locked their own blind read of it (:mod:`.revealing`), and to what other readers said until the case is done. Where an
+institution hides the AI, its readers stay blind.
 Portal code gets at an opinion only through :func:`opinion_for`, or through rows annotated ``blinded`` here.
 """
 
@@ -76,8 +77,12 @@ def just_stored(user: Any, scan: Scan, prediction: Prediction | None) -> Scan:
 
 def _sees_after_speaking(user: Any, scan: str, institution: str, reads_in: frozenset[Any]) -> Q:
     """Rows whose opinion a reader may see by the reading mode of the institution and what they have said."""
-    spoken = Read.objects.filter(
-        case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.BLIND
+    revealed = Read.objects.filter(
+        case__scan=OuterRef(scan),
+        case__state=CaseState.OPEN,
+        reader=user,
+        kind=ReadKind.BLIND,
+        revealed_at__isnull=False,
     )
     # An adjudicator sees two readers' answers, and the AI's only after their own.
     holding = Claim.objects.filter(
@@ -91,9 +96,25 @@ def _sees_after_speaking(user: Any, scan: str, institution: str, reads_in: froze
     finished = Read.objects.filter(
         case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.FINAL
     )
-    return (_mode_in(institution, ReadingMode.BLIND_FIRST, reads_in) & Q(Exists(spoken))) | (
+    return (_mode_in(institution, ReadingMode.BLIND_FIRST, reads_in) & Q(Exists(revealed))) | (
         _mode_in(institution, ReadingMode.CONCURRENT, reads_in) & (Q(Exists(holding)) | Q(Exists(finished)))
     )
+
+
+def unrevealed_reads(user: Any) -> QuerySet[Read]:
+    """The blind reads that ``user`` has locked and can still undo: the AI's opinion has not been shown to them."""
+    return Read.objects.filter(
+        _mode_in("case__institution", ReadingMode.BLIND_FIRST, places_with(user, READING_ROLES)),
+        reader=user,
+        kind=ReadKind.BLIND,
+        revealed_at__isnull=True,
+        case__state=CaseState.OPEN,
+    )
+
+
+def may_be_revealed(user: Any, *, scan: str) -> Any:
+    """SQL for "is ``user`` blind here only until they ask?"; ``scan`` is the path from the row to the scan's id."""
+    return Exists(unrevealed_reads(user).filter(case__scan=OuterRef(scan)))
 
 
 def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
@@ -208,9 +229,10 @@ def final_read_at(case: Case, stage: str) -> Read | None:
 
 
 def step_of(user: Any, case: Case) -> str:
-    """Where ``user`` stands with ``case``: ``claim | blind | final | adjudicate | waiting | done | taken``.
+    """Where ``user`` stands with ``case``: ``claim | blind | reveal | final | adjudicate | waiting | done | taken``.
 
-    ``waiting`` is a case that they have spoken on and that others go on with.
+    ``reveal``: their blind read is locked and can be undone until they ask for the AI's opinion. ``waiting`` is a case
+    that they have spoken on and that others go on with.
     """
     if case.state == CaseState.DONE:
         return "done"
@@ -222,9 +244,12 @@ def step_of(user: Any, case: Case) -> str:
         return "taken" if taken else "claim"
     if held.stage == Stage.ADJUDICATION:
         return "adjudicate"
-    if case.institution.reading_mode != ReadingMode.BLIND_FIRST or own_blind_read(user, case) is not None:
+    if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
         return "final"
-    return "blind"
+    blind = own_blind_read(user, case)
+    if blind is None:
+        return "blind"
+    return "reveal" if blind.revealed_at is None else "final"
 
 
 def latest(reads: QuerySet[Read]) -> QuerySet[Read]:

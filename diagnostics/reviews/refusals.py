@@ -1,5 +1,6 @@
 """Why an act on a case is refused: each with a sentence that may be shown."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -46,9 +47,13 @@ class WrongStage(RuntimeError):
 
 
 class InvalidRead(ValueError):
-    """A read that cannot be stored; ``field`` names the part, ``sentence`` says what is accepted."""
+    """A read that cannot be stored; ``field`` names the part, ``sentence`` says what is accepted.
 
-    def __init__(self, field: str, sentence: str) -> None:
+    ``accepted`` lists the codes that the field would have taken, where they hang on the case.
+    """
+
+    def __init__(self, field: str, sentence: str, *, accepted: Iterable[str] = ()) -> None:
         super().__init__(sentence)
         self.field = field
         self.sentence = sentence
+        self.accepted = [str(code) for code in accepted]

@@ -1,5 +1,6 @@
 """Open a case, state what one sees, amend it: each act atomic, audited, and refused with a sentence."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +27,9 @@ from .nobody import waive_second_reader
 from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .queries import own_blind_read, own_final_read, permission_for
+from .reasons import check_reason, fitting_reasons, offered_reasons
 from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, StaleDraft, WrongStage
+from .revealing import reveal, reveal_before_final, reveal_scans
 from .saved_views import forget_view, query_of, query_within, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
 
@@ -49,11 +52,13 @@ __all__ = [
     "differs",
     "draft_for",
     "expire_claims",
+    "fitting_reasons",
     "forget_view",
     "free_case",
     "free_left_work",
     "heirs_of",
     "mix_in",
+    "offered_reasons",
     "open_case",
     "recall",
     "query_of",
@@ -64,6 +69,9 @@ __all__ = [
     "release",
     "renew",
     "return_case",
+    "reveal",
+    "reveal_before_final",
+    "reveal_scans",
     "save_draft",
     "save_view",
     "take_over",
@@ -96,7 +104,6 @@ def open_case(*, by: Any, scan: Scan) -> Case:
     return case
 
 
-@transaction.atomic
 def record_read(
     *,
     by: Any,
@@ -117,7 +124,7 @@ def record_read(
     An adjudicator gives a final read only, blind to the AI.
 
     ``seen`` is the id of the opinion that stood before the reader, or None where none did; an opinion that landed
-    since is not stored as seen. Left out (a program), the current one counts.
+    since is not stored as seen. Left out (a program), the current one counts, and is revealed by that.
 
     Raises
     ------
@@ -125,6 +132,26 @@ def record_read(
     """
     require(by, permission_for(case.stage), case.institution)
     _check_words(kind=kind, label=label, certainty=certainty, reason=reason, comment=comment)
+    if kind == ReadKind.FINAL and seen is CURRENT:
+        reveal_before_final(by=by, case=case, claim_token=claim_token)
+    said = _Said(label, certainty, reason, comment.strip(), may_train, heatmap_seen)
+    return _record(by, case, claim_token, kind, said, seen)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a reader states, checked word by word."""
+
+    label: str
+    certainty: str
+    reason: str
+    comment: str
+    may_train: bool
+    heatmap_seen: bool
+
+
+@transaction.atomic
+def _record(by: Any, case: Case, claim_token: Any, kind: str, said: _Said, seen: Any) -> Read:
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != case.stage:
@@ -132,23 +159,23 @@ def record_read(
     if live.stage == Stage.ADJUDICATION:
         if kind != ReadKind.FINAL:
             raise WrongStage(_("An adjudicator settles the case with a final read."))
-        if reason:
+        if said.reason:
             raise InvalidRead(
                 "reason", _("An adjudicator has not seen the AI's opinion, so nothing can differ from it.")
             )
-        return _adjudicate(by, case, live, label=label, certainty=certainty, comment=comment, may_train=may_train)
+        return _adjudicate(by, case, live, said)
     blind = own_blind_read(by, case)
     if kind == ReadKind.BLIND:
-        return _record_blind(by, case, live, blind, label, certainty, comment)
+        return _record_blind(by, case, live, blind, said)
     mode = ReadingMode(case.institution.reading_mode)
-    if mode == ReadingMode.BLIND_FIRST and blind is None:
-        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
+    if mode == ReadingMode.BLIND_FIRST:
+        _check_revealed(blind)
     opinion = None if mode == ReadingMode.AI_HIDDEN else _ready_opinion(case)
     if seen is not CURRENT and seen != (opinion.pk if opinion is not None else None):
         raise WrongStage(
             _("The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost.")
         )
-    _check_reason(label, reason, comment, opinion)
+    check_reason(said.label, said.reason, said.comment, opinion)
     former = own_final_read(by, case)
     began = blind.created_at if blind is not None and former is None else live.claimed_at
     read = Read.objects.create(
@@ -159,14 +186,14 @@ def record_read(
         stage=live.stage,
         revision=1 if former is None else former.revision + 1,
         mode=mode,
-        label=label,
-        certainty=certainty,
-        reason=reason,
-        comment=comment.strip(),
-        may_train=may_train,
+        label=said.label,
+        certainty=said.certainty,
+        reason=said.reason,
+        comment=said.comment,
+        may_train=said.may_train,
         prediction=opinion,
-        adopted=_adopted(label, blind, opinion),
-        heatmap_seen=heatmap_seen and opinion is not None,
+        adopted=_adopted(said.label, blind, opinion),
+        heatmap_seen=said.heatmap_seen and opinion is not None,
         seconds=_seconds_since(began),
     )
     end(live, "done")
@@ -176,9 +203,7 @@ def record_read(
     return read
 
 
-def _adjudicate(
-    by: Any, case: Case, live: Claim, *, label: str, certainty: str, comment: str, may_train: bool
-) -> Read:
+def _adjudicate(by: Any, case: Case, live: Claim, said: _Said) -> Read:
     """The adjudicator's word: it ends the case, whatever the two readers or the AI said."""
     read = Read.objects.create(
         case=case,
@@ -187,10 +212,10 @@ def _adjudicate(
         kind=ReadKind.FINAL,
         stage=Stage.ADJUDICATION,
         mode=ReadingMode.AI_HIDDEN,
-        label=label,
-        certainty=certainty,
-        comment=comment.strip(),
-        may_train=may_train,
+        label=said.label,
+        certainty=said.certainty,
+        comment=said.comment,
+        may_train=said.may_train,
         seconds=_seconds_since(live.claimed_at),
     )
     end(live, "done")
@@ -200,9 +225,7 @@ def _adjudicate(
     return read
 
 
-def _record_blind(
-    by: Any, case: Case, live: Claim, blind: Read | None, label: str, certainty: str, comment: str
-) -> Read:
+def _record_blind(by: Any, case: Case, live: Claim, blind: Read | None, said: _Said) -> Read:
     if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
         raise WrongStage(_("This institution does not read blind first: record the final read."))
     if blind is not None:
@@ -214,9 +237,9 @@ def _record_blind(
         kind=ReadKind.BLIND,
         stage=live.stage,
         mode=ReadingMode.BLIND_FIRST,
-        label=label,
-        certainty=certainty,
-        comment=comment.strip(),
+        label=said.label,
+        certainty=said.certainty,
+        comment=said.comment,
         seconds=_seconds_since(live.claimed_at),
     )
     now = timezone.now()
@@ -251,11 +274,12 @@ def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment:
         )
 
 
-def _check_reason(label: str, reason: str, comment: str, opinion: Prediction | None) -> None:
-    if differs(label, opinion) and not reason:
-        raise InvalidRead("reason", _("Your read differs from the AI's opinion: choose the reason that fits best."))
-    if reason == Reason.OTHER and not comment.strip():
-        raise InvalidRead("comment", _("Say in the comment what the other reason is."))
+def _check_revealed(blind: Read | None) -> None:
+    """Raise where the blind read, or the reveal after it, is still to come."""
+    if blind is None:
+        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
+    if blind.revealed_at is None:
+        raise WrongStage(_("Show the AI result first. Until then you can undo your blind read."))
 
 
 def _ready_opinion(case: Case) -> Prediction | None:
@@ -305,7 +329,7 @@ def amend(
         raise WrongStage(_("This read has a newer revision already: amend that one."))
     if case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None):
         raise WrongStage(_("The case is being settled. Your read can be amended again when it is done."))
-    _check_reason(label, reason, comment, read.prediction)
+    check_reason(label, reason, comment, read.prediction)
     blind = own_blind_read(by, case)
     amended = Read.objects.create(
         case=case,

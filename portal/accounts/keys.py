@@ -57,9 +57,9 @@ READING = (
             *LABELS,
             *CERTAINTIES,
             *_each(
-                ("keep", "k", gettext_lazy("Keep mine")),
-                ("adopt", "a", gettext_lazy("Adopt the AI's")),
-                ("reason", "y", gettext_lazy("Why it differs")),
+                ("keep", "k", gettext_lazy("Keep my read")),
+                ("adopt", "a", gettext_lazy("Accept AI")),
+                ("reason", "y", gettext_lazy("Reason for disagreeing")),
                 ("comment", "m", gettext_lazy("Write a comment")),
                 ("train", "t", gettext_lazy("May be used for training")),
                 ("heatmap", "g", gettext_lazy("Heat map")),

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import Http404
+from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -18,15 +19,17 @@ from diagnostics.predictions.services import status_of
 from diagnostics.reports.services import export_report
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of
+from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of, unrevealed_reads
 from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
 from diagnostics.reviews.worklist import TABS, changed_in_tab
 from portal.accounts.models import Scope, User
 
 from .annotations import AnnotationShape, NewAnnotation, change_of
 from .files import document
+from .idempotency import HEADER
 from .reads import ReadShape, Statement, stated
 from .resource import Resource
+from .revealing import before_final
 from .shapes import SCAN_STATUSES, PriorityWord
 from .strict import Changes, Nothing, OneOf, Page, Strict
 from .threads import NewRemark, RemarkShape, Talk
@@ -56,7 +59,7 @@ class CaseShape(serializers.Serializer[Case]):
     )
     returned = serializers.SerializerMethodField(help_text="An adjudicator sent it back to a reader.")
     scan_status = serializers.SerializerMethodField()
-    blinded = serializers.BooleanField()
+    blinded = serializers.SerializerMethodField(help_text="This person must not ask for the AI's opinion yet.")
     control = serializers.SerializerMethodField(
         help_text="Its answer was known, so it measured its reader and is no work; null before it is done."
     )
@@ -69,6 +72,15 @@ class CaseShape(serializers.Serializer[Case]):
     @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
     def get_scan_status(self, case: Case) -> str:
         return status_of(case.scan)
+
+    def get_blinded(self, case: Any) -> bool:
+        # Once their blind read is locked, the opinion is theirs for the asking, and the asking is the reveal.
+        return bool(case.blinded and case.scan_id not in self._theirs_for_the_asking)
+
+    @cached_property
+    def _theirs_for_the_asking(self) -> set[Any]:
+        waiting = unrevealed_reads(self.context["request"].user)
+        return set(waiting.values_list("case__scan", flat=True))
 
     def get_control(self, case: Case) -> bool | None:
         return case.control if case.state == CaseState.DONE else None
@@ -91,7 +103,9 @@ class CaseDetail(CaseShape):
 
     @extend_schema_field(serializers.ChoiceField(choices=STEPS))
     def get_step(self, case: Case) -> str:
-        return step_of(self.context["request"].user, case)
+        step = step_of(self.context["request"].user, case)
+        # What a program does next is the final read; the reveal is no request of its own here.
+        return "final" if step == "reveal" else step
 
 
 class ClaimShape(serializers.Serializer[Claim]):
@@ -197,6 +211,11 @@ class CaseViewSet(Resource):
         in_tab = changed_in_tab(self.person, wanted)
         self.first_rows = in_tab.first
         return super().filter_queryset(in_tab.cases)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action == "record" and HEADER in request.headers:
+            before_final(self.person, self.get_queryset().filter(pk=self.kwargs["pk"]).first(), request.data)
 
     def current_state(self) -> dict[str, Any] | None:
         """The case as it is now, for whoever came too late."""
@@ -372,6 +391,8 @@ class CaseViewSet(Resource):
     def report(self, request: Request, **kwargs: Any) -> Any:
         """The case as a PDF, with what this person may see of it: image, marks, reads by role, the AI's opinion."""
         case = self.get_object()
+        if case.blinded and status_of(case.scan) == "ready":  # told in the document
+            reviews.reveal_scans(by=self.person, scans=[case.scan_id])
         try:
             data = export_report(by=self.person, case=case)
         except FileNotFoundError:

@@ -1,5 +1,6 @@
 """Predictions: how far each is, and the opinion where this person is not blind to it."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -13,11 +14,12 @@ from rest_framework.request import Request
 from diagnostics.models import Prediction
 from diagnostics.predictions.models import PredictionState
 from diagnostics.reviews.models import Label
-from diagnostics.reviews.queries import predictions_for
+from diagnostics.reviews.queries import may_be_revealed, predictions_for
 from diagnostics.scans.looks import looked_at
 
 from .files import file_answer
 from .resource import Resource
+from .revealing import told
 from .shapes import FINDINGS, ModelName, Opinion
 from .strict import Changes, OneOf
 
@@ -89,13 +91,18 @@ class PredictionViewSet(Resource):
     serializer_class = PredictionShape
 
     def get_queryset(self) -> QuerySet[Prediction]:
-        return predictions_for(self.person)
+        return predictions_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="scan"))
+
+    def told(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """An opinion that is told here is revealed, see :mod:`.revealing`."""
+        told(self.person, rows, scan=lambda row: row.scan_id, says=lambda row: row.state == PredictionState.READY)
+        return rows
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
     @action(detail=True)
     def heatmap(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         """The heat map, aligned with the image. For whoever is blinded it does not exist."""
-        prediction = self.get_object()
+        (prediction,) = self.told([self.get_object()])
         if prediction.blinded or prediction.state != PredictionState.READY:
             raise Http404
         looked_at(by=self.person, scan_id=prediction.scan_id)

@@ -118,15 +118,8 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
             current = view.current_state()
         if exc.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
             headers["Retry-After"] = RETRY_SECONDS
-        return document(
-            exc.status_code,
-            str(exc.detail),
-            code=exc.code,
-            headers=headers,
-            errors=exc.errors,
-            current=current,
-            **exc.members,
-        )
+        more = {"errors": exc.errors, "accepted": exc.accepted, "current": current, **exc.members}
+        return document(exc.status_code, str(exc.detail), code=exc.code, headers=headers, **more)
     code = "" if plain.status_code == status.HTTP_404_NOT_FOUND else _code_of(exc)
     if plain.status_code == status.HTTP_404_NOT_FOUND:
         # The same words whether it never was or belongs to somebody else.

@@ -43,6 +43,9 @@ class ReadShape(serializers.Serializer[Read]):
     prediction = serializers.UUIDField(source="prediction_id", allow_null=True, help_text="The opinion that was seen.")
     heatmap_seen = serializers.BooleanField()
     seconds = serializers.IntegerField(allow_null=True)
+    revealed_at = serializers.DateTimeField(
+        allow_null=True, help_text="Of a blind read: when the AI's opinion was shown. Until then it can be undone."
+    )
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -109,7 +112,10 @@ class ReadViewSet(Resource):
     @extend_schema(request=None, responses=Undone)
     @action(detail=True, methods=["post"])
     def undo(self, request: Request, **kwargs: Any) -> Response:
-        """Take back one's own final read within ten seconds; the case is this person's again, with a new claim."""
+        """Take back one's own final read within ten seconds, or a blind one before the opinion was asked for.
+
+        The case is this person's again; the answer has the claim.
+        """
         self.body(Nothing)
         return Response(Undone(pipeline.undo_read(by=self.person, read=self.get_object())).data)
 

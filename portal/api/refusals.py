@@ -67,6 +67,8 @@ class DomainRefusal(APIException):
         field = getattr(exc, "field", "")
         self.errors: dict[str, Any] = {field: [sentence]} if field else {}
         self.members: dict[str, Any] = getattr(exc, "members", {})
+        accepted = getattr(exc, "accepted", [])
+        self.accepted: dict[str, Any] = {field: list(accepted)} if field and accepted else {}
 
 
 def as_problem(exc: Exception) -> DomainRefusal | None:

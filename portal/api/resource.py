@@ -1,5 +1,6 @@
 """What every resource of the API has in common: input by allow-list, scopes, paging, problem documents."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -85,12 +86,16 @@ class Resource(GenericViewSet):
 
     def list(self, request: Request) -> Response:
         """Oldest change first; follow `next` to the end, then ask again with `updated_since`."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        page: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(self.told(page), many=True).data)
 
     def retrieve(self, request: Request, **kwargs: Any) -> Response:
         """One of them."""
-        return Response(self.get_serializer(self.get_object()).data)
+        return Response(self.get_serializer(self.told([self.get_object()])[0]).data)
+
+    def told(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Rows that this person is about to be told of; where being told is an act, it is recorded here."""
+        return rows
 
     def get_object(self) -> Any:
         """The row that was asked for, of those that this person may see.

@@ -1,5 +1,6 @@
 """Scans: hand in, look at, ask for another analysis, fetch the image."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -17,8 +18,9 @@ from rest_framework.response import Response
 
 from diagnostics import pipeline
 from diagnostics.models import Scan
-from diagnostics.predictions.services import failure_of, status_of
-from diagnostics.reviews.queries import just_stored, opinion_for, scans_for
+from diagnostics.predictions.models import PredictionState
+from diagnostics.predictions.services import current, failure_of, status_of
+from diagnostics.reviews.queries import just_stored, may_be_revealed, opinion_for, scans_for
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Priority
@@ -28,6 +30,7 @@ from portal.accounts.models import Scope
 from .files import file_answer
 from .problems import TooLarge
 from .resource import SMALL_BODY, Resource
+from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
 from .strict import Changes, Nothing, OneOf, Strict
 
@@ -96,6 +99,12 @@ class ScanShape(serializers.Serializer[Scan]):
         }
 
 
+def _says(scan: Scan) -> bool:
+    """Whether there is an opinion of the scan."""
+    prediction = current(scan)
+    return prediction is not None and prediction.state == PredictionState.READY
+
+
 class ScanListing(Changes):
     institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
     patient = serializers.CharField(required=False, source="patient__pseudonym", help_text="Pseudonym.")
@@ -142,7 +151,12 @@ class ScanViewSet(Resource):
         return super().get_parsers()
 
     def get_queryset(self) -> QuerySet[Scan]:
-        return scans_for(self.person)
+        return scans_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="pk"))
+
+    def told(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """An opinion that is told here is revealed, see :mod:`.revealing`."""
+        told(self.person, rows, scan=lambda scan: scan.pk, says=_says)
+        return rows
 
     @extend_schema(
         request={"multipart/form-data": HandIn},
@@ -166,7 +180,7 @@ class ScanViewSet(Resource):
         if submitted.created:
             scan = just_stored(self.person, submitted.scan, submitted.prediction)
         else:
-            scan = self.get_queryset().get(pk=submitted.scan.pk)
+            (scan,) = self.told([self.get_queryset().get(pk=submitted.scan.pk)])
         shape = self.get_serializer(scan).data
         return Response(
             shape,

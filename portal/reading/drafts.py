@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from diagnostics import pipeline
 from diagnostics.models import Read
 from diagnostics.reviews import services
+from diagnostics.reviews.models import ReadKind
 from diagnostics.scans.access import NotAllowed
 
 from .forms import ADOPT, KEEP, OTHER
@@ -71,6 +72,8 @@ def _number(sent: str) -> int:
 
 def _entries(page: CasePage, read: Read) -> dict[str, str]:
     """A read as its form had it."""
+    if read.kind == ReadKind.BLIND:
+        return {"label": read.label, "certainty": read.certainty, "comment": read.comment}
     choice = OTHER
     if page.blind_read is not None and page.blind_read.label == read.label:
         choice = KEEP
@@ -89,11 +92,15 @@ def _entries(page: CasePage, read: Read) -> dict[str, str]:
 @require_POST
 @login_required
 def undo(request: HttpRequest, pk: Any) -> HttpResponse:
-    """Take back the final read given here a moment ago; what it said stands in the form again."""
+    """Take back what was stated here last: a blind read before the reveal, a final read given a moment ago.
+
+    What it said stands in the form again.
+    """
     page = page_of(request, pk)
-    read = page.own_newest
+    # The page of a locked blind read names it: whoever has gone on in another tab must not undo their final read so.
+    read = page.blind_read if request.POST.get("kind") == ReadKind.BLIND else page.own_newest
     if read is None:
-        raise PermissionDenied(_("Only the reader of a final read can undo it."))
+        raise PermissionDenied(_("Only the reader of a read can undo it."))
     try:
         pipeline.undo_read(by=request.user, read=read)
     except CONFLICTS as refused:

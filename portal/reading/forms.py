@@ -5,18 +5,21 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.models import Prediction
 from diagnostics.reviews.models import Certainty, Label, Reason
+from diagnostics.reviews.services import offered_reasons
 
 KEEP, ADOPT, OTHER = "keep", "adopt", "other"
 
 LABELS = [(label.value, label.label) for label in Label]
 CERTAINTIES = [(certainty.value, certainty.label) for certainty in Certainty]
-REASONS = [("", _("Choose a reason")), *((reason.value, reason.label) for reason in Reason)]
+CHOOSE_REASON = ("", _("Choose a reason"))
+REASONS = [CHOOSE_REASON, *((reason.value, reason.label) for reason in Reason)]
 
 
 def _label(*, required: bool) -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=_("What do you see?"),
+        label=_("Finding"),
         choices=LABELS,
         required=required,
         widget=forms.RadioSelect,
@@ -29,7 +32,7 @@ def _label(*, required: bool) -> forms.ChoiceField:
 
 def _certainty() -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=_("How certain are you?"),
+        label=_("Confidence"),
         choices=CERTAINTIES,
         widget=forms.RadioSelect,
         error_messages={
@@ -37,6 +40,16 @@ def _certainty() -> forms.ChoiceField:
             "invalid_choice": _("Choose certain, probable or unsure."),
         },
     )
+
+
+def _reason() -> forms.ChoiceField:
+    return forms.ChoiceField(label=_("Reason for disagreeing with the AI"), choices=REASONS, required=False)
+
+
+def _offer(form: forms.Form, opinion: Prediction | None) -> None:
+    """Show the reasons that fit some label beside this opinion; which fits the label chosen is the domain's to say."""
+    offered = [CHOOSE_REASON, *((reason.value, reason.label) for reason in offered_reasons(opinion))]
+    form.fields["reason"].widget.choices = offered
 
 
 def _comment(help_text: Any = "", *, required: bool = False) -> forms.CharField:
@@ -68,24 +81,25 @@ class FinalForm(forms.Form):
     choice = forms.ChoiceField(
         label=_("Your final read"),
         required=False,
-        choices=[(KEEP, _("Keep mine")), (ADOPT, _("Adopt the AI's")), (OTHER, _("Another label"))],
+        choices=[(KEEP, _("Keep my read")), (ADOPT, _("Accept AI")), (OTHER, _("Change to…"))],
         widget=forms.RadioSelect,
         error_messages={"invalid_choice": _("Choose one of the answers on this page.")},
     )
     label = _label(required=False)
     certainty = _certainty()
-    reason = forms.ChoiceField(label=_("Why does it differ from the AI's?"), choices=REASONS, required=False)
+    reason = _reason()
     comment = _comment()
     may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
-    without_ai = forms.BooleanField(label=_("Finish without the AI's opinion"), required=False)
+    without_ai = forms.BooleanField(label=_("Finish without the AI result"), required=False)
     heatmap_seen = forms.BooleanField(required=False, widget=forms.HiddenInput)
     opinion = forms.CharField(required=False, widget=forms.HiddenInput)
     claim_token = forms.CharField(widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, own: str = "", ai: str = "", **kwargs: Any) -> None:
-        """``own``: the label of the reader's blind read; ``ai``: the label of the opinion shown; each may be empty."""
+    def __init__(self, *args: Any, own: str = "", opinion: Prediction | None = None, **kwargs: Any) -> None:
+        """``own``: the label of the reader's blind read, or empty; ``opinion``: the one that is shown."""
         super().__init__(*args, **kwargs)
-        self.meant = {KEEP: own, ADOPT: ai}
+        self.meant = {KEEP: own, ADOPT: opinion.label if opinion is not None else ""}
+        _offer(self, opinion)
 
     def clean(self) -> dict[str, Any]:
         """Work out which label is meant, as ``final_label``."""
@@ -109,9 +123,14 @@ class AmendForm(forms.Form):
 
     label = _label(required=True)
     certainty = _certainty()
-    reason = forms.ChoiceField(label=_("Why does it differ from the AI's?"), choices=REASONS, required=False)
+    reason = _reason()
     comment = _comment(_("Say why you amend your read. The former one stays in the history."), required=True)
     may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
+
+    def __init__(self, *args: Any, opinion: Prediction | None = None, **kwargs: Any) -> None:
+        """``opinion``: the one that the reader had seen."""
+        super().__init__(*args, **kwargs)
+        _offer(self, opinion)
 
 
 class TakeOverForm(forms.Form):

@@ -33,7 +33,7 @@ from diagnostics.reviews.queries import (
     scans_for,
     step_of,
 )
-from diagnostics.reviews.services import Undoable, differs, draft_for, undoable_read
+from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
 from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
@@ -45,6 +45,8 @@ from .forms import AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverFo
 from .opinions import Opinion, in_words
 
 OTHERS_SHOWN = 24  # scans of one patient in the film strip
+
+READING = ("blind", "reveal", "final")  # the steps of a reader who holds the case
 
 # What a reader may have entered and must not lose when their claim has ended.
 ENTRIES = ("choice", "label", "certainty", "reason", "comment", "may_train", "heatmap_seen")
@@ -60,7 +62,7 @@ class CasePage:
 
     @cached_property
     def step(self) -> str:
-        """``claim | blind | final | adjudicate | waiting | done | taken``."""
+        """``claim | blind | reveal | final | adjudicate | waiting | done | taken``."""
         return step_of(self.user, self.case)
 
     @cached_property
@@ -116,9 +118,24 @@ class CasePage:
         return own_blind_read(self.user, self.case)
 
     @property
-    def keeping_differs(self) -> bool:
-        """Whether the reader's own blind read contradicts the opinion that they see now."""
-        return self.blind_read is not None and differs(self.blind_read.label, self.prediction)
+    def agrees(self) -> bool:
+        """Whether the reader's blind read and the opinion that they see now say the same."""
+        return bool(self.blind_read and self.prediction and self.blind_read.label == self.prediction.label)
+
+    def reasons_for(self, label: str) -> str:
+        """The codes of the reasons that fit ``label`` beside the opinion that this person sees, for the script."""
+        return " ".join(fitting_reasons(label, self.differed_from))
+
+    @property
+    def reasons_to_keep(self) -> str:
+        """The same for the reader's own blind read."""
+        return self.reasons_for(self.blind_read.label) if self.blind_read is not None else ""
+
+    @property
+    def differed_from(self) -> Prediction | None:
+        """The opinion from which a label that is chosen now would differ."""
+        # While there is no opinion to be seen nothing differs, so that nothing can be told from here.
+        return self.own_final.prediction if self.step in ("done", "waiting") and self.own_final else self.prediction
 
     @cached_property
     def reads(self) -> list[Read]:
@@ -158,12 +175,12 @@ class CasePage:
     @property
     def may_ask(self) -> bool:
         """Whether this reader may still ask for a second opinion."""
-        return self.step in ("blind", "final") and self.case.stage == Stage.FIRST and not self.case.second_read
+        return self.step in READING and self.case.stage == Stage.FIRST and not self.case.second_read
 
     @property
     def asked(self) -> bool:
         """Whether this reader has asked for one."""
-        return any(remark.kind == "asked" for remark in self.thread) and self.step in ("blind", "final")
+        return any(remark.kind == "asked" for remark in self.thread) and self.step in READING
 
     @property
     def may_recall(self) -> bool:
@@ -231,7 +248,7 @@ class CasePage:
             data,
             initial={**initial, **(kept or {})},
             own=self.blind_read.label if self.blind_read else "",
-            ai=self.prediction.label if self.prediction else "",
+            opinion=self.prediction,
         )
 
     def amend_form(self, data: Any = None) -> AmendForm | None:
@@ -244,7 +261,7 @@ class CasePage:
             "reason": read.reason,
             "may_train": read.may_train,
         }
-        return AmendForm(data, initial=initial)
+        return AmendForm(data, initial=initial, opinion=read.prediction)
 
     def form(self, kept: dict[str, str] | None = None) -> forms.Form | None:
         """The form of the step, with what was entered before the claim ended or kept as a draft."""
@@ -278,12 +295,10 @@ class CasePage:
         keys = "".join(self.keys.key(f"label-{number}") for number, _label in enumerate(Label, start=1))
         return f"{keys[0]}–{keys[-1]}" if len(keys) == len(Label) and keys in "1234567890" else ""
 
-    def labels(self) -> list[tuple[str, str, str, bool]]:
-        """(code, words, key, whether it needs a reason) for each label."""
-        # While there is no opinion to be seen nothing differs, so that nothing can be told from here.
-        against = self.own_final.prediction if self.step in ("done", "waiting") and self.own_final else self.prediction
+    def labels(self) -> list[tuple[str, str, str, str]]:
+        """(code, words, key, the reasons that fit it) for each label."""
         return [
-            (label.value, str(label.label), self.keys.key(f"label-{number}"), differs(label.value, against))
+            (label.value, str(label.label), self.keys.key(f"label-{number}"), self.reasons_for(label.value))
             for number, label in enumerate(Label, start=1)
         ]
 
@@ -302,7 +317,7 @@ class CasePage:
 
     def ahead(self) -> Any:
         """The scan that *Read next* would most likely bring after this one, so that its image can be here already."""
-        if self.step not in ("blind", "final"):
+        if self.step not in READING:
             return None
         return coming_up(self.user, after=self.case.pk)
 
@@ -339,6 +354,18 @@ def _spoken(entries: dict[str, str]) -> list[str]:
     }
     known = [str(words[name].get(entries[name], "")) for name in words if name in entries]
     return [word for word in [*known, entries.get("comment", "")] if word]
+
+
+def only_entered(request: HttpRequest, page: CasePage, **shown: Any) -> HttpResponse | None:
+    """The page with all that was entered, where Enter in an answer sent the form; None where a button was pressed.
+
+    A script holds such an Enter back; without one the form's first button stands for it (``reading/_enter.html``).
+    """
+    if "enter" not in request.POST:
+        return None
+    told = _("Nothing was submitted: Enter only chooses. Press the button to submit.")
+    shown.setdefault("form", page.form(kept=entries_of(request.POST)))
+    return show(request, page, refusal=told, **shown)
 
 
 def show(

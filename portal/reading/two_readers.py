@@ -18,7 +18,7 @@ from diagnostics.reviews.models import ReadKind
 from diagnostics.scans.access import NotAllowed
 
 from .forms import CommentForm, ReturnForm, TakeOverForm
-from .pages import CasePage, entries_of, show
+from .pages import CasePage, entries_of, only_entered, show
 from .views import CONFLICTS, attempt, conflict, page_of
 
 
@@ -27,6 +27,8 @@ from .views import CONFLICTS, attempt, conflict, page_of
 def adjudicate(request: HttpRequest, pk: Any) -> HttpResponse:
     """Settle a disagreement; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
+    if entered := only_entered(request, page):
+        return entered
     form = page.adjudication_form(request.POST)
     if not form.is_valid():
         return show(request, page, form=form if page.step == "adjudicate" else None, status=400)
@@ -98,6 +100,8 @@ def send_back(request: HttpRequest, pk: Any) -> HttpResponse:
     """Return a disagreement to one of its readers."""
     page = page_of(request, pk)
     form = ReturnForm(request.POST)
+    if entered := only_entered(request, page, extra={"send_back": form}):
+        return entered
     act = lambda: services.return_case(  # noqa: E731
         by=request.user,
         case=page.case,

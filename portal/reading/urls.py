@@ -12,6 +12,7 @@ urlpatterns = [
     path("files/predictions/<uuid:pk>/heatmap.png", files.heatmap, name="heatmap"),
     path("<uuid:pk>/", views.case, name="case"),
     path("<uuid:pk>/blind/", views.blind, name="blind"),
+    path("<uuid:pk>/reveal/", views.reveal, name="reveal"),
     path("<uuid:pk>/final/", views.final, name="final"),
     path("<uuid:pk>/release/", views.release, name="release"),
     path("<uuid:pk>/amend/", views.amend, name="amend"),

@@ -21,7 +21,7 @@ from diagnostics.reviews.queries import cases_for
 from diagnostics.scans.access import NotAllowed, Permission, may
 
 from .forms import TakeOverForm
-from .pages import CasePage, entries_of, show
+from .pages import CasePage, entries_of, only_entered, show
 
 # The case is not, or no longer, where the page thought it was.
 CONFLICTS = (services.StaleClaim, services.WrongStage, services.AlreadyDone, services.AlreadyClaimed)
@@ -75,8 +75,10 @@ def case(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 def blind(request: HttpRequest, pk: Any) -> HttpResponse:
-    """Lock the blind read; afterwards the page shows the AI's opinion."""
+    """Lock the blind read; until the reveal it can be undone."""
     page = page_of(request, pk)
+    if entered := only_entered(request, page):
+        return entered
     form = page.blind_form(request.POST)
     if not form.is_valid():
         return show(request, page, form=form if page.step == "blind" else None, status=400)
@@ -97,9 +99,25 @@ def blind(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+def reveal(request: HttpRequest, pk: Any) -> HttpResponse:
+    """Show the AI's opinion; the blind read stands from now on."""
+    page = page_of(request, pk)
+    try:
+        services.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    except CONFLICTS as refused:
+        return conflict(request, pk, refused)
+    except NotAllowed as refused:
+        raise PermissionDenied(str(refused)) from None
+    return redirect("reading:case", pk)
+
+
+@require_POST
+@login_required
 def final(request: HttpRequest, pk: Any) -> HttpResponse:
     """Record the final read; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
+    if entered := only_entered(request, page):
+        return entered
     form = page.final_form(request.POST)
     shown = str(page.prediction.pk) if page.prediction is not None else ""
     if page.step == "final" and shown != request.POST.get("opinion", ""):
@@ -154,6 +172,8 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
     form = page.amend_form(request.POST)
     if form is None or page.own_final is None:
         raise PermissionDenied(_("Only the reader of a final read can amend it."))
+    if entered := only_entered(request, page, form=form):
+        return entered
     if not form.is_valid():
         return show(request, page, form=form, status=400)
     said = form.cleaned_data

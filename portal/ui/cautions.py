@@ -13,7 +13,7 @@ def caution(code: Any) -> str:
         ),
         "low_quality": _("The image's quality is low, so the opinion may be off."),
         "first_frame": _("The file holds several frames, and the opinion is of the first alone."),
-        "uncertain": _("Uncertain: with a probability like this the model is wrong more often than elsewhere."),
+        "uncertain": _("Uncertain: at this probability the model is wrong more often."),
     }
     return words.get(str(code), str(code))
 

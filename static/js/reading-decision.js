@@ -14,19 +14,39 @@ function choose(input) {
   input.closest(".option").scrollIntoView({ block: "nearest" });
 }
 
-/** Show what the choice asks for: the list of labels for another one, the reason where it differs from the AI's. */
+const whole = new WeakMap(); // a list of reasons -> all of its options, as the server sent them
+
+/** Offer the reasons that fit (codes); one that was chosen and does not fit any more is given up. */
+function offer(select, fitting) {
+  if (!whole.has(select)) whole.set(select, [...select.options]);
+  const wanted = whole.get(select).filter(({ value }) => value === "" || fitting.includes(value));
+  if (wanted.length === select.options.length && wanted.every((option, at) => option === select.options[at])) return;
+  const before = select.value;
+  select.replaceChildren(...wanted);
+  select.value = wanted.some(({ value }) => value === before) ? before : "";
+}
+
+/** Show what the choice asks for: the list of labels for another one, the reasons that fit where it differs. */
 function arrange() {
   const choices = find("[data-choices]");
   const choice = chosen("choice");
   const other = find("[data-other]");
-  if (other && choices) other.hidden = choice?.value !== "other";
+  let opened = false;
+  if (other && choices) {
+    opened = other.hidden && choice?.value === "other";
+    other.hidden = choice?.value !== "other";
+  }
   for (const reason of panel()?.querySelectorAll("[data-reason]") ?? []) {
     const label = reason.closest("form").querySelector("input[name=label]:checked");
     const final = choices && choice?.value !== "other" ? choice : label;
+    const fitting = final?.dataset.reasons?.split(" ") ?? [];
     const before = reason.hidden;
-    reason.hidden = !final?.hasAttribute("data-needs-reason") && !reason.querySelector(".field__error");
-    if (before && !reason.hidden) reason.scrollIntoView({ block: "nearest" });
+    reason.hidden = fitting.length === 0 && !reason.querySelector(".field__error");
+    if (final) offer(reason.querySelector("select"), fitting);
+    opened ||= before && !reason.hidden;
   }
+  // All that is to be answered, down to the confidence, stays in sight together.
+  if (opened) find("[data-decision] [data-certainties]")?.scrollIntoView({ block: "nearest" });
 }
 
 /** True once anything was entered, so that news from the server does not wipe it out. */
@@ -83,17 +103,15 @@ function showFirstFault() {
 
 function bindKeys(keys) {
   const has = (selector) => () => find(selector) !== null;
-  const pick = (name, key, value) => ({
-    name,
-    keys: [key],
-    when: has(`[data-choices] input[value=${value}]`),
-    run: () => choose(find(`[data-choices] input[value=${value}]`)),
-  });
+  const pick = (name, key, which) => {
+    const input = `[data-choices] input:is(${which})`;
+    return { name, keys: [key], when: has(input), run: () => choose(find(input)) };
+  };
   keys.add(
     ...placeBindings(keys, "label"),
     ...placeBindings(keys, "certainty"),
-    pick("keep", "k", "keep"),
-    pick("adopt", "a", "adopt"),
+    pick("keep", "k", "[value=keep]"),
+    pick("adopt", "a", "[value=adopt], [data-agrees]"), // where both say the same there is one answer to confirm
     {
       name: "reason",
       keys: ["y"],
@@ -116,7 +134,8 @@ function bindKeys(keys) {
         focusOn("[data-second-opinion] textarea");
       },
     },
-    { name: "submit", keys: ["n"], when: has("[data-submit]"), run: () => find("[data-submit]").click() },
+    // A key that is held down is one press: it must not run on into the next step.
+    { name: "submit", keys: ["n"], when: has("[data-submit]"), run: ({ repeat }) => repeat || find("[data-submit]").click() },
     { name: "back", keys: ["b"], when: has("[data-back]"), run: () => find("[data-back]").click() },
     {
       name: "leave",
@@ -127,7 +146,15 @@ function bindKeys(keys) {
   );
 }
 
+/** Enter in an answer sends no form, in any browser: a read is given by its key or its button. */
+function holdEnter(event) {
+  if (event.key === "Enter" && event.target.matches("[data-panel] input:is([type=radio], [type=checkbox])")) {
+    event.preventDefault();
+  }
+}
+
 export function bindDecision(keys) {
+  document.addEventListener("keydown", holdEnter);
   document.addEventListener("change", (event) => {
     const form = event.target.closest("[data-decision]");
     if (!form) return arrange();

@@ -18,11 +18,27 @@ if (answered) history.replaceState(null, "", address);
 bindSession(); // first: a form that is held back here is held back before anything else looks at it
 const keys = new Keys();
 const section = document.querySelector("[data-viewer]");
-const { viewport } = mountViewer(section, keys, document.querySelector("[data-marks]"));
+const { viewport, tools } = mountViewer(section, keys, document.querySelector("[data-marks]"));
 keepView(viewport, section.dataset.pixels);
+bindAnswers(viewport, tools);
 bindHeatMap(keys, viewport);
 bindDecision(keys); // last of what changes the panel's height: it brings a fault into view
 bindDraft({ unsaved: answered });
 bindUndo(keys);
 bindLease();
 bindKeysPanel(keys);
+
+/**
+ * While something is measured, arrows and Enter are the image's, also after an answer was clicked: a radio button that
+ * kept the focus would take them, and change the answer. Whoever came to it by Tab wants to choose by arrows.
+ */
+function bindAnswers(viewport, tools) {
+  let clicked = false;
+  document.addEventListener("pointerdown", () => (clicked = true), true);
+  document.addEventListener("keydown", () => (clicked = false), true);
+  document.addEventListener("click", ({ target }) => {
+    if (clicked && tools.measures && target.matches("[data-panel] input:is([type=radio], [type=checkbox])")) {
+      viewport.canvas.focus({ preventScroll: true });
+    }
+  });
+}

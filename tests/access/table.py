@@ -161,6 +161,7 @@ reading:original(scan)             GET    302    200  403  403  200  200  404   
 reading:heatmap(prediction)        GET    302    404  404  404  200  200  404                  404    302 200
 reading:case(case)                 GET    302    403  200  200  200  200  404                  404    302 200
 reading:blind(held)                POST   302    403  302  403  403  403  404                  404    302 403
+reading:reveal(held)               POST   302    403  409  403  403  403  404                  404    302 403
 reading:final(held)                POST   302    403  409  403  403  403  404                  404    302 403
 reading:release(held)              POST   302    403  302  409  409  409  404                  404    302 409
 reading:renew(held)                POST   302    403  200  409  409  409  404                  404    302 409
@@ -283,6 +284,7 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},
     "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},
     "reading:blind": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
+    "reading:reveal": {"claim_token": "{claim_token}"},
     "reading:final": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
     "reading:release": {"claim_token": "{claim_token}"},
     "reading:renew": {"claim_token": "{claim_token}"},

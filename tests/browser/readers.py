@@ -50,3 +50,11 @@ def faults_of(page: Page) -> list[str]:
     )
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+def show_ai_result(page: Page) -> None:
+    """From the locked blind read on to the AI's opinion, by key."""
+    expect(page.get_by_role("button", name="Show AI result")).to_be_visible()
+    image_ready(page)  # the keys are bound by then
+    page.keyboard.press("n")
+    expect(page.get_by_role("button", name="Show AI result")).to_have_count(0)

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from diagnostics.models import Draft, Read
 from diagnostics.scans.access import Role
-from tests.browser.readers import faults_of, image_ready
+from tests.browser.readers import faults_of, image_ready, show_ai_result
 from tests.factories import PASSWORD, CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -40,6 +40,7 @@ def test_what_is_entered_saves_itself_and_survives_a_reload(page):
     assert faults_of(page) == []
     for key in ("Escape", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
     expect(page.get_by_label("Comment (optional)")).to_have_value("")
     assert not Draft.objects.exists()
@@ -60,13 +61,14 @@ def test_a_draft_that_cannot_be_saved_stays_in_sight_until_it_can(page, console)
 def test_a_slip_is_undone_by_key(page):
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
     for key in ("k", "n"):
         page.keyboard.press(key)
     expect(page.get_by_text("Submitted: ACC-1")).to_be_visible()
     assert faults_of(page) == []
     page.keyboard.press("u")
-    expect(page.get_by_label("Keep mine")).to_be_checked()
+    expect(page.get_by_label("Confirm Tumour")).to_be_checked()
     assert not Read.objects.filter(kind="final").exists()
     page.keyboard.press("n")
     expect(page.get_by_text("Submitted: ACC-1")).to_be_visible()
@@ -92,6 +94,7 @@ def test_a_session_that_ended_costs_nothing_of_what_was_entered(page, reader, co
     expect(signed_out).to_be_hidden()
     expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
     page.keyboard.press("n")
+    show_ai_result(page)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
     assert Read.objects.get().label == "meningioma"
 
@@ -122,6 +125,7 @@ def test_a_read_is_not_sent_into_the_void(page, console):
     expect(page.locator("[data-draft-state]")).to_contain_text("Saved")
     expect(page.locator("[data-cut-off]")).to_be_hidden()
     page.keyboard.press("n")
+    show_ai_result(page)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
     assert Read.objects.get().label == "meningioma"
 
@@ -130,6 +134,7 @@ def test_a_second_press_before_the_answer_is_none(page):
     page.route("**/blind/", lambda route: (page.wait_for_timeout(500), route.continue_()))
     for key in ("3", "8", "n", "n", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
     expect(page.locator("[data-refusal]")).to_have_count(0)
     assert Read.objects.count() == 1

@@ -366,13 +366,16 @@ def test_everything_by_keyboard_alone(page, reader):
     expect(rows(page)).to_have_count(0)
 
 
-def test_enter_in_the_decision_belongs_to_the_decision(page, reader):
+def test_enter_while_measuring_is_the_image_s_also_after_an_answer_was_clicked(page, reader):
     opened(page, reader)
     page.keyboard.press("l")
     page.get_by_label("No tumour").check()
     page.locator("input[value=certain]").check()
-    page.keyboard.press("Enter")
-    expect(page.locator("[aria-current=step]")).not_to_have_text("Your read")
+    for key in ("Enter", "ArrowDown", "Enter", "Shift+ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("[aria-current=step]")).to_have_text("Your read")
+    expect(page.get_by_label("No tumour")).to_be_checked()
 
 
 def test_arrows_follow_the_screen_when_the_image_is_turned(page, reader):

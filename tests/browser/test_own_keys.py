@@ -69,6 +69,9 @@ def test_keys_are_entered_by_pressing_them_and_work_on_the_reading_page(open_pag
     page.keyboard.press("Escape")
     page.keyboard.press("8")
     page.keyboard.press(";")
+    expect(page.get_by_role("button", name="Show AI result")).to_be_visible()
+    image_ready(page)
+    page.keyboard.press(";")
     expect(page.locator("[aria-current=step]")).to_have_text("Final read")
 
 

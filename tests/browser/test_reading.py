@@ -14,7 +14,7 @@ from diagnostics.models import Case, Claim, Prediction, Read
 from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.readers import canvas_grey, faults_of, image_ready
+from tests.browser.readers import canvas_grey, faults_of, image_ready, show_ai_result
 from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -69,6 +69,7 @@ def test_five_cases_by_keyboard_alone(page, institution, reader):
         page.keyboard.press("1")  # no tumour
         page.keyboard.press("9")  # probable
         page.keyboard.press("n")
+        show_ai_result(page)
         step(page, "Final read")
         image_ready(page)  # the keys are bound by then
         if number % 2 == 0:  # the AI agrees
@@ -110,6 +111,7 @@ def test_heat_map_is_fetched_only_when_asked_for_and_its_use_is_recorded(page, i
     expect(page.get_by_text("Show heat map")).to_have_count(0)
     for key in ("g", "1", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     step(page, "Final read")
     image_ready(page)
     plain = canvas_grey(page).astype(int)
@@ -169,6 +171,7 @@ def test_threshold_leaves_what_influenced_most(page, institution, reader):
     open_claimed(page, case, reader)
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     step(page, "Final read")
     image_ready(page)
     plain = canvas_grey(page).astype(int)
@@ -193,16 +196,17 @@ def test_reason_is_asked_for_only_where_the_read_differs(page, institution, read
     open_claimed(page, case_of(institution, "ACC-1", p=0.9), reader)
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     step(page, "Final read")
     image_ready(page)
-    reason = page.get_by_label("Why does it differ from the AI's?")
+    reason = page.get_by_label("Reason for disagreeing with the AI")
     expect(reason).to_be_hidden()
     page.keyboard.press("k")
     expect(reason).to_be_visible()
     page.keyboard.press("a")
     expect(reason).to_be_hidden()
     page.keyboard.press("6")
-    expect(page.get_by_label("Another label")).to_be_checked()
+    expect(page.get_by_label("Change to…")).to_be_checked()
     expect(reason).to_be_visible()
 
 
@@ -212,6 +216,7 @@ def test_opinion_appears_by_itself_when_it_lands(page, institution, reader):
     open_claimed(page, case, reader)
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     expect(page.get_by_text("The analysis is still running.")).to_be_visible()
     Prediction.objects.all().delete()
     PredictionFactory(scan=case.scan, heatmap=heat_map())
@@ -228,7 +233,8 @@ def test_opinion_that_lands_while_somebody_writes_wipes_nothing_out(page, instit
     open_claimed(page, case, reader)
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
-    step(page, "AI's opinion")
+    show_ai_result(page)
+    expect(page.get_by_text("The analysis is still running.")).to_be_visible()
     page.get_by_label("Comment (optional)").fill("Half a sentence")
     Prediction.objects.all().delete()
     PredictionFactory(scan=case.scan)
@@ -269,13 +275,14 @@ def test_entries_survive_a_claim_that_has_lapsed(page, institution, reader, cons
     page.keyboard.press("0")
     page.get_by_label("Comment (optional)").fill("At the falx.")
     Claim.objects.update(expires_at=timezone.now())
-    page.get_by_role("button", name="Lock my read").click()
+    page.get_by_role("button", name="Submit blind read").click()
     expect(page.get_by_text("Your claim on this case has ended")).to_be_visible()
     page.get_by_role("button", name="Claim it again").click()
     expect(page.get_by_label("Meningioma")).to_be_checked()
     expect(page.get_by_label("Unsure")).to_be_checked()
     expect(page.get_by_label("Comment (optional)")).to_have_value("At the falx.")
-    page.get_by_role("button", name="Lock my read").click()
+    page.get_by_role("button", name="Submit blind read").click()
+    show_ai_result(page)
     step(page, "Final read")
 
 
@@ -285,17 +292,18 @@ def test_list_of_keys_follows_the_step(page, institution, reader):
     panel = page.locator("[data-keys-panel]")
     expect(panel.get_by_text("Certain, probable, unsure")).to_be_visible()
     expect(panel.get_by_text("Heat map")).to_be_hidden()
-    expect(panel.get_by_text("Adopt the AI's")).to_be_hidden()
+    expect(panel.get_by_text("Accept AI")).to_be_hidden()
     expect(panel.get_by_text("Window from the file")).to_be_hidden()
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     step(page, "Final read")
     image_ready(page)
     page.keyboard.press("?")
     expect(panel.get_by_text("Heat map")).to_be_visible()
-    expect(panel.get_by_text("Adopt the AI's")).to_be_visible()
+    expect(panel.get_by_text("Accept AI")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -312,6 +320,7 @@ def test_reading_page_has_no_faults_of_access(open_page, institution, reader, th
     assert faults_of(page) == []
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
+    show_ai_result(page)
     step(page, "Final read")
     image_ready(page)
     for key in ("g", "k", "?"):
@@ -335,9 +344,10 @@ def test_reading_without_scripts(open_page, institution, reader):
     expect(page.get_by_alt_text("Small picture of the scan.")).to_be_visible()
     page.get_by_label("No tumour").check()
     page.get_by_label("Probable").check()
-    page.get_by_role("button", name="Lock my read").click()
-    page.get_by_label("Keep mine").check()
-    page.get_by_label("Why does it differ from the AI's?").select_option("false_positive")
+    page.get_by_role("button", name="Submit blind read").click()
+    page.get_by_role("button", name="Show AI result").click()
+    page.get_by_label("Keep my read").check()
+    page.get_by_label("Reason for disagreeing with the AI").select_option("false_positive")
     page.get_by_role("button", name="Submit", exact=True).click()
     expect(page.get_by_text("Read recorded: No tumour, probable.")).to_be_visible()
     assert Read.objects.get(kind="final").reason == "false_positive"

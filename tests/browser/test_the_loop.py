@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from diagnostics import tasks
 from diagnostics.models import ShadowOpinion
-from tests.browser.readers import image_ready
+from tests.browser.readers import image_ready, show_ai_result
 from tests.journeys.sixty import (
     DISAGREED,
     RECIPE,
@@ -53,14 +53,15 @@ def read_all(page: Page, word) -> int:  # type: ignore[no-untyped-def]
     page.goto("/worklist/")
     press(page, ON)
     done = 0
-    while (number := next_case(page, "Lock my read n")) is not None:
-        expect(page.get_by_role("heading", name="AI's opinion")).to_have_count(0)
+    while (number := next_case(page, "Submit blind read n")) is not None:
+        expect(page.get_by_role("heading", name="AI result")).to_have_count(0)
         press(page, KEYS[word(number)], CERTAIN, ON)
+        show_ai_result(page)
         expect(page.locator("[aria-current=step]")).to_have_text("Final read")
-        expect(page.get_by_role("heading", name="AI's opinion")).to_be_visible()
+        expect(page.get_by_role("heading", name="AI result")).to_be_visible()
         image_ready(page)
         press(page, KEEP)
-        if page.get_by_label("Why does it differ from the AI's?").is_visible():
+        if page.get_by_label("Reason for disagreeing with the AI").is_visible():
             press(page, WHY)
             page.keyboard.type("Other")
             press(page, AWAY, COMMENT)

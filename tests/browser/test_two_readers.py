@@ -38,13 +38,13 @@ def test_pages_of_two_readers_have_no_faults_of_access(open_page, case, people, 
     assert faults_of(page) == []
     page.get_by_role("button", name="Settle ACC-1").click()
     image_ready(page)
-    page.get_by_text("Return it to a reader").click()
+    page.get_by_text("Send back to a reader").click()
     expect(page.get_by_text("Two readers disagree")).to_be_visible()
     assert faults_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("radio", name="Reader B").check()
     page.get_by_label("What should they look at again?").fill("Look at the falx.")
-    page.get_by_role("button", name="Return the case").click()
+    page.get_by_role("button", name="Send back", exact=True).click()
     expect(page.get_by_text("The case went back to its reader with your comment.")).to_be_visible()
     reader = open_page(people[1], theme=theme, viewport=viewport)
     reader.goto("/worklist/?tab=returned")

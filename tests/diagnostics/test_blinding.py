@@ -78,11 +78,13 @@ def test_blind_by_role(role, open_case, done_case, case, institution):
     assert blind_everywhere(user, case) is done_case
 
 
-def test_blind_read_unblinds_its_reader(case, institution):
+def test_reveal_after_the_blind_read_unblinds_its_reader(case, institution):
     reader = person(Role.RADIOLOGIST, institution)
-    services.claim(by=reader, case=case)
+    claim = services.claim(by=reader, case=case)
     assert blind_everywhere(reader, case)
     speak(reader, case)
+    assert blind_everywhere(reader, case), "locked, and still to be undone"
+    services.reveal(by=reader, case=case, claim_token=claim.token)
     assert not blind_everywhere(reader, case)
 
 

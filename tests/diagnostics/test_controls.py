@@ -164,6 +164,7 @@ def test_reader_is_told_once_on_the_page_that_follows(client, place, control, th
     token = services.claim(by=reader, case=control).token
     told = {"case": control, "claim_token": token, "label": "meningioma", "certainty": "certain"}
     services.record_read(by=reader, kind="blind", **told)
+    services.reveal(by=reader, case=control, claim_token=token)
     client.force_login(reader)
     said = {
         "claim_token": token,

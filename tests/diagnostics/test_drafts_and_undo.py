@@ -224,6 +224,9 @@ def test_undo_after_a_dataset_took_the_label_is_refused(institution, case, anna)
         pipeline.undo_read(by=anna, read=read)
 
 
-def test_only_final_reads_are_undone_says_the_database():
+def test_a_revealed_read_is_not_undone_says_the_database():
+    assert ReadFactory(withdrawn_at=timezone.now()).revealed_at is None
     with pytest.raises(IntegrityError), transaction.atomic():
-        ReadFactory(withdrawn_at=timezone.now())
+        ReadFactory(withdrawn_at=timezone.now(), revealed_at=timezone.now())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ReadFactory(final=True, revealed_at=timezone.now())

@@ -108,6 +108,8 @@ def test_blinded_reader_gets_it_without_the_ai(case, anna, bert, judge, institut
         assert "Preliminary" in said and "stays hidden from you" in said and "P-7001" in said
         assert [words for words in (*OPINION, "0.81", "tumour %") if words in said] == []
     blind(anna, case)
+    assert "stays hidden from you" in text(anna, case), "locked, but not revealed"
+    services.reveal(by=anna, case=case, claim_token=case.claims.get().token)
     assert all(words in text(anna, case) for words in OPINION)
     assert "Meningioma" not in text(bert, case) and "Blind read" not in text(bert, case)
 

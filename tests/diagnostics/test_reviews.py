@@ -57,6 +57,8 @@ def test_read_from_claim_to_done(reader, case):
     claim = services.claim_next(by=reader)
     assert claim.case == case and queries.step_of(reader, case) == "blind"
     blind = read(reader, claim, "blind", "no_tumour")
+    assert queries.step_of(reader, case) == "reveal"
+    services.reveal(by=reader, case=case, claim_token=claim.token)
     assert queries.step_of(reader, case) == "final"
     final = read(reader, claim, "final", "tumour", may_train=True, heatmap_seen=True)
     case.refresh_from_db()
@@ -68,6 +70,7 @@ def test_read_from_claim_to_done(reader, case):
     assert list(AuditEvent.objects.order_by("id").values_list("act", flat=True)) == [
         "case_claimed",
         "read_recorded",
+        "opinion_revealed",
         "read_recorded",
     ]
 
@@ -198,7 +201,7 @@ def test_blind_read_outlives_an_expired_claim(reader, case):
     read(reader, old, "blind", "glioma")
     expire(old)
     again = services.claim(by=reader, case=case)
-    assert queries.step_of(reader, case) == "final"
+    assert queries.step_of(reader, case) == "reveal"
     assert read(reader, again, "final", "glioma").case.reads.count() == 2
 
 
@@ -303,6 +306,7 @@ def test_opinion_that_landed_after_the_page_was_opened_is_not_stored_as_seen(rea
     CaseFactory(scan=scan)
     claim = services.claim_next(by=reader)
     read(reader, claim, "blind", "no_tumour")
+    services.reveal(by=reader, case=claim.case, claim_token=claim.token)
     opinion = PredictionFactory(scan=scan, p=0.94)
     with pytest.raises(WrongStage, match="has arrived since"):
         read(reader, claim, "final", "no_tumour", seen=None)

@@ -124,7 +124,7 @@ def test_blind_read_alone_does_not_bar_from_the_second_seat(case, anna, bert):
     )
     services.release(by=bert, case=case, claim_token=claim.token)
     final(anna, case)
-    assert services.claim_next(by=bert).case == case and queries.step_of(bert, case) == "final"
+    assert services.claim_next(by=bert).case == case and queries.step_of(bert, case) == "reveal"
 
 
 @pytest.mark.parametrize(("label", "ai", "expected"), [("tumour", 0.94, "done"), ("no_tumour", 0.94, "open")])

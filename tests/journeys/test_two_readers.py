@@ -35,6 +35,8 @@ def test_a_case_of_two_readers_from_the_first_read_to_the_number(client):
     # Anna: blind, then she adopts what the AI says.
     assert "93 %" not in take(anna)
     assert anna.blind(label="no_tumour", comment=ANNA_SAYS).status_code == 302
+    assert "93 %" not in anna.html(), "locked, and still to be undone"
+    assert anna.reveal().status_code == 302
     assert "93 %" in anna.html()
     assert anna.final(choice="adopt", reason="", comment=ANNA_SAYS, may_train="1").status_code == 302
     assert Case.objects.get().stage == "second"
@@ -43,7 +45,7 @@ def test_a_case_of_two_readers_from_the_first_read_to_the_number(client):
     # Bert: blind to the AI and to Anna, before and after his own blind read.
     page = take(bert)
     assert not [word for word in ("anna", ANNA_SAYS, "93 %") if word in page]
-    bert.blind(label="no_tumour", comment=BERT_SAYS)
+    bert.lock(label="no_tumour", comment=BERT_SAYS)
     assert not [word for word in ("anna", ANNA_SAYS) if word in bert.html()]
     bert.final(choice="keep", reason="false_positive", comment=BERT_SAYS)
     assert Case.objects.get().stage == "adjudication"

@@ -40,7 +40,7 @@ def test_draft_stands_in_the_form_again(desk):
 
 def test_draft_of_a_step_that_is_over_does_not_come_back(desk):
     desk.act("claim")
-    desk.blind()
+    desk.lock()
     late = desk.act("draft", claim_token=desk.token, step="blind", label="glioma")
     assert late.status_code == 409 and not Draft.objects.exists()
     assert "data-choices" in desk.html() and 'name="choice" value="keep" checked' not in desk.html()
@@ -94,13 +94,13 @@ def test_page_that_answers_a_form_sends_the_revision_that_its_reader_had_seen(de
 
 def test_undo_is_offered_and_brings_the_form_back_as_it_was(desk):
     desk.act("claim")
-    desk.blind(label="no_tumour")
+    desk.lock(label="no_tumour")
     desk.final(choice="keep", certainty="unsure", reason="false_positive", comment="A vessel.", may_train="1")
     assert 'data-undo="' in desk.html() and "Undo" in desk.html()
     assert 'data-undo="' in desk.client.get("/worklist/").content.decode()
     html = desk.act("undo").content.decode()
     for part in (
-        'value="keep" data-needs-reason checked',
+        'value="keep" data-reasons="false_positive artefact wrong_sequence clinical_context other" checked',
         "A vessel.</textarea>",
         "data-may-train checked",
     ):

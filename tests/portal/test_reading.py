@@ -56,6 +56,14 @@ class Desk:
     def blind(self, **data):
         return self.act("blind", **{"claim_token": self.token, **SAID, **data})
 
+    def reveal(self):
+        return self.act("reveal", claim_token=self.token)
+
+    def lock(self, **data):
+        """The blind read, and the AI's opinion after it."""
+        assert self.blind(**data).status_code == 302
+        assert self.reveal().status_code == 302
+
     def final(self, **data):
         shown = self.page().context["form"]["opinion"].value()
         return self.act("final", **{"claim_token": self.token, "opinion": shown, "certainty": "certain", **data})
@@ -86,7 +94,7 @@ def secrets_of(case):
         "unlike those that the model learned from",
         "heatmap.png",
         "data-heatmap",
-        "data-needs-reason",
+        "data-reasons",
         "toy v",
         'value="adopt"',
     ]
@@ -125,10 +133,15 @@ def test_adopting_an_opinion_that_is_still_hidden(desk):
     assert not Read.objects.exists()
 
 
-def test_blind_read_reveals_the_opinion(desk):
+def test_blind_read_is_locked_before_anything_is_revealed(desk):
     assert desk.blind().status_code == 302
     read = Read.objects.get()
     assert (read.kind, read.label, read.certainty, read.comment) == ("blind", "glioma", "probable", "Left temporal.")
+    html = desk.html()
+    assert [word for word in secrets_of(desk.case) if word in html] == []
+    for words in ("Your blind read", "Glioma", "Left temporal.", "You can undo it until the AI result is shown."):
+        assert words in html
+    assert desk.reveal().status_code == 302
     html = desk.html()
     for words in (
         "87 %",
@@ -136,13 +149,13 @@ def test_blind_read_reveals_the_opinion(desk):
         "This image is unlike those that the model learned from.",
         "It shows influence, not lesion extent.",
         "Decision support for research. Not a diagnosis.",
-        "Keep mine",
+        "Keep my read",
     ):
         assert words in html
 
 
 def test_final_read_starts_unchosen(desk):
-    desk.blind()
+    desk.lock()
     form = desk.page().context["form"]
     assert form["choice"].value() is None
     assert form["label"].value() is None
@@ -180,7 +193,7 @@ def test_blind_read_left_incomplete(desk, missing, sentence):
     ],
 )
 def test_final_read_by_choice(desk, choice, stored, adopted):
-    desk.blind()
+    desk.lock()
     response = desk.final(**choice, comment="Seen.", may_train="1", heatmap_seen="1")
     assert response["Location"] == reverse("reading:case", args=[desk.case.pk])
     read = Read.objects.get(kind="final")
@@ -190,13 +203,13 @@ def test_final_read_by_choice(desk, choice, stored, adopted):
 
 
 def test_reason_left_over_from_another_choice_is_none(desk):
-    desk.blind()
+    desk.lock()
     desk.final(choice="adopt", reason="wrong_type")
     assert Read.objects.get(kind="final").reason == ""
 
 
 def test_final_read_without_having_looked_at_the_heat_map(desk):
-    desk.blind()
+    desk.lock()
     desk.final(choice="adopt", heatmap_seen="")
     read = Read.objects.get(kind="final")
     assert (read.heatmap_seen, read.may_train) == (False, False)
@@ -214,7 +227,7 @@ def test_final_read_without_having_looked_at_the_heat_map(desk):
     ],
 )
 def test_final_read_left_incomplete(desk, said, sentence):
-    desk.blind()
+    desk.lock()
     response = desk.final(**said)
     assert response.status_code == 400
     assert sentence in response.content.decode()
@@ -222,7 +235,7 @@ def test_final_read_left_incomplete(desk, said, sentence):
 
 
 def test_refused_final_read_keeps_what_was_entered(desk):
-    desk.blind()
+    desk.lock()
     form = desk.final(choice="keep", comment="Dural tail.", may_train="1", heatmap_seen="1").context["form"]
     kept = {name: form[name].value() for name in ("choice", "comment", "may_train", "heatmap_seen")}
     assert kept == {"choice": "keep", "comment": "Dural tail.", "may_train": True, "heatmap_seen": "1"}
@@ -230,7 +243,7 @@ def test_refused_final_read_keeps_what_was_entered(desk):
 
 def test_submit_and_next_opens_the_next_case(desk, place):
     following = CaseFactory(scan=ScanFactory(institution=place))
-    desk.blind()
+    desk.lock()
     shown = desk.page().context["form"]["opinion"].value()
     data = {"claim_token": desk.token, "opinion": shown, "certainty": "certain", "choice": "adopt", "then": "next"}
     response = desk.client.post(reverse("reading:final", args=[desk.case.pk]), data, follow=True)
@@ -240,7 +253,7 @@ def test_submit_and_next_opens_the_next_case(desk, place):
 
 
 def test_submit_and_next_after_the_last_case(desk):
-    desk.blind()
+    desk.lock()
     shown = desk.page().context["form"]["opinion"].value()
     data = {"claim_token": desk.token, "opinion": shown, "certainty": "certain", "choice": "adopt", "then": "next"}
     response = desk.client.post(reverse("reading:final", args=[desk.case.pk]), data, follow=True)
@@ -256,7 +269,7 @@ def early(desk):
     """The same, while the analysis is still running."""
     Prediction.objects.all().delete()
     PredictionFactory(scan=desk.case.scan, queued=True)
-    desk.blind()
+    desk.lock()
     return desk
 
 
@@ -307,7 +320,7 @@ def test_opinion_that_lands_before_submitting_is_shown_first(early):
 def test_final_read_after_a_failed_analysis(desk):
     Prediction.objects.all().delete()
     PredictionFactory(scan=desk.case.scan, failed=True)
-    desk.blind()
+    desk.lock()
     html = desk.html()
     assert "No AI result" in html
     assert "The analysis broke off. Retry it." in html
@@ -416,7 +429,7 @@ def test_renewal_of_a_claim_that_was_taken_over(desk, place):
 
 @pytest.fixture
 def done(desk):
-    desk.blind()
+    desk.lock()
     desk.final(choice="adopt")
     return desk
 

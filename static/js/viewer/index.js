@@ -90,7 +90,7 @@ async function fetchAhead(section, loaded) {
 
 function bindTools(section, tools) {
   const buttons = section.querySelectorAll("[data-tool]");
-  for (const button of buttons) button.addEventListener("click", () => tools.use(button.dataset.tool));
+  for (const button of buttons) button.addEventListener("click", () => tools.arm(button.dataset.tool));
   const show = () => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.tool === tools.active));
     section.dataset.using = tools.active;
@@ -181,7 +181,7 @@ function bindKeys(keys, target, tools) {
   });
   keys.add(
     ...["window", "pan", "zoom"].map((tool) => ({
-      name: `tool-${tool}`, keys: [tool[0]], when, run: () => tools.use(tool),
+      name: `tool-${tool}`, keys: [tool[0]], when, run: () => armFor(target(), tools, tool),
     })),
     act("zoom-in", "+"), act("zoom-out", "-"), act("fit", "="), act("actual", "o"), act("invert", "i"),
     act("flip-h", "h"), act("flip-v", "v"), act("rotate", "r"), act("reset", "Space"),
@@ -196,6 +196,12 @@ function bindKeys(keys, target, tools) {
       run: () => target().setPreset(preset),
     })),
   );
+}
+
+/** Arm a tool of every viewport; the focus goes to the case's own image, unless it is on the other one already. */
+function armFor(target, tools, tool) {
+  tools.use(tool);
+  target.canvas.focus({ preventScroll: true });
 }
 
 function stepWindow(viewport, centreSteps, widthSteps) {

@@ -68,15 +68,17 @@ class Pinch {
   }
 }
 
+const DRAGGING = new Map([
+  ["window", dragWindow],
+  ["pan", dragPan],
+  ["zoom", dragZoom],
+]);
+
 export class Tools extends EventTarget {
   constructor(viewport) {
     super();
     this.viewport = viewport;
-    this.registered = new Map([
-      ["window", dragWindow],
-      ["pan", dragPan],
-      ["zoom", dragZoom],
-    ]);
+    this.registered = new Map(DRAGGING);
     this.active = "window";
     this.pointers = new Map();
     this.gesture = null;
@@ -95,9 +97,23 @@ export class Tools extends EventTarget {
     this.registered.set(name, tool);
   }
 
+  /** Whether the tool in use takes keys: each but the three that only drag. */
+  get measures() {
+    return !DRAGGING.has(this.active);
+  }
+
   use(name) {
     this.active = name;
     this.dispatchEvent(new Event("use"));
+  }
+
+  /**
+   * Use a tool from the keyboard or by its button: the next key belongs to the image. An answer that still had the
+   * focus would take the arrows, and change what was chosen there.
+   */
+  arm(name) {
+    this.use(name);
+    this.viewport.canvas.focus({ preventScroll: true });
   }
 
   /** The tool of this press: middle, right and Shift always pan, so that the chosen tool stays chosen. */

@@ -172,7 +172,7 @@ def some(north, number: int) -> None:
         ReadFactory(case=case, reader=north.radiologist, final=True)
         case = CaseFactory(scan=scan)
         ClaimFactory(case=case, holder=north.radiologist)
-        ReadFactory(case=case, reader=north.radiologist, claim=case.claims.get())
+        ReadFactory(case=case, reader=north.radiologist, claim=case.claims.get(), revealed_at=timezone.now())
         ModelVersionFactory()
         dataset = DatasetVersionFactory(institution=north.institution)
         TrainingRunFactory(dataset=dataset, state=TrainingState.SUCCEEDED)

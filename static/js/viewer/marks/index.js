@@ -98,10 +98,6 @@ function bindButtons(section, viewport, tools, book, marking) {
   }
   book.addEventListener("change", refresh);
   refresh();
-  for (const tool of section.querySelectorAll("[data-tool]")) {
-    // The next key belongs to the image: Enter must set a point, not press the button again.
-    tool.addEventListener("click", () => viewport.canvas.focus({ preventScroll: true }));
-  }
 }
 
 function bindTelling(root, viewport, tools, book, marking, measurer) {

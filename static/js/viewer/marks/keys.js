@@ -24,15 +24,16 @@ export function bindMarkKeys(keys, viewport, tools, marking) {
     ]);
   keys.add(
     ...Object.entries(TOOL_KEYS).map(([kind, key]) => ({
-      name: `mark-${kind}`, keys: [key], when: shown, run: () => tools.use(kind),
+      name: `mark-${kind}`, keys: [key], when: shown, run: () => tools.arm(kind),
     })),
     {
       name: "mark-select",
       keys: ["s"],
       when: shown,
       run: () => {
-        if (tools.active === "select") marking.chooseNext();
-        else tools.use("select");
+        if (tools.active !== "select") return tools.arm("select");
+        viewport.canvas.focus({ preventScroll: true });
+        return marking.chooseNext();
       },
     },
     ...arrows("mark-place", placing, (dx, dy, pixels) => marking.cursorBy(dx, dy, pixels)),

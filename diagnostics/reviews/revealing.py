@@ -1,0 +1,119 @@
+"""The reveal: the moment at which a reader who has locked a blind read is shown the AI's opinion.
+
+Until then the blind read can be taken back; from then on it stands. The moment is kept with the read, and audited.
+Part of :mod:`diagnostics.reviews.services`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState, Stage
+from diagnostics.scans.access import Permission, require
+from diagnostics.scans.models import ReadingMode
+
+from .claims import claim, live_with, locked, tell
+from .models import Claim, Read, ReadKind
+from .queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
+from .refusals import StaleClaim, WrongStage
+
+
+@transaction.atomic
+def reveal(*, by: Any, case: Case, claim_token: Any) -> Read:
+    """Show the AI's opinion to the reader who has locked a blind read; it cannot be undone any more. Twice is once.
+
+    Raises
+    ------
+    NotAllowed, AlreadyDone, StaleClaim, WrongStage
+    """
+    require(by, Permission.READ_CASE, case.institution)
+    case = locked(case)
+    live_with(by, case, claim_token)
+    blind = own_blind_read(by, case)
+    if blind is None:
+        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
+    if blind.revealed_at is None:
+        _reveal(by, blind)
+    return blind
+
+
+@transaction.atomic
+def reveal_scans(*, by: Any, scans: Iterable[Any]) -> set[Any]:
+    """Reveal what a program asked for: of these scans' ids, those whose opinion ``by`` may be told now.
+
+    A scan of which they have locked no blind read stays hidden.
+    """
+    wanted = set(scans)
+    waiting = unrevealed_reads(by).filter(case__scan__in=wanted)
+    cases = Case.objects.filter(pk__in=waiting.values("case")).order_by("pk")
+    # Locked first, and then asked again: whoever undid the read a moment before stays blind.
+    list(cases.select_for_update(of=("self",)).values_list("pk", flat=True))
+    for blind in waiting.select_related("case__institution"):
+        _reveal(by, blind)
+    shown = Read.objects.filter(
+        reader=by, kind=ReadKind.BLIND, revealed_at__isnull=False, case__scan__in=wanted, case__state=CaseState.OPEN
+    )
+    return set(shown.values_list("case__scan", flat=True))
+
+
+@transaction.atomic
+def reveal_before_final(*, by: Any, case: Case, claim_token: Any) -> None:
+    """A program states its final read without having asked for the opinion: what is answered may tell of it.
+
+    A refusal for a missing reason says that the read differs from the AI's. So this comes first, and stays where the
+    read is refused. Without a live claim, or a blind read that waits, it does nothing: the read itself says why.
+    """
+    case = Case.objects.select_for_update(of=("self",)).select_related("institution").get(pk=case.pk)
+    if case.state == CaseState.DONE or case.stage == Stage.ADJUDICATION:
+        return
+    if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
+        return
+    try:
+        live_with(by, case, claim_token)
+    except StaleClaim:
+        return
+    blind = own_blind_read(by, case)
+    if blind is not None and blind.revealed_at is None:
+        _reveal(by, blind)
+
+
+def _reveal(by: Any, blind: Read) -> None:
+    now = timezone.now()
+    Read.objects.filter(pk=blind.pk).update(revealed_at=now, updated_at=now)
+    blind.revealed_at = now
+    tell(blind.case_id, now)
+    record(by=by, act="opinion_revealed", target=blind, institution=blind.case.institution, case=blind.case_id)
+
+
+@transaction.atomic
+def undo_blind(*, by: Any, read: Read) -> Claim:
+    """Take back one's own blind read as long as the AI's opinion has not been shown; the case is theirs again.
+
+    The row stays, marked as withdrawn.
+
+    Raises
+    ------
+    NotAllowed, AlreadyClaimed, WrongStage
+    """
+    require(by, permission_for(read.stage), read.case.institution)
+    case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=read.case_id)
+    blind = own_blind_read(by, case)
+    if blind is None or blind.pk != read.pk:
+        raise WrongStage(_("Only your own blind read can be undone."))
+    if blind.revealed_at is not None or not is_blinded(by, case.scan):
+        raise WrongStage(
+            _("The AI result has been shown, so your blind read stands. Say in the final read what changed.")
+        )
+    now = timezone.now()
+    foreign = case.claims.filter(released_at__isnull=True, expires_at__gt=now).exclude(holder=by)
+    if case.state == CaseState.DONE or case.stage != blind.stage or foreign.exists():
+        raise WrongStage(_("Somebody has gone on with this case, so your blind read stands."))
+    Read.objects.filter(pk=blind.pk).update(withdrawn_at=now, updated_at=now)
+    record(by=by, act="blind_read_undone", target=blind, institution=case.institution, case=case.pk)
+    made = claim(by=by, case=case)
+    tell(case.pk, now)
+    return made
