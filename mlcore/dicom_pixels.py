@@ -208,10 +208,12 @@ def _by_pydicom(kind: UID, value: bytes, header: Header, vr: str = "OB") -> np.n
 
 def _rgb(ybr: np.ndarray, stored: int) -> np.ndarray:
     """Turn YBR_FULL of any bits into red, green and blue (DICOM PS3.3 C.7.6.3.1.2)."""
-    luma, blue, red = np.moveaxis(ybr.astype(np.float64), 2, 0)
-    blue, red = blue - 2 ** (stored - 1), red - 2 ** (stored - 1)
-    colours = np.stack((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue), axis=2)
-    return np.clip(np.rint(colours), 0, 2**stored - 1).astype(ybr.dtype)
+    rgb = np.empty_like(ybr)
+    for row, given in zip(rgb, ybr, strict=True):  # row by row, as all at once would take eight times the image
+        luma, blue, red = given.astype(np.float64).T - np.array([[0], [2 ** (stored - 1)], [2 ** (stored - 1)]])
+        colours = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)
+        row[:] = np.clip(np.rint(np.stack(colours, axis=1)), 0, 2**stored - 1)
+    return rgb
 
 
 def _baseline(frame: bytes, header: Header) -> np.ndarray:

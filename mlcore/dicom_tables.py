@@ -9,13 +9,19 @@ from mlcore.decoded import GreyTable, Refused
 from mlcore.dicom_header import Header, get, integers, is_little_endian
 
 LARGEST_TABLE = 65536  # entries
+_AT_ONCE = 1 << 18
 _COLOURS = ("Red", "Green", "Blue")
 
 
 def looked_up(table: GreyTable, stored: np.ndarray) -> np.ndarray:
     """Look up whole numbers of any shape; gives uint16."""
-    index = np.clip(stored.astype(np.int64) - table.first, 0, len(table.values) - 1)
-    return np.asarray(table.values[index])
+    found = np.empty(stored.size, "<u2")
+    flat = stored.reshape(-1)
+    # Piece by piece: indices are four times as large as what they find.
+    for begin in range(0, flat.size, _AT_ONCE):
+        part = flat[begin : begin + _AT_ONCE].astype(np.int64) - table.first
+        found[begin : begin + _AT_ONCE] = table.values[np.clip(part, 0, len(table.values) - 1)]
+    return found.reshape(stored.shape)
 
 
 def table_of(item: Dataset, dataset: Dataset, *, signed: bool) -> GreyTable | None:
@@ -72,13 +78,13 @@ def _words(data: object, little: bool) -> np.ndarray | list[int]:
     return integers(data, little)
 
 
-def palette_of(dataset: Dataset, indices: np.ndarray, header: Header) -> tuple[np.ndarray, float]:
-    """Look colours up (DICOM PS3.3 C.7.9).
+def palette_of(dataset: Dataset, header: Header) -> tuple[list[GreyTable], float]:
+    """Read the tables of a palette (DICOM PS3.3 C.7.9).
 
     Returns
     -------
-    numpy.ndarray, shape (H, W, 3)
-        Red, green and blue.
+    list of GreyTable
+        Of red, green and blue.
     float
         The value that stands for full brightness.
 
@@ -98,7 +104,7 @@ def palette_of(dataset: Dataset, indices: np.ndarray, header: Header) -> tuple[n
     elif whole[0].bits > 8 and brightest <= 255:
         # Bytes in words: a palette of 16 bits that is next to black from end to end is none.
         top = 255
-    return np.stack([looked_up(table, indices) for table in whole], axis=-1), float(top)
+    return whole, float(top)
 
 
 def _colour_table(dataset: Dataset, colour: str, signed: bool) -> GreyTable | None:

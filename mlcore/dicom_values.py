@@ -10,10 +10,11 @@ from pydicom.dataset import Dataset
 
 from mlcore.decoded import GreyTable, Refused, colour_of
 from mlcore.dicom_header import Header, get, integers, is_little_endian, number, number_of, numbers, word
-from mlcore.dicom_tables import palette_of, table_of
+from mlcore.dicom_tables import looked_up, palette_of, table_of
 
 # Values are computed and handed on as float32.
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_ROWS_AT_ONCE = 128
 _LUMA = np.array([0.299, 0.587, 0.114])
 _PADDING = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
 
@@ -38,15 +39,22 @@ def luma_of(stored: np.ndarray, dataset: Dataset, header: Header) -> tuple[np.nd
         How coloured the image was: see `Decoded.colour`.
     """
     if header.photometric == "PALETTE COLOR":
-        stored, top = palette_of(dataset, stored, header)
+        tables, top = palette_of(dataset, header)
     else:
-        top = 2**header.stored - 1
-    if stored.ndim != 3:
+        tables, top = [], 2.0**header.stored - 1
+    if stored.ndim != (2 if tables else 3):
         raise Refused("damaged")
+
+    def colours(part: np.ndarray) -> np.ndarray:
+        return np.stack([looked_up(table, part) for table in tables], axis=-1) if tables else part
+
     step = max(1, min(stored.shape[:2]) // 64)
-    colour = colour_of(np.asarray(np.clip(stored[::step, ::step] * (255.0 / top), 0, 255), dtype=np.uint8))
-    grey = np.clip(np.rint(stored.astype(np.float64) @ _LUMA * (255.0 / top)), 0, 255)
-    return grey.astype(np.uint8), colour
+    few = colours(stored[::step, ::step]) * (255.0 / top)
+    grey = np.empty(stored.shape[:2], np.uint8)
+    for begin in range(0, len(grey), _ROWS_AT_ONCE):
+        rows = slice(begin, begin + _ROWS_AT_ONCE)
+        grey[rows] = np.clip(np.rint(colours(stored[rows]).astype(np.float64) @ _LUMA * (255.0 / top)), 0, 255)
+    return grey, colour_of(np.asarray(np.clip(few, 0, 255), dtype=np.uint8))
 
 
 def padding_of(stored: np.ndarray, dataset: Dataset, header: Header, words: Callable[[], np.ndarray]) -> np.ndarray:
