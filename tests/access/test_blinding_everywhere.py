@@ -46,7 +46,7 @@ from diagnostics.models import (
 from diagnostics.predictions import services as predictions
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, issue_token
-from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ScanFactory, person
+from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ReadFactory, ScanFactory, person
 
 from . import blind_walk
 from .blind_walk import Asked, Walk, ids_drawn_alike
@@ -235,6 +235,34 @@ def test_whoever_is_not_blind_meets_the_opinion(world):
     ]
     leaks, _walk = told_apart(world, "data_manager", only=[Asked("GET", address) for address in addresses])
     assert [leak.split(":")[0] for leak in leaks] == [f"GET {address}" for address in addresses]
+
+
+def test_a_read_that_is_locked_and_not_revealed_opens_no_page(world):
+    """Whoever has locked a blind read and not asked for the opinion yet can tell it from nothing but by asking."""
+    held = Case.objects.get(pk=world.rows["held"])
+    ReadFactory(case=held, reader=world.people["radiologist"], claim=held.claims.get(released_at=None))
+    (prediction,) = held.scan.predictions.all()
+    pages = [
+        f"/cases/{held.pk}/",
+        f"/cases/{held.pk}/comments/",
+        f"/cases/{held.pk}/report.pdf",
+        f"/cases/files/predictions/{prediction.pk}/heatmap.png",
+        f"/scans/{held.scan_id}/",
+        f"/history/patients/{held.scan.patient_id}/",
+        "/history/my-reads/",
+        "/worklist/?tab=mine",
+        f"/api/v1/cases/{held.pk}/",
+        f"/api/v1/cases/{held.pk}/comments/",
+        "/api/v1/reads/",
+    ]
+    asked = [Asked("GET", page) for page in pages] + [Asked("GET", pages[0], htmx=True)]
+    leaks, walk = told_apart(
+        world, "radiologist", only=[*asked, Asked("POST", f"/cases/{held.pk}/final/", name="reading:final")]
+    )
+    assert leaks == []
+    assert sum(status == 200 for status in walk.statuses.values()) >= len(asked) - 1
+    asking = [Asked("GET", f"/api/v1/scans/{held.scan_id}/")]
+    assert len(told_apart(world, "radiologist", only=asking)[0]) == 1, "asking is the reveal"
 
 
 def test_an_address_that_no_row_fits_into_fails(world, monkeypatch):
