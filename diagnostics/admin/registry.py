@@ -141,7 +141,7 @@ class ModelVersionAdmin(RoomAdmin):
             part=queries.part_of(version),
             gate=stands,
             exception=None if settings.SECOND_ADMINISTRATOR else needed,
-            waiting=cases_not_begun(),
+            waiting=cases_not_begun() if needed is not None else 0,
             second_administrator=settings.SECOND_ADMINISTRATOR,
             status=400 if form.errors else 200,
         )

@@ -49,6 +49,7 @@ def _model_page(request: HttpRequest, version: ModelVersion, form: PromoteForm, 
     live, open_to_them = registry.live(), _details_are_open(request, version)
     stands, asked = gate.standing(version), requests.pending_for(version)
     closed = version.requests.filter(decided_at__isnull=False).select_related("proposed_by", "decided_by")
+    exception = needed_for(by=request.user, version=version, stands=stands)
     challenges = version.state == ModelState.CHALLENGER and live is not None
     return render(
         request,
@@ -75,8 +76,8 @@ def _model_page(request: HttpRequest, version: ModelVersion, form: PromoteForm, 
             "own": asked is not None and asked.proposed_by_id == request.user.pk,
             "closed": closed[:5],
             "second_administrator": settings.SECOND_ADMINISTRATOR,
-            "exception": needed_for(by=request.user, version=version, stands=stands),
-            "waiting": cases_not_begun(),
+            "exception": exception,
+            "waiting": cases_not_begun() if exception is not None else 0,
             "fresh": freshness.is_fresh(request),
             "shadow": shadow.beside_live(request.user, version, live) if challenges and live is not None else None,
             "may_challenge": version.state in (ModelState.CANDIDATE, ModelState.RETIRED),
