@@ -20,6 +20,7 @@ from diagnostics.datasets.models import DatasetItem
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
+from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Scan
 from diagnostics.shadow.models import ShadowOpinion
 from mlcore import active
@@ -80,7 +81,7 @@ def _waiting(user: Any, live: ModelVersion, institution: str) -> list[Suggested]
     """The oldest scans that wait for their first read and have an opinion."""
     places = watched_by(user)
     if institution:
-        places = places.filter(code=institution)
+        places = places.filter(code_folded=folded(institution))
     cases = Case.objects.filter(
         institution__in=places.values("pk"),
         state=CaseState.OPEN,

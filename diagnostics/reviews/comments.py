@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, require, roles_with
+from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Membership
 
 from .models import Comment, CommentKind, Knew
@@ -82,7 +83,7 @@ def mentioned(text: str, case: Case) -> list[Any]:
     names = {form for name in MENTION.findall(text) for form in (name, name.rstrip(".@+-"))}
     if not names:
         return []
-    return list(who_may_see(case).filter(username__in=names))
+    return list(who_may_see(case).filter(username_folded__in={folded(name) for name in names}))
 
 
 def people_like(user: Any, case: Case, begins: str, limit: int = 8) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pydicom
 from pydicom.uid import generate_uid
 
+from .folding import folded
 from .models import Institution, Patient
 
 _NAMING = ("PatientName", "PatientID", "AccessionNumber", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
@@ -63,6 +64,6 @@ def pseudonym_like(institution: Institution, pseudonym: str) -> str:
     """A pseudonym of the same shape that nobody has there."""
     for attempt in range(TRIES):
         made = like(pseudonym) if attempt < TRIES // 2 else f"{like(pseudonym)}{secrets.randbelow(10)}"
-        if not Patient.objects.filter(institution=institution, pseudonym__iexact=made).exists():
+        if not Patient.objects.filter(institution=institution, pseudonym_folded=folded(made)).exists():
             return made[:64]
     return f"{pseudonym[:50]}-{secrets.token_hex(4)}"

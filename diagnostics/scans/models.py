@@ -4,6 +4,7 @@ import uuid
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -12,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .access import Role
+from .folding import FoldedField, folded
 from .querysets import PatientQuerySet, ScanQuerySet
 
 
@@ -45,6 +47,7 @@ class Institution(models.Model):
     """A hospital or research group. Nothing crosses its border."""
 
     code = models.SlugField(max_length=40, unique=True, help_text=_("Short name used in commands and the API."))
+    code_folded = FoldedField(of="code", max_length=160, unique=True)
     name = models.CharField(max_length=120)
     reading_mode = models.CharField(max_length=12, choices=ReadingMode, default=ReadingMode.BLIND_FIRST)
     second_reader = models.CharField(
@@ -123,6 +126,12 @@ class Institution(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse a code that differs from another's only in the case of its letters."""
+        super().clean()
+        if Institution.objects.filter(code_folded=folded(self.code)).exclude(pk=self.pk).exists():
+            raise ValidationError({"code": _("There is an institution with this code already.")})
+
 
 class Membership(models.Model):
     """A person's role in an institution. One person may have several roles in several institutions."""
@@ -170,6 +179,7 @@ class Patient(models.Model):
             )
         ],
     )
+    pseudonym_folded = FoldedField(of="pseudonym", max_length=256)
     made_up = models.BooleanField(default=False, editable=False, help_text=_("Of a control case: nobody is meant."))
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
@@ -179,7 +189,7 @@ class Patient(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["pseudonym"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["institution", "pseudonym"], name="one_patient_per_pseudonym"),
+            models.UniqueConstraint(fields=["institution", "pseudonym_folded"], name="one_patient_per_pseudonym"),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(Upper("pseudonym"), name="patient_begins"),
@@ -195,6 +205,8 @@ class Study(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
     accession = models.CharField(max_length=64, blank=True, default="")
+    # Wider: some letters fold to several.
+    accession_folded = FoldedField(of="accession", max_length=256, blank=True, default="")
     date = models.DateField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -203,7 +215,7 @@ class Study(models.Model):
         verbose_name_plural = _("studies")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["patient", "accession"], condition=~Q(accession=""), name="one_study_per_accession"
+                fields=["patient", "accession_folded"], condition=~Q(accession=""), name="one_study_per_accession"
             ),
             models.UniqueConstraint(
                 fields=["patient", "date"],

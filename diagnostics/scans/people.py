@@ -13,6 +13,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
 
 from .access import PERMISSIONS, NotAllowed, Permission, Role, institutions_where, require
+from .folding import folded
 from .model_administrators import appoint_those_of_the_only_institution
 from .models import Institution, Membership
 from .services import Conflict
@@ -129,8 +130,8 @@ def deactivate(*, by: Any, user: Any, work_to: Any | None = None) -> None:
 def _institution(by: Any, code: str) -> Institution | None:
     """The institution with this code, as far as ``by`` administers it; None only where it may be made."""
     if by is None:
-        return Institution.objects.filter(code=code).first()
-    found = institutions_where(by, Permission.ADMINISTER).filter(code=code).first()
+        return Institution.objects.filter(code_folded=folded(code)).first()
+    found = institutions_where(by, Permission.ADMINISTER).filter(code_folded=folded(code)).first()
     if found is None:
         raise Conflict("institution", _("There is no institution “%(code)s” that you administer.") % {"code": code})
     return found

@@ -19,6 +19,7 @@ from diagnostics import disk
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, institutions_where, require
+from .folding import folded
 from .intake import Ended, Taken
 from .likeness import pseudonym_like
 from .models import Analysis, Institution, Patient, Priority, Scan, Study
@@ -58,7 +59,7 @@ def institution_for(user: Any, permission: Permission, code: str | None = None) 
     """
     theirs = institutions_where(user, permission)
     if code:
-        found = theirs.filter(code=code).first()
+        found = theirs.filter(code_folded=folded(code)).first()
         if found is None:
             require(user, permission)
             known = ", ".join(theirs.values_list("code", flat=True))
@@ -244,11 +245,14 @@ def store(
 
 def _patient(institution: Institution, pseudonym: str) -> Patient:
     """The patient of this pseudonym, made where there is none. One who was made up gives their pseudonym away."""
-    made_up = Patient.objects.filter(institution=institution, pseudonym=pseudonym, made_up=True).first()
+    name = folded(pseudonym)
+    made_up = Patient.objects.filter(institution=institution, pseudonym_folded=name, made_up=True).first()
     if made_up is not None:
         made_up.pseudonym = pseudonym_like(institution, pseudonym)
-        made_up.save(update_fields=["pseudonym", "updated_at"])
-    return Patient.objects.get_or_create(institution=institution, pseudonym=pseudonym)[0]
+        made_up.save(update_fields=["pseudonym", "pseudonym_folded", "updated_at"])
+    return Patient.objects.get_or_create(
+        institution=institution, pseudonym_folded=name, defaults={"pseudonym": pseudonym}
+    )[0]
 
 
 def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
@@ -257,7 +261,11 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
     day = place.study_date or (date_in_file if date_in_file and _may_be_a_study(date_in_file) else None)
     if not place.accession:
         return Study.objects.get_or_create(patient=patient, accession="", date=day)[0]
-    study, made = Study.objects.get_or_create(patient=patient, accession=place.accession, defaults={"date": day})
+    study, made = Study.objects.get_or_create(
+        patient=patient,
+        accession_folded=folded(place.accession),
+        defaults={"accession": place.accession, "date": day},
+    )
     if not made and place.study_date and study.date and study.date != place.study_date:
         raise Conflict(
             "study_date",

@@ -10,7 +10,7 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.people import audit_events_for
 
 from .resource import Resource
-from .strict import Page
+from .strict import Name, Page
 
 
 class AuditEventShape(serializers.Serializer[AuditEvent]):
@@ -32,8 +32,8 @@ class AuditListing(Page):
     updated_since = serializers.DateTimeField(
         required=False, source="at__gte", help_text="Only what happened at or after this time (ISO 8601)."
     )
-    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
-    actor = serializers.CharField(required=False, source="actor__username")
+    institution = Name(required=False, source="institution__code_folded", help_text="Code.")
+    actor = Name(required=False, source="actor__username_folded")
     act = serializers.CharField(required=False)
     target_type = serializers.CharField(required=False)
     target_id = serializers.CharField(required=False)

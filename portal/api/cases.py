@@ -31,7 +31,7 @@ from .reads import ReadShape, Statement, stated
 from .resource import Resource
 from .revealing import before_final
 from .shapes import SCAN_STATUSES, PriorityWord
-from .strict import Changes, Nothing, OneOf, Page, Strict
+from .strict import Changes, Name, Nothing, OneOf, Page, Strict
 from .threads import NewRemark, RemarkShape, Talk
 
 STEPS = ["claim", "blind", "final", "adjudicate", "waiting", "done", "taken"]
@@ -119,8 +119,8 @@ class ClaimShape(serializers.Serializer[Claim]):
 
 class CaseListing(Changes):
     scan = serializers.UUIDField(required=False)
-    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
-    patient = serializers.CharField(required=False, source="scan__patient__pseudonym", help_text="Pseudonym.")
+    institution = Name(required=False, source="institution__code_folded", help_text="Code.")
+    patient = Name(required=False, source="scan__patient__pseudonym_folded", help_text="Pseudonym.")
     priority = PriorityWord(required=False)
     state = OneOf(choices=CaseState.values, required=False)
     seat = OneOf(choices=Stage.values, required=False, source="stage")
@@ -247,7 +247,7 @@ class CaseViewSet(Resource):
         found = list(self.get_queryset().filter(pk__in=given["cases"]))
         if len(found) != len(set(given["cases"])):
             raise Http404
-        to = None if given["to"] is None else User.objects.filter(username=given["to"]).first()
+        to = None if given["to"] is None else User.objects.named(given["to"]).first()
         if to is None and given["to"] is not None:
             raise reviews.InvalidRead("to", "Choose a radiologist of the case's institution.")
         reviews.assign(by=self.person, cases=found, to=to)

@@ -18,6 +18,7 @@ from diagnostics.datasets.queries import readers_for
 from diagnostics.models import DatasetVersion, Institution, RuledOut
 from diagnostics.reviews.models import Label
 from diagnostics.scans.access import Permission, institutions_where, require
+from diagnostics.scans.folding import folded
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
@@ -195,8 +196,10 @@ class DatasetVersionViewSet(Resource):
         given["institutions"] = self._institutions(given.get("institutions"))
         given["exclude_institutions"] = self._institutions(given["exclude_institutions"], "exclude_institutions")
         names = given["exclude_readers"]
-        readers = {each.get_username(): each for each in readers_for(self.person).filter(username__in=names)}
-        unknown = sorted(set(names) - set(readers))
+        wanted = {folded(name): name for name in names}
+        found = readers_for(self.person).filter(username_folded__in=wanted)
+        readers = {each.username_folded: each for each in found}
+        unknown = sorted(name for key, name in wanted.items() if key not in readers)
         if unknown:
             sentence = _("Nobody called “%(name)s” has given a final read here.") % {"name": unknown[0]}
             raise InvalidInput({"exclude_readers": [sentence]})

@@ -15,7 +15,7 @@ from diagnostics.reviews.notices import notifications_for
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, Nothing, OneOf
+from .strict import Changes, Name, Nothing, OneOf
 
 
 class NotificationShape(serializers.Serializer[Notification]):
@@ -34,7 +34,7 @@ class NotificationShape(serializers.Serializer[Notification]):
 
 class NotificationListing(Changes):
     kind = OneOf(choices=Kind.values, required=False)
-    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
+    institution = Name(required=False, source="institution__code_folded", help_text="Code.")
     new = serializers.BooleanField(required=False, source="read_at__isnull", help_text="Not read yet.")
 
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from diagnostics.models import Patient, Study
 
 from .resource import Resource
-from .strict import Changes
+from .strict import Changes, Name
 
 
 class PatientShape(serializers.Serializer[Patient]):
@@ -22,8 +22,8 @@ class PatientShape(serializers.Serializer[Patient]):
 
 
 class PatientListing(Changes):
-    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
-    pseudonym = serializers.CharField(required=False)
+    institution = Name(required=False, source="institution__code_folded", help_text="Code.")
+    pseudonym = Name(required=False, source="pseudonym_folded")
 
 
 class PatientViewSet(Resource):
@@ -53,10 +53,10 @@ class StudyListing(Changes):
     updated_since = serializers.DateTimeField(
         required=False, source="created_at__gte", help_text="Only what was made at or after this time (ISO 8601)."
     )
-    institution = serializers.CharField(required=False, source="patient__institution__code", help_text="Code.")
-    patient = serializers.CharField(required=False, source="patient__pseudonym", help_text="Pseudonym.")
+    institution = Name(required=False, source="patient__institution__code_folded", help_text="Code.")
+    patient = Name(required=False, source="patient__pseudonym_folded", help_text="Pseudonym.")
     patient_id = serializers.UUIDField(required=False, source="patient")
-    accession = serializers.CharField(required=False)
+    accession = Name(required=False, source="accession_folded")
 
 
 class StudyViewSet(Resource):

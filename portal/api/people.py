@@ -43,6 +43,7 @@ class InstitutionViewSet(Resource):
     listings: ClassVar[dict[str, Any]] = {"list": Page}
     ordered_by = "created_at"
     lookup_field = "code"
+    lookup_folded = "code_folded"
     lookup_value_converter = "slug"
     serializer_class = InstitutionShape
 

@@ -21,7 +21,7 @@ from .files import file_answer
 from .resource import Resource
 from .revealing import told
 from .shapes import FINDINGS, ModelName, Opinion
-from .strict import Changes, OneOf
+from .strict import Changes, Name, OneOf
 
 STATES = {"queued": "queued", "analysing": "running", "ready": "ready", "failed": "failed"}
 STATUSES = list(STATES)
@@ -79,7 +79,7 @@ class PredictionListing(Changes):
     """No look-up by opinion: its count alone would tell a blinded reader."""
 
     scan = serializers.UUIDField(required=False)
-    institution = serializers.CharField(required=False, source="scan__institution__code", help_text="Code.")
+    institution = Name(required=False, source="scan__institution__code_folded", help_text="Code.")
     model_version = serializers.UUIDField(required=False)
     status = StateWord(required=False, source="state")
 

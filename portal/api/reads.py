@@ -19,7 +19,7 @@ from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, Nothing, OneOf, Strict
+from .strict import Changes, Name, Nothing, OneOf, Strict
 
 
 class ReadShape(serializers.Serializer[Read]):
@@ -82,8 +82,8 @@ class Undone(serializers.Serializer[Claim]):
 class ReadListing(Changes):
     case = serializers.UUIDField(required=False)
     scan = serializers.UUIDField(required=False, source="case__scan")
-    institution = serializers.CharField(required=False, source="case__institution__code", help_text="Code.")
-    reader = serializers.CharField(required=False, source="reader__username")
+    institution = Name(required=False, source="case__institution__code_folded", help_text="Code.")
+    reader = Name(required=False, source="reader__username_folded")
     stage = OneOf(choices=ReadKind.values, required=False, source="kind")
     label = OneOf(choices=Label.values, required=False)  # type: ignore[assignment]
     certainty = OneOf(choices=Certainty.values, required=False)

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from diagnostics.scans.folding import folded
 from portal.accounts.models import Scope
 
 from .idempotency import HEADER, once
@@ -46,6 +47,8 @@ class Resource(GenericViewSet):
 
     http_method_names = ["get", "head", "post"]
     lookup_value_converter = "uuid"
+    # Where the address names the row by a word: the column that holds it without the case of letters.
+    lookup_folded: str = ""
     parser_classes = (PlainJSON,)
     content_negotiation_class = OneShape  # type: ignore[assignment] # its stub says str
     largest_body: ClassVar[int] = SMALL_BODY
@@ -106,7 +109,11 @@ class Resource(GenericViewSet):
             It is not there, or not for them: the answer is the same.
         """
         name = self.lookup_url_kwarg or self.lookup_field
-        found = self.get_queryset().filter(**{self.lookup_field: self.kwargs[name]}).first()
+        wanted = self.kwargs[name]
+        if self.lookup_folded:
+            found = self.get_queryset().filter(**{self.lookup_folded: folded(wanted)}).first()
+        else:
+            found = self.get_queryset().filter(**{self.lookup_field: wanted}).first()
         if found is None:
             raise Http404
         return found

@@ -32,7 +32,7 @@ from .problems import TooLarge
 from .resource import SMALL_BODY, Resource
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
-from .strict import Changes, Nothing, OneOf, Strict
+from .strict import Changes, Name, Nothing, OneOf, Strict
 
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
@@ -106,11 +106,11 @@ def _says(scan: Scan) -> bool:
 
 
 class ScanListing(Changes):
-    institution = serializers.CharField(required=False, source="institution__code", help_text="Code.")
-    patient = serializers.CharField(required=False, source="patient__pseudonym", help_text="Pseudonym.")
+    institution = Name(required=False, source="institution__code_folded", help_text="Code.")
+    patient = Name(required=False, source="patient__pseudonym_folded", help_text="Pseudonym.")
     patient_id = serializers.UUIDField(required=False, source="patient")
     study_id = serializers.UUIDField(required=False, source="study")
-    accession = serializers.CharField(required=False, source="study__accession")
+    accession = Name(required=False, source="study__accession_folded")
     sha256 = serializers.RegexField("^[0-9a-f]{64}$", required=False)
     priority = PriorityWord(required=False)
     format = OneOf(choices=list(FORMATS), required=False)

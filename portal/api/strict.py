@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from diagnostics.scans.folding import folded
+
 from .problems import InvalidInput
 
 
@@ -22,6 +24,13 @@ class OneOf(serializers.ChoiceField):
 
     def fail(self, key: str, **kwargs: Any) -> None:  # type: ignore[override]
         super().fail(key, accepted=", ".join(map(str, self.choices)), **kwargs)
+
+
+class Name(serializers.CharField):
+    """A name as the database compares it: whatever the case of its letters. ``source`` leads to a folded column."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return folded(super().to_internal_value(data))
 
 
 class Strict(serializers.Serializer[Any]):

@@ -19,12 +19,15 @@ def prepare() -> None:
     from django.db import OperationalError, connection
 
     from diagnostics.scans import planner_statistics
+    from diagnostics.scans.twins import NamesCollide
 
     try:
         first = "django_migrations" not in connection.introspection.table_names()
         print("Preparing the database." if first else "Looking whether the database is up to date.", flush=True)
         call_command("migrate", interactive=False, verbosity=0)
         planner_statistics.refresh()
+    except NamesCollide as error:
+        raise Refusal(str(error)) from None
     except OperationalError as error:
         raise Refusal(
             f"The database does not answer ({str(error).strip().splitlines()[0]}): "

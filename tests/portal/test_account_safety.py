@@ -378,7 +378,7 @@ def test_session_from_before_the_update_is_entered(signed_in, rita):
 
 def test_password_set_on_the_command_line_ends_sessions_and_tokens(signed_in, rita, monkeypatch):
     token = token_of(rita)[1]
-    monkeypatch.setattr("getpass.getpass", lambda *_: NEW)
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: NEW)
     call_command("changepassword", "RITA", stdout=io.StringIO())
     rita.refresh_from_db()
     assert rita.check_password(NEW)

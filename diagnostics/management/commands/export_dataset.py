@@ -29,7 +29,7 @@ class Command(BaseCommand):
         from diagnostics.training.originals import OriginalDamaged, read_original
         from mlcore.dataset import read_manifest
 
-        by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
+        by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
             raise CommandError(f"There is no account {options['by']}.")
         version = DatasetVersion.objects.visible_to(by).filter(number=options["number"]).first()

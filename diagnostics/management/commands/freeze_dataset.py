@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from diagnostics.datasets import services
 from diagnostics.scans.access import NotAllowed
+from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Institution
 
 
@@ -37,12 +38,13 @@ class Command(BaseCommand):
         parser.add_argument("--plan", action="store_true", help="Change nothing.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
+        by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
             raise CommandError(f"There is no account {options['by']}.")
         names = options["exclude_reader"]
-        readers = list(get_user_model().objects.filter(username__in=names))
-        missing = sorted(set(names) - {reader.get_username() for reader in readers})
+        readers = list(get_user_model().objects.filter(username_folded__in=[folded(name) for name in names]))
+        known = {reader.username_folded for reader in readers}
+        missing = sorted(name for name in names if folded(name) not in known)
         if missing:
             raise CommandError(f"There is no account {missing[0]}.")
         wanted = {
@@ -68,8 +70,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Frozen as {version}: {version.sha256}")
 
     def _institutions(self, codes: list[str]) -> list[Institution]:
-        found = list(Institution.objects.filter(code__in=codes))
-        missing = sorted(set(codes) - {place.code for place in found})
+        found = list(Institution.objects.filter(code_folded__in=[folded(code) for code in codes]))
+        known = {place.code_folded for place in found}
+        missing = sorted(code for code in codes if folded(code) not in known)
         if missing:
             raise CommandError(f"There is no institution {missing[0]}.")
         return found

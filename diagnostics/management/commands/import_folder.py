@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from diagnostics import pipeline
 from diagnostics.disk import StorageFull
 from diagnostics.scans import planner_statistics
+from diagnostics.scans.folding import folded
 from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         root: Path = options["path"]
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder. Give the folder that holds the images.")
-        institution = Institution.objects.filter(code=options["institution"]).first()
+        institution = Institution.objects.filter(code_folded=folded(options["institution"])).first()
         if institution is None:
             known = ", ".join(Institution.objects.values_list("code", flat=True)) or "none yet"
             raise CommandError(

@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 parser.add_argument(flag, type=_KINDS[each.kind], default=each.default, help=str(each.help))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        by = get_user_model().objects.filter(username=options["by"], is_active=True).first()
+        by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
             raise CommandError(f"There is no account {options['by']}.")
         versions = DatasetVersion.objects.visible_to(by).order_by("-number")

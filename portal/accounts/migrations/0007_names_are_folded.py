@@ -1,23 +1,15 @@
 """Fill the folded names. Stops where two people's names differ only in the case of their letters."""
 
-from collections import defaultdict
-
 from django.db import migrations
 
-from diagnostics.scans.folding import folded
-from diagnostics.scans.twins import Twins, refuse
+from diagnostics.scans.folding import fill
+from diagnostics.scans.twins import of_people, refuse
 
 
 def fold(apps, schema_editor):
-    User = apps.get_model("accounts", "User")
-    people = User.objects.using(schema_editor.connection.alias)
-    by_name = defaultdict(list)
-    for pk, username in people.order_by("pk").values_list("pk", "username"):
-        by_name[folded(username)].append((pk, username))
-    found = [[username for _pk, username in same] for same in by_name.values() if len(same) > 1]
-    refuse([Twins("people", "", names) for names in found])
-    for name, [(pk, _username)] in by_name.items():
-        people.filter(pk=pk).update(username_folded=name)
+    alias = schema_editor.connection.alias
+    refuse(of_people(apps, alias))
+    fill(apps.get_model("accounts", "User"), "username", alias)
 
 
 class Migration(migrations.Migration):

@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
     def _make(self, given: str | None, options: dict[str, Any]) -> str:
         username, role, code = options["username"], options["role"], options["institution"]
-        found = User.objects.filter(username=username).first()
+        found = User.objects.named(username).first()
         if found is not None:
             joined = people.add_member(by=None, user=found, institution_code=code, role=role)
             what = f"the role {role} in {code}" if joined.created else f"nothing new: they were {role} in {code}"

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="Made on the command line", help="What it is for.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
+        user = User.objects.named(options["user"]).first()
         if user is None:
             raise CommandError(f"There is nobody called {options['user']}. Make an account with create_person.")
         given = options["scopes"] if isinstance(options["scopes"], str) else ",".join(options["scopes"])
