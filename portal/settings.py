@@ -341,6 +341,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "portal.accounts.password_rules.GuessableValidator"},
 ]
 CSRF_FAILURE_VIEW = "portal.accounts.views.csrf_failure"
 LOGIN_URL = "accounts:sign-in"
