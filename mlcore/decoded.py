@@ -125,6 +125,8 @@ class Decoded:
         Bits stored per pixel.
     frames : int
         In the file. Where there are several, all else here is of the first, and the others were not read.
+    mosaic : bool
+        Whether the file says that its one image is made of several.
     meta : dict of str to str
         Harmless technical words. Never a name, a description or an identifier.
     colour : float
@@ -149,6 +151,7 @@ class Decoded:
     format: str = "png"
     bits: int = 8
     frames: int = 1
+    mosaic: bool = False
     meta: dict[str, str] = field(default_factory=dict)
     colour: float = 0.0
     study_date: datetime.date | None = None

@@ -35,7 +35,7 @@ from mlcore.dicom_header import GREY, Header, get, header_of
 from mlcore.dicom_pixels import stored_values
 from mlcore.dicom_tables import looked_up
 from mlcore.dicom_values import luma_of, modality_of, padding_of, presets_of, voi_function_of
-from mlcore.dicom_view import aspect_of, grey_table_of, orientation_of, spacing_of
+from mlcore.dicom_view import aspect_of, grey_table_of, is_mosaic, orientation_of, spacing_of
 
 __all__ = ["decode_dicom", "is_dicom"]
 
@@ -169,6 +169,7 @@ def _common(dataset: Dataset, header: Header, syntax: UID) -> dict[str, Any]:
         "format": "dicom",
         "bits": header.stored,
         "frames": header.frames,
+        "mosaic": is_mosaic(dataset),
         "meta": {
             "format": "DICOM",
             "transfer_syntax": _word(syntax.name),

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from mlcore.decoded import GreyTable
-from mlcore.dicom_header import get, number, numbers
+from mlcore.dicom_header import get, is_little_endian, number, numbers
 from mlcore.dicom_tables import table_of
 
 # Positive directions of the patient's axes (PS3.3 C.7.6.2.1.1): left, posterior, head.
@@ -111,3 +111,30 @@ def _floats(value: Any) -> list[float]:
     except (TypeError, ValueError):
         return []
     return numbers if all(np.isfinite(numbers)) else []
+
+
+def is_mosaic(dataset: Dataset) -> bool:
+    """Whether the one image is made of several: MOSAIC among its types, or more than one image by Siemens' own count.
+
+    The word may stand anywhere in ImageType (PS3.3 C.7.6.1.1.2 leaves all values from the third on to the maker).
+    """
+    kind = get(dataset, "ImageType")
+    words = [kind] if isinstance(kind, str | bytes) else list(kind or [])
+    count = _siemens_tiles(dataset)
+    # One tile is the whole image, whatever its type says.
+    return count > 1 if count else any("MOSAIC" in str(word).upper() for word in words)
+
+
+def _siemens_tiles(dataset: Dataset) -> int:
+    """NumberOfImagesInMosaic of Siemens' private group 0019; 0 where it is not told."""
+    for block in range(0x10, 0x100):
+        creator = dataset.get((0x0019, block))
+        if creator is None or "SIEMENS MR HEADER" not in str(creator.value).upper():
+            continue
+        told = dataset.get((0x0019, (block << 8) | 0x0A))
+        value = None if told is None else told.value
+        if isinstance(value, bytes):
+            value = int.from_bytes(value[:2], "little" if is_little_endian(dataset) else "big")
+        if isinstance(value, int):
+            return value
+    return 0

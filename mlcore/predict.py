@@ -51,7 +51,7 @@ class Opinion:
     tumour_probability : float
         1 - p(no_tumour).
     warnings : tuple of str
-        Of `out_of_distribution`, `low_quality`, `first_frame`, `uncertain`.
+        Of `out_of_distribution`, `low_quality`, `first_frame`, `several_heads`, `uncertain`.
     heatmap : numpy.ndarray, shape (h, w), dtype uint8
         Over the whole original image in its proportions, longest side at most 256, 0 outside the crop: where the
         image speaks for a tumour, as strongly as the probability.

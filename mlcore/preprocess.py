@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcore.decode import rescaled
 from mlcore.decoded import Decoded
+from mlcore.montage import Heads, heads_in
 from mlcore.percentile import counted, percentiles
 from mlcore.spec import ModelSpec
 
@@ -30,13 +31,13 @@ class Prepared:
         Values from 0 to 1 in steps of 1/255, so that a cache of 8-bit pixels is exactly the same.
     box : (int, int, int, int)
         The crop (x0, y0, x1, y1) in pixels of the decoded image, the end excluded.
-    several : bool
-        Whether a second thing of the shape and nearly the size of the head lies beside it.
+    heads : Heads
+        Whether the image shows one head.
     """
 
     tensor: np.ndarray
     box: tuple[int, int, int, int]
-    several: bool = False
+    heads: Heads = Heads.ONE
 
 
 def prepare(decoded: Decoded, spec: ModelSpec) -> Prepared:
@@ -54,13 +55,18 @@ def prepare(decoded: Decoded, spec: ModelSpec) -> Prepared:
     Prepared
         The tensor, and where in the image it lies.
     """
-    square, found = _cropped(decoded, spec.size)
-    return Prepared(tensor=to_tensor(square, spec.channels), box=found.box, several=found.several)
+    values = _true_values(decoded)
+    grey = scaled(values)
+    square, found = _cropped(values, grey, spec.size)
+    several = found.several or decoded.mosaic
+    heads = Heads.SEVERAL if several else heads_in(grey)
+    return Prepared(tensor=to_tensor(square, spec.channels), box=found.box, heads=heads)
 
 
 def crop(decoded: Decoded, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """Give the cropped head as uint8 (size, size), and its box; what training keeps."""
-    square, found = _cropped(decoded, size)
+    values = _true_values(decoded)
+    square, found = _cropped(values, scaled(values), size)
     return square, found.box
 
 
@@ -72,9 +78,8 @@ class Found:
     several: bool
 
 
-def _cropped(decoded: Decoded, size: int) -> tuple[np.ndarray, Found]:
-    values = _true_values(decoded)
-    found = find_head(values)
+def _cropped(values: np.ndarray, grey: np.ndarray, size: int) -> tuple[np.ndarray, Found]:
+    found = find_head(grey)
     x0, y0, x1, y1 = found.box
     return _square(scaled(values[y0:y1, x0:x1]), size), found
 
@@ -119,13 +124,13 @@ def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.rint(np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def find_head(values: np.ndarray) -> Found:
+def find_head(grey: np.ndarray) -> Found:
     """Find the head by its contour.
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (H, W), dtype float32 or uint8
-        True values, bright is bright.
+    grey : numpy.ndarray, shape (H, W), dtype uint8
+        The whole image, as `scaled` gives it: bright is bright.
 
     Returns
     -------
@@ -133,8 +138,7 @@ def find_head(values: np.ndarray) -> Found:
         The box (x0, y0, x1, y1) around the largest bright thing, with what lies within a twentieth beside it; the
         whole image where nothing stands out.
     """
-    height, width = values.shape
-    grey = scaled(values)
+    height, width = grey.shape
     shrink = min(1.0, _WORKING_SIDE / max(height, width))
     small = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else grey
     small = _without_white_border(cv2.GaussianBlur(small, (5, 5), 0))

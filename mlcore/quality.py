@@ -10,11 +10,13 @@ import numpy as np
 
 from mlcore.decode import to_display
 from mlcore.decoded import Decoded, Refused
+from mlcore.montage import Heads
 from mlcore.preprocess import Prepared
 
 LOW_QUALITY = "low_quality"
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 FIRST_FRAME = "first_frame"
+SEVERAL_HEADS = "several_heads"
 # MRI is grey. The most coloured of 6,023 public slices, some marked or tinted, has 0.038; photographs begin at 0.06.
 MOST_COLOUR = 0.05
 _SMALLEST_HEAD = 64
@@ -35,7 +37,8 @@ class Quality:
         Where nothing can be said of the image.
     warnings : tuple of str
         `low_quality` where something can be said, with care; `out_of_distribution` where the image is coloured;
-        `first_frame` where the file holds frames that nobody looked at.
+        `first_frame` where the file holds frames that nobody looked at; `several_heads` where it is not sure that
+        the image shows one head.
     """
 
     refusal: Refused | None
@@ -56,18 +59,21 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
     -------
     Quality
         Refused as `blank` where the image, or the head in it, is of one value or nearly so, and as `several_heads`
-        where it shows another head beside the first; warned of as
+        where it shows more than one head, or its file says so; warned of as
         `low_quality` where the head is under 64 pixels wide or high, blurred, or nearly without contrast, as
-        `out_of_distribution` where the image is coloured, as no scan is, and as `first_frame` where it is the first
-        of several.
+        `out_of_distribution` where the image is coloured, as no scan is, as `first_frame` where it is the first
+        of several, and as `several_heads` where it is not sure that it shows one head.
     """
     # Every so many pixels tell as well as all whether there is anything to see.
     step = max(1, max(decoded.pixels.shape) // _LOOKED_AT_SIDE)
     shown = to_display(dataclasses.replace(decoded, pixels=decoded.pixels[::step, ::step]))
-    if np.ptp(decoded.pixels) == 0 or shown.std() < 2.0 or prepared.tensor.std() < 0.01:
-        return Quality(Refused("blank", "The image is blank: it shows nothing but one value."), ())
-    if prepared.several:
-        return Quality(Refused("several_heads"), ())
+    blank = Quality(Refused("blank", "The image is blank: it shows nothing but one value."), ())
+    if np.ptp(decoded.pixels) == 0 or shown.std() < 2.0:
+        return blank
+    if prepared.heads is Heads.SEVERAL:
+        return Quality(Refused(SEVERAL_HEADS), ())
+    if prepared.tensor.std() < 0.01:
+        return blank
     x0, y0, x1, y1 = prepared.box
     grey = np.rint(prepared.tensor[..., 0] * 255.0).astype(np.uint8)
     # At one size, as the same blur looks sharper in a smaller picture.
@@ -79,5 +85,6 @@ def assess(decoded: Decoded, prepared: Prepared) -> Quality:
         LOW_QUALITY: poor,
         OUT_OF_DISTRIBUTION: decoded.colour > MOST_COLOUR,
         FIRST_FRAME: decoded.frames > 1,
+        SEVERAL_HEADS: prepared.heads is Heads.UNSURE,
     }
     return Quality(None, tuple(name for name, so in found.items() if so))

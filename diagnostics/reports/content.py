@@ -149,6 +149,7 @@ def _warning(code: str) -> str:
         "out_of_distribution": pgettext("report", "The image is unlike those that the model learned from."),
         "low_quality": pgettext("report", "The image's quality is low."),
         "first_frame": pgettext("report", "The opinion is of the first frame of the file alone."),
+        "several_heads": pgettext("report", "It is not certain that the image shows one head only."),
         "uncertain": pgettext("report", "The opinion is uncertain."),
     }.get(code, code)
 

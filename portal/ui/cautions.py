@@ -13,6 +13,9 @@ def caution(code: Any) -> str:
         ),
         "low_quality": _("The image's quality is low, so the opinion may be off."),
         "first_frame": _("The file holds several frames, and the opinion is of the first alone."),
+        "several_heads": _(
+            "It is not certain that the image shows one head only. The opinion may be of something else."
+        ),
         "uncertain": _("Uncertain: at this probability the model is wrong more often."),
     }
     return words.get(str(code), str(code))
@@ -24,6 +27,7 @@ def cautions_in_short(codes: list[Any]) -> str:
         "out_of_distribution": _("unlike what it learned from"),
         "low_quality": _("low quality"),
         "first_frame": _("first frame only"),
+        "several_heads": _("not certainly one head"),
         "uncertain": _("uncertain"),
     }
     return ", ".join(words.get(str(code), str(code)) for code in codes)
