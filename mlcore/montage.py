@@ -3,7 +3,7 @@
 Heads that lie apart are counted. Heads that touch make a pattern that comes round: shifted by the width (or the
 height) of a tile, the image is like itself again, and less so by half of it. A head alone is not.
 
-Of 6,023 public slices, each a single head, none is refused and 14 are warned of; of 1,000 montages of them by lot one
+Of 6,023 public slices, each a single head, none is refused and 12 are warned of; of 1,000 montages of them by lot one
 passes (`python -m benchmarks.montages`, docs/the-science.md).
 """
 
