@@ -1,6 +1,7 @@
 """A request on its way in: how much of it is there. Of HTTP this knows where a request ends, and nothing more.
 
-What is malformed counts as complete: gunicorn's own parser, which reads the same bytes next, says what is wrong.
+What leaves in doubt where it ends is refused. What is malformed otherwise gunicorn's own parser, which reads the same
+bytes next, says.
 """
 
 import re
@@ -12,6 +13,10 @@ IN_MEMORY = 256 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
 SLOWEST = 4096  # bytes a second; a telephone line is faster
+FRAMING = (b"content-length", b"transfer-encoding")
+LENGTH = re.compile(rb"[0-9]{1,19}")
+SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
+IN_DOUBT = "Where the request ends is in doubt: one plain Content-Length or Transfer-Encoding: chunked says it."
 EXPECT = re.compile(rb"\r\nexpect:[^\r\n]*(?=\r\n)", re.IGNORECASE)
 
 
@@ -21,6 +26,23 @@ class Refused(Exception):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+def _declared(lengths: list[bytes], codings: list[bytes]) -> int:
+    """The length that headers declare, 0 where they declare none.
+
+    Raises
+    ------
+    Refused
+        They leave room for two readings. A proxy that takes the other one would give its next client's answer away.
+    """
+    if codings not in ([], [b"chunked"]) or len(lengths) + len(codings) > 1:
+        raise Refused(400, IN_DOUBT)
+    if not lengths:
+        return 0
+    if LENGTH.fullmatch(lengths[0]) is None:
+        raise Refused(400, IN_DOUBT)
+    return int(lengths[0])
 
 
 class Arrival:
@@ -87,18 +109,21 @@ class Arrival:
     def _read_framing(self) -> None:
         lengths, codings, expects = [], [], False
         for line in bytes(self.head).split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            name, value = name.strip().lower(), value.strip()
+            written, _, value = line.partition(b":")
+            name, value = written.strip().lower(), value.strip(b" \t")
+            if name in FRAMING and len(name) != len(written):
+                raise Refused(400, IN_DOUBT)  # another reader may not take it for the header that it looks like
             if name == b"content-length":
                 lengths.append(value)
             elif name == b"transfer-encoding":
                 codings.append(value.lower())
             elif name == b"expect":
                 expects = value.lower() == b"100-continue"
-        if codings == [b"chunked"] and not lengths:
+        length = _declared(lengths, codings)
+        if codings:
             self._state = "size"
-        elif len(lengths) == 1 and lengths[0].isdigit() and not codings and int(lengths[0][:20]):
-            self._left = self._within(int(lengths[0][:20]))
+        elif length:
+            self._left = self._within(length)
             self._state = "length"
         else:
             self._end()
@@ -146,16 +171,13 @@ class Arrival:
         end = data.find(b"\r\n", at)
         if end < 0:
             if len(data) - at > MOST_OF_A_LINE:
-                self._malformed(data[at:])
+                raise Refused(400, IN_DOUBT)
             return at
-        try:
-            size = int(data[at:end].partition(b";")[0].strip(), 16)
-        except ValueError:
-            self._malformed(data[at:])
-            return at
-        if size < 0:
-            self._malformed(data[at:])
-            return at
+        word, extended, _ = data[at:end].partition(b";")
+        word = word.rstrip(b" \t") if extended else word
+        if SIZE.fullmatch(word) is None:
+            raise Refused(400, IN_DOUBT)
+        size = int(word, 16)
         self._decoded = self._within(self._decoded + size)
         self._keep(data[at : end + 2])
         self._left = size + 2
@@ -164,6 +186,9 @@ class Arrival:
 
     def _take_chunk(self, data: bytes, at: int) -> int:
         piece = data[at : at + self._left]
+        ends = data[at + max(self._left - 2, 0) : at + self._left]
+        if not b"\r\n"[2 - min(self._left, 2) :].startswith(ends):
+            raise Refused(400, IN_DOUBT)
         self._keep(piece)
         self._left -= len(piece)
         if not self._left:
@@ -174,15 +199,11 @@ class Arrival:
         end = at + 2 if data.startswith(b"\r\n", at) else data.find(b"\r\n\r\n", at) + 4
         if end - at < 2 or end < 4 and not data.startswith(b"\r\n", at):
             if len(data) - at > MOST_OF_A_LINE:
-                self._malformed(data[at:])
+                raise Refused(400, IN_DOUBT)
             return at
         self._keep(data[at:end])
         self._end(data[end:])
         return end
-
-    def _malformed(self, data: bytes) -> None:
-        self._keep(data)
-        self._end()
 
     def close(self) -> None:
         self.body.close()

@@ -224,3 +224,87 @@ def test_malformed_request_is_refused_and_tells_nothing(web: Web, request_: byte
     assert answer.status == status
     assert answer.header("Server") is None
     assert b"unicorn" not in answer.body.lower()
+
+
+def a_post(*framing: bytes) -> bytes:
+    return (
+        b"POST /accounts/sign-in/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        + b"".join(line + b"\r\n" for line in framing)
+        + b"\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        [b"Content-Length: " + b"0" * 20 + b"3"],
+        [b"Content-Length: " + b"0" * 40 + b"3"],
+        [b"Content-Length: " + b"0" * 19 + b"33"],
+        [b"Content-Length: " + b"9" * 20],
+        [b"Content-Length: " + b"9" * 5000],
+        [b"Content-Length:"],
+        [b"Content-Length: +3"],
+        [b"Content-Length: -3"],
+        [b"Content-Length: 3_0"],
+        [b"Content-Length: 0x3"],
+        [b"Content-Length: 3.0"],
+        [b"Content-Length: 3 3"],
+        [b"Content-Length: 3, 3"],
+        [b"Content-Length: \xb2"],
+        [b"Content-Length: \x0b3"],
+        [b"Content-Length : 3"],
+        [b" Content-Length: 3"],
+        [b"Content-Length: 3", b"Content-Length: 4"],
+        [b"Content-Length: 3", b"Content-Length: 3"],
+        [b"Content-Length: 3", b"content-length: 03"],
+        [b"Content-Length: 3", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 3"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 0"],
+        [b"Transfer-Encoding:"],
+        [b"Transfer-Encoding: identity"],
+        [b"Transfer-Encoding: gzip"],
+        [b"Transfer-Encoding: gzip, chunked"],
+        [b"Transfer-Encoding: chunked, chunked"],
+        [b"Transfer-Encoding: chunked, identity"],
+        [b"Transfer-Encoding: xchunked"],
+        [b"Transfer-Encoding: chunked;q=1"],
+        [b"Transfer-Encoding: \x0bchunked"],
+        [b"Transfer-Encoding : chunked"],
+        [b"Transfer-Encoding:", b" chunked"],
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"],
+    ],
+    ids=lambda framing: str(framing)[:80],
+)
+def test_body_whose_end_is_in_doubt_is_refused_and_the_connection_closed(web: Web, framing: list[bytes]) -> None:
+    """What follows would be another request to whoever counts differently: it is not answered."""
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with connected(web) as opened:
+        opened.sendall(a_post(*framing) + hidden)
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := opened.recv(65536):
+                heard += more
+    assert heard.count(b"HTTP/1.1 ") == 1, heard
+    assert heard.startswith(b"HTTP/1.1 400 "), heard
+    assert b"\r\nConnection: close\r\n" in heard
+
+
+@pytest.mark.parametrize("size", [b"0x3", b"+3", b"3_0", b"-3", b" 3", b"", b"3 3", b"1" * 17, b"0" * 30 + b"3"])
+def test_chunk_whose_size_is_in_doubt_is_refused(web: Web, size: bytes) -> None:
+    sent = a_post(b"Transfer-Encoding: chunked") + size + b"\r\nabc\r\n0\r\n\r\n"
+    answer = asked(web, sent)
+    assert (answer.status, answer.header("Connection")) == (400, "close")
+
+
+@pytest.mark.parametrize("sent", [b"3\r\nabcde0\r\n\r\n", b"3\r\nabc\r0\r\n\r\n", b"3\r\nabc\n\r\n0\r\n\r\n"])
+def test_chunk_that_is_longer_than_it_says_is_refused(web: Web, sent: bytes) -> None:
+    assert asked(web, a_post(b"Transfer-Encoding: chunked") + sent).status == 400
+
+
+@pytest.mark.parametrize("length", [b"0003", b"0" * 18 + b"3", b"3\t"])
+def test_length_that_is_odd_and_clear_is_taken(web: Web, length: bytes) -> None:
+    sent = a_post(b"Content-Length: " + length) + b"abc" + b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with connected(web) as opened:
+        opened.sendall(sent)
+        assert answer_on(opened).status == 403, "the form lacks its token"
