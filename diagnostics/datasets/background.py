@@ -32,6 +32,7 @@ LEASE_SECONDS = 900
 ATTEMPTS = 3
 FRESH = timedelta(minutes=15)  # so long a plan is shown before it is worked out anew
 KEPT = timedelta(days=1)
+PAUSE = timedelta(minutes=1)  # before what broke off is tried again
 SEVERAL = ("institutions", "exclude_readers", "exclude_institutions")
 
 
@@ -211,9 +212,9 @@ def _carry_out(row: DatasetPlan) -> None:
             _ended(held, state=PlanState.FAILED, failure=str(refusal))
             return
         except Exception:
-            # The next attempt may succeed; the last one says so to whoever asked.
+            # The next attempt, a minute from now, may succeed; the last one says so to whoever asked.
             log.exception("plan_broke_off", plan=str(row.pk))
-            held.update(lease_until=timezone.now())
+            held.update(lease_until=timezone.now() + PAUSE)
             return
     _ended(held, state=PlanState.READY, **outcome)
 

@@ -5,8 +5,9 @@ from django.db import migrations, models
 
 
 def was_revealed_at_once(apps, schema_editor):
-    """Until now the AI's opinion was shown in the moment in which a blind read was locked."""
-    apps.get_model("diagnostics", "Read").objects.filter(kind="blind").update(revealed_at=models.F("created_at"))
+    """Until now the AI's opinion was shown in the moment in which a blind read was locked, where it is shown at all."""
+    blind = apps.get_model("diagnostics", "Read").objects.filter(kind="blind").exclude(mode="ai_hidden")
+    blind.update(revealed_at=models.F("created_at"))
 
 
 class Migration(migrations.Migration):

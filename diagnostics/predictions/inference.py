@@ -22,6 +22,7 @@ from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.scans import decoding
 from mlcore.artifact import ArtifactDamaged
 from mlcore.decoded import Refused
+from mlcore.decoding_pool import Ended
 from mlcore.predict import Opinion, Predictor
 
 from . import services
@@ -148,13 +149,14 @@ def _run(batch: services.Batch) -> int:
         with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):
             opinions = predictor.predict([data for _, data in files])
         for (prediction, _), opinion in zip(files, opinions, strict=True):
-            outcomes[prediction.pk] = _outcome(prediction, opinion)
+            if not isinstance(opinion, Ended) or prediction.attempts >= settings.INFERENCE_ATTEMPTS:
+                outcomes[prediction.pk] = _outcome(prediction, opinion)
     except Exception:
         # The edge of the task: whatever broke, the rows go back and are tried one at a time, three times at most.
         log.exception("batch_failed", size=len(batch.predictions), model_version=batch.model_version.number)
         services.give_back(batch=batch)
         return 0
-    return services.finish(
+    written = services.finish(
         batch=batch,
         outcomes=outcomes,
         speaker=speaker,
@@ -164,6 +166,10 @@ def _run(batch: services.Batch) -> int:
             "code_revision": settings.CODE_REVISION,
         },
     )
+    if len(outcomes) < len(batch.predictions):
+        # The machine may have ended the decoder, not the file: those are tried again, one at a time.
+        services.give_back(batch=batch)
+    return written
 
 
 @contextlib.contextmanager
@@ -188,6 +194,9 @@ def _no_longer_than(seconds: float, batch: services.Batch) -> Iterator[None]:
 
 def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> services.Result | services.Failure:
     """Translate the model's answer, and store its heat map beside."""
+    if isinstance(opinion, Ended):
+        # It was decoded when it was uploaded, so it is no bad file: the scan stays readable, without an AI result.
+        return services.Failure(opinion.code, opinion.sentence)
     if isinstance(opinion, Refused):
         return services.Failure(opinion.code, opinion.sentence, rejects=True)
     result = services.Result(

@@ -5,7 +5,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from diagnostics.predictions.queries import parts_with_status, scans_with_status
-from diagnostics.scans.models import Scan
+from diagnostics.scans.models import Patient, Scan
+from diagnostics.scans.querysets import beginning_with
 
 from .ordering import policies_of
 from .queries import scans_as_shown_to
@@ -18,7 +19,7 @@ def scans_listed(user: Any, *, patient: str = "", priority: int | None = None, s
     """The scans that ``user`` may see; ``patient``: how a pseudonym begins, ``status``: one of ``STATUSES``."""
     scans: QuerySet[Scan] = Scan.objects.visible_to(user).order_by(*NEWEST)
     if patient:
-        scans = scans.filter(patient__pseudonym__istartswith=patient)
+        scans = scans.filter(patient__in=beginning_with(Patient.objects.visible_to(user), "pseudonym", patient))
     if priority is not None:
         scans = scans.filter(priority=priority)
     if status:

@@ -18,6 +18,7 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.models import Scan
+from mlcore.decoding_pool import Ended, Used
 from mlcore.engine import checked
 from tests.factories import PredictionFactory, ScanFactory
 
@@ -90,6 +91,32 @@ def test_missing_original_fails_that_scan_and_no_other(inference, box):
     good.refresh_from_db()
     assert (lost.state, lost.failure_code) == ("failed", "file_missing")
     assert good.state == "ready"
+
+
+def test_scan_whose_decoder_was_ended_by_the_machine_is_tried_again_and_never_rejected(inference, box, monkeypatch):
+    struck, good = waiting(1), waiting(2)
+    ends = []
+    real = inference.decoding.decode
+
+    def decode(data):
+        with default_storage.open(struck.scan.original) as file:
+            if data == file.read() and len(ends) < strikes:
+                ends.append(1)
+                raise Ended("memory", Used(None, 0.1, 10.0))
+        return real(data)
+
+    monkeypatch.setattr(inference.decoding, "decode", decode)
+    strikes = 2
+    inference.run_waiting()
+    struck.refresh_from_db(), good.refresh_from_db()
+    assert (struck.state, good.state, struck.attempts) == ("ready", "ready", 3)
+    third = waiting(3)
+    struck, strikes = third, 99
+    ends.clear()
+    inference.run_waiting()
+    third.refresh_from_db()
+    assert (third.state, third.failure_code, len(ends)) == ("failed", "too_much_memory", 3)
+    assert services.status_of(Scan.objects.get(pk=third.scan_id)) == "failed", "it can still be read, without the AI"
 
 
 def test_blank_image_is_rejected_with_a_sentence(inference, box):
