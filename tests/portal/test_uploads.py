@@ -325,7 +325,7 @@ def test_what_an_opinion_warns_of_stands_in_the_list_and_on_the_scan(client: Cli
     page = client.get("/scans/").content.decode()
     assert page.count("unlike what it learned from, uncertain") == 1
     page = client.get(f"/scans/{scan.pk}/").content.decode()
-    assert "unlike those that the model learned from" in page and "more often than elsewhere" in page
+    assert "unlike those that the model learned from" in page and "the model is wrong more often" in page
     assert "banner--slim" not in client.get(f"/scans/{calm.pk}/").content.decode().split('id="scan"')[1]
 
 
