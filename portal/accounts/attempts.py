@@ -90,9 +90,11 @@ def take(counts: Sequence[Count]) -> None:
     ------
     TooMany
         One of them is used up: the password must not be looked at.
+    RuntimeError
+        Called within a transaction, whose end could take the count back.
     """
     sweep()
-    with transaction.atomic():
+    with transaction.atomic(durable=True):
         for count in counts:
             if not _counted(count):
                 raise TooMany(count.seconds)

@@ -3,6 +3,8 @@
 The key's row is written in the transaction of the act itself, so either both are there or neither: a refused or broken
 request leaves no trace and may be sent again under the same key. Two at the same instant wait for each other at the
 unique constraint, and the second gets the first one's answer.
+
+What must stay although the act is refused (a wrong password that was counted) is done before that transaction begins.
 """
 
 import hashlib
@@ -30,8 +32,12 @@ KEPT_FOR = timedelta(hours=24)
 _KEY = re.compile(r"[!-~]{1,200}\Z")
 
 
-def once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
+def once(
+    handler: Callable[..., Response], before: Callable[[], object], request: Request, *args: Any, **kwargs: Any
+) -> Response:
     """``handler``'s answer, or the one that was given to the same key before.
+
+    ``before`` is called outside the transaction, and only where no answer is kept yet.
 
     Raises
     ------
@@ -43,8 +49,12 @@ def once(handler: Callable[..., Response], request: Request, *args: Any, **kwarg
         raise InvalidInput({HEADER: [_("A key has 1 to 200 visible ASCII characters.")]})
     digest, standing = _digest_of(request.data), _standing_of(request)
     person: Any = request.user
+    oldest = timezone.now() - KEPT_FOR
+    known = KeptAnswer.objects.filter(user=person, key=key, address=request.path, created_at__gte=oldest)
+    if not known.exists():
+        before()
     with transaction.atomic():
-        KeptAnswer.objects.filter(user=person, created_at__lt=timezone.now() - KEPT_FOR).delete()
+        KeptAnswer.objects.filter(user=person, created_at__lt=oldest).delete()
         kept, new = KeptAnswer.objects.get_or_create(
             user=person,
             key=key,

@@ -1,6 +1,7 @@
 """Model versions: look at them, put one into use, put the former one back."""
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -179,11 +180,7 @@ class ModelVersionViewSet(Resource):
         through: a reason of at least 20 characters, and the model's `name`; else 400 `exception_needed` says what is
         `needed`.
         """
-        version, given = self.get_object(), self.body(PromotionWish)
-        require(self.person, Permission.PROMOTE)
-        if not requests.needs_approval(by=self.person, version=version):
-            # A proposal puts nothing into use: whoever approves it shows who they are.
-            freshness.require(request._request, given["password"], fresh_token(request))
+        version, given = self._wish
         with telling_what_is_needed(self.person, version):
             done = requests.put_forward(by=self.person, version=version, reason=given["reason"], name=given["name"])
         if not isinstance(done, PromotionRequest):
@@ -227,6 +224,19 @@ class ModelVersionViewSet(Resource):
         to = str(given["to"]) if given["to"] else None
         promotion = registry.roll_back(by=self.person, reason=given["reason"], to=to)
         return self._detail(self.get_queryset().get(pk=promotion.version_id))
+
+    def before_act(self) -> object:
+        return self._wish if self.action == "promote" else None
+
+    @cached_property
+    def _wish(self) -> tuple[ModelVersion, dict[str, Any]]:
+        """The model and the body of a wish to put it into use, once it is sure whose; looked at once a request."""
+        version, given = self.get_object(), self.body(PromotionWish)
+        require(self.person, Permission.PROMOTE)
+        if not requests.needs_approval(by=self.person, version=version):
+            # A proposal puts nothing into use: whoever approves it shows who they are.
+            freshness.require(self.request._request, given["password"], fresh_token(self.request))
+        return version, given
 
     def _detail(self, version: ModelVersion) -> Response:
         return Response(ModelDetail(version, context=self.get_serializer_context()).data)

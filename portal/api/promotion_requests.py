@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -141,9 +142,7 @@ class PromotionRequestViewSet(Resource):
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, **kwargs: Any) -> Response:
         """Put the model into use. Never one's own request."""
-        asked, given = self.get_object(), self.body(Approval)
-        require(self.person, Permission.PROMOTE)
-        freshness.require(request._request, given["password"], fresh_token(request))
+        asked, given = self._approval
         with telling_what_is_needed(self.person, asked.version):
             done = requests.approve(by=self.person, request=asked, exception=given["exception"], name=given["name"])
         return Response(self._shown(done))
@@ -161,6 +160,17 @@ class PromotionRequestViewSet(Resource):
         """Take back one's own request."""
         self.body(Nothing)
         return Response(self._shown(requests.withdraw(by=self.person, request=self.get_object())))
+
+    def before_act(self) -> object:
+        return self._approval if self.action == "approve" else None
+
+    @cached_property
+    def _approval(self) -> tuple[PromotionRequest, dict[str, Any]]:
+        """The request and the body of an approval, once it is sure who approves; looked at once a request."""
+        asked, given = self.get_object(), self.body(Approval)
+        require(self.person, Permission.PROMOTE)
+        freshness.require(self.request._request, given["password"], fresh_token(self.request))
+        return asked, given
 
     def _shown(self, asked: PromotionRequest) -> Any:
         return RequestShape(asked, context=self.get_serializer_context()).data

@@ -78,9 +78,12 @@ class Resource(GenericViewSet):
         if int(request.META.get("CONTENT_LENGTH") or 0) > self.largest_body:
             raise TooLarge(_("The body may have %(limit)s bytes at most.") % {"limit": self.largest_body})
         if self.action and request.method == "POST" and HEADER in request.headers:
-            self.post = partial(once, getattr(self, self.action))
+            self.post = partial(once, getattr(self, self.action), self.before_act)
         if self.action:
             self.query = checked(self.listings.get(self.action, Query), request.query_params, request)
+
+    def before_act(self) -> object:
+        """What an act with an ``Idempotency-Key`` does before its transaction, as a refusal must not take it back."""
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Each parameter of the query is the look-up that its ``source`` names."""

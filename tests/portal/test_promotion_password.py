@@ -1,0 +1,101 @@
+"""The password before a model goes into use: looked at as often as the limit allows, and never left out by chance."""
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+
+from diagnostics.models import Promotion
+from diagnostics.registry import requests
+from diagnostics.registry import services as registry
+from diagnostics.scans.access import Role
+from portal.accounts import attempts, freshness
+from portal.accounts.models import AttemptCount, KeptAnswer
+from tests.diagnostics.shelf import model_folder, stored_model
+from tests.factories import PASSWORD, InstitutionFactory, person
+from tests.portal.test_promotion import V1, WHY, by_token
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_files(settings, tmp_path):
+    cache.clear()
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    settings.FRESH_TOKENS = True
+    settings.STORAGES = settings.STORAGES | {
+        "artifacts": {
+            "BACKEND": "diagnostics.scans.storage.DurableFileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "files", "allow_overwrite": True},
+        }
+    }
+
+
+@pytest.fixture
+def place():
+    return InstitutionFactory()
+
+
+@pytest.fixture
+def ada(place):
+    return person(Role.ADMINISTRATOR, place, username="ada")
+
+
+@pytest.fixture
+def candidate(tmp_path):
+    registry.install_box(model_folder(tmp_path, b"live"))
+    return stored_model(tmp_path, b"candidate", name="Second")
+
+
+@pytest.fixture(params=["promote", "approve"])
+def act(request, ada, place, candidate):
+    """An address that wants the password, and a body that would put the model into use."""
+    if request.param == "promote":
+        return f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": WHY, "name": str(candidate)}
+    keeper = person(Role.DATA_MANAGER, place, username="keeper")
+    asked = requests.propose(by=keeper, version=candidate, reason=WHY)
+    return f"{V1}/promotion-requests/{asked.pk}/approve/", {"exception": WHY, "name": str(candidate)}
+
+
+def test_wrong_passwords_count_also_with_an_idempotency_key(ada, act, candidate):
+    program, (address, body) = by_token(ada, hours_old=9), act
+    said = [
+        program.post(
+            address,
+            {**body, "password": f"wrong {number}"},
+            content_type="application/json",
+            headers={"Idempotency-Key": f"key-{number}"},
+        )
+        for number in range(attempts.LIMIT_PER_NAME + 2)
+    ]
+    assert [answer.status_code for answer in said] == [403] * len(said)
+    refused = ["Too many wrong passwords" in answer.json()["detail"] for answer in said]
+    assert refused == [False] * attempts.LIMIT_PER_NAME + [True, True]
+    assert AttemptCount.objects.get().count == attempts.LIMIT_PER_NAME
+    right = {**body, "password": PASSWORD}
+    last = program.post(address, right, content_type="application/json", headers={"Idempotency-Key": "right"})
+    assert last.status_code == 403 and registry.live() != candidate
+    assert not KeptAnswer.objects.exists()
+
+
+def test_a_kept_answer_is_given_again_and_the_right_password_counts_for_nothing(ada, act, candidate):
+    program, (address, body) = by_token(ada, hours_old=9), act
+    said = [
+        program.post(
+            address,
+            {**body, "password": PASSWORD},
+            content_type="application/json",
+            headers={"Idempotency-Key": "one"},
+        )
+        for _ in range(attempts.LIMIT_PER_NAME + 2)
+    ]
+    assert {answer.status_code for answer in said} == {200}, said[0].content
+    assert [answer.headers.get("Idempotency-Replayed") for answer in said] == [None] + ["true"] * (len(said) - 1)
+    assert Promotion.objects.filter(kind="promote").count() == 1 and registry.live() == candidate
+    assert not AttemptCount.objects.exists()
+
+
+def test_a_password_is_counted_in_no_transaction_that_could_take_the_count_back(ada, rf):
+    request = rf.post("/")
+    request.user = ada
+    with pytest.raises(RuntimeError), transaction.atomic():
+        freshness.check_own_password(request, "wrong")
