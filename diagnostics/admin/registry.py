@@ -113,6 +113,7 @@ class ModelVersionAdmin(RoomAdmin):
                     version=version,
                     reason=given["reason"],
                     name=given.get("name", ""),
+                    by_two=by_two,
                 )
                 if isinstance(made, PromotionRequest):
                     done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}

@@ -31,6 +31,10 @@ class SecondAdministratorNeeded(PromotionRefused):
     """This installation, or an exception from the gate, wants two people to agree."""
 
 
+class ApprovalChanged(PromotionRefused):
+    """Whether somebody else must approve is no longer as it was when the person was asked who they are."""
+
+
 class OwnRequest(PromotionRefused):
     """Nobody approves what they proposed themselves."""
 

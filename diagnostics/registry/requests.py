@@ -14,7 +14,7 @@ from diagnostics.scans.access import Permission, may, require
 from .exceptions import check, others_who_may_approve
 from .gate import standing
 from .models import ModelState, ModelVersion, Promotion, PromotionRequest, RequestState
-from .refusals import AlreadyLive, OwnRequest, RequestClosed, needed
+from .refusals import AlreadyLive, ApprovalChanged, OwnRequest, RequestClosed, needed
 from .seats import live, lock
 from .services import fetch, promote, put_forward_into_use
 
@@ -89,19 +89,32 @@ def needs_approval(*, by: AbstractBaseUser, version: ModelVersion) -> bool:
 
 
 def put_forward(
-    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = ""
+    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "", by_two: bool | None = None
 ) -> Promotion | PromotionRequest:
     """Put ``version`` into use, or propose it where somebody else must approve.
 
     An administrator who overrides the gate writes the exception (:mod:`.exceptions`) also where another one must
     approve it.
 
+    Parameters
+    ----------
+    by_two
+        What :func:`needs_approval` said when it was decided whether ``by`` must show who they are.
+
     Raises
     ------
+    ApprovalChanged
+        By now it says something else: a proposal, which needs no password, would put the model into use.
     NotAllowed, AlreadyLive, ReasonMissing, ExceptionMissing, ArtifactDamaged
     """
     require(by, Permission.PROPOSE_PROMOTION)
-    if not needs_approval(by=by, version=version):
+    must_be_approved = needs_approval(by=by, version=version)
+    if by_two is not None and must_be_approved != by_two:
+        raise ApprovalChanged(
+            _("Whether another administrator must approve %(version)s has just changed. Look again and decide anew.")
+            % {"version": version}
+        )
+    if not must_be_approved:
         return promote(by=by, version=version, reason=reason, name=name)
     needed(reason, _("Say why this model goes into use: the next person will want to know."))
     fetch(version)

@@ -180,9 +180,11 @@ class ModelVersionViewSet(Resource):
         through: a reason of at least 20 characters, and the model's `name`; else 400 `exception_needed` says what is
         `needed`.
         """
-        version, given = self._wish
+        version, given, by_two = self._wish
         with telling_what_is_needed(self.person, version):
-            done = requests.put_forward(by=self.person, version=version, reason=given["reason"], name=given["name"])
+            done = requests.put_forward(
+                by=self.person, version=version, reason=given["reason"], name=given["name"], by_two=by_two
+            )
         if not isinstance(done, PromotionRequest):
             return self._detail(self.get_object())
         here = address({"request": request}, "promotionrequest-detail", pk=done.pk)
@@ -229,14 +231,18 @@ class ModelVersionViewSet(Resource):
         return self._wish if self.action == "promote" else None
 
     @cached_property
-    def _wish(self) -> tuple[ModelVersion, dict[str, Any]]:
-        """The model and the body of a wish to put it into use, once it is sure whose; looked at once a request."""
+    def _wish(self) -> tuple[ModelVersion, dict[str, Any], bool]:
+        """Of a wish to put a model into use: the model, the body, and whether another one must approve.
+
+        Here the password is looked at: once in a request, as what was found is kept.
+        """
         version, given = self.get_object(), self.body(PromotionWish)
         require(self.person, Permission.PROMOTE)
-        if not requests.needs_approval(by=self.person, version=version):
+        by_two = requests.needs_approval(by=self.person, version=version)
+        if not by_two:
             # A proposal puts nothing into use: whoever approves it shows who they are.
             freshness.require(self.request._request, given["password"], fresh_token(self.request))
-        return version, given
+        return version, given, by_two
 
     def _detail(self, version: ModelVersion) -> Response:
         return Response(ModelDetail(version, context=self.get_serializer_context()).data)

@@ -115,13 +115,15 @@ def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
     form.is_valid()
     reason, user = form.cleaned_data.get("reason", ""), request.user
     try:
-        if not requests.needs_approval(by=user, version=version):  # type: ignore[arg-type]
+        by_two = requests.needs_approval(by=user, version=version)  # type: ignore[arg-type]
+        if not by_two:
             freshness.require(request, form.cleaned_data.get("password", ""))
         made = requests.put_forward(
             by=user,  # type: ignore[arg-type]
             version=version,
             reason=reason,
             name=form.cleaned_data.get("name", ""),
+            by_two=by_two,
         )
         if not isinstance(made, PromotionRequest):
             done = _("%(name)s is in use. New scans are predicted by it.") % {"name": version}

@@ -3,16 +3,17 @@
 import pytest
 from django.core.cache import cache
 from django.db import transaction
+from django.urls import reverse
 
 from diagnostics.models import Promotion
 from diagnostics.registry import requests
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts import attempts, freshness
-from portal.accounts.models import AttemptCount, KeptAnswer
+from portal.accounts.models import AttemptCount, KeptAnswer, User
 from tests.diagnostics.shelf import model_folder, stored_model
 from tests.factories import PASSWORD, InstitutionFactory, person
-from tests.portal.test_promotion import V1, WHY, by_token
+from tests.portal.test_promotion import V1, WHY, by_token, client_of, judged, text
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +100,64 @@ def test_a_password_is_counted_in_no_transaction_that_could_take_the_count_back(
     request.user = ada
     with pytest.raises(RuntimeError), transaction.atomic():
         freshness.check_own_password(request, "wrong")
+
+
+@pytest.fixture
+def ben(place):
+    return person(Role.ADMINISTRATOR, place, username="ben")
+
+
+@pytest.fixture(params=["the gate passes", "the other one leaves"])
+def in_between(request, monkeypatch, ben, candidate):
+    """Right after it was asked whether another one must approve, nobody else need."""
+    asked = requests.needs_approval
+
+    def asked_and_then(**words):
+        said = asked(**words)
+        monkeypatch.setattr(requests, "needs_approval", asked)
+        if request.param == "the gate passes":
+            judged(candidate)
+        else:
+            User.objects.filter(pk=ben.pk).update(is_active=False)
+        return said
+
+    monkeypatch.setattr(requests, "needs_approval", asked_and_then)
+
+
+def by_api(ada, candidate, body):
+    answer = by_token(ada, hours_old=9).post(
+        f"{V1}/model-versions/{candidate.pk}/promote/", body, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "promotion_refused"), answer.content
+    return answer.json()["detail"]
+
+
+def by_page(name):
+    def act(ada, candidate, body):
+        User.objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=name.startswith("admin:"))
+        client = client_of(ada)
+        session = client.session
+        session[freshness.SESSION_KEY] = 0
+        session.save()
+        return text(client.post(reverse(name, args=[candidate.pk]), body, follow=True))
+
+    return act
+
+
+DOORS = {"api": by_api, "lab": by_page("lab:promote"), "admin": by_page("admin:diagnostics_modelversion_promote")}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_model_goes_into_use_without_the_password_when_the_second_person_drops_out(
+    ada, candidate, in_between, door
+):
+    said = DOORS[door](ada, candidate, {"reason": WHY, "name": str(candidate)})
+    assert "has just changed" in said and "Look again" in said
+    assert registry.live() != candidate and not Promotion.objects.filter(kind="promote").exists()
+
+
+def test_no_proposal_is_made_where_the_person_was_to_promote(ada, ben, candidate):
+    judged(candidate, "fail")
+    with pytest.raises(registry.PromotionRefused, match="has just changed"):
+        requests.put_forward(by=ada, version=candidate, reason=WHY, name=str(candidate), by_two=False)
+    assert not candidate.requests.exists()
