@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 import structlog
@@ -251,7 +252,7 @@ PUBLIC_URL = env.str("OVERREAD_URL", default="").rstrip("/") or (
     if PRODUCTION and ALLOWED_HOSTS
     else f"http://localhost:{env.str('PORT', default='8000')}"
 )
-if not PUBLIC_URL.endswith(ROOT):
+if not urlsplit(PUBLIC_URL).path.endswith(ROOT):
     PUBLIC_URL += ROOT
 
 # --- cache (rate limits) -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.urls import get_script_prefix
 from django.utils import translation
 
 from .models import User
@@ -19,7 +20,7 @@ class NotSent(RuntimeError):
 
 
 def send(template: str, *, user: User, to: str, **words: Any) -> None:
-    """Send one mail: ``accounts/mail/<template>.txt``, its first line the subject.
+    """Send one mail: ``accounts/mail/<template>.txt``, its first line the subject, ``host`` for links.
 
     Raises
     ------
@@ -27,8 +28,10 @@ def send(template: str, *, user: User, to: str, **words: Any) -> None:
     """
     if not to:
         return
+    # PUBLIC_URL ends with the sub-path, and so begins what {% url %} gives: it must stand there once.
+    host = settings.PUBLIC_URL.removesuffix(get_script_prefix().rstrip("/"))
     with translation.override(user.language or settings.LANGUAGE_CODE):
-        text = render_to_string(f"accounts/mail/{template}.txt", {"person": user, "url": settings.PUBLIC_URL, **words})
+        text = render_to_string(f"accounts/mail/{template}.txt", {"person": user, "host": host, **words})
     subject, _, body = text.strip().partition("\n")
     message = EmailMessage(
         subject=subject, body=body.strip() + "\n", to=[to], headers={"Auto-Submitted": "auto-generated"}

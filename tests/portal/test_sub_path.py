@@ -150,6 +150,7 @@ def test_address_in_mails_of_workers_carries_the_part() -> None:
         ({"SCRIPT_NAME": ROOT}, "http://localhost:8000/overread"),
         ({"SCRIPT_NAME": "overread/", "OVERREAD_URL": "https://a.example.org"}, "https://a.example.org/overread"),
         ({"SCRIPT_NAME": ROOT, "OVERREAD_URL": "https://a.example.org/overread/"}, "https://a.example.org/overread"),
+        ({"SCRIPT_NAME": ROOT, "OVERREAD_URL": "https://overread"}, "https://overread/overread"),
         (key, "https://reading.example.org"),
     ):
         done = subprocess.run(
