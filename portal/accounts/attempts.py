@@ -153,9 +153,12 @@ def count_failure(request: HttpRequest, username: str) -> None:
 
 
 def too_many_mails(request: HttpRequest) -> bool:
-    """Count a wish for a link by mail; whether this address has had enough of them for now."""
+    """Count a wish for a link by mail; whether this address, or who is signed in, has had enough of them for now."""
+    keys = [_key("mails", address_of(request))]
+    if request.user.is_authenticated:
+        keys.append(_key("mails-of", str(request.user.pk)))
     try:
-        take([Count(_key("mails", address_of(request)), LIMIT_OF_MAILS, WINDOW_SECONDS)])
+        take([Count(key, LIMIT_OF_MAILS, WINDOW_SECONDS) for key in sorted(keys)])
     except TooMany:
         return True
     return False

@@ -65,7 +65,9 @@ class PasswordResetConfirm(auth.PasswordResetConfirmView):
 def address(request: HttpRequest) -> HttpResponse:
     """Ask for another mail address."""
     form = AddressForm(request.POST or None, request=request)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and attempts.too_many_mails(request):
+        form.add_error(None, _("Too many mails were asked for. Wait ten minutes and try again."))
+    elif request.method == "POST" and form.is_valid():
         user = _self(request)
         try:
             addresses.ask(
