@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.http import HttpRequest
@@ -51,11 +50,7 @@ class Count:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Where the request comes from; behind our own proxy, what the proxy says (the last entry is its own)."""
-    if getattr(settings, "SECURE_PROXY_SSL_HEADER", None):
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
-        if forwarded:
-            return forwarded
+    """Where the request comes from; behind proxies, what ``ClientAddressMiddleware`` took from their word."""
     return request.META.get("REMOTE_ADDR", "")
 
 

@@ -201,3 +201,9 @@ def test_the_api_looks_at_no_name_and_password(client, rita, monkeypatch):
     monkeypatch.setattr(User, "check_password", lambda self, raw: pytest.fail("a password was looked at"))
     answer = client.get("/api/v1/scans/", headers={"Authorization": "Basic cml0YTp3cm9uZw=="})
     assert answer.status_code == 401
+
+
+def test_only_the_proxies_that_are_counted_say_who_asks(rf, settings):
+    settings.SECURE_PROXY_SSL_HEADER, settings.PROXY_HOPS = ("HTTP_X_FORWARDED_PROTO", "https"), 0
+    request = rf.get("/", headers={"X-Forwarded-For": "6.6.6.6"}, REMOTE_ADDR="198.51.100.7")
+    assert attempts.address_of(request) == "198.51.100.7"
