@@ -10,20 +10,24 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.db import models, transaction
+from django.contrib.sessions.backends.base import UpdateError
+from django.db import DatabaseError, models, transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.disk import is_full
 
 from .attempts import address_of
 from .models import OpenSession, User
 from .services import home_of
 
+log = structlog.get_logger(__name__)
 # In the session itself, so that an ordinary request asks the database nothing more.
 ROW, BEGAN, SEEN = "open_session", "began_at", "seen_at"
 NOTED_EVERY_SECONDS = 60
@@ -98,6 +102,7 @@ class SessionLimitsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._full = False  # said once, until there is room again
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
@@ -122,8 +127,30 @@ class SessionLimitsMiddleware:
             said = _("You were signed out after %(minutes)d minutes without use.")
             self._over(request, said % {"minutes": settings.SESSION_IDLE_MINUTES})
         elif now - seen > NOTED_EVERY_SECONDS and not _asked_by_itself(request):
-            request.session[SEEN] = now
-            OpenSession.objects.filter(pk=row_of(request)).update(seen_at=timezone.now())
+            self._note(request, seen, now)
+
+    def _note(self, request: HttpRequest, seen: float, now: float) -> None:
+        """Note that the session is in use. Where no disk has room for that, pages that only read still go on."""
+        session = request.session
+        changed_before = session.modified
+        try:
+            with transaction.atomic():
+                OpenSession.objects.filter(pk=row_of(request)).update(seen_at=timezone.now())
+                session[SEEN] = now
+                # Here and not after the page, where nobody could let it pass.
+                session.save()
+        except UpdateError:
+            return  # signed out elsewhere at this instant: Django answers that when it saves
+        except (DatabaseError, OSError) as error:
+            if not is_full(error):
+                raise
+            session[SEEN] = seen
+            if not self._full:
+                log.warning("session_not_noted", error=type(error).__name__)
+            self._full = True
+        else:
+            self._full = False
+        session.modified = changed_before
 
     def _over(self, request: HttpRequest, sentence: str) -> None:
         user: Any = request.user

@@ -6,8 +6,10 @@ import time
 from datetime import timedelta
 
 import pytest
+import structlog
 from django.core import mail
 from django.core.management import call_command
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -384,3 +386,25 @@ def test_password_set_on_the_command_line_ends_sessions_and_tokens(signed_in, ri
     assert rita.check_password(NEW)
     assert (works(token), is_signed_in(signed_in)) == (False, False)
     assert AuditEvent.objects.get(act="password_set").actor is None
+
+
+def full(*_args, **_kwargs):
+    raise OperationalError("database or disk is full")
+
+
+@pytest.mark.parametrize("what", ["the row", "the session"])
+def test_pages_that_read_go_on_where_a_full_disk_takes_no_note_of_the_session(signed_in, rita, monkeypatch, what):
+    signed_in.get("/accounts/")
+    later(signed_in, seen=120)
+    before = signed_in.session["seen_at"]
+    with monkeypatch.context() as disk:
+        if what == "the row":
+            disk.setattr("django.db.models.query.QuerySet.update", full)
+        else:
+            disk.setattr("django.contrib.sessions.backends.db.SessionStore.save", full)
+        with structlog.testing.capture_logs() as lines:
+            assert [signed_in.get("/accounts/").status_code for _ in range(3)] == [200] * 3
+    assert [line["event"] for line in lines].count("session_not_noted") == 1
+    assert signed_in.session["seen_at"] == before
+    assert signed_in.get("/accounts/").status_code == 200
+    assert signed_in.session["seen_at"] > before
