@@ -12,7 +12,9 @@ MOST_OF_A_HEAD = 64 * 1024
 IN_MEMORY = 256 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
-SLOWEST = 4096  # bytes a second; a telephone line is faster
+SLOWEST = 4096  # bytes a second in each of these spans; a telephone line is faster
+SHORTEST_WHOLE = 600.0
+SLOWEST_WHOLE = 128 * 1024  # bytes a second at which the largest request is all there in time
 FRAMING = (b"content-length", b"transfer-encoding")
 LENGTH = re.compile(rb"[0-9]{1,19}")
 SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
@@ -57,6 +59,9 @@ class Arrival:
         self.complete = False
         self.asks_first = False  # the client waits to be told to go on
         self.deadline = now + patience
+        self.progressed = now  # when enough had come, the last time
+        self._ends = now
+        self._counted = 0
         self._state = "head"
         self._left = 0  # bytes of a body or of a chunk that are to come
         self._decoded = 0
@@ -65,6 +70,11 @@ class Arrival:
     @property
     def in_head(self) -> bool:
         return self._state == "head"
+
+    @property
+    def on_disk(self) -> int:
+        """Bytes that are kept in a file, not in memory."""
+        return self.written if self.written > IN_MEMORY else 0
 
     def take(self, data: bytes, now: float) -> None:
         """More has come.
@@ -84,12 +94,16 @@ class Arrival:
                 return
             data = found
             self._read_framing()
-            self._started = now
+            self._ends = now + max(SHORTEST_WHOLE, self.limit / SLOWEST_WHOLE)
+            self.progressed = now
         if self.complete:
             self.rest += data
             return
         self._take_body(self._pending + data)
-        self.deadline = self._started + BODY_SECONDS + self.written / SLOWEST
+        # What came fast before buys no time: each span has to bring its part.
+        if self.written - self._counted >= SLOWEST * BODY_SECONDS:
+            self._counted, self.progressed = self.written, now
+        self.deadline = min(self.progressed + BODY_SECONDS, self._ends)
 
     def _take_head(self, data: bytes) -> bytes | None:
         """What follows the head, once it is all there."""

@@ -2,7 +2,8 @@
 
 In gunicorn's own worker a thread waits for its client, so a few clients that send slowly hold up everybody. Here one
 loop gathers what comes, on as many connections as there is room for, and a thread answers what is whole. Slow ones are
-sent away; where there is no room the one that has kept its place longest without asking anything makes some.
+sent away. Where there is no room for one more connection, the one that has kept its place longest without asking
+anything makes some; where bodies take too much of the disk, the one that has held much of it longest without going on.
 """
 
 import contextlib
@@ -28,6 +29,9 @@ SEND_SECONDS = 30.0
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
 AT_ONCE = 65536
+HELD_AT_ONCE = 4  # times the largest request
+STALLED_SECONDS = 2.0
+TOO_MUCH = "Too much is being sent at once. Try again in a minute."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_SPACE = "The disk of this installation is full: nothing of this request was kept. Tell your administrator."
 
@@ -94,6 +98,7 @@ class GatheringWorker(ThreadWorker):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.arrivals: dict[TConn, Arrival] = {}
+        self.answering: dict[TConn, Arrival] = {}  # whole, being answered or waiting for a thread
         self.leaving: dict[TConn, float] = {}
         self.limit = settings.MAX_REQUEST_BYTES
 
@@ -127,6 +132,8 @@ class GatheringWorker(ThreadWorker):
             self._take(conn, begun)
 
     def _readable(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self.arrivals:
+            return  # sent away by another one's event of the same round
         try:
             data = sock.recv(AT_ONCE)
         except (BlockingIOError, InterruptedError):
@@ -143,16 +150,19 @@ class GatheringWorker(ThreadWorker):
         arrival = self.arrivals[conn]
         try:
             arrival.take(data, time.monotonic())
-            if sum(each.written for each in self.arrivals.values()) > 4 * self.limit and not arrival.complete:
-                raise Refused(503, "Too much is being sent at once. Try again in a minute.")
         except Refused as refused:
             self._refuse(conn, refused.status, str(refused))
         except OSError as error:
             full = error.errno in FULL
             self._refuse(conn, 507 if full else 503, NO_SPACE if full else "The request could not be taken in.")
         else:
+            if arrival.on_disk:
+                self._make_space()
+            if conn not in self.arrivals:
+                return
             if arrival.complete:
                 self._forget(conn, close=False)
+                self.answering[conn] = arrival
                 conn.source.feed(arrival)
                 self.enqueue_req(conn)
             elif arrival.asks_first:
@@ -190,6 +200,8 @@ class GatheringWorker(ThreadWorker):
             self.leaving[conn] = time.monotonic() + LINGER_SECONDS
 
     def _drain(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self.leaving:
+            return
         try:
             more = sock.recv(AT_ONCE)
         except (BlockingIOError, InterruptedError):
@@ -216,6 +228,24 @@ class GatheringWorker(ThreadWorker):
             self._forget(conn)
             self._close(conn)
 
+    def _make_space(self) -> None:
+        """Send hogs away until the bodies fit again, those that are whole counted with the others."""
+        now = time.monotonic()
+
+        def hogging(conn: TConn) -> tuple[bool, float]:
+            arrival = self.arrivals[conn]
+            idle = now - arrival.progressed
+            return idle > STALLED_SECONDS, arrival.on_disk * (idle + 0.1)
+
+        held = sum(each.on_disk for kept in (self.arrivals, self.answering) for each in kept.values())
+        while held > HELD_AT_ONCE * self.limit:
+            unfinished = [conn for conn, each in self.arrivals.items() if each.on_disk and not each.complete]
+            if not unfinished:
+                break
+            hog = max(unfinished, key=hogging)
+            held -= self.arrivals[hog].on_disk
+            self._refuse(hog, 503, TOO_MUCH)
+
     def handle_request(self, req: Any, conn: TConn) -> Any:
         # A client that does not read its answer holds a thread for so long and no longer.
         conn.sock.settimeout(SEND_SECONDS)
@@ -226,7 +256,7 @@ class GatheringWorker(ThreadWorker):
             super().finish_request(conn, future)
             return
         kept = not future.cancelled() and future.exception() is None and bool(future.result())
-        arrival = conn.source.arrival
+        arrival = self.answering.pop(conn)
         arrival.close()
         # The parser saw one whole request: bytes that it has left belong to nothing.
         if kept and not conn.parser.unreader.buf.getvalue():
