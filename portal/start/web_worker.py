@@ -22,6 +22,7 @@ from gunicorn import http, util
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from diagnostics.disk import FULL_OF_FILES
 from portal.start.arrival import HEAD_SECONDS, Arrival, Refused
 from portal.ui.headers import OF_A_REFUSAL
 
@@ -32,7 +33,6 @@ AT_ONCE = 65536
 HELD_AT_ONCE = 4  # times the largest request
 STALLED_SECONDS = 2.0
 TOO_MUCH = "Too much is being sent at once. Try again in a minute."
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_SPACE = "The disk of this installation is full: nothing of this request was kept. Tell your administrator."
 
 
@@ -153,7 +153,7 @@ class GatheringWorker(ThreadWorker):
         except Refused as refused:
             self._refuse(conn, refused.status, str(refused))
         except OSError as error:
-            full = error.errno in FULL
+            full = error.errno in FULL_OF_FILES
             self._refuse(conn, 507 if full else 503, NO_SPACE if full else "The request could not be taken in.")
         else:
             if arrival.on_disk:
