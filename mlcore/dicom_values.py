@@ -90,7 +90,19 @@ def padding_of(stored: np.ndarray, dataset: Dataset, header: Header, words: Call
     low = -(2 ** (header.stored - 1)) if header.signed else 0
     fits = low <= least and most < low + 2**header.stored
     looked_at = stored if fits else words()
-    return (looked_at >= least) & (looked_at <= most)
+    padding = (looked_at >= least) & (looked_at <= most)
+    if header.allocated > 16 and not padding.any():
+        # An element of 16 bits says of wider pixels what it says, or the same bits with the other sign.
+        least, most = sorted(_with_the_other_sign(int(each)) for each in ends)
+        padding = (stored >= least) & (stored <= most)
+    return padding
+
+
+def _with_the_other_sign(end: int) -> int:
+    """What 16 bits mean with the other sign; beyond them the value stays as it is."""
+    if 2**15 <= end < 2**16:
+        return end - 2**16
+    return end + 2**16 if -(2**15) <= end < 0 else end
 
 
 def _ends_of_padding(dataset: Dataset, header: Header) -> tuple[float, float] | None:

@@ -94,7 +94,9 @@ class PredictionViewSet(Resource):
         return predictions_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="scan"))
 
     def told(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """An opinion that is told here is revealed, see :mod:`.revealing`."""
+        """An opinion that is told here is revealed, see :mod:`.revealing`. A HEAD request is told nothing."""
+        if self.request.method == "HEAD":
+            return rows
         told(self.person, rows, scan=lambda row: row.scan_id, says=lambda row: row.state == PredictionState.READY)
         return rows
 

@@ -28,7 +28,7 @@ from diagnostics.scans.services import institution_for
 from portal.accounts.models import Scope
 
 from .files import file_answer
-from .problems import TooLarge
+from .problems import InvalidInput, TooLarge
 from .resource import SMALL_BODY, Resource
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
@@ -154,7 +154,9 @@ class ScanViewSet(Resource):
         return scans_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="pk"))
 
     def told(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """An opinion that is told here is revealed, see :mod:`.revealing`."""
+        """An opinion that is told here is revealed, see :mod:`.revealing`. A HEAD request is told nothing."""
+        if self.request.method == "HEAD":
+            return rows
         told(self.person, rows, scan=lambda scan: scan.pk, says=_says)
         return rows
 
@@ -165,6 +167,8 @@ class ScanViewSet(Resource):
     def create(self, request: Request) -> Response:
         """Hand in one scan. The same content again in the same institution answers 200 with the scan that is here."""
         given = self.body(HandIn)
+        if len(request.FILES.getlist("file")) > 1:
+            raise InvalidInput({"file": [_("Upload one file a request.")]})
         if given["file"].size > settings.MAX_UPLOAD_BYTES:
             raise TooLarge(_("A file may have %(limit)s bytes at most.") % {"limit": settings.MAX_UPLOAD_BYTES})
         submitted = pipeline.submit_scan(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from diagnostics.predictions.models import Prediction, PredictionState
@@ -64,6 +65,12 @@ def test_codes_are_those_of_the_contract():
         "missed_lesion", "false_positive", "wrong_type", "artefact", "wrong_sequence", "out_of_scope",
         "clinical_context", "other",
     }  # fmt: skip
+
+
+def test_upload_of_two_files_in_one_request_is_refused(north):
+    files = [SimpleUploadedFile(f"{n}.png", phantom(n)) for n in (1, 2)]
+    answer = bearer(north.technologist).post(f"{V1}/scans/", {"patient": "P-1", "file": files}, format="multipart")
+    assert answer.status_code == 400 and "one file" in answer.content.decode()
 
 
 def test_upload_answers_201_then_200_with_the_same_id(north):

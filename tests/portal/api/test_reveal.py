@@ -144,3 +144,9 @@ def test_contradicting_reason_names_those_that_are_accepted(client, case, said):
         {"label": "glioma", "certainty": "certain", "reason": "false_positive", "comment": "Seen again."},
     )
     assert assert_problem(amended, 400)["accepted"]["reason"][0] == "wrong_type"
+
+
+@pytest.mark.parametrize("name", ["scan", "scans", "prediction", "predictions", "heat map", "report"])
+def test_head_request_is_told_nothing_and_reveals_nothing(client, case, said, name):
+    client.head(f"{V1}/{asked_by(case)[name]}")
+    assert blind().revealed_at is None
