@@ -168,7 +168,7 @@ class ScanViewSet(Resource):
         """Hand in one scan. The same content again in the same institution answers 200 with the scan that is here."""
         given = self.body(HandIn)
         if len(request.FILES.getlist("file")) > 1:
-            raise InvalidInput({"file": [_("Upload one file a request.")]})
+            raise InvalidInput({"file": [_("Upload one file per request.")]})
         if given["file"].size > settings.MAX_UPLOAD_BYTES:
             raise TooLarge(_("A file may have %(limit)s bytes at most.") % {"limit": settings.MAX_UPLOAD_BYTES})
         submitted = pipeline.submit_scan(

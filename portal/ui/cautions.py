@@ -27,7 +27,7 @@ def cautions_in_short(codes: list[Any]) -> str:
         "out_of_distribution": _("unlike what it learned from"),
         "low_quality": _("low quality"),
         "first_frame": _("first frame only"),
-        "several_heads": _("not certainly one head"),
+        "several_heads": _("possibly several heads"),
         "uncertain": _("uncertain"),
     }
     return ", ".join(words.get(str(code), str(code)) for code in codes)
