@@ -1,9 +1,10 @@
 """While bombs arrive at a real web server, everybody else's uploads and pages are answered as quickly as before."""
 
 import os
-import random
 import signal
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -16,8 +17,9 @@ from django.utils import timezone
 from diagnostics.models import Scan
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, issue_token
+from tests import processes
 from tests.factories import InstitutionFactory, person, phantom
-from tests.hostile.bombs import BOMBS, MB, SEED
+from tests.hostile.bombs import MB, SEED
 from tests.mlcore.test_decoding_pool import gone, until
 from tests.web import Browser, Web
 
@@ -75,15 +77,41 @@ class Traffic:
                 time.sleep(0.1)
 
 
-def throw(port: int, token: str, end: float, statuses: list[int]) -> None:
-    """One bomb after the other, in an order that the seed decides."""
-    dice = random.Random(SEED)
-    small = [data for make in BOMBS.values() if len(data := make()) <= SMALL]
-    asked, due = Browser(port), time.monotonic()
-    while time.monotonic() < end:
-        statuses.append(asked.hand_in(token, dice.choice(small)).status)
-        due += 2 / BOMBS_A_SECOND
-        time.sleep(max(0.0, due - time.monotonic()))
+# In a process of its own: what the sender takes must not hold up the people whose time is measured.
+THROWN = """
+import random, sys, time
+from http.client import HTTPConnection
+from tests.hostile.bombs import BOMBS, SEED
+port, token, seconds, pause, most = int(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:])
+dice = random.Random(SEED)
+bodies = []
+for data in (make() for make in BOMBS.values()):
+    if len(data) <= most:
+        head = "--b\\r\\nContent-Disposition: form-data; name="
+        field = head + '"patient"\\r\\n\\r\\nP-7\\r\\n' + head + '"file"; filename="scan.png"\\r\\n\\r\\n'
+        bodies.append(field.encode() + data + b"\\r\\n--b--\\r\\n")
+print("ready", flush=True)
+sys.stdin.readline()
+due = time.monotonic()
+end = due + seconds
+headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=b"}
+while time.monotonic() < end:
+    asked = HTTPConnection("127.0.0.1", port, timeout=60)
+    asked.request("POST", "/api/v1/scans/", dice.choice(bodies), headers)
+    print(asked.getresponse().status, flush=True)
+    asked.close()
+    due += pause
+    time.sleep(max(0.0, due - time.monotonic()))
+"""
+
+
+def thrower(port: int, token: str) -> subprocess.Popen[str]:
+    """Somebody who is about to send one bomb after the other, in an order that the seed decides."""
+    told = (str(port), token, str(SECONDS), str(2 / BOMBS_A_SECOND), str(SMALL))
+    sender = subprocess.Popen([sys.executable, "-c", THROWN, *told], cwd=processes.ROOT, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert sender.stdout.readline() == "ready\n"
+    return sender
 
 
 @pytest.mark.faults
@@ -100,17 +128,18 @@ def test_others_are_answered_as_quickly_while_bombs_arrive(capsys):
         for _ in range(PHASES):
             p95 = {}
             for bombs in (False, True):
+                senders = [thrower(web.port, token) for _ in range(2)] if bombs else []
                 end = time.monotonic() + SECONDS
                 people = [Traffic(web.port, token) for _ in range(2)]
                 threads = [threading.Thread(target=each.run, args=[end]) for each in people]
-                if bombs:
-                    threads += [
-                        threading.Thread(target=throw, args=[web.port, token, end, statuses]) for _ in range(2)
-                    ]
+                for sender in senders:
+                    sender.stdin.write("go\n")
+                    sender.stdin.flush()
                 for thread in threads:
                     thread.start()
                 for thread in threads:
                     thread.join()
+                statuses += [int(line) for sender in senders for line in sender.communicate()[0].split()]
                 for kind in ratios:
                     took = [each for one in people for each in one.took[kind]]
                     found[bombs][kind] += took
