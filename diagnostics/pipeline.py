@@ -143,7 +143,7 @@ def undo_read(*, by: Any, read: Read) -> Claim:
         return reviews.undo_read(by=by, read=read)
 
 
-def plan_dataset(*, by: Any, wanted: Mapping[str, Any]) -> background.Look:
+def plan_dataset(*, by: Any, wanted: Mapping[str, Any]) -> background.PlanStatus:
     """What freezing would make now. Of very many scans a worker works it out; the look then has its row.
 
     Raises

@@ -235,7 +235,7 @@ def test_keeper_kills_what_does_not_end_in_time(capfd: pytest.CaptureFixture[str
 
 def test_keeper_stops_the_later_stage_first(capfd: pytest.CaptureFixture[str]) -> None:
     farewell = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('bye'))); time.sleep(60)"
-    keep(toy("first", farewell, 0), toy("second", farewell, 1), seconds=1)
+    keep(toy("first", farewell, 0), toy("second", farewell, 1), seconds=3)
     said = [line for line in capfd.readouterr().out.splitlines() if line.endswith("bye")]
     assert said == ["second   | bye", "first    | bye"]
 

@@ -49,7 +49,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Look:
+class PlanStatus:
     """What is known of a plan now: a summary, or the row of the work that will give one."""
 
     summary: Summary | None
@@ -62,7 +62,7 @@ def is_small(institutions: Sequence[Institution]) -> bool:
     return Scan.objects.filter(institution__in=institutions).order_by()[: few + 1].count() <= few
 
 
-def look(*, by: Any, wanted: Mapping[str, Any]) -> Look:
+def look(*, by: Any, wanted: Mapping[str, Any]) -> PlanStatus:
     """The plan for what is ``wanted`` (parameters of :func:`services.freeze`): worked out now where that is quick,
     as a worker has worked it out lately, or the row that asks for it.
 
@@ -74,15 +74,15 @@ def look(*, by: Any, wanted: Mapping[str, Any]) -> Look:
     for institution in wanted["institutions"]:
         require(by, Permission.FREEZE_DATASET, institution)
     if is_small(wanted["institutions"]):
-        return Look(summary_of(services.plan(by=by, **wanted)))
+        return PlanStatus(summary_of(services.plan(by=by, **wanted)))
     key = _key(wanted)
     theirs = DatasetPlan.objects.filter(by=by, key=key, freezes=False)
     ready = (
         theirs.filter(state=PlanState.READY, finished_at__gt=timezone.now() - FRESH).order_by("-finished_at").first()
     )
     if ready is not None:
-        return Look(stored(ready), ready)
-    return Look(None, _asked(by, key, wanted))
+        return PlanStatus(stored(ready), ready)
+    return PlanStatus(None, _asked(by, key, wanted))
 
 
 def freeze(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetPlan:

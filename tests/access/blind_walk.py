@@ -22,6 +22,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
+from tests.transactions import around
+
 from . import table
 from .world import World
 
@@ -72,7 +74,7 @@ class Walk:
     def ask(self, asked: Asked) -> bytes:
         """The whole answer as bytes; whatever the request did is undone."""
         # Numbered anew for each request: what some library draws once, at its first use, shifts no later one's ids.
-        with transaction.atomic(), ids_drawn_alike(first=1_000_000):
+        with around(), ids_drawn_alike(first=1_000_000):
             body, status, found = _answer(self.world, self.viewpoint, asked)
             transaction.set_rollback(True)
         self.answers[asked], self.statuses[asked] = found, status

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnostics import pipeline
 from tests.factories import phantom
+from tests.transactions import around
 
 from . import table
 from .world import ROLES, World, build
@@ -94,7 +95,7 @@ def ask(world: World, line: Line, method: str, viewpoint: str) -> int:
         sent["data"] = body
         if api and "file" not in body:
             sent["content_type"] = "application/json"
-    with transaction.atomic():
+    with around():
         client = world.client(viewpoint, token=api)
         response = getattr(client, method.lower())(address, **sent)
         if response.streaming:

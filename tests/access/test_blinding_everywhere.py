@@ -45,8 +45,10 @@ from diagnostics.models import (
 )
 from diagnostics.predictions import services as predictions
 from diagnostics.scans.access import Role
+from diagnostics.scans.looks import Look
 from portal.accounts.models import Scope, issue_token
 from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ReadFactory, ScanFactory, person
+from tests.transactions import around
 
 from . import blind_walk
 from .blind_walk import Asked, Walk, ids_drawn_alike
@@ -136,6 +138,7 @@ def _one_of_everything_else(world: World) -> None:
     ModelAlarm.objects.create(version_id=world.rows["model"])
     AlertRule.objects.create(watched="overrides", limit=0.3)
     Group.objects.create(name="group")
+    Look.objects.create(person=manager, scan_id=read.case.scan_id, what="image", hour=NOW)
 
 
 @contextmanager
@@ -146,7 +149,7 @@ def in_world(world: World, which: str) -> Iterator[None]:
     for statement in connection.ops.sequence_reset_sql(no_style(), sequences):
         with connection.cursor() as cursor:
             cursor.execute(statement)
-    with transaction.atomic(), ids_drawn_alike():
+    with around(), ids_drawn_alike():
         mail.outbox.clear()
         batch = predictions.claim_waiting(limit=100)
         outcomes: dict[Any, Any] = {}

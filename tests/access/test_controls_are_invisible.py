@@ -8,6 +8,7 @@ from django.db import transaction
 
 from diagnostics.models import Case, Control, Patient, ShadowOpinion
 from tests.factories import ScanFactory
+from tests.transactions import around
 
 from . import test_blinding_everywhere as everywhere
 from .blind_walk import Asked, Walk
@@ -45,7 +46,7 @@ def told_apart(world: World, viewpoint: str, asked: list[Asked] | None) -> tuple
     )
     with everywhere.ids_drawn_alike():
         first.again(asked) if asked else first.everything(deep=False)
-    with transaction.atomic():
+    with around():
         as_controls(world, source.pk, "case", "held")
         with everywhere.ids_drawn_alike():
             second.again(list(first.answers))

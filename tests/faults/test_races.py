@@ -56,6 +56,7 @@ from tests.factories import (
     ScanFactory,
     StudyFactory,
     TrainingRunFactory,
+    answers_for_the_model,
     person,
     phantom,
 )
@@ -161,7 +162,7 @@ def score_at_once(monkeypatch, tmp_path):
     live = registry.live()
     challenger = stored_model(tmp_path, b"challenger")
     rows = [PredictionFactory(scan=scan, model_version=live) for scan in scans(5)]
-    boss = person(Role.ADMINISTRATOR, InstitutionFactory())
+    boss = answers_for_the_model(person(Role.ADMINISTRATOR, InstitutionFactory()))
     registry.challenge(by=boss, version=challenger)
     Prediction.objects.update(finished_at=challenger.challenged_at)
     monkeypatch.setattr(scoring.os, "nice", lambda more: scoring.NICENESS)
@@ -237,7 +238,7 @@ def test_task_delivered_five_times_at_once_works_once(task, toy, monkeypatch, tm
 
 def race(tmp_path, promotions: int, predictions: int) -> list[int]:
     """Promote in one thread while three hand in and predict and one watches; how many live models it saw each time."""
-    boss = person(Role.ADMINISTRATOR, InstitutionFactory())
+    boss = answers_for_the_model(person(Role.ADMINISTRATOR, InstitutionFactory()))
     rivals = [stored_model(tmp_path, bytes([n])) for n in (1, 2)]
     first = scans(1)[0]
     over, seen, numbers = threading.Event(), [], iter(range(predictions - 1))

@@ -9,7 +9,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from diagnostics.models import Read
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ReadFactory, ScanFactory, person
 
@@ -143,8 +145,10 @@ def test_heatmap_while_the_case_is_open(opinion, place, role, status):
     assert response.status_code == status
 
 
-def test_heatmap_after_the_own_blind_read(opinion, scan):
+def test_heatmap_after_the_own_blind_read_once_it_is_revealed(opinion, scan):
     read = ReadFactory(case=scan.cases.get())
+    assert signed_in(read.reader).get(reverse("reading:heatmap", args=[opinion.pk])).status_code == 404
+    Read.objects.filter(pk=read.pk).update(revealed_at=timezone.now())
     response = signed_in(read.reader).get(reverse("reading:heatmap", args=[opinion.pk]))
     assert body(response) == b"\x89PNG heat"
 

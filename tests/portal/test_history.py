@@ -10,11 +10,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import SENTENCES, sentence_of
 from diagnostics.audit.services import record
-from diagnostics.models import Institution, ModelVersion
+from diagnostics.models import Institution, ModelVersion, Read
 from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
@@ -125,6 +126,7 @@ def test_patient_page_shows_visits_in_time_with_labels_as_far_as_one_may_know(
     later = ready_case(north, patient=patient, study__date=date(2026, 3, 5), study__accession="ACC-LATER")
     rita, colleague = (made.person(Role.RADIOLOGIST, north) for _ in range(2))
     read(rita, case, label="glioma", final=False)
+    Read.objects.filter(reader=rita).update(revealed_at=timezone.now())
 
     def chips(user: User) -> list[tuple[str, str, str]]:
         client.force_login(user)

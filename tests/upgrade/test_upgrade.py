@@ -27,6 +27,7 @@ from portal.accounts.models import User
 from tests.access import table
 from tests.access.test_access import ALL
 from tests.factories import phantom
+from tests.transactions import around
 
 KEPT = sorted(Path(__file__).parent.glob("kept_*.json"))
 # Columns that a migration fills anew on purpose, as "table.column", each with its reason.
@@ -65,7 +66,7 @@ def fill(old: Any, rows: list[dict[str, Any]]) -> None:
     """Put the kept rows into the tables as they were then."""
     many = []
     filled = set()
-    with transaction.atomic():
+    with around():
         for row in rows:
             Model = old.get_model(*row["model"].split("."))
             filled.add(Model)
@@ -203,7 +204,7 @@ def test_events_of_before_the_upgrade_are_links_of_the_chain(old):
     events = old.before["diagnostics_auditevent"]
     count = checking.Count()
     assert list(checking.breaks(count)) == [] and count.events >= len(events) > 40
-    with transaction.atomic():
+    with around():
         guards.take_down()
         with connection.cursor() as cursor:
             cursor.execute(f"UPDATE {guards.EVENT} SET act = 'x' WHERE id = %s", [events[7]["id"]])
