@@ -21,7 +21,9 @@ BUSY_READER = 98  # of the reads are one reader's, the rest is shared out among 
 READERS = 20
 COPIED: tuple[type[models.Model], ...] = (Patient, Study, Scan, Prediction, Case, Claim, Read, AuditEvent)
 # Text that must be unique gets the copy's number before it; a prefix of the same length keeps a hash a hash.
-NUMBERED = {("patient", "pseudonym"), ("study", "accession")}
+NUMBERED = {("patient", name) for name in ("pseudonym", "pseudonym_folded")} | {
+    ("study", name) for name in ("accession", "accession_folded")
+}
 DAYS = 730  # dates are spread over two years
 PRIORITIES = [0] + [1] * 9 + [2] * 40
 LABELS = ("no_tumour", "glioma", "meningioma", "pituitary")

@@ -30,14 +30,14 @@ def ratios(world: World, folder: Path, many: list[int]) -> Iterator[Ratio]:
     databases = Databases(folder)
     clones.pattern(world)
     _moved()
+    client = Client()
+    client.force_login(world.by)  # in the first database, so that each copy knows the session
     databases.looked_over()
     for count in many:
         large = databases.copy(f"lists_{count}")
         databases.turn_to(large)
         clones.copied(count // clones.PATTERN)
         databases.looked_over()
-        client = Client()
-        client.force_login(world.by)
         for address in ADDRESSES:
             yield _compared(databases, large, count, address, partial(_got, client, address))
         yield _compared(databases, large, count, "the scheduler's round", tasks.reconcile.run)
