@@ -176,3 +176,14 @@ def test_a_montage_of_sixteen_bits_is_seen_like_one_of_eight():
     assert said(dicom(picture.astype(np.uint16) * 7)) == "refused"
     assert said(dicom((4000 - picture.astype(np.int16) * 7), PhotometricInterpretation="MONOCHROME1")) == "refused"
     assert heads_in(scaled(picture)) is Heads.SEVERAL
+
+
+@pytest.mark.parametrize(("side", "number"), [(150, 4), (150, 1), (110, 5), (100, 2)])
+def test_a_large_head_with_small_ones_beside_it_is_warned_of(side, number):
+    image = np.zeros((620, 820), np.uint8)
+    image[10:610, 10:610] = cv2.resize(DRAWN["phantoms"][1], (600, 600), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(DRAWN["phantoms"][2], (side, side), interpolation=cv2.INTER_AREA)
+    for each in range(number):
+        top = each * (side + 4)
+        image[top : top + side, 640 : 640 + side] = small
+    assert said(png(image)) in ("warned", "refused")
