@@ -99,8 +99,8 @@ def _within_margins(grey: np.ndarray) -> np.ndarray:
 
 
 def _apart(grey: np.ndarray) -> tuple[int, float, float, bool]:
-    """Count things like heads nearly as large as the largest; give that one's share of all, how oval it is, and whether
-    smaller pictures may lie beside it."""
+    """Count things like heads nearly as large as the largest. Give that one's share of all, how oval it is, and
+    whether smaller pictures may lie beside it."""
     soft = cv2.GaussianBlur(grey, (5, 5), 0)
     otsu, _ = cv2.threshold(soft, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     mask = np.asarray(soft > max(10.0, 0.4 * float(otsu)), dtype=np.uint8)
