@@ -99,13 +99,16 @@ def freeze(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetPlan:
 
 
 def forget(*, by: Any) -> None:
-    """Throw away what was worked out for ``by``: a conflict was settled since, or they ask for it anew."""
+    """Throw away what was worked out for ``by``, who asks for it anew."""
     DatasetPlan.objects.filter(by=by, freezes=False, state__in=[PlanState.READY, PlanState.FAILED]).delete()
 
 
 def forget_all() -> None:
-    """Throw away everybody's plans: which labels stand has changed."""
-    DatasetPlan.objects.filter(freezes=False, state__in=[PlanState.READY, PlanState.FAILED]).delete()
+    """Throw away everybody's plans: which labels stand has changed. What a worker is at begins anew."""
+    plans = DatasetPlan.objects.filter(freezes=False)
+    plans.filter(state__in=[PlanState.READY, PlanState.FAILED]).delete()
+    # Without its fence the worker's result, which may still hold the old labels, is dropped.
+    plans.filter(state=PlanState.RUNNING).update(state=PlanState.QUEUED, fence=None, lease_until=None, attempts=0)
 
 
 def anything_waiting() -> bool:

@@ -194,3 +194,15 @@ def test_one_plan_at_a_time_is_the_databases_own_rule(north, keeper):
 def test_somebody_elses_plan_does_not_exist(client, north, keeper):
     row = background.look(by=person(Role.DATA_MANAGER, north), wanted=wanted(north)).row
     assert client.get(reverse("lab:plan", args=[row.pk])).status_code == 404
+
+
+def test_plan_that_a_worker_is_at_begins_anew_when_a_conflict_is_settled(north, keeper):
+    background.look(by=keeper, wanted=wanted(north))
+    row = background._claimed()
+    background.forget_all()
+    background._carry_out(row)
+    row.refresh_from_db()
+    assert row.state == "queued" and row.result is None, "what it found may hold the old labels"
+    assert background.work() == 1
+    row.refresh_from_db()
+    assert row.state == "ready"
