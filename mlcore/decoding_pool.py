@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "PYTHONHOME", "VIRTUAL_ENV")
 _START_SECONDS = 60.0
 # So long a file may take before it is asked, again and again, how much processor time it has used.
-_USUAL_SECONDS = 0.25
+_USUAL_SECONDS = 0.06
 # With so many MB a decoder begins; one that has used this much of what it may have, and dies, wanted more.
 _BEGINS_MB, _NEARLY = 50.0, 0.6
 

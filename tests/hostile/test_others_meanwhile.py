@@ -23,7 +23,7 @@ from tests.hostile.bombs import MB, SEED
 from tests.mlcore.test_decoding_pool import gone, until
 from tests.web import Browser, Web
 
-PHASES = int(os.environ.get("OVERREAD_TEST_PHASES", "3"))
+PHASES = int(os.environ.get("OVERREAD_TEST_PHASES", "5"))
 SECONDS = float(os.environ.get("OVERREAD_TEST_SECONDS", "20"))
 BOMBS_A_SECOND = 4.0
 # Small files; the larger ones cost what any upload of their size costs.
