@@ -18,6 +18,7 @@ from diagnostics.training import services as training
 from diagnostics.training import work
 from diagnostics.training.recipe import INGREDIENTS
 from portal.lab.card import as_html
+from tests import processes
 from tests.diagnostics.shelf import model_folder, put_into_use, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, answers_for_the_model, person
@@ -418,10 +419,22 @@ def test_new_scans_are_predicted_by_the_promoted_model(model, candidate, boss, n
 def test_card_brings_no_markup_of_its_own():
     page = as_html(
         "# Title <script>x</script>\n\n| a | b |\n|---|---:|\n| `1` | <b>2</b> |\n\n"
-        "- one\n- **two**\n\n```\nrun\n\nit\n```"
+        "- one\n- **two**\n\n```\nrun\n\nit\n```\n\n[here](javascript:alert(1)) ![x](http://elsewhere/x.png) "
+        "<http://elsewhere/>\n\n<img src=x onerror=alert(1)>\n"
     )
-    assert "<script>" not in page and "<b>" not in page
+    assert "<script>" not in page and "<b>" not in page and "<img" not in page and "<a" not in page
+    assert "style=" not in page and "elsewhere" in page
     assert "<h2>Title &lt;script&gt;" in page
-    assert "<td class='num'>&lt;b&gt;2&lt;/b&gt;</td>" in page
-    assert "<li>one</li><li><strong>two</strong></li>" in page
-    assert "<pre>run\n\nit</pre>" in page
+    assert '<td class="num">&lt;b&gt;2&lt;/b&gt;</td>' in page and '<th class="num">b</th>' in page
+    assert "<td><code>1</code></td>" in page and '<div class="table-wrap" tabindex="0"><table class="table">' in page
+    assert "<li>one</li>\n<li><strong>two</strong></li>" in page
+    assert "<pre><code>run\n\nit\n</code></pre>" in page
+
+
+def test_card_of_the_bundled_model_is_shown_whole():
+    card = next(processes.ROOT.glob("mlcore/**/card.md")).read_text()
+    page = as_html(card)
+    assert page.count("<tr>") == sum(line.startswith("|") for line in card.splitlines()) - card.count("\n|---")
+    assert page.count("<h2>") + page.count("<h3>") + page.count("<h4>") == sum(
+        line.startswith("#") for line in card.splitlines()
+    )
