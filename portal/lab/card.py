@@ -22,7 +22,7 @@ class _Renderer(RendererHTML):
     def table_close(self, *_: Any) -> str:
         return "</table></div>\n"
 
-    def renderToken(  # noqa: N802 - the library's name
+    def renderToken(
         self,
         tokens: Sequence[Token],
         idx: int,
