@@ -70,7 +70,7 @@ INSTALLED_APPS = [
     "portal.accounts",
     "portal.ui",
     "diagnostics",
-    "django.contrib.admin",
+    "portal.admin.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -237,7 +237,6 @@ TRAINING_THREADS = env.int("OVERREAD_TRAINING_THREADS", default=2)
 # Whether a promotion needs a second administrator's approval. One person alone may run a trial, but no real service.
 SECOND_ADMINISTRATOR = env.bool("OVERREAD_SECOND_ADMINISTRATOR", default=PRODUCTION)
 PROMOTION_REQUEST_HOURS = env.int("OVERREAD_PROMOTION_REQUEST_HOURS", default=72)
-FRESH_SIGN_IN = "portal.accounts.freshness"
 FRESH_SIGN_IN_MINUTES = env.int("OVERREAD_FRESH_SIGN_IN_MINUTES", default=15 if PRODUCTION else 120)
 # A token that may teach was given that right on purpose and ends by itself: in a trial it is enough as it is.
 FRESH_TOKENS = env.bool("OVERREAD_FRESH_TOKENS", default=PRODUCTION)

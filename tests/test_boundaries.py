@@ -142,6 +142,66 @@ def test_search_for_imports_sees_the_top_and_not_the_bodies(
     assert ("diagnostics.training.fitting" in imports_at_the_top(file)) is found
 
 
+# What of Django a storey leaves to the storeys above it. The linter knows whole packages only.
+NOT_IN_THE_DOMAIN = (
+    "django.contrib.admin",
+    "django.forms",
+    "django.http",
+    "django.shortcuts",
+    "django.template",
+    "django.urls",
+    "django.views",
+)
+ABOVE = {"diagnostics": ("portal",), "mlcore": ("portal", "diagnostics")}
+
+
+def reaches_up(file: Path, storey: str) -> list[str]:
+    """What a file of ``storey`` imports, or names by a string as for ``import_module``, that lies above it."""
+    forbidden = ABOVE[storey] + (NOT_IN_THE_DOMAIN if storey == "diagnostics" else ())
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            named = [f"{node.module}.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.match(r"^\w+\.[\w.]*$", node.value):
+            named = [node.value]
+        elif isinstance(node, ast.Call) and re.search(r"import_(module|string)$|__import__$", ast.unparse(node.func)):
+            named = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        found += [name for name in named if any(f"{name}.".startswith(f"{each}.") for each in forbidden)]
+    return found
+
+
+def test_no_storey_names_what_is_above_it_not_even_by_a_string() -> None:
+    guilty = [
+        f"{file.relative_to(ROOT)} names {name}"
+        for storey in ABOVE
+        for file in sorted((ROOT / storey).rglob("*.py"))
+        for name in reaches_up(file, storey)
+    ]
+    assert guilty == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from django import forms", ["django.forms"]),
+        ("def body():\n    import django.http", ["django.http"]),
+        ("FRESH = 'portal.accounts.freshness'", ["portal.accounts.freshness"]),
+        ("import_module('portal')", ["portal"]),
+        ("import_module(f'portal.{room}')", ["portal."]),
+        ("SOURCE = 'portal'", []),
+        ("from django.db import models", []),
+        ("'portal. Handed in through the portal'", []),
+    ],
+)
+def test_search_for_what_is_above_sees_imports_and_strings(text: str, found: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "tried.py"
+    file.write_text(text)
+    assert reaches_up(file, "diagnostics") == found
+
+
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The static files as a real installation collects them."""

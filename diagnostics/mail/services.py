@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -78,13 +77,9 @@ def message_for(person: Any, rows: Sequence[Notification]) -> EmailMessage:
         news = ngettext("%(n)d notification", "%(n)d notifications", len(rows)) % {"n": len(rows)}
         told = kinds[0] if len(rows) == 1 else news
         links = [f"{settings.PUBLIC_URL}/notifications/{row.pk}/" for row in rows]
-        body = render_to_string(
-            "notifications/mail.txt",
-            {
-                "rows": list(zip(kinds, links, strict=True)),
-                "choices": f"{settings.PUBLIC_URL}/accounts/#notifications",
-            },
-        )
+        choices = _("Which mails you get, and whether they come once a day, is yours to choose:")
+        body = "".join(f"{kind}.\n{link}\n\n" for kind, link in zip(kinds, links, strict=True))
+        body += f"{choices}\n{settings.PUBLIC_URL}/accounts/#notifications\n"
         return EmailMessage(
             subject=_("Overread: %(told)s") % {"told": told},
             body=body,

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics import pipeline
-from diagnostics.admin import counting
 from diagnostics.datasets.services import freeze
 from diagnostics.models import (
     Alert,
@@ -40,6 +39,7 @@ from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
 from diagnostics.training import schedule, work
 from diagnostics.training import services as training
+from portal.admin import counting
 from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import (

@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from diagnostics.models import Patient, Scan, Study
 from diagnostics.scans.access import Permission
 
-from .rooms import RoomAdmin, by_institution, by_words, fields_of
+from .base import ReadOnlyModelAdmin, by_institution, by_words, fields_of
 
 
 @admin.register(Patient)
-class PatientAdmin(RoomAdmin):
+class PatientAdmin(ReadOnlyModelAdmin):
     """Patients by their pseudonym."""
 
     sees = Permission.SEE_SCANS
@@ -26,7 +26,7 @@ class PatientAdmin(RoomAdmin):
 
 
 @admin.register(Study)
-class StudyAdmin(RoomAdmin):
+class StudyAdmin(ReadOnlyModelAdmin):
     """Visits."""
 
     sees = Permission.SEE_SCANS
@@ -40,7 +40,7 @@ class StudyAdmin(RoomAdmin):
 
 
 @admin.register(Scan)
-class ScanAdmin(RoomAdmin):
+class ScanAdmin(ReadOnlyModelAdmin):
     """Scans with what is known of their files. The images themselves are on the portal's pages."""
 
     sees = Permission.SEE_SCANS

@@ -21,7 +21,7 @@ from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
 from diagnostics.training.recipe import INGREDIENTS
 
-from .rooms import RoomAdmin, by_institution, column
+from .base import ReadOnlyModelAdmin, by_institution, column
 
 STOP_POLLING = 286  # htmx's word for "there will be no news"
 
@@ -89,7 +89,7 @@ class TrainForm(forms.Form):
 
 
 @admin.register(DatasetVersion)
-class DatasetVersionAdmin(RoomAdmin):
+class DatasetVersionAdmin(ReadOnlyModelAdmin):
     """Frozen sets. "Freeze a dataset version" shows its plan first; "Start training" its recipe."""
 
     sees = Permission.FREEZE_DATASET
@@ -213,7 +213,7 @@ def _counts(counts: dict[str, Any]) -> dict[str, Any]:
 
 
 @admin.register(DatasetItem)
-class DatasetItemAdmin(RoomAdmin):
+class DatasetItemAdmin(ReadOnlyModelAdmin):
     """Which scan is in which dataset, with which label from where."""
 
     sees = Permission.FREEZE_DATASET
@@ -227,7 +227,7 @@ class DatasetItemAdmin(RoomAdmin):
 
 
 @admin.register(RuledOut)
-class RuledOutAdmin(RoomAdmin):
+class RuledOutAdmin(ReadOnlyModelAdmin):
     """Labels that were kept out of datasets because look-alikes contradict them."""
 
     sees = Permission.FREEZE_DATASET
@@ -241,7 +241,7 @@ class RuledOutAdmin(RoomAdmin):
 
 
 @admin.register(DatasetPlan)
-class DatasetPlanAdmin(RoomAdmin):
+class DatasetPlanAdmin(ReadOnlyModelAdmin):
     """Plans and freezes of very many scans, which a worker carries out: one's own, or all for a superuser."""
 
     sees = Permission.FREEZE_DATASET
@@ -268,7 +268,7 @@ class DatasetPlanAdmin(RoomAdmin):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(RoomAdmin):
+class TrainingRunAdmin(ReadOnlyModelAdmin):
     """Training runs; a run's page shows how far it is and can cancel it."""
 
     sees = Permission.TRAIN

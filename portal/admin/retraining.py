@@ -15,8 +15,8 @@ from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training import schedule
 from diagnostics.training.recipe import NotTrainable
 
+from .base import ReadOnlyModelAdmin
 from .learning import TrainForm
-from .rooms import RoomAdmin
 
 
 class PolicyForm(TrainForm):
@@ -46,7 +46,7 @@ _POLICY = ("enabled", "new_labels", "lineage", "institutions")
 
 
 @admin.register(Retraining)
-class RetrainingAdmin(RoomAdmin):
+class RetrainingAdmin(ReadOnlyModelAdmin):
     """Whether a dataset is frozen and trained on when enough new labels wait: it makes candidates, no live model."""
 
     sees = Permission.TRAIN

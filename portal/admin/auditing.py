@@ -10,11 +10,11 @@ from diagnostics.models import AuditChain, AuditEvent, AuditLink, Look
 from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.scans.people import audit_events_for
 
-from .rooms import RoomAdmin, by_institution, column
+from .base import ReadOnlyModelAdmin, by_institution, column
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(RoomAdmin):
+class AuditEventAdmin(ReadOnlyModelAdmin):
     """What was done. Written with the act, never edited."""
 
     sees = Permission.SEE_AUDIT
@@ -28,7 +28,7 @@ class AuditEventAdmin(RoomAdmin):
 
 
 @admin.register(AuditChain)
-class AuditChainAdmin(RoomAdmin):
+class AuditChainAdmin(ReadOnlyModelAdmin):
     """How far each chain of events has come."""
 
     sees = Permission.SEE_AUDIT
@@ -45,7 +45,7 @@ class AuditChainAdmin(RoomAdmin):
 
 
 @admin.register(Look)
-class LookAdmin(RoomAdmin):
+class LookAdmin(ReadOnlyModelAdmin):
     """What keeps a look at an image from being told twice within the hour. The looks themselves are audit events."""
 
     sees = Permission.SEE_AUDIT
@@ -57,7 +57,7 @@ class LookAdmin(RoomAdmin):
 
 
 @admin.register(AuditLink)
-class AuditLinkAdmin(RoomAdmin):
+class AuditLinkAdmin(ReadOnlyModelAdmin):
     """The place of each event in its chain."""
 
     sees = Permission.SEE_AUDIT

@@ -15,7 +15,7 @@ from diagnostics.models import Institution, Membership, ModelAdministrator, Noti
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where, may
 from diagnostics.scans.institutions import POLICIES, change_institution, make_institution
 
-from .rooms import RoomAdmin, by_institution, column, fields_of
+from .base import ReadOnlyModelAdmin, by_institution, column, fields_of
 
 
 class InstitutionForm(ModelForm):
@@ -40,7 +40,7 @@ class InstitutionForm(ModelForm):
 
 
 @admin.register(Institution)
-class InstitutionAdmin(RoomAdmin):
+class InstitutionAdmin(ReadOnlyModelAdmin):
     """Institutions that one administers. A new one is made by the administrator of the installation."""
 
     sees = Permission.ADMINISTER
@@ -70,7 +70,7 @@ class InstitutionAdmin(RoomAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(RoomAdmin):
+class MembershipAdmin(ReadOnlyModelAdmin):
     """Who has which role where. Roles are given and taken on the person's page, where the acts are."""
 
     sees = Permission.ADMINISTER
@@ -93,7 +93,7 @@ class MembershipAdmin(RoomAdmin):
 
 
 @admin.register(ModelAdministrator)
-class ModelAdministratorAdmin(RoomAdmin):
+class ModelAdministratorAdmin(ReadOnlyModelAdmin):
     """Who may change the model that all institutions share. Appointed on the person's page, by a superuser."""
 
     sees = Permission.ADMINISTER
@@ -107,7 +107,7 @@ class ModelAdministratorAdmin(RoomAdmin):
 
 
 @admin.register(Notification)
-class NotificationAdmin(RoomAdmin):
+class NotificationAdmin(ReadOnlyModelAdmin):
     """What people were told, and whether its mail left. Of cases only where one reads none oneself: that a case waits
     for an adjudicator is no business of whoever may still be asked to read it."""
 

@@ -12,11 +12,11 @@ from diagnostics.reviews.queries import predictions_for, reads_for
 from diagnostics.reviews.thread import comments_for
 from diagnostics.scans.access import Permission, institutions_where
 
-from .rooms import RoomAdmin, by_institution, fields_of
+from .base import ReadOnlyModelAdmin, by_institution, fields_of
 
 
 @admin.register(Prediction)
-class PredictionAdmin(RoomAdmin):
+class PredictionAdmin(ReadOnlyModelAdmin):
     """The AI's opinions. Whoever must still read a case blindly does not find its opinion here either."""
 
     sees = Permission.SEE_SCANS
@@ -31,7 +31,7 @@ class PredictionAdmin(RoomAdmin):
 
 
 @admin.register(Case)
-class CaseAdmin(RoomAdmin):
+class CaseAdmin(ReadOnlyModelAdmin):
     """Scans as work."""
 
     sees = Permission.SEE_SCANS
@@ -47,7 +47,7 @@ class CaseAdmin(RoomAdmin):
 
 
 @admin.register(Claim)
-class ClaimAdmin(RoomAdmin):
+class ClaimAdmin(ReadOnlyModelAdmin):
     """Who held which case when. The token that must come with a read is shown to nobody."""
 
     sees = Permission.SEE_READS
@@ -62,7 +62,7 @@ class ClaimAdmin(RoomAdmin):
 
 
 @admin.register(Read)
-class ReadAdmin(RoomAdmin):
+class ReadAdmin(ReadOnlyModelAdmin):
     """What readers stated, as far as one may see it."""
 
     sees = Permission.SEE_READS
@@ -76,7 +76,7 @@ class ReadAdmin(RoomAdmin):
 
 
 @admin.register(Annotation)
-class AnnotationAdmin(RoomAdmin):
+class AnnotationAdmin(ReadOnlyModelAdmin):
     """Marks on images, every revision, as far as one may see them."""
 
     sees = Permission.SEE_READS
@@ -90,7 +90,7 @@ class AnnotationAdmin(RoomAdmin):
 
 
 @admin.register(Control)
-class ControlAdmin(RoomAdmin):
+class ControlAdmin(ReadOnlyModelAdmin):
     """Control cases that were read. One that waits stands in no list, for its reader may be whoever looks."""
 
     sees = Permission.SEE_READS
@@ -105,7 +105,7 @@ class ControlAdmin(RoomAdmin):
 
 
 @admin.register(Comment)
-class CommentAdmin(RoomAdmin):
+class CommentAdmin(ReadOnlyModelAdmin):
     """What readers and adjudicators tell each other; while a case is open only for whoever reads no cases there."""
 
     sees = Permission.SEE_READS

@@ -25,15 +25,19 @@ from diagnostics.models import (
 from diagnostics.predictions.standing import cases_not_begun
 from diagnostics.registry import exceptions, gate, queries, requests, services
 from diagnostics.registry.models import ModelState
+from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
-from mlcore.labels import READABLE
+from portal.accounts import freshness
 
-from .rooms import PromoteForm, ReasonForm, RollBackForm, RoomAdmin, by_words, column, fields_of, fresh_sign_in
+from .base import PromoteForm, ReadOnlyModelAdmin, ReasonForm, RollBackForm, by_words, column, fields_of
+
+# What a model can say; the other labels are statements of readers only.
+_MODEL_LABELS = [label for label in Label.values if label not in (Label.NOT_ASSESSABLE, Label.OUT_OF_SCOPE)]
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(RoomAdmin):
+class ModelVersionAdmin(ReadOnlyModelAdmin):
     """Candidates, the live model and its predecessors; "Promote" and "Roll back" ask for a reason first."""
 
     sees = Permission.SEE_MODELS
@@ -101,13 +105,13 @@ class ModelVersionAdmin(RoomAdmin):
         form = PromoteForm(
             request.POST or None,
             name_asked=needed is not None and not settings.SECOND_ADMINISTRATOR,
-            password_asked=not by_two and not fresh_sign_in().is_fresh(request),
+            password_asked=not by_two and not freshness.is_fresh(request),
         )
         if request.method == "POST" and form.is_valid():
             given = form.cleaned_data
             try:
                 if not by_two:
-                    fresh_sign_in().require(request, given.get("password", ""))
+                    freshness.require(request, given.get("password", ""))
                 made = requests.put_forward(
                     by=request.user,  # type: ignore[arg-type]
                     version=version,
@@ -122,7 +126,7 @@ class ModelVersionAdmin(RoomAdmin):
             except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
                 field = getattr(refusal, "field", "reason")
                 form.add_error(field if field in form.fields else "reason", str(refusal))
-            except fresh_sign_in().NotFresh as refusal:
+            except freshness.NotFresh as refusal:
                 form.add_error("password", str(refusal))
             else:
                 messages.success(request, done)
@@ -217,7 +221,7 @@ class ModelVersionAdmin(RoomAdmin):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(RoomAdmin):
+class PromotionAdmin(ReadOnlyModelAdmin):
     """Who put which model into use, when and why."""
 
     sees = Permission.SEE_MODELS
@@ -230,7 +234,7 @@ class PromotionAdmin(RoomAdmin):
         return Promotion.objects.all() if may(user, Permission.SEE_MODELS) else Promotion.objects.none()
 
 
-class OfTheInstallation(RoomAdmin):
+class OfTheInstallation(ReadOnlyModelAdmin):
     """Rows that belong to no institution: seen by whoever may see models."""
 
     sees = Permission.SEE_MODELS
@@ -340,7 +344,7 @@ class ModelAlarmAdmin(OfTheInstallation):
     list_filter = ("raised_at",)
 
 
-class _Unblinded(RoomAdmin):
+class _Unblinded(ReadOnlyModelAdmin):
     """Rows that tell what a model says of a scan: of those scans alone whose opinion one may know."""
 
     sees = Permission.SEE_MODELS
@@ -369,6 +373,6 @@ class TestedScanAdmin(_Unblinded):
 
     list_display = ("scan", "version", "truth", "label", "tumour_probability", "live", "live_label")
     list_select_related = ("scan", "version", "live")
-    list_filter = ("version", by_words("truth", READABLE), by_words("label", READABLE))
+    list_filter = ("version", by_words("truth", _MODEL_LABELS), by_words("label", _MODEL_LABELS))
     search_fields = ("=scan__id",)
     fields = fields_of(TestedScan)

@@ -16,11 +16,11 @@ from diagnostics.monitoring import services
 from diagnostics.monitoring.models import DEFAULT_LIMITS, Watched
 from diagnostics.scans.access import Permission, institutions_where, may, roles_with
 
-from .rooms import RoomAdmin, by_institution
+from .base import ReadOnlyModelAdmin, by_institution
 
 
 @admin.register(Alert)
-class AlertAdmin(RoomAdmin):
+class AlertAdmin(ReadOnlyModelAdmin):
     """Limits that were passed. They are taken on in the lab, on the page of the monitor."""
 
     sees = Permission.SEE_MODELS
@@ -69,7 +69,7 @@ class LimitForm(forms.Form):
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(RoomAdmin):
+class AlertRuleAdmin(ReadOnlyModelAdmin):
     """Limits that somebody has set; the others have their defaults."""
 
     sees = Permission.ADMINISTER

@@ -1,11 +1,9 @@
 """What every page of the domain in the admin has in common: who sees it, and that nothing is edited in place."""
 
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
@@ -18,7 +16,7 @@ from diagnostics.scans.access import NotAllowed, Permission, institutions_where,
 from .counting import CappedList, CappedPaginator
 
 
-class RoomAdmin(admin.ModelAdmin):
+class ReadOnlyModelAdmin(admin.ModelAdmin):
     """A table to look at. What a person may see is what ``visible`` gives; rows of others do not exist for them."""
 
     sees: Permission
@@ -72,11 +70,6 @@ class RoomAdmin(admin.ModelAdmin):
         """Raise unless the person has ``permission`` somewhere; the service asks again, in the right place."""
         if not may(request.user, permission):
             raise NotAllowed(_("Your role does not include this."))
-
-
-def fresh_sign_in() -> Any:
-    """What tells whether somebody has shown lately who they are; the portal's, named by the settings as people are."""
-    return import_module(settings.FRESH_SIGN_IN)
 
 
 def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFilter]:
