@@ -35,7 +35,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Ghost:
+class FormerTestItem:
     """A scan that was in a test part once: it may be out of the set now, and still keeps its twins from training."""
 
     scan: uuid.UUID
@@ -141,7 +141,7 @@ def by_readers(readers: Sequence[Any], institutions: Sequence[Institution]) -> s
     return set(rows.values_list("case__scan_id", flat=True))
 
 
-def ghosts(lineage: str) -> list[Ghost]:
+def former_test_items(lineage: str) -> list[FormerTestItem]:
     """Every scan that was in a test part of the lineage."""
     rows = (
         Scan.objects.filter(dataset_items__dataset__lineage=lineage, dataset_items__split="test")
@@ -149,4 +149,4 @@ def ghosts(lineage: str) -> list[Ghost]:
         .order_by("sha256", "id")
         .values_list("id", "patient_id", "sha256", "fingerprint")
     )
-    return [Ghost(scan, patient, sha, bytes(picture)) for scan, patient, sha, picture in rows]
+    return [FormerTestItem(scan, patient, sha, bytes(picture)) for scan, patient, sha, picture in rows]

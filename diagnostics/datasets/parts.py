@@ -9,7 +9,7 @@ from mlcore import fingerprint
 from mlcore.labels import READABLE, contradict, finding_of
 from mlcore.split import SPLITS, split_by_group
 
-from .labelling import Ghost, Labelled
+from .labelling import FormerTestItem, Labelled
 
 FRACTIONS = (0.7, 0.15, 0.15)
 # The share of each that is left where the test part stands already.
@@ -63,7 +63,9 @@ class _Union:
             self._parent[max(a, b)] = min(a, b)
 
 
-def deal(items: Sequence[Labelled], ghosts: Sequence[Ghost], history: History, *, seed: int) -> Dealt:
+def deal(
+    items: Sequence[Labelled], former_test_items: Sequence[FormerTestItem], history: History, *, seed: int
+) -> Dealt:
     """Group by patient and likeness, and give every group its part.
 
     Raises
@@ -72,7 +74,10 @@ def deal(items: Sequence[Labelled], ghosts: Sequence[Ghost], history: History, *
         A fingerprint is of another version.
     """
     known = {item.scan for item in items}
-    everybody: list[Labelled | Ghost] = [*items, *(ghost for ghost in ghosts if ghost.scan not in known)]
+    everybody: list[Labelled | FormerTestItem] = [
+        *items,
+        *(former for former in former_test_items if former.scan not in known),
+    ]
     alike = fingerprint.groups([each.fingerprint for each in everybody], [each.sha256 for each in everybody])
     roots = _together(everybody, alike)
     members: dict[int, list[int]] = defaultdict(list)
@@ -83,7 +88,7 @@ def deal(items: Sequence[Labelled], ghosts: Sequence[Ghost], history: History, *
     return Dealt([names[root] for root in roots[: len(items)]], parts, _conflicts(items, alike))
 
 
-def _together(everybody: Sequence[Labelled | Ghost], alike: Sequence[int]) -> list[int]:
+def _together(everybody: Sequence[Labelled | FormerTestItem], alike: Sequence[int]) -> list[int]:
     union = _Union(len(everybody))
     first_alike: dict[int, int] = {}
     first_patient: dict[uuid.UUID, int] = {}
@@ -96,7 +101,7 @@ def _together(everybody: Sequence[Labelled | Ghost], alike: Sequence[int]) -> li
 def _parts(
     items: Sequence[Labelled],
     members: Mapping[int, Sequence[int]],
-    everybody: Sequence[Labelled | Ghost],
+    everybody: Sequence[Labelled | FormerTestItem],
     history: History,
     seed: int,
 ) -> list[str | None]:

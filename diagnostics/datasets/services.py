@@ -18,7 +18,7 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
 
 from . import manifests, obstacles, parts, tally
-from .labelling import Labelled, by_readers, ghosts, labelled
+from .labelling import Labelled, by_readers, former_test_items, labelled
 from .manifests import ManifestDamaged, manifest
 from .models import DatasetItem, DatasetVersion, Split
 from .parts import Planned
@@ -84,7 +84,7 @@ def plan(
         return _with(bare, problem=_("The name of a lineage may have 40 characters at most."))
     found, left_out = labelled(by=by, institutions=places, imported=include_imported, demo=include_demo)
     try:
-        dealt = parts.deal(found, ghosts(lineage), _history(lineage), seed=seed)
+        dealt = parts.deal(found, former_test_items(lineage), _history(lineage), seed=seed)
     except ValueError as error:
         problem = _("The scans cannot be compared with each other: %(error)s") % {"error": error}
         return _with(bare, problem=problem)

@@ -12,10 +12,10 @@ from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 from mlcore.gate import BadRules, Rules
 
+from .model_aliases import live
 from .models import GateResult, GateRules, GateVerdict, ModelVersion
 from .numbering import create_numbered
 from .refusals import needed
-from .seats import live
 
 __all__ = [
     "STALE",

@@ -47,7 +47,7 @@ class NothingToReturnTo(PromotionRefused):
     """No former model is kept."""
 
 
-class WrongSeat(PromotionRefused):
+class WrongModelState(PromotionRefused):
     """The model's state does not allow the act."""
 
 

@@ -13,9 +13,9 @@ from diagnostics.scans.access import Permission, may, require
 
 from .exceptions import check, others_who_may_approve
 from .gate import standing
+from .model_aliases import live, lock
 from .models import ModelState, ModelVersion, Promotion, PromotionRequest, RequestState
 from .refusals import AlreadyLive, ApprovalChanged, OwnRequest, RequestClosed, needed
-from .seats import live, lock
 from .services import fetch, promote, put_forward_into_use
 
 __all__ = [

@@ -19,6 +19,7 @@ from . import artifacts, exceptions
 from .alarms import end_alarm, open_alarm, raise_alarm, standing_alarms
 from .artifacts import keep
 from .gate import in_one_line, standing
+from .model_aliases import challenge, challenger, live, lock, previous, retire
 from .models import ModelState, ModelVersion, Promotion
 from .numbering import create_numbered
 from .refusals import (
@@ -30,7 +31,6 @@ from .refusals import (
     SecondAdministratorNeeded,
     needed,
 )
-from .seats import challenge, challenger, live, lock, previous, retire
 
 __all__ = [
     "AlreadyLive",

@@ -31,7 +31,7 @@ class Permission(StrEnum):
     TRAIN = "train"
     SEE_MODELS = "see_models"
     PROPOSE_PROMOTION = "propose_promotion"  # asks, and changes nothing
-    SEAT_MODELS = "seat_models"  # let a model challenge, put one aside
+    ASSIGN_MODEL_ALIASES = "assign_model_aliases"  # let a model challenge, put one aside
     PROMOTE = "promote"  # also: approve what somebody proposed, roll back, declare the gate's rules
     SET_LIMITS = "set_limits"  # of the alerts about the model in use
     SEE_AUDIT = "see_audit"
@@ -49,7 +49,7 @@ _DATA_MANAGER = frozenset(
         Permission.TRAIN,
         Permission.SEE_MODELS,
         Permission.PROPOSE_PROMOTION,
-        Permission.SEAT_MODELS,
+        Permission.ASSIGN_MODEL_ALIASES,
     }
 )
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -61,7 +61,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {Permission.PROMOTE, Permission.SET_LIMITS, Permission.SEE_AUDIT, Permission.ADMINISTER},
 }
 # All institutions are served by one model: where there are several, a role in one of them is not enough (ADR 0012).
-OF_THE_SHARED_MODEL = frozenset({Permission.SEAT_MODELS, Permission.PROMOTE, Permission.SET_LIMITS})
+OF_THE_SHARED_MODEL = frozenset({Permission.ASSIGN_MODEL_ALIASES, Permission.PROMOTE, Permission.SET_LIMITS})
 # Whoever may still be asked to read a case stays blind to it, whatever other roles they hold.
 READING_ROLES = (Role.RADIOLOGIST, Role.ADJUDICATOR)
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.datasets.services import ManifestDamaged, manifest
-from diagnostics.registry import gate, seats
+from diagnostics.registry import gate, model_aliases
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
@@ -46,7 +46,7 @@ def judge(version_id: Any) -> bool:
             gate.keep(version=version, against=live, rules=gate.current_rules(), said=said, test_sha256="")
         return True
     with transaction.atomic():
-        seats.lock()
+        model_aliases.lock()
         if str(version_id) not in map(str, unjudged()):
             # Somebody measured it at the same time: one verdict is enough.
             return False

@@ -16,7 +16,7 @@ class NotTrainable(ValueError):
 
 
 @dataclass(frozen=True)
-class Ingredient:
+class Hyperparameter:
     """One setting: its kind decides the form field, its limits are checked again by the learning core."""
 
     name: str
@@ -29,8 +29,8 @@ class Ingredient:
     choices: tuple[tuple[str, str | Promise], ...] = ()
 
 
-INGREDIENTS = (
-    Ingredient(
+HYPERPARAMETERS = (
+    Hyperparameter(
         "architecture",
         _("Network"),
         _(
@@ -45,7 +45,7 @@ INGREDIENTS = (
             ("lite0", _("EfficientNet-Lite0 (128 × 128)")),
         ),
     ),
-    Ingredient(
+    Hyperparameter(
         "epochs",
         _("Epochs at most"),
         _("How often every training scan is shown. It stops earlier when nothing improves."),
@@ -54,9 +54,11 @@ INGREDIENTS = (
         1,
         200,
     ),
-    Ingredient("patience", _("Patience"), _("Epochs without improvement after which it stops."), 6, "whole", 1, 200),
-    Ingredient("batch_size", _("Scans a step"), _("Smaller learns slower and steadier."), 32, "whole", 2, 256),
-    Ingredient(
+    Hyperparameter(
+        "patience", _("Patience"), _("Epochs without improvement after which it stops."), 6, "whole", 1, 200
+    ),
+    Hyperparameter("batch_size", _("Scans a step"), _("Smaller learns slower and steadier."), 32, "whole", 2, 256),
+    Hyperparameter(
         "learning_rate",
         _("Learning rate"),
         _("How far each step goes. Lower it if the loss jumps."),
@@ -65,7 +67,7 @@ INGREDIENTS = (
         0.000001,
         0.1,
     ),
-    Ingredient(
+    Hyperparameter(
         "augment",
         _("Variation"),
         _("Random changes to every scan, so that the network learns the brain and not the file."),
@@ -73,7 +75,7 @@ INGREDIENTS = (
         "choice",
         choices=(("none", _("None")), ("light", pgettext_lazy("variation", "Light")), ("strong", _("Strong"))),
     ),
-    Ingredient(
+    Hyperparameter(
         "implant",
         _("Drawn lesions"),
         _(
@@ -86,26 +88,26 @@ INGREDIENTS = (
         0,
         1,
     ),
-    Ingredient(
+    Hyperparameter(
         "class_weights",
         _("Rare labels weigh more"),
         _("So that the commonest label does not win by numbers alone."),
         True,
         "yes_no",
     ),
-    Ingredient(
+    Hyperparameter(
         "warm_start",
         _("Begin with the live model's weights"),
         _("Fine-tunes the model in use instead of starting from nothing. It must be the same kind of network."),
         False,
         "yes_no",
     ),
-    Ingredient(
+    Hyperparameter(
         "seed", _("Seed"), _("The same seed, data and settings give the same model."), 1, "whole", 0, 2**31 - 1
     ),
 )
-DEFAULTS: dict[str, Any] = {each.name: each.default for each in INGREDIENTS}
-_BY_NAME = {each.name: each for each in INGREDIENTS}
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in HYPERPARAMETERS}
+_BY_NAME = {each.name: each for each in HYPERPARAMETERS}
 
 
 def in_words(recipe: Mapping[str, Any]) -> list[tuple[str, Any]]:

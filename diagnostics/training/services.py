@@ -70,7 +70,7 @@ def queue(
     dataset
         A frozen version.
     config
-        Some of the settings of ``recipe.INGREDIENTS``; the others get their default.
+        Some of the settings of ``recipe.HYPERPARAMETERS``; the others get their default.
     anyway
         Also where nothing has changed since the model in use was trained.
 

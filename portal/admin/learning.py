@@ -19,7 +19,7 @@ from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.training import planning
 from diagnostics.training import services as training
 from diagnostics.training.models import ACTIVE
-from diagnostics.training.recipe import INGREDIENTS
+from diagnostics.training.recipe import HYPERPARAMETERS
 
 from .base import ReadOnlyModelAdmin, by_institution, column
 
@@ -74,7 +74,7 @@ class TrainForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for each in INGREDIENTS:
+        for each in HYPERPARAMETERS:
             shared: dict[str, Any] = {"label": each.label, "help_text": each.help, "initial": each.default}
             if each.kind == "choice":
                 self.fields[each.name] = forms.ChoiceField(choices=each.choices, **shared)

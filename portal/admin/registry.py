@@ -90,7 +90,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
                 rows=queries.rows(version),
                 beside=queries.beside(version),
                 may_promote=may(request.user, Permission.PROMOTE) and version.state != ModelState.LIVE,
-                may_seat=may(request.user, Permission.SEAT_MODELS),
+                may_assign_aliases=may(request.user, Permission.ASSIGN_MODEL_ALIASES),
                 gate=gate.standing(version),
             )
         return super().render_change_form(request, context, *args, **kwargs)
@@ -174,7 +174,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
         )
 
     def _seat(self, request: HttpRequest, pk: Any, service: Any, *, title: str, act: str, intro: str) -> HttpResponse:
-        self.needs(request, Permission.SEAT_MODELS)
+        self.needs(request, Permission.ASSIGN_MODEL_ALIASES)
         version = get_object_or_404(self.visible(request.user), pk=pk)
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():

@@ -16,7 +16,7 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.training import planning
 from diagnostics.training import services as training
 from diagnostics.training.models import TrainingState
-from diagnostics.training.recipe import INGREDIENTS, Ingredient
+from diagnostics.training.recipe import HYPERPARAMETERS, Hyperparameter
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
@@ -73,7 +73,7 @@ class NewRun(Strict):
     )
 
     def get_fields(self) -> dict[str, Any]:
-        return {**super().get_fields(), **{each.name: _field(each) for each in INGREDIENTS}}
+        return {**super().get_fields(), **{each.name: _field(each) for each in HYPERPARAMETERS}}
 
 
 class NewsShape(serializers.Serializer[Any]):
@@ -99,7 +99,7 @@ class RunPlan(serializers.Serializer[Any]):
     obstacle = serializers.CharField(allow_blank=True, help_text="Why it cannot start; empty where it can.")
 
 
-def _field(each: Ingredient) -> serializers.Field[Any, Any, Any, Any]:
+def _field(each: Hyperparameter) -> serializers.Field[Any, Any, Any, Any]:
     """The field for one setting of the domain's list."""
     common: dict[str, Any] = {"required": False, "default": each.default, "help_text": each.help}
     if each.kind == "choice":

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.datasets.queries import readers_for
 from diagnostics.models import Institution
 from diagnostics.scans.access import Permission, institutions_where
-from diagnostics.training.recipe import INGREDIENTS
+from diagnostics.training.recipe import HYPERPARAMETERS
 
 
 class FreezeForm(forms.Form):
@@ -92,7 +92,7 @@ class TrainForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for each in INGREDIENTS:
+        for each in HYPERPARAMETERS:
             shared: dict[str, Any] = {"label": each.label, "help_text": each.help, "initial": each.default}
             if each.kind == "choice":
                 self.fields[each.name] = forms.ChoiceField(choices=each.choices, **shared)
@@ -107,7 +107,7 @@ class TrainForm(forms.Form):
 
     def chosen(self) -> dict[str, Any]:
         """The recipe as far as the form says one: for the plan, which is shown whatever else is wrong."""
-        said = {each.name: self[each.name].value() for each in INGREDIENTS}
+        said = {each.name: self[each.name].value() for each in HYPERPARAMETERS}
         architecture = str(said["architecture"])
         try:
             epochs = int(said["epochs"])

@@ -232,7 +232,7 @@ def test_new_rules_of_the_software_are_offered_to_an_old_installation_and_hold_w
     assert gate.offered() is None, "whoever has had them is asked no more"
 
 
-def test_challenge_seats_one_and_retire_empties_the_seat(keeper, candidate, monkeypatch):
+def test_challenge_names_one_challenger_and_retire_leaves_none(keeper, candidate, monkeypatch):
     monkeypatch.setattr("diagnostics.registry.artifacts.local_copy", lambda sha256: None)
     second = ModelVersionFactory()
     services.challenge(by=keeper, version=candidate)

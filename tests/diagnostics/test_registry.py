@@ -230,7 +230,7 @@ def test_roll_back_with_nothing_to_return_to_is_refused(tmp_path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", ["live", "previous", "challenger"])
-def test_database_refuses_two_models_in_one_seat(tmp_path, state):
+def test_database_refuses_two_models_of_one_alias(tmp_path, state):
     first, second = stored_model(tmp_path, b"1"), stored_model(tmp_path, b"2")
     since = timezone.now() if state == "challenger" else None
     ModelVersion.objects.filter(pk=first.pk).update(state=state, challenged_at=since)

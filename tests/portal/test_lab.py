@@ -16,7 +16,7 @@ from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from diagnostics.training import work
-from diagnostics.training.recipe import INGREDIENTS
+from diagnostics.training.recipe import HYPERPARAMETERS
 from portal.lab.card import as_html
 from tests import processes
 from tests.diagnostics.shelf import model_folder, put_into_use, report, stored_model
@@ -256,7 +256,7 @@ def test_train_starts_a_run_with_the_recipe_of_the_form(dataset, keeper, monkeyp
 
 def test_page_of_a_dataset_asks_for_every_setting_of_a_training(dataset, keeper):
     page = text(client_of(keeper).get(reverse("lab:dataset", args=[dataset.pk])))
-    assert [each.name for each in INGREDIENTS if f'name="{each.name}"' not in page] == []
+    assert [each.name for each in HYPERPARAMETERS if f'name="{each.name}"' not in page] == []
 
 
 def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):

@@ -12,7 +12,7 @@ from diagnostics.datasets.models import DatasetVersion
 from diagnostics.scans.access import NotAllowed
 from diagnostics.training import planning, services
 from diagnostics.training.models import ACTIVE, TrainingRun, TrainingState
-from diagnostics.training.recipe import INGREDIENTS
+from diagnostics.training.recipe import HYPERPARAMETERS
 
 _KINDS: dict[str, Any] = {"whole": int, "number": float, "choice": str}
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--plan", action="store_true", help="Only say what it would do.")
         parser.add_argument("--anyway", action="store_true", help="Also where nothing is new since the live model.")
         parser.add_argument("--here", action="store_true", help="Train in this process.")
-        for each in INGREDIENTS:
+        for each in HYPERPARAMETERS:
             flag = f"--{each.name.replace('_', '-')}"
             if each.kind == "yes_no":
                 wanted = "store_false" if each.default else "store_true"
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         dataset = versions.first()
         if dataset is None:
             raise CommandError("There is no such dataset version. manage.py freeze_dataset makes one.")
-        recipe = {each.name: options[each.name] for each in INGREDIENTS}
+        recipe = {each.name: options[each.name] for each in HYPERPARAMETERS}
         if options["plan"]:
             self._show(planning.plan(by=by, dataset=dataset, recipe=recipe))
             obstacle = services.why_not(by=by, dataset=dataset, anyway=options["anyway"])

@@ -1,4 +1,4 @@
-"""Who sits where: the live model, the one before it, the challenger; each seat holds one at most, by constraint."""
+"""The aliases of model versions: live, previous, challenger. Each names one version at most, by constraint."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
@@ -10,7 +10,7 @@ from diagnostics.scans.access import Permission, require
 
 from . import artifacts
 from .models import ModelState, ModelVersion
-from .refusals import WrongSeat
+from .refusals import WrongModelState
 
 
 def live() -> ModelVersion | None:
@@ -30,7 +30,7 @@ def challenger() -> ModelVersion | None:
 
 
 def lock() -> None:
-    """Make other changes of seats wait until this transaction ends; what is read afterwards is the present."""
+    """Make other changes of aliases wait until this transaction ends; what is read afterwards is the present."""
     list(ModelVersion.objects.select_for_update().order_by("pk").values_list("pk"))
 
 
@@ -41,19 +41,19 @@ def challenge(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     ------
     NotAllowed
         ``by`` may not change which models challenge.
-    WrongSeat
+    WrongModelState
         The model is in use, or is the one to return to, or challenges already.
     ArtifactDamaged
         Its files are not what was registered.
     """
-    require(by, Permission.SEAT_MODELS)
+    require(by, Permission.ASSIGN_MODEL_ALIASES)
     artifacts.local_copy(version.sha256)
     now = timezone.now()
     with transaction.atomic():
         lock()
         version.refresh_from_db(fields=["state"])
         if version.state not in (ModelState.CANDIDATE, ModelState.RETIRED):
-            raise WrongSeat(_seat_sentence(version))
+            raise WrongModelState(_state_sentence(version))
         ModelVersion.objects.filter(state=ModelState.CHALLENGER).update(
             state=ModelState.CANDIDATE, challenged_at=None, updated_at=now
         )
@@ -72,15 +72,15 @@ def retire(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     ------
     NotAllowed
         ``by`` may not change which models challenge.
-    WrongSeat
+    WrongModelState
         The model is in use, or is the one to return to, or is retired already.
     """
-    require(by, Permission.SEAT_MODELS)
+    require(by, Permission.ASSIGN_MODEL_ALIASES)
     with transaction.atomic():
         lock()
         version.refresh_from_db(fields=["state"])
         if version.state not in (ModelState.CANDIDATE, ModelState.CHALLENGER):
-            raise WrongSeat(_seat_sentence(version))
+            raise WrongModelState(_state_sentence(version))
         ModelVersion.objects.filter(pk=version.pk).update(
             state=ModelState.RETIRED, challenged_at=None, updated_at=timezone.now()
         )
@@ -89,7 +89,7 @@ def retire(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     return version
 
 
-def _seat_sentence(version: ModelVersion) -> str:
+def _state_sentence(version: ModelVersion) -> str:
     said = {
         ModelState.LIVE: _("%(name)s is in use."),
         ModelState.PREVIOUS: _("%(name)s is the model to return to, so it stays as it is."),
