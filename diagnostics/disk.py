@@ -6,25 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import DatabaseError
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.errors import Unavailable
 
 FULL_OF_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_OF_POSTGRESQL = ("53100",)  # disk_full
 FULL_OF_STORES = ("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "EntityTooLargeForQuota")
 
 
-class StorageFull(Exception):
-    """There is no room to keep what came; ``sentence`` says so, and that nothing of it was kept."""
+class StorageFull(Unavailable):
+    """There is no room to keep what came; the message says so, and that nothing of it was kept."""
 
     code = "storage_full"
-
-    def __init__(self) -> None:
-        self.sentence = sentence()
-        super().__init__(self.sentence)
-
-
-def sentence() -> str:
-    return _(
+    message = _(
         "There is no room left where Overread keeps its data, so nothing of this was stored. "
         "Tell your administrator, and try again once there is room."
     )

@@ -51,7 +51,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     It asks nothing of the database, which may be what broke. Where the disk is full it says so: 507.
     """
     error = sys.exc_info()[1]
-    full = disk.sentence() if disk.is_full(error) else ""
+    full = str(disk.StorageFull()) if disk.is_full(error) else ""
     if full and request.headers.get("Accept", "").startswith("application/json"):
         return JsonResponse({"sentence": full, "errors": {"": [full]}}, status=507)
     context = {

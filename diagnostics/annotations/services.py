@@ -3,7 +3,7 @@
 import math
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
+from diagnostics.errors import Conflict, Invalid, Message
 from diagnostics.reviews.services import StaleClaim
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.intake import SHAPE_ONLY
@@ -31,17 +32,17 @@ MAX_TEXT = 200  # characters
 _HEADER_BYTES, _VERSION_AT, _SPACING_AT = 48, 4, 32
 
 
-class InvalidMark(ValueError):
-    """A mark that cannot be stored; ``field`` names the part, ``sentence`` says what is accepted."""
+class InvalidMark(Invalid):
+    """A mark that cannot be stored; ``field`` names the part, the message says what is accepted."""
 
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
-        self.sentence = sentence
+    def __init__(self, field: str, message: Message, params: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, params, field=field)
 
 
-class StaleMark(RuntimeError):
+class StaleMark(Conflict):
     """Somebody else's mark, or one that has a newer revision than the author saw."""
+
+    code = "stale_mark"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,16 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Exists, Model, OuterRef
 
+from diagnostics.errors import Invalid
+
 from . import anchors, chain
 from .models import AuditChain, AuditEvent, AuditLink
 
 
-class ReasonMissing(ValueError):
+class ReasonMissing(Invalid):
     """An act that loosens the audit needs a reason."""
+
+    field = "reason"
 
 
 class NotInTransaction(RuntimeError):

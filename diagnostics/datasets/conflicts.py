@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Conflict, Invalid
 from diagnostics.scans.access import Permission, institutions_where, require
 from diagnostics.scans.models import Institution, Scan
 from mlcore import fingerprint
@@ -19,11 +20,13 @@ from .labelling import Labelled, labelled
 from .models import RuledOut
 
 
-class NotSettled(ValueError):
+class NotSettled(Conflict):
     """A conflict cannot be settled so; ``str()`` says why."""
 
+    code = "not_settled"
 
-class ConflictReasonMissing(NotSettled):
+
+class ConflictReasonMissing(Invalid, NotSettled):
     """Nobody said why."""
 
 

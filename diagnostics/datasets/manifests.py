@@ -10,12 +10,16 @@ from django.core.files.base import File
 from django.core.files.storage import storages
 from django.utils.translation import gettext as _
 
+from diagnostics.errors import Conflict
+
 from .models import DatasetVersion
 from .parts import Planned
 
 
-class ManifestDamaged(ValueError):
+class ManifestDamaged(Conflict):
     """A stored manifest is gone or is not what was frozen."""
+
+    code = "manifest_damaged"
 
 
 def written(items: Sequence[Planned], regions: dict[Any, list[Any]]) -> bytes:

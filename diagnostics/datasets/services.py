@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Conflict
 from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
@@ -27,8 +28,10 @@ from .regions import regions_of
 __all__ = ["ManifestDamaged", "NotFreezable", "Plan", "PlanChanged", "freeze", "manifest", "plan"]
 
 
-class NotFreezable(ValueError):
+class NotFreezable(Conflict):
     """No dataset version can be made of what is there; ``str()`` says what is missing."""
+
+    code = "not_freezable"
 
 
 class PlanChanged(NotFreezable):

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.models import DatasetItem
+from diagnostics.errors import Conflict
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
@@ -41,8 +42,10 @@ class Order(TextChoices):
     RANDOM = "random", gettext_lazy("At random")
 
 
-class NoOrder(ValueError):
+class NoOrder(Conflict):
     """Scans cannot be ordered so; ``str()`` says what is missing."""
+
+    code = "no_order"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Conflict
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
@@ -19,8 +20,10 @@ from .models import DEFAULT_LIMITS, Alert, AlertRule, Watched
 __all__ = ["AlertNotTaken", "acknowledge", "evaluate", "limits", "set_rule"]
 
 
-class AlertNotTaken(ValueError):
+class AlertNotTaken(Conflict):
     """An alert or a limit cannot be changed so; ``str()`` says why."""
+
+    code = "alert_not_taken"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Conflict
 from diagnostics.notifications.models import Kind
 from diagnostics.notifications.services import notify, over
 from diagnostics.registry.models import ModelVersion
@@ -32,8 +33,10 @@ from .standing import WORDS, told
 NUDGE_AFTER_SECONDS = 5  # a row that waits longer may have lost its message
 
 
-class NothingToRetry(RuntimeError):
+class NothingToRetry(Conflict):
     """The scan's newest prediction has not failed."""
+
+    code = "nothing_to_retry"
 
 
 class NotAResult(ValueError):

@@ -1,30 +1,29 @@
 """What the registry refuses, by name; ``str()`` of each is a sentence for the person who asked."""
 
-from django.utils.functional import Promise
+from diagnostics.errors import Conflict, Invalid, Message
 
 
-class PromotionRefused(ValueError):
+class PromotionRefused(Conflict):
     """A model cannot be put where somebody wanted it."""
+
+    code = "promotion_refused"
 
 
 class AlreadyLive(PromotionRefused):
     """The model is in use already."""
 
 
-class ReasonMissing(PromotionRefused):
+class ReasonMissing(Invalid, PromotionRefused):
     """Nobody said why."""
 
-    field = "reason"
+    field: str = "reason"
 
 
 class ExceptionMissing(ReasonMissing):
     """The gate has not let the model through, and the exception is not written as it must be; ``field`` says what."""
 
     code = "exception_needed"
-
-    def __init__(self, sentence: str, *, field: str = "exception") -> None:
-        super().__init__(sentence)
-        self.field = field
+    field = "exception"
 
 
 class SecondAdministratorNeeded(PromotionRefused):
@@ -51,8 +50,8 @@ class WrongModelState(PromotionRefused):
     """The model's state does not allow the act."""
 
 
-def needed(given: str, sentence: str | Promise, kind: type[ReasonMissing] = ReasonMissing) -> str:
+def needed(given: str, sentence: Message, kind: type[ReasonMissing] = ReasonMissing) -> str:
     """The words without the spaces around them; raises ``kind`` with ``sentence`` where there are none."""
     if not given.strip():
-        raise kind(str(sentence))
+        raise kind(sentence)
     return given.strip()

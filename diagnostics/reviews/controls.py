@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
+from diagnostics.errors import DomainError
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import services as registry
 from diagnostics.scans import intake
@@ -62,7 +63,12 @@ def mix_in(limit: int = MOST_AT_ONCE) -> int:
             continue
         try:
             made += _make(control, *known)
-        except (OSError, ValueError, IntegrityError) as error:  # its file is gone or cannot be read any more
+        except (
+            OSError,
+            ValueError,
+            IntegrityError,
+            DomainError,
+        ) as error:  # its file is gone or cannot be read any more
             log.warning("control_not_made", control=str(control.pk), error=type(error).__name__)
             Control.objects.filter(pk=control.pk, case__isnull=True).update(given_up=True)
     return made

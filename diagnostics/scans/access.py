@@ -10,6 +10,8 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.errors import Denied
+
 
 class Role(models.TextChoices):
     TECHNOLOGIST = "technologist", _("Technologist")
@@ -66,7 +68,7 @@ OF_THE_SHARED_MODEL = frozenset({Permission.ASSIGN_MODEL_ALIASES, Permission.PRO
 READING_ROLES = (Role.RADIOLOGIST, Role.ADJUDICATOR)
 
 
-class NotAllowed(PermissionError):
+class NotAllowed(Denied):
     """The person lacks the permission; ``str()`` is a sentence that may be shown to them."""
 
 

@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.utils.translation import gettext_lazy
 
+from diagnostics.errors import Unavailable
 from mlcore.decoded import Decoded
 from mlcore.decoding_pool import DecodingPool, Ended, Limits
 from mlcore.decoding_pool import DecodingUnavailable as NoProcess
@@ -17,13 +18,11 @@ from mlcore.decoding_pool import DecodingUnavailable as NoProcess
 log = structlog.get_logger(__name__)
 
 
-class DecodingUnavailable(RuntimeError):
+class DecodingUnavailable(Unavailable):
     """No process can be had to decode in; nothing was stored, and the same file may be sent again."""
 
-    sentence = gettext_lazy("Images cannot be read at the moment, and nothing was stored. Try again in a minute.")
-
-    def __str__(self) -> str:
-        return str(self.sentence)
+    code = "decoding_unavailable"
+    message = gettext_lazy("Images cannot be read at the moment, and nothing was stored. Try again in a minute.")
 
 
 @functools.cache

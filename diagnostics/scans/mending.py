@@ -13,13 +13,16 @@ from django.utils import timezone
 
 from diagnostics.audit import services as audit
 from diagnostics.audit.models import AuditEvent
+from diagnostics.errors import Conflict
 
 from .folding import folded
 from .twins import Twins, of_people, of_scans
 
 
-class NotMended(ValueError):
+class NotMended(Conflict):
     """It cannot be done so; ``str()`` says why."""
+
+    code = "not_mended"
 
 
 class Mender:

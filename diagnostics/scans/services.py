@@ -1,6 +1,7 @@
 """Store a scan where it belongs, once."""
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Invalid, Message
 
 from .access import NotAllowed, Permission, institutions_where, require
 from .folding import folded
@@ -27,13 +29,13 @@ _WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
 EARLIEST_STUDY = date(1970, 1, 1)  # the first MR images of a head are younger
 
 
-class Conflict(ValueError):
-    """What was asked does not fit; ``field`` names the part, ``sentence`` says what would."""
+class Conflict(Invalid):
+    """What was asked does not fit; ``field`` names the part, the message says what would."""
 
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
-        self.sentence = sentence
+    field: str
+
+    def __init__(self, field: str, message: Message, params: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, params, field=field)
 
 
 @dataclass(frozen=True)

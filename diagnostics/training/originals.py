@@ -4,11 +4,14 @@ import hashlib
 
 from django.core.files.storage import default_storage
 
+from diagnostics.errors import Conflict
 from mlcore.dataset import Item
 
 
-class OriginalDamaged(ValueError):
+class OriginalDamaged(Conflict):
     """An image of the dataset is gone from the storage, or is not what was frozen."""
+
+    code = "original_damaged"
 
 
 def read_original(item: Item) -> bytes:

@@ -8,11 +8,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from diagnostics.errors import Conflict
 from mlcore.config import BadConfig, TrainConfig
 
 
-class NotTrainable(ValueError):
+class NotTrainable(Conflict):
     """No training can start so; ``str()`` says what is missing or wrong."""
+
+    code = "not_trainable"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.errors import Conflict
 from diagnostics.registry import services as registry
 from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.access import Permission, may, require
@@ -46,16 +47,22 @@ __all__ = [
 ]
 
 
-class AnotherRunning(ValueError):
+class AnotherRunning(Conflict):
     """Only one training may wait or run at a time; ``str()`` says which one does."""
 
+    code = "another_running"
 
-class NothingToCancel(ValueError):
+
+class NothingToCancel(Conflict):
     """The run has ended already."""
+
+    code = "nothing_to_cancel"
 
 
 class Unchanged(NotTrainable):
     """Nothing is new since the model in use was trained."""
+
+    code = "unchanged"
 
 
 def queue(

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from diagnostics.audit import anchors
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.errors import Conflict
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry.artifacts import FILES
 from diagnostics.registry.models import ModelVersion
@@ -33,8 +34,10 @@ FORMAT = 1
 _BLOCK = 1 << 20
 
 
-class BackupRefused(RuntimeError):
+class BackupRefused(Conflict):
     """No copy was made, or none can be put back; ``str()`` says why and what to do."""
+
+    code = "backup_refused"
 
 
 @dataclass(frozen=True)

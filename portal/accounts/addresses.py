@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import NotFound, Unavailable
 
 from . import letters
 from .models import AddressChange, User
@@ -22,11 +23,11 @@ from .services import home_of
 LINK_DAYS = 3
 
 
-class LinkIsOver(LookupError):
+class LinkIsOver(NotFound):
     """The link was used, has expired, or never was one."""
 
 
-class MailAway(RuntimeError):
+class MailAway(Unavailable):
     """The mail server takes nothing, so nothing was changed; ``str()`` says so."""
 
 

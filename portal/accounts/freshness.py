@@ -12,15 +12,18 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.errors import Denied
+
 from . import attempts
 from .models import ApiToken
 
 SESSION_KEY = "shown_at"
 
 
-class NotFresh(PermissionError):
+class NotFresh(Denied):
     """It is too long ago, and the password was not given or is wrong; ``str()`` says what to do."""
 
+    code = "fresh_sign_in_needed"
     field = "password"
 
 

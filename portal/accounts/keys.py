@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.errors import Invalid
 from diagnostics.reviews.models import Certainty, Label
 
 Words = str | Promise
@@ -125,7 +126,7 @@ PAGES: dict[str, tuple[Group, ...]] = {"reading": READING, "worklist": WORKLIST}
 TITLES: dict[str, Words] = {"reading": gettext_lazy("Reading page"), "worklist": gettext_lazy("Worklist")}
 
 
-class BadKeys(ValueError):
+class BadKeys(Invalid):
     """Keys that cannot be; ``sentences`` says by action why."""
 
     def __init__(self, sentences: dict[str, str]) -> None:

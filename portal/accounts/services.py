@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
+from diagnostics.errors import Conflict
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Permission, Role, require
 from diagnostics.scans.models import Institution
@@ -18,8 +19,10 @@ from .models import ApiToken, User, issue_token
 MAX_TOKEN_DAYS = 366
 
 
-class AlreadyRevoked(RuntimeError):
+class AlreadyRevoked(Conflict):
     """The token was revoked before."""
+
+    code = "already_revoked"
 
 
 def home_of(user: User) -> Institution | None:

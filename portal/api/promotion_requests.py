@@ -44,7 +44,7 @@ def telling_what_is_needed(by: Any, version: ModelVersion) -> Iterator[None]:
     except ExceptionMissing as refusal:
         needed = needed_for(by=by, version=version, stands=gate.standing(version))
         if needed is not None:
-            refusal.members = {  # type: ignore[attr-defined]
+            refusal.details = {
                 "needed": {
                     "name": needed.name,
                     "reason_characters": needed.least,
