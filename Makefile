@@ -38,13 +38,16 @@ faults: environment-dev ## kill, lose and repeat for real; minutes
 bench: environment ## measure speed as ratios and write benchmarks/results.md; some minutes
 	@exec $(IN) -m benchmarks --note "$(NOTE)"
 
-lint: environment-dev ## ruff, mypy, import-linter
+lint: environment-dev ## ruff, mypy, import-linter, djangofmt
 	@$(IN) -m ruff check .
 	@$(IN) -m mypy portal diagnostics mlcore celery_worker.py
 	@$(IN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+	@.venv/bin/djangofmt --check --quiet templates
+	@.venv/bin/djangofmt check --quiet templates
 
-format: environment-dev ## lay the code out with ruff
+format: environment-dev ## lay the code out with ruff, and the templates with djangofmt
 	@$(IN) -m ruff format .
+	@.venv/bin/djangofmt --quiet templates
 
 translations: environment-dev ## bring the catalogues of translations up to date, and say what waits for words
 	@$(IN) manage.py catalogues

@@ -14,6 +14,7 @@ from portal.accounts import habits
 from portal.accounts.keys import PAGES, PageKeys, delivered
 from portal.accounts.models import Habit, OwnKey
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
+from tests.markup import flat
 from tests.portal.api.asking import V1, assert_problem, bearer
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +124,7 @@ def test_page_of_keys_saves_and_gives_back(client, ada):
 
 def test_page_of_keys_says_beside_the_field_what_is_wrong(client, ada):
     answer = client.post(reverse("accounts:keys"), {"page": "reading", "key-invert": "r"})
-    html = answer.content.decode()
+    html = flat(answer.content.decode())
     assert answer.status_code == 400
     assert "“r” is also the key of “Turn to the right”." in html
     assert "“r” is also the key of “Invert”." in html
@@ -136,6 +137,7 @@ def test_every_hint_shows_one_s_own_keys(client, ada, place):
     ClaimFactory(case=case, holder=ada)
     habits.choose_keys(by=ada, page="reading", keys={"submit": "ß", "label-2": "§", "tool-pan": "&"})
     html = client.get(reverse("reading:case", args=[case.pk])).content.decode()
+    html = flat(html)
     assert '<kbd aria-hidden="true">ß</kbd>' in html and '<kbd aria-hidden="true">n</kbd>' not in html
     assert 'value="glioma"><span>Glioma</span><kbd aria-hidden="true">§</kbd>' in html
     assert "Drag to move the image (&amp;)" in html

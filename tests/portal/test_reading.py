@@ -20,6 +20,7 @@ from tests.factories import (
     ScanFactory,
     person,
 )
+from tests.markup import flat
 
 pytestmark = pytest.mark.django_db
 SAID = {"label": "glioma", "certainty": "probable", "comment": "Left temporal."}
@@ -48,7 +49,7 @@ class Desk:
         return self.client.get(reverse("reading:case", args=[self.case.pk]))
 
     def html(self):
-        return self.page().content.decode()
+        return flat(self.page().content.decode())
 
     def act(self, name, **data):
         return self.client.post(reverse(f"reading:{name}", args=[self.case.pk]), data)

@@ -9,6 +9,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Institution, SecondReader
 from tests.diagnostics.test_two_readers import disagreement, final, send_back
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
+from tests.markup import flat
 from tests.portal.test_reading import Desk
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +89,7 @@ def test_asking_keeps_what_was_entered_for_the_read(case, people):
     desk = Desk(case, people[0])
     desk.act("claim")
     answer = desk.act("second-opinion", claim_token=desk.token, words="A cyst?", label="glioma", certainty="unsure")
-    html = answer.content.decode()
+    html = flat(answer.content.decode())
     assert answer.status_code == 200 and "You asked for a second opinion" in html
     assert 'value="glioma" checked' in html
     assert Comment.objects.get().text == "A cyst?"
@@ -114,7 +115,7 @@ def test_worklist_tabs_of_two_readers(client, case, people):
     Institution.objects.update(second_reader=SecondReader.ALL)
     disagreement(Case.objects.get(), *people[:2])
     response = client.get("/worklist/", {"tab": "adjudicate"})
-    html = response.content.decode()
+    html = flat(response.content.decode())
     assert {key: count for key, _title, count in response.context["tabs"]}["adjudicate"] == "1"
     assert "Settle<span" in html and not [name for name in NAMES if name in html]
     claimed = client.post(reverse("worklist:claim", args=[case.pk]))

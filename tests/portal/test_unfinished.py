@@ -9,6 +9,7 @@ from diagnostics.models import Claim
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
+from tests.markup import flat
 from tests.portal.api.asking import V1, bearer
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +47,7 @@ def test_worklist_says_how_many_are_unfinished_and_leads_to_them(client, place, 
     first = held(place, reader, "P-1001")
     second = held(place, reader, "P-1002", priority=Priority.STAT)
     response = client.get(LIST)
-    html, said = response.content.decode(), words(response)
+    html, said = flat(response.content.decode()), words(response)
     assert "2 unfinished" in said and 'href="/worklist/?tab=mine"><strong>2 unfinished' in html
     assert said.index("You left P-1002 unread.") < said.index("You left P-1001 unread.")
     for case in (first, second):
