@@ -61,7 +61,7 @@ def test_keys_are_entered_by_pressing_them_and_work_on_the_reading_page(open_pag
     expect(page.get_by_label("Glioma")).to_be_checked()
     page.keyboard.press("?")
     panel = page.locator("[data-keys-panel]")
-    expect(panel.locator("[data-binding=invert]")).to_have_text("Shift + 7Invert")
+    expect(panel.locator("[data-binding=invert]")).to_have_text("Shift + 7 Invert")
     expect(panel.get_by_text("Fit", exact=True)).to_be_hidden()  # it has no key, so it is no key that works here
     # Whatever the server lets one change, a script heeds.
     # (no other scan of this patient: nothing to compare)
