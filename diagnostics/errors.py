@@ -1,8 +1,8 @@
 """The one tree of errors: what the domain refuses, and why, in a sentence for the person who asked.
 
 A room derives its own named errors from one of the five kinds below. The kind says what a client can do about it.
-Each door (pages, API, admin, command line) answers a kind in one place. A fault of our own program is none of these: it
-stays an ordinary exception, and ends as an error 500.
+Each door (pages, API, admin, command line) answers a kind in one place. A fault of our own program is none of these:
+it stays an ordinary exception, and ends as an error 500.
 """
 
 from collections.abc import Iterable, Mapping

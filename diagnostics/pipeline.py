@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from celery import Task
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics import disk, tasks
 from diagnostics.audit.services import record

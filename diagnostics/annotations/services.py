@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
@@ -127,15 +127,15 @@ def _checked(by: Any, case: Case, change: Change, former: Annotation | None) -> 
     if former is not None and change.withdrawn:
         return replace(change, kind=former.kind, points=former.points, text=former.text)
     if change.kind not in Kind.values:
-        raise InvalidMark("kind", _("Choose one of: %(known)s.") % {"known": ", ".join(Kind.values)})
+        raise InvalidMark("kind", _("Choose one of: %(known)s."), {"known": ", ".join(Kind.values)})
     if former is not None and former.kind != change.kind:
         raise InvalidMark("kind", _("A mark keeps its kind: withdraw it and make another."))
     text = change.text.strip()
     if len(text) > MAX_TEXT:
         raise InvalidMark(
             "text",
-            _("A text has at most %(max_text)s characters; this one has %(length)s.")
-            % {"max_text": MAX_TEXT, "length": len(text)},
+            _("A text has at most %(max_text)s characters; this one has %(length)s."),
+            {"max_text": MAX_TEXT, "length": len(text)},
         )
     return replace(change, points=_points(change, case.scan), text=text)
 
@@ -146,21 +146,21 @@ def _points(change: Change, scan: Scan) -> list[list[float]]:
     if wanted is not None and len(points) != wanted:
         raise InvalidMark(
             "points",
-            _("A mark of this kind has %(wanted)s point(s); this one has %(length)s.")
-            % {"wanted": wanted, "length": len(points)},
+            _("A mark of this kind has %(wanted)s point(s); this one has %(length)s."),
+            {"wanted": wanted, "length": len(points)},
         )
     if wanted is None and not 3 <= len(points) <= MOST_POINTS:
         raise InvalidMark(
             "points",
-            _("A freehand outline has 3 to %(most_points)s points; this one has %(length)s.")
-            % {"most_points": MOST_POINTS, "length": len(points)},
+            _("A freehand outline has 3 to %(most_points)s points; this one has %(length)s."),
+            {"most_points": MOST_POINTS, "length": len(points)},
         )
     for x, y in points:
         if not (math.isfinite(x) and math.isfinite(y) and 0 <= x <= scan.width and 0 <= y <= scan.height):
             raise InvalidMark(
                 "points",
-                _("Points lie on the image: x 0 to %(width)s, y 0 to %(height)s.")
-                % {"width": scan.width, "height": scan.height},
+                _("Points lie on the image: x 0 to %(width)s, y 0 to %(height)s."),
+                {"width": scan.width, "height": scan.height},
             )
     return points
 
@@ -171,8 +171,8 @@ def _refuse_too_many(by: Any, case: Case, newest: dict[uuid.UUID, Annotation], c
     if here + len(added) > MOST_MARKS:
         raise InvalidMark(
             "changes",
-            _("One reader may make %(most_marks)s marks on a case, removed ones included.")
-            % {"most_marks": MOST_MARKS},
+            _("One reader may make %(most_marks)s marks on a case, removed ones included."),
+            {"most_marks": MOST_MARKS},
         )
 
 

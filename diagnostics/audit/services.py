@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, Model, OuterRef
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.errors import Invalid
 
@@ -61,7 +62,7 @@ def adopt(*, reason: str) -> int:
     ReasonMissing
     """
     if not reason.strip():
-        raise ReasonMissing("Say why these events are to be taken in.")
+        raise ReasonMissing(_("Say why these events are to be taken in."))
     linked = AuditLink.objects.filter(event_id=OuterRef("pk"))
     adopted = 0
     for event in AuditEvent.objects.filter(~Exists(linked)).order_by("pk"):
@@ -80,7 +81,7 @@ def anchor_anew(*, reason: str) -> int:
     ReasonMissing
     """
     if not reason.strip():
-        raise ReasonMissing("Say why the anchors no longer count.")
+        raise ReasonMissing(_("Say why the anchors no longer count."))
     former = len(anchors.kept())
     record(by=None, act="audit_anchored_anew", target=AuditChain(pk=0), anchors=former, reason=reason.strip())
     transaction.on_commit(anchors.set_aside)

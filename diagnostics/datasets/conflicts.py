@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict, Invalid
@@ -54,7 +54,7 @@ def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: 
     if not reason.strip():
         raise ConflictReasonMissing(_("Say why: the next person who looks at these scans will want to know."))
     if stands and stands not in seen.values():
-        raise NotSettled(_("None of these scans is labelled “%(label)s”.") % {"label": stands})
+        raise NotSettled(_("None of these scans is labelled “%(label)s”."), {"label": stands})
     require(by, Permission.FREEZE_DATASET)
     found = _as_seen(by, seen)
     out = [each for each in found if not stands or contradict((each.label, stands))]
@@ -62,8 +62,8 @@ def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: 
     if contradict(left):
         names = ", ".join(label for label in READABLE if label in left and label != stands)
         raise NotSettled(
-            _("If “%(label)s” stands, %(names)s still contradict each other. Let one of those stand.")
-            % {"label": stands, "names": names}
+            _("If “%(label)s” stands, %(names)s still contradict each other. Let one of those stand."),
+            {"label": stands, "names": names},
         )
     ruling = uuid.uuid4()
     with transaction.atomic():

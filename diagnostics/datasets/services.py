@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
@@ -180,13 +181,13 @@ def freeze(
         if planned.problem:
             raise NotFreezable(planned.problem)
         if seen is not None and planned.sha256 != seen:
-            raise PlanChanged(_("The plan below is new. Freeze it if it is what you want."))
+            raise PlanChanged(gettext_lazy("The plan below is new. Freeze it if it is what you want."))
         key = manifests.keep(planned.manifest)
         with transaction.atomic():
             _lock(planned.institutions)
             if _newest(planned.lineage, planned.institutions) == planned.last:
                 return _write(by, planned, key)
-    raise NotFreezable(_("Others are freezing datasets at this moment. Try again in a minute."))
+    raise NotFreezable(gettext_lazy("Others are freezing datasets at this moment. Try again in a minute."))
 
 
 def _lock(institutions: Sequence[Institution]) -> None:

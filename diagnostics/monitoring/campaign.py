@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from django.db.models import Exists, OuterRef, TextChoices
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.models import DatasetItem

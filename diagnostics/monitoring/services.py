@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
@@ -162,6 +162,6 @@ def acknowledge(*, by: Any, alert: Alert, note: str) -> Alert:
         )
         alert.refresh_from_db()
         if not taken:
-            raise AlertNotTaken(_("%(who)s has taken it on already.") % {"who": alert.acknowledged_by})
+            raise AlertNotTaken(_("%(who)s has taken it on already."), {"who": alert.acknowledged_by})
         record(by=by, act="alert_acknowledged", target=alert, institution=alert.institution, watched=alert.watched)
     return alert

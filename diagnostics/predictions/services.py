@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
@@ -391,7 +392,7 @@ def _queued_again(scan: Scan) -> Prediction:
         else 0
     )
     if newest is None or not taken:
-        raise NothingToRetry(_("The analysis of this scan has not failed, so there is nothing to retry."))
+        raise NothingToRetry(gettext_lazy("The analysis of this scan has not failed, so there is nothing to retry."))
     Scan.objects.filter(pk=scan.pk).update(rejected_code="", rejected_reason="", updated_at=now)
     newest.refresh_from_db()
     return newest

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Q
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.scans.access import Permission, may, roles_with
 from diagnostics.scans.models import Membership
@@ -65,14 +65,14 @@ def check(*, version: ModelVersion, stands: Standing, words: str, name: str, fie
             _(
                 "%(failed)s Write down in at least %(least)s characters why it may go into use all the same; one word "
                 "over and over is no reason."
-            )
-            % {"failed": failed, "least": LEAST},
+            ),
+            {"failed": failed, "least": LEAST},
             field=field,
         )
     if name.strip() != str(version):
         raise ExceptionMissing(
-            _("%(failed)s Type the model's name exactly to put it into use all the same: %(name)s")
-            % {"failed": failed, "name": version},
+            _("%(failed)s Type the model's name exactly to put it into use all the same: %(name)s"),
+            {"failed": failed, "name": version},
             field="name",
         )
 

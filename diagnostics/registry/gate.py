@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
@@ -125,7 +126,7 @@ def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> G
         A name is unknown, or a value is out of range.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, _("Say why the rules change: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Say why the rules change: the next person will want to know."))
     with transaction.atomic():
         whole = Rules.from_dict({**rules_of(current_rules()).to_dict(), **rules})
         declared: GateRules = create_numbered(GateRules, rules=whole.to_dict(), reason=reason, by=by)

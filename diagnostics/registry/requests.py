@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, may, require
@@ -50,7 +50,7 @@ def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> Prom
     with transaction.atomic():
         version.refresh_from_db(fields=["state"])
         if version.state == ModelState.LIVE:
-            raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+            raise AlreadyLive(_("%(version)s is in use already."), {"version": version})
         try:
             with transaction.atomic():
                 request = PromotionRequest.objects.create(
@@ -111,8 +111,8 @@ def put_forward(
     must_be_approved = needs_approval(by=by, version=version)
     if by_two is not None and must_be_approved != by_two:
         raise ApprovalChanged(
-            _("Whether another administrator must approve %(version)s has just changed. Look again and decide anew.")
-            % {"version": version}
+            _("Whether another administrator must approve %(version)s has just changed. Look again and decide anew."),
+            {"version": version},
         )
     if not must_be_approved:
         return promote(by=by, version=version, reason=reason, name=name)
@@ -120,7 +120,7 @@ def put_forward(
     fetch(version)
     in_use = live()
     if in_use is not None and in_use.pk == version.pk:
-        raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+        raise AlreadyLive(_("%(version)s is in use already."), {"version": version})
     stands = standing(version)
     if not stands.passed and not settings.SECOND_ADMINISTRATOR and may(by, Permission.PROMOTE):
         check(version=version, stands=stands, words=reason, name=name, field="reason")
@@ -213,7 +213,7 @@ def _open(request: PromotionRequest) -> None:
     row = PromotionRequest.objects.select_for_update().get(pk=request.pk)
     if row.state != RequestState.PENDING:
         raise RequestClosed(
-            _("This request is closed already (%(state)s).") % {"state": row.get_state_display().lower()}
+            _("This request is closed already (%(state)s)."), {"state": row.get_state_display().lower()}
         )
     if row.expires_at <= timezone.now():
         raise RequestClosed(_("This request has expired. Propose the promotion again."))

@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
@@ -144,9 +145,11 @@ def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str, name: s
         The weights are not what was registered; a model that cannot be loaded must not go into use.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Say why this model goes into use: the next person will want to know."))
     if settings.SECOND_ADMINISTRATOR:
-        raise SecondAdministratorNeeded(_("A second administrator must approve this. Propose the promotion instead."))
+        raise SecondAdministratorNeeded(
+            gettext_lazy("A second administrator must approve this. Propose the promotion instead.")
+        )
     fetch(version)
     with transaction.atomic():
         lock()
@@ -178,18 +181,20 @@ def roll_back(*, by: AbstractBaseUser, reason: str, to: str | None = None) -> Pr
         The former weights are damaged.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, _("Say why the former model is put back: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Say why the former model is put back: the next person will want to know."))
     candidate = previous()
     if candidate is None:
-        raise NothingToReturnTo(_("There is no former model to return to: only one has ever been in use."))
+        raise NothingToReturnTo(gettext_lazy("There is no former model to return to: only one has ever been in use."))
     if to is not None and str(candidate.pk) != to:
-        raise NothingToReturnTo(_("The models in use have just changed. Look again before you roll back."))
+        raise NothingToReturnTo(gettext_lazy("The models in use have just changed. Look again before you roll back."))
     fetch(candidate)
     with transaction.atomic():
         lock()
         former = previous()
         if former is None or former.pk != candidate.pk:
-            raise NothingToReturnTo(_("The models in use have just changed. Look again before you roll back."))
+            raise NothingToReturnTo(
+                gettext_lazy("The models in use have just changed. Look again before you roll back.")
+            )
         return _put_into_use(former, former=live(), kind=Promotion.Kind.ROLLBACK, by=by, reason=reason)
 
 
@@ -234,14 +239,16 @@ def put_forward_into_use(
     """
     now_live = live()
     if now_live is not None and now_live.pk == version.pk:
-        raise AlreadyLive(_("%(version)s is in use already.") % {"version": version})
+        raise AlreadyLive(gettext_lazy("%(version)s is in use already."), {"version": version})
     stands = standing(version)
     if not stands.passed:
         exceptions.check(version=version, stands=stands, words=exception, name=name, field=field)
         if approved_by is None and exceptions.others_who_may_approve(by):
             raise SecondAdministratorNeeded(
-                _("%(failed)s Another administrator must approve the exception. Propose the promotion instead.")
-                % {"failed": in_one_line(stands)}
+                gettext_lazy(
+                    "%(failed)s Another administrator must approve the exception. Propose the promotion instead."
+                ),
+                {"failed": in_one_line(stands)},
             )
     return _put_into_use(
         version,

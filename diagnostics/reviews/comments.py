@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
@@ -45,11 +45,11 @@ def comment(*, by: Any, case: Case, text: str) -> Comment:
         raise InvalidRead("text", _("Write what you want to say."))
     if len(text) > MAX_COMMENT:
         told = {"most": MAX_COMMENT, "has": len(text)}
-        raise InvalidRead("text", _("A comment has at most %(most)d characters; this one has %(has)d.") % told)
+        raise InvalidRead("text", _("A comment has at most %(most)d characters; this one has %(has)d."), told)
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
     people = [person.pk for person in mentioned(text, case) if person.pk != by.pk]
     if len(people) > MOST_MENTIONS:
-        raise InvalidRead("text", _("Mention at most %(most)d people in one comment.") % {"most": MOST_MENTIONS})
+        raise InvalidRead("text", _("Mention at most %(most)d people in one comment."), {"most": MOST_MENTIONS})
     made = Comment.objects.create(
         case=case, author=by, kind=CommentKind.REMARK, text=text, knew=what_is_known_to(by, case)
     )

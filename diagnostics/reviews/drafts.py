@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
@@ -58,7 +58,7 @@ def save_draft(
         Another page has saved something else since. What was sent is kept aside.
     """
     if sum(len(name) + len(value) for name, value in entries.items()) > MAX_DRAFT:
-        raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters.") % {"max_draft": MAX_DRAFT})
+        raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters."), {"max_draft": MAX_DRAFT})
     with transaction.atomic():
         live_with(by, case, claim_token)
         blind = own_blind_read(by, case)
@@ -185,7 +185,7 @@ def undo_read(*, by: Any, read: Read) -> Claim:
     now = timezone.now()
     if read.created_at < now - timedelta(seconds=UNDO_SECONDS + GRACE_SECONDS):
         raise WrongStage(
-            _("A read can be undone for %(undo_seconds)s seconds. Amend it instead.") % {"undo_seconds": UNDO_SECONDS}
+            _("A read can be undone for %(undo_seconds)s seconds. Amend it instead."), {"undo_seconds": UNDO_SECONDS}
         )
     if Read.objects.filter(claim=read.claim, kind=ReadKind.FINAL).exclude(pk=read.pk).exists():
         raise WrongStage(_("An amendment cannot be undone. Amend the read again."))

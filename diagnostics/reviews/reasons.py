@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .labels import TUMOUR_TYPES, differs
 from .models import Label, Reason
@@ -82,11 +83,11 @@ def check_reason(label: str, reason: str, comment: str, prediction: Any) -> None
     """
     fitting = fitting_reasons(label, prediction)
     if fitting and not reason:
-        sentence = _("Your read differs from the AI's opinion: choose the reason that fits best.")
+        sentence = gettext_lazy("Your read differs from the AI's opinion: choose the reason that fits best.")
         raise InvalidRead("reason", sentence, accepted=fitting)
     check_fits(label, reason, prediction)
     if reason == Reason.OTHER and not comment.strip():
-        raise InvalidRead("comment", _("Say in the comment what the other reason is."))
+        raise InvalidRead("comment", gettext_lazy("Say in the comment what the other reason is."))
 
 
 def check_fits(label: str, reason: str, prediction: Any) -> None:
@@ -118,9 +119,9 @@ def check_draft(entries: Mapping[str, str], own: str, prediction: Any) -> None:
     if label in Label.values:
         check_fits(label, reason, prediction)
     elif reason not in (offered := offered_reasons(prediction)):
-        sentence = _("“%(reason)s” fits no answer here: the AI says %(ai)s.")
+        sentence = gettext_lazy("“%(reason)s” fits no answer here: the AI says %(ai)s.")
         said = {"reason": Reason(reason).label, "ai": label_in_words(str(prediction.label))}
-        raise InvalidRead("reason", sentence % said, accepted=offered)
+        raise InvalidRead("reason", sentence, said, accepted=offered)
 
 
 def _why_not(label: str, reason: str, fitting: tuple[Reason, ...], prediction: Any) -> str:

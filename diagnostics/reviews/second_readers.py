@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
@@ -117,8 +117,8 @@ def _checked(text: str, sentence: str) -> str:
     if len(text) > MAX_COMMENT:
         raise InvalidRead(
             "comment",
-            _("A comment has at most %(max_comment)s characters; this one has %(length)s.")
-            % {"max_comment": MAX_COMMENT, "length": len(text)},
+            _("A comment has at most %(max_comment)s characters; this one has %(length)s."),
+            {"max_comment": MAX_COMMENT, "length": len(text)},
         )
     return text
 
@@ -162,7 +162,7 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
     """
     require(by, Permission.ADJUDICATE, case.institution)
     if reader not in READERS:
-        raise InvalidRead("reader", _("Choose one of: %(known)s.") % {"known": ", ".join(READERS)})
+        raise InvalidRead("reader", _("Choose one of: %(known)s."), {"known": ", ".join(READERS)})
     text = _checked(comment, "Say what the reader should look at again.")
     case = locked(case)
     live = live_with(by, case, claim_token)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
@@ -260,7 +260,7 @@ def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment:
     ):
         if value not in codes:
             raise InvalidRead(
-                field, _("Choose one of: %(known)s.") % {"known": ", ".join(code for code in codes if code)}
+                field, _("Choose one of: %(known)s."), {"known": ", ".join(code for code in codes if code)}
             )
     if kind == ReadKind.BLIND and reason:
         raise InvalidRead(
@@ -269,8 +269,8 @@ def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment:
     if len(comment) > MAX_COMMENT:
         raise InvalidRead(
             "comment",
-            _("A comment has at most %(max_comment)s characters; this one has %(length)s.")
-            % {"max_comment": MAX_COMMENT, "length": len(comment)},
+            _("A comment has at most %(max_comment)s characters; this one has %(length)s."),
+            {"max_comment": MAX_COMMENT, "length": len(comment)},
         )
 
 

@@ -3,14 +3,17 @@
 The answers live in the domain, not in the views, so that a page, the API and the admin cannot differ (ADR 0003).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
 from django.db import models
+from django.utils.functional import lazy
+from django.utils.text import get_text_list
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.errors import Denied
+from diagnostics.errors import Denied, Message
 
 
 class Role(models.TextChoices):
@@ -156,7 +159,7 @@ def hold(user: Any, memberships: list[Any]) -> None:
     user._held = memberships
 
 
-def require(user: Any, permission: Permission, institution: Any = None, *, sentence: str = "") -> None:
+def require(user: Any, permission: Permission, institution: Any = None, *, sentence: Message = "") -> None:
     """Raise unless ``user`` has ``permission`` in ``institution`` (None: anywhere).
 
     Raises
@@ -164,8 +167,15 @@ def require(user: Any, permission: Permission, institution: Any = None, *, sente
     NotAllowed
         With ``sentence``, or one that names the roles that may.
     """
-    if not may(user, permission, institution):
-        roles = " or ".join(role.label.lower() for role in roles_with(permission))
-        if permission in OF_THE_SHARED_MODEL and places_with(user, roles_with(permission)):
-            roles = "model administrator: several institutions share the model"
-        raise NotAllowed(sentence or f"This needs the role {roles}.")
+    if may(user, permission, institution):
+        return
+    if sentence:
+        raise NotAllowed(sentence)
+    roles = roles_with(permission)
+    if permission in OF_THE_SHARED_MODEL and places_with(user, roles):
+        raise NotAllowed(_("This needs a model administrator: several institutions share the model."))
+    raise NotAllowed(_("This needs the role %(roles)s."), {"roles": lazy(_either, str)(roles)})
+
+
+def _either(roles: Sequence[Role]) -> str:
+    return get_text_list([str(role.label) for role in roles], gettext("or"))

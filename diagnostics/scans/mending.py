@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit import services as audit
 from diagnostics.audit.models import AuditEvent
@@ -92,7 +93,7 @@ class Mender:
         """
         kept, gone = (_one(self._patients(code), "pseudonym", name, "patient") for name in (keep, other))
         if kept.pk == gone.pk:
-            raise NotMended("These are one patient already.")
+            raise NotMended(_("These are one patient already."))
         studies = self._model("Study").objects
         for study in studies.filter(patient=gone):
             there = [each for each in studies.filter(patient=kept) if _visit(each) == _visit(study)]
@@ -118,7 +119,7 @@ class Mender:
         studies = self._model("Study").objects.filter(patient=owner)
         kept, gone = (_one(studies, "accession", number, "study") for number in (keep, other))
         if kept.pk == gone.pk:
-            raise NotMended("These are one study already.")
+            raise NotMended(_("These are one study already."))
         merged = str(gone.pk)
         moved = self._move(gone, kept)
         self._record("studies_merged", kept, merged=merged, scans=moved)
@@ -144,7 +145,7 @@ class Mender:
         others = rows.exclude(pk=row.pk).values_list(column, flat=True)
         taken = [name for name in others if folded(name) == folded(new)]
         if taken:
-            raise NotMended(f"There is a {what} {taken[0]} already.")
+            raise NotMended(_("There is a %(what)s %(taken)s already."), {"what": what, "taken": taken[0]})
         setattr(row, column, new)
         row.save()
         self._record("renamed", row)
@@ -180,8 +181,8 @@ def _one(rows: Any, column: str, name: str, what: str) -> Any:
     if len(alike) == 1:
         return alike[0]
     if alike:
-        raise NotMended(f"Several are called {name}: write the exact name.")
-    raise NotMended(f"There is no {what} {name}.")
+        raise NotMended(_("Several are called %(name)s: write the exact name."), {"name": name})
+    raise NotMended(_("There is no %(what)s %(name)s."), {"what": what, "name": name})
 
 
 def _visit(study: Any) -> tuple[str, Any]:

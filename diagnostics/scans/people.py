@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
 from django.dispatch import Signal
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
@@ -47,8 +47,8 @@ def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -
     if role not in Role.values:
         raise Conflict(
             "role",
-            _("There is no role “%(role)s”. Choose one of: %(known)s.")
-            % {"role": role, "known": ", ".join(Role.values)},
+            _("There is no role “%(role)s”. Choose one of: %(known)s."),
+            {"role": role, "known": ", ".join(Role.values)},
         )
     if by is not None:
         require(by, Permission.ADMINISTER)
@@ -133,7 +133,7 @@ def _institution(by: Any, code: str) -> Institution | None:
         return Institution.objects.filter(code_folded=folded(code)).first()
     found = institutions_where(by, Permission.ADMINISTER).filter(code_folded=folded(code)).first()
     if found is None:
-        raise Conflict("institution", _("There is no institution “%(code)s” that you administer.") % {"code": code})
+        raise Conflict("institution", _("There is no institution “%(code)s” that you administer."), {"code": code})
     return found
 
 
@@ -144,8 +144,8 @@ def _make_institution(code: str) -> Institution:
     except ValidationError as error:
         raise Conflict(
             "institution",
-            _("“%(code)s” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores.")
-            % {"code": code},
+            _("“%(code)s” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores."),
+            {"code": code},
         ) from error
     appoint_those_of_the_only_institution(by=None)
     institution.save()

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Invalid, Message
@@ -65,8 +65,8 @@ def institution_for(user: Any, permission: Permission, code: str | None = None) 
             known = ", ".join(theirs.values_list("code", flat=True))
             raise Conflict(
                 "institution",
-                _("There is no institution “%(code)s” here for you. Yours: %(known)s.")
-                % {"code": code, "known": known},
+                _("There is no institution “%(code)s” here for you. Yours: %(known)s."),
+                {"code": code, "known": known},
             )
         return found
     several = list(theirs[:2])
@@ -76,7 +76,7 @@ def institution_for(user: Any, permission: Permission, code: str | None = None) 
     if len(several) > 1:
         known = ", ".join(theirs.values_list("code", flat=True))
         raise Conflict(
-            "institution", _("You belong to several institutions. Name one of: %(known)s.") % {"known": known}
+            "institution", _("You belong to several institutions. Name one of: %(known)s."), {"known": known}
         )
     return several[0]
 
@@ -100,15 +100,15 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     if len(accession) > MAX_ACCESSION or not accession.isprintable():
         raise Conflict(
             "accession",
-            _("An accession number has at most %(max_accession)s printable characters.")
-            % {"max_accession": MAX_ACCESSION},
+            _("An accession number has at most %(max_accession)s printable characters."),
+            {"max_accession": MAX_ACCESSION},
         )
     if study_date is not None and not _may_be_a_study(study_date):
         today = latest_study()
         raise Conflict(
             "study_date",
-            _("The study date must lie between %(earliest_study)s and today, %(today)s.")
-            % {"earliest_study": EARLIEST_STUDY, "today": today},
+            _("The study date must lie between %(earliest_study)s and today, %(today)s."),
+            {"earliest_study": EARLIEST_STUDY, "today": today},
         )
     return Filing(patient, accession, study_date)
 
@@ -265,8 +265,8 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
             _(
                 "The study %(accession)s of this patient is dated %(date)s. Leave the date empty, or use "
                 "another accession number."
-            )
-            % {"accession": place.accession, "date": study.date},
+            ),
+            {"accession": place.accession, "date": study.date},
         )
     return study
 
@@ -284,8 +284,8 @@ def give_reference_label(*, by: Any, scan: Scan, label: str) -> None:
     if scan.reference_label:
         raise Conflict(
             "reference_label",
-            _("It is already here with the label %(reference_label)s, not %(label)s.")
-            % {"reference_label": scan.reference_label, "label": label},
+            _("It is already here with the label %(reference_label)s, not %(label)s."),
+            {"reference_label": scan.reference_label, "label": label},
         )
     with transaction.atomic():
         require(by, Permission.SUBMIT_SCAN, scan.institution)

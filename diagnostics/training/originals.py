@@ -3,6 +3,7 @@
 import hashlib
 
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.errors import Conflict
 from mlcore.dataset import Item
@@ -25,7 +26,11 @@ def read_original(item: Item) -> bytes:
         with default_storage.open(item.path, "rb") as file:
             content: bytes = file.read()
     except FileNotFoundError as error:
-        raise OriginalDamaged(f"The image {item.sha256[:12]} is gone from the storage.") from error
+        raise OriginalDamaged(
+            _("The image %(sha256)s is gone from the storage."), {"sha256": item.sha256[:12]}
+        ) from error
     if hashlib.sha256(content).hexdigest() != item.sha256:
-        raise OriginalDamaged(f"The stored image {item.sha256[:12]} is not what was frozen: its hash differs.")
+        raise OriginalDamaged(
+            _("The stored image %(sha256)s is not what was frozen: its hash differs."), {"sha256": item.sha256[:12]}
+        )
     return content

@@ -137,8 +137,8 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(asked) - set(_BY_NAME))
     if unknown:
         raise NotTrainable(
-            _("The setting “%(unknown)s” is unknown. Known are: %(known)s.")
-            % {"unknown": unknown[0], "known": ", ".join(_BY_NAME)}
+            _("The setting “%(unknown)s” is unknown. Known are: %(known)s."),
+            {"unknown": unknown[0], "known": ", ".join(_BY_NAME)},
         )
     recipe = {**DEFAULTS, **asked}
     if not isinstance(recipe["warm_start"], bool):
@@ -148,13 +148,13 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
         known = [choice for choice, _label in each.choices]
         if known and value not in known:
             raise NotTrainable(
-                _("The setting “%(name)s” must be one of %(known)s, not “%(value)s”.")
-                % {"name": name, "known": ", ".join(known), "value": value}
+                _("The setting “%(name)s” must be one of %(known)s, not “%(value)s”."),
+                {"name": name, "known": ", ".join(known), "value": value},
             )
         if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
             raise NotTrainable(
-                _("The setting “%(name)s” must lie between %(low)g and %(high)g, not at %(value)g.")
-                % {"name": name, "low": each.low, "high": each.high, "value": value}
+                _("The setting “%(name)s” must lie between %(low)g and %(high)g, not at %(value)g."),
+                {"name": name, "low": each.low, "high": each.high, "value": value},
             )
     try:
         TrainConfig.from_dict({name: value for name, value in recipe.items() if name != "warm_start"})

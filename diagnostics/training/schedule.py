@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.datasets import services as datasets
@@ -66,9 +67,9 @@ def set_policy(
         require(by, Permission.FREEZE_DATASET, each)
         require(by, Permission.TRAIN, each)
     if enabled and not institutions:
-        raise NotTrainable(_("Choose at least one institution of whose scans the datasets are made."))
+        raise NotTrainable(gettext_lazy("Choose at least one institution of whose scans the datasets are made."))
     if new_labels < 1:
-        raise NotTrainable(_("At least one new label must be waited for."))
+        raise NotTrainable(gettext_lazy("At least one new label must be waited for."))
     wanted = checked(recipe or {})
     with transaction.atomic():
         found = policy()

@@ -9,6 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.errors import Conflict
@@ -123,7 +124,9 @@ def again(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
         require(by, Permission.TRAIN, institution)
     require(by, Permission.TRAIN)
     if run.state in ACTIVE and active() == run:
-        raise NotTrainable(f"{_capital(run)} has not ended yet. Run it again when it has.")
+        raise NotTrainable(
+            gettext_lazy("%(capital)s has not ended yet. Run it again when it has."), {"capital": _capital(run)}
+        )
     return _queued(by, run.dataset, dict(run.config), repeats=run)
 
 
@@ -244,19 +247,19 @@ def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
     """The id of the live model, whose weights can be the beginning."""
     live = registry.live()
     if live is None:
-        raise NotTrainable(_("No model is live whose weights could be the beginning."))
+        raise NotTrainable(gettext_lazy("No model is live whose weights could be the beginning."))
     if live.architecture != recipe["architecture"]:
         raise NotTrainable(
-            _(
+            gettext_lazy(
                 "The live model is a %(architecture)s, so its weights cannot be the beginning of a %(recipe)s. "
                 "Choose the same network, or start from nothing."
-            )
-            % {"architecture": live.architecture, "recipe": recipe["architecture"]}
+            ),
+            {"architecture": live.architecture, "recipe": recipe["architecture"]},
         )
     labels = list(dataset.items.filter(split="train").values_list("label", flat=True).distinct())
     if tuple(live.spec.get("leaves", ())) != leaves_for(labels):
         raise NotTrainable(
-            _(
+            gettext_lazy(
                 "The live model knows other labels than this dataset, so its weights cannot be the beginning. "
                 "Start from nothing."
             )

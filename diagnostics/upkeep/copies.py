@@ -20,6 +20,7 @@ from django.core.files import File
 from django.core.files.storage import storages
 from django.db import connection
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.audit import anchors
 from diagnostics.datasets.models import DatasetVersion
@@ -65,12 +66,17 @@ def back_up(folder: Path) -> Contents:
     """
     if connection.vendor != "sqlite":
         raise BackupRefused(
-            "This makes copies of the embedded database. On servers copy PostgreSQL by `pg_dump -Fc` first and the "
-            "bucket or volume of files second (docs/runbook.md)."
+            _(
+                "This makes copies of the embedded database. On servers copy PostgreSQL by `pg_dump -Fc` "
+                "first and the bucket or volume of files second (docs/runbook.md)."
+            )
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / LIST).is_file() and not (folder / FILES_FOLDER).is_dir():
-        raise BackupRefused(f"{folder} holds something else. Name an empty folder, or one with an earlier backup.")
+        raise BackupRefused(
+            _("%(folder)s holds something else. Name an empty folder, or one with an earlier backup."),
+            {"folder": folder},
+        )
     # An interrupted run must not look like a whole copy of yesterday with a database of today.
     (folder / LIST).unlink(missing_ok=True)
     taken_at = timezone.now()
@@ -118,7 +124,9 @@ def _copy_database(target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")
         found = copy.execute("PRAGMA integrity_check").fetchone()[0]
     if found != "ok":
-        raise BackupRefused(f"The database is damaged ({found}): this copy would be, too. Keep the earlier one.")
+        raise BackupRefused(
+            _("The database is damaged (%(found)s): this copy would be, too. Keep the earlier one."), {"found": found}
+        )
     _to_disk(scratch)
     scratch.replace(target)
 
@@ -163,12 +171,17 @@ def restore(folder: Path) -> Contents:
     """
     contents = contents_of(folder)
     if connection.vendor != "sqlite":
-        raise BackupRefused("This puts back the embedded database. For PostgreSQL use `pg_restore` (docs/runbook.md).")
+        raise BackupRefused(
+            _("This puts back the embedded database. For PostgreSQL use `pg_restore` (docs/runbook.md).")
+        )
     target = Path(connection.settings_dict["NAME"])
     if _holds_rows(target):
         raise BackupRefused(
-            f"There are people in {target} already, and nothing is ever written over. "
-            "Name an empty data folder in OVERREAD_DATA."
+            _(
+                "There are people in %(target)s already, and nothing is ever written over. Name an empty "
+                "data folder in OVERREAD_DATA."
+            ),
+            {"target": target},
         )
     # Files before rows, so that an interrupted run leaves files without rows, and can be run again.
     for store in ("default", "artifacts"):
@@ -204,16 +217,26 @@ def contents_of(folder: Path) -> Contents:
         if found.anchor:
             anchor = anchors.Anchor.from_json(found.anchor)
     except FileNotFoundError:
-        raise BackupRefused(f"There is no whole backup in {folder}: {LIST} is missing.") from None
+        raise BackupRefused(
+            _("There is no whole backup in %(folder)s: %(list)s is missing."), {"folder": folder, "list": LIST}
+        ) from None
     except (ValueError, TypeError) as error:
-        raise BackupRefused(f"The {LIST} in {folder} cannot be read ({error}).") from error
+        raise BackupRefused(
+            _("The %(list)s in %(folder)s cannot be read (%(error)s)."),
+            {"list": LIST, "folder": folder, "error": error},
+        ) from error
     if found.format != FORMAT:
-        raise BackupRefused(f"The backup in {folder} is of format {found.format}; this software reads {FORMAT}.")
+        raise BackupRefused(
+            _("The backup in %(folder)s is of format %(format)s; this software reads %(ours)s."),
+            {"folder": folder, "format": found.format, "ours": FORMAT},
+        )
     try:
         if _sha256_of(folder / DATABASE) != found.database_sha256:
-            raise BackupRefused(f"The database in {folder} is not what was backed up: its hash differs.")
+            raise BackupRefused(
+                _("The database in %(folder)s is not what was backed up: its hash differs."), {"folder": folder}
+            )
     except FileNotFoundError:
-        raise BackupRefused(f"The database is missing in {folder}.") from None
+        raise BackupRefused(_("The database is missing in %(folder)s."), {"folder": folder}) from None
     if found.anchor:
         _refuse_forged(folder, anchor)
     return found
@@ -222,9 +245,13 @@ def contents_of(folder: Path) -> Contents:
 def _refuse_forged(folder: Path, anchor: anchors.Anchor) -> None:
     """A copy whose audit is not what the anchor says that came with it was changed since."""
     if anchor.ours and not anchor.genuine:
-        raise BackupRefused(f"The anchor of the audit in {folder} was changed: its signature is not right.")
+        raise BackupRefused(
+            _("The anchor of the audit in %(folder)s was changed: its signature is not right."), {"folder": folder}
+        )
     if _ends_of(folder / DATABASE) != anchor.chains:
-        raise BackupRefused(f"The audit in {folder} is not what was backed up: its anchor says something else.")
+        raise BackupRefused(
+            _("The audit in %(folder)s is not what was backed up: its anchor says something else."), {"folder": folder}
+        )
 
 
 def _ends_of(database: Path) -> dict[str, tuple[int, int, str]]:

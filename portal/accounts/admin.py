@@ -279,7 +279,7 @@ class PersonAdmin(UserAdmin):
         if request.method == "POST":
             try:
                 if not form.is_valid():
-                    raise Conflict("work_to", str(_("Choose another reader of the same institution.")))
+                    raise Conflict("work_to", _("Choose another reader of the same institution."))
                 people.remove_member(by=request.user, membership=membership, work_to=form.cleaned_data.get("work_to"))
             except Conflict as error:
                 messages.error(request, error.sentence)

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from diagnostics.errors import Denied
 
@@ -54,8 +54,8 @@ def require(request: HttpRequest, password: str = "", token: ApiToken | None = N
         return
     if not password:
         raise NotFresh(
-            _("You signed in more than %(minutes)s minutes ago. Give your password again.")
-            % {"minutes": settings.FRESH_SIGN_IN_MINUTES}
+            _("You signed in more than %(minutes)s minutes ago. Give your password again."),
+            {"minutes": settings.FRESH_SIGN_IN_MINUTES},
         )
     check_own_password(request, password)
     if token is None:
@@ -75,7 +75,7 @@ def check_own_password(request: HttpRequest, password: str) -> None:
         attempts.take(counts)
     except attempts.TooMany as error:
         raise NotFresh(
-            _("Too many wrong passwords. Wait %(minutes)d minutes and try again.") % {"minutes": error.minutes}
+            _("Too many wrong passwords. Wait %(minutes)d minutes and try again."), {"minutes": error.minutes}
         ) from None
     if not request.user.check_password(password):
         raise NotFresh(_("This is not your password."))

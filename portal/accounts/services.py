@@ -7,6 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
@@ -105,7 +106,7 @@ def revoke_token(*, by: User | None, token: ApiToken) -> None:
     """
     _require_reach(by, token.user)
     if not ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        raise AlreadyRevoked(_("This token was revoked before."))
+        raise AlreadyRevoked(gettext_lazy("This token was revoked before."))
     record(
         by=by,
         act="token_revoked",
@@ -120,7 +121,7 @@ def _require_reach(by: User | None, user: User) -> None:
     if by is None or by.pk == user.pk:
         return
     if not people.people_administered_by(by).filter(pk=user.pk).exists():
-        raise NotAllowed(_("Only a person's own administrator may do this for them."))
+        raise NotAllowed(gettext_lazy("Only a person's own administrator may do this for them."))
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -249,7 +250,7 @@ class CaseViewSet(Resource):
             raise Http404
         to = None if given["to"] is None else User.objects.named(given["to"]).first()
         if to is None and given["to"] is not None:
-            raise reviews.InvalidRead("to", "Choose a radiologist of the case's institution.")
+            raise reviews.InvalidRead("to", _("Choose a radiologist of the case's institution."))
         reviews.assign(by=self.person, cases=found, to=to)
         rows: Any = self.get_queryset().filter(pk__in=given["cases"])
         return Response(CaseShape(rows, many=True, context=self.get_serializer_context()).data)

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -74,7 +75,7 @@ def _again(kept: KeptAnswer, digest: str, standing: str) -> Response:
     if kept.body_sha256 != digest:
         raise KeyReused(_("This key came with another body before. Take a new key for a new request."))
     if kept.standing != standing:
-        raise NotAllowed(_("Your roles or your token's scopes have changed since. Take a new key."))
+        raise NotAllowed(gettext_lazy("Your roles or your token's scopes have changed since. Take a new key."))
     headers = {"Idempotency-Replayed": "true"}
     if kept.location:
         headers["Location"] = kept.location

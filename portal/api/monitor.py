@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -79,7 +80,9 @@ class MonitorView(Resource):
         """Overrides, blind agreement, flips, classes, shifts, failures and times, each with its interval."""
         require(self.person, Permission.SEE_MODELS)
         if not numbers.watched_by(self.person).exists():
-            raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+            raise NotAllowed(
+                gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole.")
+            )
         wanted = self.query.get("version")
         version = ModelVersion.objects.filter(number=wanted).first() if wanted else registry.live()
         if version is None:
@@ -121,7 +124,9 @@ class NextLabelsView(Resource):
         """What the model is least sure of, where its challenger differs, what is unlike all labelled, or at random."""
         require(self.person, Permission.FREEZE_DATASET)
         if not numbers.watched_by(self.person).exists():
-            raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+            raise NotAllowed(
+                gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole.")
+            )
         found = campaign.next_to_label(
             self.person,
             self.query.get("order", Order.UNCERTAINTY),

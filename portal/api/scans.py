@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
@@ -236,7 +237,9 @@ class ScanViewSet(Resource):
         scan = self.get_object()
         if not may(self.person, Permission.SUBMIT_SCAN, scan.institution):
             raise NotAllowed(
-                _("The original may carry the patient's name: it is open to those who hand in scans. Use the pixels.")
+                gettext_lazy(
+                    "The original may carry the patient's name: it is open to those who hand in scans. Use the pixels."
+                )
             )
         looked_at(by=self.person, scan_id=scan.pk, what="original")
         suffix, _kind = FORMATS.get(scan.format, ("bin", ""))

@@ -47,7 +47,7 @@ class MonitorForm(forms.Form):
 def _asked(request: HttpRequest) -> tuple[MonitorForm, ModelVersion | None, int]:
     require(request.user, Permission.SEE_MODELS)
     if not numbers.watched_by(request.user).exists():
-        raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+        raise NotAllowed(gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
     form = MonitorForm(request.GET)
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))

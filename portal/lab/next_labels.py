@@ -36,7 +36,7 @@ def next_labels(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.FREEZE_DATASET)
     places = numbers.watched_by(request.user)
     if not places.exists():
-        raise NotAllowed(_("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+        raise NotAllowed(gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
     # What was not asked for is filled in, so that the form says what the list is.
     form = NextForm({**AT_FIRST, **{name: value for name, value in request.GET.items() if value}})
     form.fields["institution"].choices = [("", _("All")), *places.values_list("code", "name")]  # type: ignore[attr-defined]

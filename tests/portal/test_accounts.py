@@ -289,4 +289,4 @@ def test_missing_page_and_missing_permission_have_pages_of_their_own(client: Cli
     missing = client.get("/nowhere/")
     assert (missing.status_code, "There is nothing here" in missing.content.decode()) == (404, True)
     refused = client.get("/scans/hand-in/")
-    assert (refused.status_code, "This needs the role technologist" in refused.content.decode()) == (403, True)
+    assert (refused.status_code, "This needs the role Technologist" in refused.content.decode()) == (403, True)

@@ -171,6 +171,15 @@ def test_blind_read_twice(desk):
     assert Read.objects.count() == 1
 
 
+def test_refusal_is_told_in_the_readers_language(desk):
+    desk.user.language = "de"
+    desk.user.save()
+    desk.blind()
+    response = desk.blind()
+    assert response.status_code == 409
+    assert "Ihr Blindbefund dieses Falls liegt schon fest." in response.content.decode()
+
+
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [("label", "Choose what you see"), ("certainty", "Say how certain you are")],

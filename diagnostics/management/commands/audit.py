@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics.audit import anchors, checking, services
 
@@ -43,15 +44,17 @@ class Command(BaseCommand):
             found += 1
         self.stdout.write(f"{count.events} events: {found} breaks.")
         if found:
-            raise CommandError("The audit is not what was written. docs/runbook.md says what to do.")
+            raise CommandError(_("The audit is not what was written. docs/runbook.md says what to do."))
 
     def _read(self, path: Path) -> anchors.Anchor:
         try:
             found = anchors.Anchor.from_json(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
-            raise CommandError(f"{path} cannot be read as an anchor: {error}") from error
+            raise CommandError(
+                _("%(path)s cannot be read as an anchor: %(error)s") % {"path": path, "error": error}
+            ) from error
         if found.ours and not found.genuine:
-            raise CommandError(f"{path} was changed: its signature is not that of its content.")
+            raise CommandError(_("%(path)s was changed: its signature is not that of its content.") % {"path": path})
         if not found.ours:
             self.stderr.write(f"{path} was signed with another key ({found.key}): its signature cannot be checked.")
         return found

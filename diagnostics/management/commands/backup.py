@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics.audit import anchors
 from diagnostics.upkeep import copies
@@ -32,10 +33,10 @@ class Command(BaseCommand):
         for each in (forged := list(anchors.breaks())):
             self.stderr.write(f"audit: {each.kind} {each.where}: {each.sentence}")
         if forged:
-            raise CommandError("The audit is not what its anchors say. manage.py fsck tells more.")
+            raise CommandError(_("The audit is not what its anchors say. manage.py fsck tells more."))
         if made.missing:
             for name in made.missing:
                 self.stderr.write(f"missing: {name}")
             raise CommandError(
-                f"{len(made.missing)} files that a row names were not there. manage.py fsck tells more."
+                _("%(n)s files that a row names were not there. manage.py fsck tells more.") % {"n": len(made.missing)}
             )

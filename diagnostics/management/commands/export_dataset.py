@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.datasets import services
@@ -31,10 +32,10 @@ class Command(BaseCommand):
 
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
-            raise CommandError(f"There is no account {options['by']}.")
+            raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})
         version = DatasetVersion.objects.visible_to(by).filter(number=options["number"]).first()
         if version is None:
-            raise CommandError("There is no such dataset version, or none that this person may see.")
+            raise CommandError(_("There is no such dataset version, or none that this person may see."))
         out: Path = options["out"]
         out.mkdir(parents=True, exist_ok=True)
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics.datasets import services
 from diagnostics.scans.access import NotAllowed
@@ -40,13 +41,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
-            raise CommandError(f"There is no account {options['by']}.")
+            raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})
         names = options["exclude_reader"]
         readers = list(get_user_model().objects.filter(username_folded__in=[folded(name) for name in names]))
         known = {reader.username_folded for reader in readers}
         missing = sorted(name for name in names if folded(name) not in known)
         if missing:
-            raise CommandError(f"There is no account {missing[0]}.")
+            raise CommandError(_("There is no account %(missing)s.") % {"missing": missing[0]})
         wanted = {
             "by": by,
             "institutions": self._institutions(options["institution"]),
@@ -74,7 +75,7 @@ class Command(BaseCommand):
         known = {place.code_folded for place in found}
         missing = sorted(code for code in codes if folded(code) not in known)
         if missing:
-            raise CommandError(f"There is no institution {missing[0]}.")
+            raise CommandError(_("There is no institution %(missing)s.") % {"missing": missing[0]})
         return found
 
     def _show(self, counts: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics.upkeep import stock
 
@@ -38,6 +39,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{tally.rows} rows, {tally.files} files: {found} faults, {repaired} repaired, {left} left.")
         if left:
             raise CommandError(
-                "Put missing and changed originals, models and manifests back from a backup (docs/runbook.md)."
-                + ("" if options["repair"] else " --repair does the rest.")
+                _("Put missing and changed originals, models and manifests back from a backup (docs/runbook.md).")
+                + ("" if options["repair"] else " " + _("--repair does the rest."))
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
 from diagnostics.disk import StorageFull
@@ -41,17 +42,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         root: Path = options["path"]
         if not root.is_dir():
-            raise CommandError(f"{root} is not a folder. Give the folder that holds the images.")
+            raise CommandError(_("%(root)s is not a folder. Give the folder that holds the images.") % {"root": root})
         institution = Institution.objects.filter(code_folded=folded(options["institution"])).first()
         if institution is None:
             known = ", ".join(Institution.objects.values_list("code", flat=True)) or "none yet"
             raise CommandError(
-                f"There is no institution {options['institution']} (known: {known}). "
-                "manage.py create_person makes one together with its first person."
+                _(
+                    "There is no institution %(institution)s (known: %(known)s). manage.py create_person makes "
+                    "one together with its first person."
+                )
+                % {"institution": options["institution"], "known": known}
             )
         files = sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
         if not files:
-            raise CommandError(f"There is no file below {root}.")
+            raise CommandError(_("There is no file below %(root)s.") % {"root": root})
         self._import(files, institution, options["labels"], options["worklist"])
 
     def _import(self, files: list[Path], institution: Institution, labels: bool, worklist: bool) -> None:
@@ -91,7 +95,7 @@ class Command(BaseCommand):
             self.stderr.write(f"refused {file}: {refusal.sentence}")
             return "refused"
         except (StorageFull, DecodingUnavailable) as error:
-            raise CommandError(f"{error} Run it again: nothing is stored twice.") from None
+            raise CommandError(_("%(error)s Run it again: nothing is stored twice.") % {"error": error}) from None
         except OSError as error:
             self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
             return "refused"

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from diagnostics.registry import services
 from mlcore.identity import WEIGHTS
@@ -24,14 +25,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         if not (folder / WEIGHTS).is_file():
             raise CommandError(
-                f"There is no model in {folder}: scans wait until one is trained and promoted, "
-                "or installed with --folder."
+                _(
+                    "There is no model in %(folder)s: scans wait until one is trained and promoted, or "
+                    "installed with --folder."
+                )
+                % {"folder": folder}
             )
         before = services.live()
         try:
             version = services.install_box(folder)
         except services.ArtifactDamaged as error:
-            raise CommandError(f"The model in {folder} is damaged: {error} Fetch the software again.") from error
+            raise CommandError(
+                _("The model in %(folder)s is damaged: %(error)s Fetch the software again.")
+                % {"folder": folder, "error": error}
+            ) from error
         now = services.live()
         if before is None and now is not None and options["verbosity"]:
             self.stdout.write(f"{now} is in use.")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from diagnostics.scans.mending import Mender, NotMended
 
@@ -34,7 +35,9 @@ class Command(BaseCommand):
         if act is not None:
             wanted = ACTS[act]
             if len(names) != len(wanted):
-                raise CommandError(f"Write: same_names {act} {' '.join(wanted)}")
+                raise CommandError(
+                    _("Write: same_names %(act)s %(wanted)s") % {"act": act, "wanted": " ".join(wanted)}
+                )
             try:
                 moved = getattr(mender, act.replace("-", "_"))(*names)
             except NotMended as error:

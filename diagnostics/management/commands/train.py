@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
 from diagnostics.datasets.models import DatasetVersion
@@ -41,13 +42,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
-            raise CommandError(f"There is no account {options['by']}.")
+            raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})
         versions = DatasetVersion.objects.visible_to(by).order_by("-number")
         if options["dataset"] is not None:
             versions = versions.filter(number=options["dataset"])
         dataset = versions.first()
         if dataset is None:
-            raise CommandError("There is no such dataset version. manage.py freeze_dataset makes one.")
+            raise CommandError(_("There is no such dataset version. manage.py freeze_dataset makes one."))
         recipe = {each.name: options[each.name] for each in HYPERPARAMETERS}
         if options["plan"]:
             self._show(planning.plan(by=by, dataset=dataset, recipe=recipe))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from portal.accounts.models import Scope, User
 from portal.accounts.services import make_token
@@ -25,7 +26,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.named(options["user"]).first()
         if user is None:
-            raise CommandError(f"There is nobody called {options['user']}. Make an account with create_person.")
+            raise CommandError(
+                _("There is nobody called %(user)s. Make an account with create_person.") % {"user": options["user"]}
+            )
         given = options["scopes"] if isinstance(options["scopes"], str) else ",".join(options["scopes"])
         scopes = [scope.strip() for scope in given.split(",") if scope.strip()]
         try:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from diagnostics.reviews.services import work_of
 from diagnostics.scans import people
@@ -35,4 +36,4 @@ class Command(BaseCommand):
         try:
             return User.objects.get_by_natural_key(name)
         except User.DoesNotExist as error:
-            raise CommandError(f"There is nobody called {name}.") from error
+            raise CommandError(_("There is nobody called %(name)s.") % {"name": name}) from error

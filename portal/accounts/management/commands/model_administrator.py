@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from diagnostics.scans import model_administrators
 from diagnostics.scans.models import ModelAdministrator
@@ -29,7 +30,9 @@ class Command(BaseCommand):
         try:
             user = User.objects.get_by_natural_key(name)
         except User.DoesNotExist as error:
-            raise CommandError(f"There is nobody called {name}. Make an account with create_person.") from error
+            raise CommandError(
+                _("There is nobody called %(name)s. Make an account with create_person.") % {"name": name}
+            ) from error
         if options["end"]:
             ended = model_administrators.dismiss(by=None, user=user)
             self.stdout.write(f"{name} is {'a model administrator no longer' if ended else 'no model administrator'}.")
