@@ -24,9 +24,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from mlcore.decode import decode
-from mlcore.fingerprint import SIDE, _standardised, fingerprint, grouped, twins
-from mlcore.likeness import _ALL_AT_ONCE
+from mlcore.images.decode import decode
+from mlcore.images.fingerprint import SIDE, _standardised, fingerprint, grouped, twins
+from mlcore.images.similarity import _ALL_AT_ONCE
 
 _TWIN_SHARE = 0.1
 

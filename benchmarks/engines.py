@@ -9,11 +9,11 @@ import numpy as np
 from benchmarks import starts
 from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
-from mlcore import artifact
-from mlcore.decode import decode
-from mlcore.engine import LiteRt
-from mlcore.predict import Predictor
-from mlcore.preprocess import prepare
+from mlcore.images.decode import decode
+from mlcore.networks import artifact
+from mlcore.networks.engine import LiteRt
+from mlcore.preprocessing.preprocess import prepare
+from mlcore.serving.predict import Predictor
 
 BATCH = 32
 # Fewer than elsewhere: `model.predict` and a start with TensorFlow take seconds.
@@ -22,7 +22,7 @@ ROUNDS = 5
 _AT_ONCE = 16
 _OPINION = """
 from pathlib import Path
-from mlcore.predict import Predictor
+from mlcore.serving.predict import Predictor
 predictor = Predictor.load(Path({folder!r}), threads=1, engine={engine!r})
 assert predictor.engine == {engine!r}
 said = predictor.predict([Path({image!r}).read_bytes()])
@@ -30,9 +30,9 @@ assert said[0].label
 """
 _KERAS = """
 from pathlib import Path
-from mlcore import artifact
-from mlcore.decode import decode
-from mlcore.preprocess import prepare
+from mlcore.networks import artifact
+from mlcore.images.decode import decode
+from mlcore.preprocessing.preprocess import prepare
 model, spec = artifact.load(Path({folder!r}))
 tensor = prepare(decode(Path({image!r}).read_bytes()), spec).tensor
 assert model.predict(tensor[None], verbose=0)["logits"].shape[0] == 1

@@ -26,16 +26,16 @@ from scipy.stats import rankdata
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from diagnostics.scans import phantom
-from mlcore import artifact
-from mlcore.agreement import Measured, share
-from mlcore.calibrate import softmax
-from mlcore.dataset import labelled_files
-from mlcore.decode import decode, to_display
-from mlcore.explain import evidence_weights, tumour_map
-from mlcore.labels import NO_TUMOUR, TUMOUR
-from mlcore.predict import Opinion, Predictor
-from mlcore.preprocess import crop, prepare
-from mlcore.runtime import Forward, forward, limit_threads
+from mlcore.data.dataset import labelled_files
+from mlcore.data.labels import NO_TUMOUR, TUMOUR
+from mlcore.images.decode import decode, to_display
+from mlcore.measure.agreement import Measured, share
+from mlcore.measure.calibrate import softmax
+from mlcore.networks import artifact
+from mlcore.networks.runtime import Forward, forward, limit_threads
+from mlcore.preprocessing.preprocess import crop, prepare
+from mlcore.serving.explain import evidence_weights, tumour_map
+from mlcore.serving.predict import Opinion, Predictor
 
 BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
 _SIDE = 256

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Asks the kernel for the most that this process ever held, after the command is done.
 _CHILD = """
 import resource, sys
-from mlcore.command import main
+from mlcore.cli.main import main
 code = main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 sys.exit(code)

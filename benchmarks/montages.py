@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mlcore.decode import Refused, decode
-from mlcore.montage import Heads, heads_in
-from mlcore.preprocess import find_head, scaled
+from mlcore.images.decode import Refused, decode
+from mlcore.preprocessing.montage import Heads, heads_in
+from mlcore.preprocessing.preprocess import find_head, scaled
 
 _GRIDS = ("1 × n and n × 1", "2 and 3 by n", "4 × 4 and larger")
 

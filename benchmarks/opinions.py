@@ -11,9 +11,9 @@ from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
-from mlcore.decode import decode
-from mlcore.predict import Predictor
-from mlcore.preprocess import prepare
+from mlcore.images.decode import decode
+from mlcore.preprocessing.preprocess import prepare
+from mlcore.serving.predict import Predictor
 
 BATCH = 32
 

@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.shortcuts import interval, scored
-from mlcore.dataset import Item, from_folder
-from mlcore.evaluate import compare, evaluate
-from mlcore.metrics import Scored
-from mlcore.predict import Predictor
+from mlcore.data.dataset import Item, from_folder
+from mlcore.measure.evaluate import compare, evaluate
+from mlcore.measure.metrics import Scored
+from mlcore.serving.predict import Predictor
 
 _SHOWN = ("auroc", "accuracy", "sensitivity", "specificity", "macro_f1")
 _COMPARED = ("auroc", "accuracy", "sensitivity")

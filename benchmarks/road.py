@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from diagnostics.scans import phantom
-from mlcore.augment import augment
-from mlcore.decode import decode, to_display
-from mlcore.implant import implant
-from mlcore.preprocess import crop
+from mlcore.images.decode import decode, to_display
+from mlcore.preprocessing.preprocess import crop
+from mlcore.training.augment import augment
+from mlcore.training.synthetic_lesions import implant
 
 _SIDE, _GAP, _TITLE = 220, 12, 34
 _PAPER, _INK, _MARK = (255, 255, 255), (60, 60, 60), (40, 120, 230)

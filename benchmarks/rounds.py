@@ -68,10 +68,10 @@ def main() -> None:
 
 def images(folder: Path, every: int) -> list[Image]:
     """Every scan of the class folders below once, with the number of its group of look-alikes."""
-    from mlcore.dataset import labelled_files
-    from mlcore.decode import decode
-    from mlcore.decoded import Refused
-    from mlcore.fingerprint import fingerprint, groups
+    from mlcore.data.dataset import labelled_files
+    from mlcore.images.decode import decode
+    from mlcore.images.decoded import Refused
+    from mlcore.images.fingerprint import fingerprint, groups
 
     found: dict[bytes, str] = {}
     prints = []

@@ -20,14 +20,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mlcore.calibrate import softmax
-from mlcore.dataset import Item, from_folder
-from mlcore.decode import decode
-from mlcore.evaluate import compare, evaluate
-from mlcore.labels import NO_TUMOUR
-from mlcore.metrics import Scored, ranking
-from mlcore.predict import Predictor
-from mlcore.preprocess import crop, to_tensor
+from mlcore.data.dataset import Item, from_folder
+from mlcore.data.labels import NO_TUMOUR
+from mlcore.images.decode import decode
+from mlcore.measure.calibrate import softmax
+from mlcore.measure.evaluate import compare, evaluate
+from mlcore.measure.metrics import Scored, ranking
+from mlcore.preprocessing.preprocess import crop, to_tensor
+from mlcore.serving.predict import Predictor
 
 _NEAREST = 15
 _SIDE = 256

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stranger_pictures import of_folder, phantoms, strangers
-from mlcore.agreement import share
-from mlcore.decode import decode
-from mlcore.decoded import Refused
-from mlcore.metrics import group_weights
-from mlcore.predict import OUT_OF_DISTRIBUTION, Predictor
-from mlcore.quality import MOST_COLOUR
+from mlcore.images.decode import decode
+from mlcore.images.decoded import Refused
+from mlcore.measure.agreement import share
+from mlcore.measure.metrics import group_weights
+from mlcore.preprocessing.quality import MOST_COLOUR
+from mlcore.serving.predict import OUT_OF_DISTRIBUTION, Predictor
 
 BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
 
@@ -107,7 +107,7 @@ def main() -> None:
 
 def of_true_scans(predictor: Predictor, data: Path) -> tuple[Counter[str], tuple[float, float]]:
     """Judge the test part of a folder: verdicts, and the 95 % interval of the share refused or flagged."""
-    from mlcore.dataset import from_folder, read_path
+    from mlcore.data.dataset import from_folder, read_path
 
     seed = int(str(predictor.spec.settings.get("seed", 1)))
     test = [item for item in from_folder(data, seed=seed) if item.split == "test"]

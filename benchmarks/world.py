@@ -55,7 +55,7 @@ def made(folder: Path, images: Path | None, count: int) -> World:
 
 def _with_engine(model: Path) -> None:
     """A model of before LiteRT was published with it gets it; one that has it stays as it is."""
-    from mlcore import artifact
+    from mlcore.networks import artifact
 
     if artifact.load_servable(model) is None:
         # In a process of its own: TensorFlow takes its number of threads from whoever comes first.

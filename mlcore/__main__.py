@@ -1,11 +1,11 @@
-"""`python -m mlcore train | predict | evaluate | engine | card`, on plain folders or manifests, without Django."""
+"""`python -m mlcore COMMAND`, on plain folders or manifests, without Django; `--help` lists the commands."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from mlcore.command import STOPPED, main
+from mlcore.cli.main import STOPPED, main
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])

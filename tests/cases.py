@@ -136,11 +136,11 @@ def _of_shape(found: Container, preview: bytes, aspect: float) -> str:
 
 def shows_several(data: bytes) -> bool:
     """Whether the analysis would refuse the image as one of several heads, or warn of it."""
-    from mlcore.decode import decode
-    from mlcore.labels import BINARY_LEAVES
-    from mlcore.preprocess import PREPROCESS_VERSION, prepare
-    from mlcore.quality import assess
-    from mlcore.spec import ModelSpec
+    from mlcore.data.labels import BINARY_LEAVES
+    from mlcore.images.decode import decode
+    from mlcore.model.spec import ModelSpec
+    from mlcore.preprocessing.preprocess import PREPROCESS_VERSION, prepare
+    from mlcore.preprocessing.quality import assess
 
     decoded = decode(data)
     spec = ModelSpec(

@@ -12,8 +12,8 @@ from diagnostics.audit.services import record
 from diagnostics.errors import Conflict, Invalid
 from diagnostics.scans.access import Permission, institutions_where, require
 from diagnostics.scans.models import Institution, Scan
-from mlcore import fingerprint
-from mlcore.labels import READABLE, contradict
+from mlcore.data.labels import READABLE, contradict
+from mlcore.images import fingerprint
 
 from . import background
 from .labelling import Labelled, labelled

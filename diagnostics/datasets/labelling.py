@@ -12,7 +12,7 @@ from diagnostics.cases.models import Stage
 from diagnostics.reviews.models import Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.models import Institution, Scan
-from mlcore.labels import READABLE
+from mlcore.data.labels import READABLE
 
 from .models import DatasetItem, RuledOut
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of
+from mlcore.data.labels import NO_TUMOUR, TUMOUR, finding_of
 
 from . import parts
 from .labelling import Labelled

@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlcore import fingerprint
-from mlcore.labels import READABLE, contradict, finding_of
-from mlcore.split import SPLITS, split_by_group
+from mlcore.data.labels import READABLE, contradict, finding_of
+from mlcore.data.split import SPLITS, split_by_group
+from mlcore.images import fingerprint
 
 from .labelling import FormerTestItem, Labelled
 

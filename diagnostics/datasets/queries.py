@@ -11,7 +11,7 @@ from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Scan
-from mlcore.labels import READABLE
+from mlcore.data.labels import READABLE
 
 from .models import DatasetVersion, Split
 

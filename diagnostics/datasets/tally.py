@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diagnostics.scans.models import Institution
-from mlcore.labels import contradict
+from mlcore.data.labels import contradict
 
 from .labelling import Labelled
 from .models import DatasetVersion

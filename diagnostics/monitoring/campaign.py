@@ -24,7 +24,7 @@ from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Scan
 from diagnostics.shadow.models import ShadowOpinion
-from mlcore import active
+from mlcore.data import active
 
 from .numbers import watched_by
 

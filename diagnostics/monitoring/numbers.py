@@ -21,10 +21,10 @@ from diagnostics.reviews.labels import contradicts
 from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import READING_ROLES, Permission, institutions_where
-from mlcore import agreement as measures
-from mlcore import drift
-from mlcore.agreement import Measured
-from mlcore.drift import Drift
+from mlcore.measure import agreement as measures
+from mlcore.measure import drift
+from mlcore.measure.agreement import Measured
+from mlcore.measure.drift import Drift
 
 MOST = 5000  # the newest; a page has to come at once
 REFERENCE = 500  # the first opinions of a version are what later ones are held against

@@ -20,10 +20,10 @@ from django.utils.translation import gettext_noop
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.scans import decoding
-from mlcore.artifact import ArtifactDamaged
-from mlcore.decoded import Refused
-from mlcore.decoding_pool import Ended
-from mlcore.predict import Opinion, Predictor
+from mlcore.images.decoded import Refused
+from mlcore.images.decoding.pool import Ended
+from mlcore.networks.artifact import ArtifactDamaged
+from mlcore.serving.predict import Opinion, Predictor
 
 from . import services
 from .models import Prediction

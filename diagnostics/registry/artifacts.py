@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
-from mlcore.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
+from mlcore.model.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
 
 # The first two are the model, and its hash covers them; a folder may lack the others.
 NEEDED = (WEIGHTS, SPEC)

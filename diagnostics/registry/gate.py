@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
-from mlcore.gate import BadRules, Rules
+from mlcore.gate.rules import BadRules, Rules
 
 from .model_aliases import live
 from .models import GateResult, GateRules, GateVerdict, ModelVersion
@@ -137,7 +137,7 @@ def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> G
 def keep(
     *, version: ModelVersion, against: ModelVersion | None, rules: GateRules, said: Mapping[str, Any], test_sha256: str
 ) -> GateResult:
-    """Write down what ``mlcore.gate.judge`` said of a candidate, in the caller's transaction."""
+    """Write down what ``mlcore.gate.rules.judge`` said of a candidate, in the caller's transaction."""
     result = GateResult.objects.create(
         version=version,
         live=against,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
-from mlcore.identity import CARD, REPORT, SPEC, ArtifactDamaged
+from mlcore.model.identity import CARD, REPORT, SPEC, ArtifactDamaged
 
 from . import artifacts, exceptions
 from .alarms import end_alarm, open_alarm, raise_alarm, standing_alarms

@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution
-from mlcore import agreement as measures
-from mlcore.agreement import Measured, Pairs
+from mlcore.measure import agreement as measures
+from mlcore.measure.agreement import Measured, Pairs
 
 from .labels import contradicts
 from .models import Label, Read, ReadKind

@@ -28,7 +28,7 @@ from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.likeness import like, pseudonym_like, under_another_hash
 from diagnostics.scans.models import Patient, Priority, Scan, Study
-from mlcore.agreement import Measured, share
+from mlcore.measure.agreement import Measured, share
 
 from .agreement import FEW, overseen_by
 from .labels import contradicts

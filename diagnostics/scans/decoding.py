@@ -11,9 +11,9 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy
 
 from diagnostics.errors import Unavailable
-from mlcore.decoded import Decoded
-from mlcore.decoding_pool import DecodingPool, Ended, Limits
-from mlcore.decoding_pool import DecodingUnavailable as NoProcess
+from mlcore.images.decoded import Decoded
+from mlcore.images.decoding.pool import DecodingPool, Ended, Limits
+from mlcore.images.decoding.pool import DecodingUnavailable as NoProcess
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from datetime import date
 
 import numpy as np
 
-from mlcore.decoded import SHAPE_ONLY, Refused
-from mlcore.decoding_pool import Ended
+from mlcore.images.decoded import SHAPE_ONLY, Refused
+from mlcore.images.decoding.pool import Ended
 
 from . import decoding
 from .decoding import DecodingUnavailable

@@ -4,8 +4,8 @@ import re
 
 from django.utils.translation import get_language, gettext
 
-from mlcore.decoded import ACCEPTED, FORMERLY_ACCEPTED, REFUSALS
-from mlcore.kinds import ADVICE, UNSUPPORTED
+from mlcore.images.decoded import ACCEPTED, FORMERLY_ACCEPTED, REFUSALS
+from mlcore.images.kinds import ADVICE, UNSUPPORTED
 
 __all__ = ["ACCEPTED", "ADVICE", "REFUSALS", "UNSUPPORTED", "in_words"]
 

@@ -13,8 +13,8 @@ from diagnostics.reviews.labels import contradicts
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import deciding_reads, scans_for
 from diagnostics.scans.models import Scan
-from mlcore.agreement import Measured, share
-from mlcore.metrics import group_weights
+from mlcore.measure.agreement import Measured, share
+from mlcore.measure.metrics import group_weights
 
 from .models import ShadowOpinion
 

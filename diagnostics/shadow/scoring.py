@@ -7,9 +7,9 @@ from django.core.files.storage import default_storage
 
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
-from mlcore.artifact import ArtifactDamaged
-from mlcore.decode import Refused
-from mlcore.predict import Opinion, Predictor
+from mlcore.images.decode import Refused
+from mlcore.networks.artifact import ArtifactDamaged
+from mlcore.serving.predict import Opinion, Predictor
 
 from . import services
 

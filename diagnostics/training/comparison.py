@@ -14,14 +14,15 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateRules, ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
-from mlcore.artifact import how_many_seen, load
-from mlcore.calibrate import softmax
-from mlcore.dataset import Item, data_sha256, load_crops
-from mlcore.evaluate import compare, evaluate, scored_items
-from mlcore.gate import TOO_FEW, judge
-from mlcore.metrics import Scored
-from mlcore.predict import Predictor
-from mlcore.preprocess import to_tensor
+from mlcore.data.dataset import Item, data_sha256
+from mlcore.gate.rules import TOO_FEW, judge
+from mlcore.measure.calibrate import softmax
+from mlcore.measure.evaluate import compare, evaluate, scored_items
+from mlcore.measure.metrics import Scored
+from mlcore.networks.artifact import how_many_seen, load
+from mlcore.preprocessing.preprocess import to_tensor
+from mlcore.serving.predict import Predictor
+from mlcore.training.crops import load_crops
 
 from .models import TrainingRun
 from .originals import read_original

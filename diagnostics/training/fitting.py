@@ -19,9 +19,9 @@ from diagnostics.datasets.services import ManifestDamaged, manifest
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
-from mlcore.dataset import NotADataset, read_manifest
-from mlcore.runtime import NotFinite, surroundings
-from mlcore.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
+from mlcore.data.dataset import NotADataset, read_manifest
+from mlcore.networks.runtime import NotFinite, surroundings
+from mlcore.training.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
 
 from . import work
 from .comparison import Compared, beside_live, with_former

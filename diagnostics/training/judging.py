@@ -13,9 +13,9 @@ from diagnostics.registry import gate, model_aliases
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.registry.services import ArtifactDamaged
-from mlcore.dataset import read_manifest
-from mlcore.gate import TOO_FEW
-from mlcore.metrics import opinions
+from mlcore.data.dataset import read_manifest
+from mlcore.gate.rules import TOO_FEW
+from mlcore.measure.metrics import opinions
 
 from .comparison import Compared, beside_live
 from .originals import OriginalDamaged

@@ -6,7 +6,7 @@ from django.core.files.storage import default_storage
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.errors import Conflict
-from mlcore.dataset import Item
+from mlcore.data.dataset import Item
 
 
 class OriginalDamaged(Conflict):

@@ -21,7 +21,7 @@ from .recipe import DEFAULTS
 # Seconds for one image once, on two cores: of the table in docs/seed-table.md and of the model in the box.
 STATED_PACE = {"seed_cnn": 0.009, "residual": 0.013}
 _RUNS_LOOKED_AT = 5
-# Small sets are shown several times an epoch (mlcore.dataset.epoch_order).
+# Small sets are shown several times an epoch (mlcore.data.dataset.epoch_order).
 _LEAST_IMAGES, _MOST_TIMES = 1000, 10
 
 

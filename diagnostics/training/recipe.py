@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from diagnostics.errors import Conflict
-from mlcore.config import BadConfig, TrainConfig
+from mlcore.model.config import BadConfig, TrainConfig
 
 
 class NotTrainable(Conflict):

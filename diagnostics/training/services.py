@@ -16,7 +16,7 @@ from diagnostics.errors import Conflict
 from diagnostics.registry import services as registry
 from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.access import Permission, may, require
-from mlcore.labels import NO_TUMOUR, TUMOUR, finding_of, leaves_for
+from mlcore.data.labels import NO_TUMOUR, TUMOUR, finding_of, leaves_for
 
 from .models import ACTIVE, TrainingRun, TrainingState
 from .planning import unchanged

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews.queries import scans_for
-from mlcore.agreement import Measured, share
-from mlcore.labels import NO_TUMOUR, TUMOUR, TYPES
+from mlcore.data.labels import NO_TUMOUR, TUMOUR, TYPES
+from mlcore.measure.agreement import Measured, share
 
 from .tested import TestedScan
 

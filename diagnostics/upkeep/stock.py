@@ -26,7 +26,7 @@ from diagnostics.registry.artifacts import FILES, NEEDED, stored_whole
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans import intake
 from diagnostics.scans.models import Scan
-from mlcore.identity import WEIGHTS
+from mlcore.model.identity import WEIGHTS
 
 LOST_AND_FOUND = "lost+found"
 # An upload writes its files before its row: a file without one may be on its way.

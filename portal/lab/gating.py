@@ -68,8 +68,8 @@ def _sentence(verdict: str) -> str:
 def _hint(rule: str, numbers: list[Number]) -> str:
     """Why a calibration error may lie below its interval.
 
-    The report moves the interval onto the value (mlcore.evaluate). The rule was tried as it is: moved here, it would
-    no longer be what the verdict goes by.
+    The report moves the interval onto the value (mlcore.measure.evaluate). The rule was tried as it is: moved here, it
+    would no longer be what the verdict goes by.
     """
     if rule != "calibration" or not any(number.interval for number in numbers):
         return ""

@@ -48,7 +48,7 @@ def collect(root: Path) -> Catalog:
                 found.add(message, locations=[(where, 1)], context=context)
     for sentence in (*REFUSALS.values(), ACCEPTED, UNSUPPORTED, *ADVICE.values()):
         # The decoder knows no Django; its sentences are put into the reader's language where they are shown.
-        found.add(sentence, locations=[("mlcore/decoded.py", 1)])
+        found.add(sentence, locations=[("mlcore/images/decoded.py", 1)])
     return found
 
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from diagnostics.scans.access import Role
-from mlcore.decode import Decoded
-from mlcore.viewer_file import container
+from mlcore.images.decode import Decoded
+from mlcore.images.viewer_file import container
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.readers import faults_of, image_ready
 from tests.browser.test_viewer import dicom

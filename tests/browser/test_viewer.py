@@ -14,8 +14,8 @@ from pydicom.pixels import apply_windowing
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from diagnostics.scans.access import Role
-from mlcore.decode import decode
-from mlcore.viewer_file import container
+from mlcore.images.decode import decode
+from mlcore.images.viewer_file import container
 from tests.browser.readers import canvas_grey, image_ready, shown_at_one_to_one
 from tests.factories import CaseFactory, ClaimFactory, ScanFactory, person
 

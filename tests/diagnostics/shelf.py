@@ -35,7 +35,7 @@ def number(value: float | None, spread: float = 0.05) -> dict[str, float | None]
 
 
 def report(accuracy: float = 0.8) -> dict:
-    """A report as mlcore.train writes it, on made-up counts."""
+    """A report as mlcore.training.train writes it, on made-up counts."""
     return {
         "test": part(accuracy),
         "validation": part(accuracy),

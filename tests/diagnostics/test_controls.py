@@ -18,7 +18,7 @@ from diagnostics.reviews.queries import deciding_reads, own_statements, reads_fo
 from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
 from diagnostics.scans.likeness import like, under_another_hash
-from mlcore.decode import decode
+from mlcore.images.decode import decode
 from tests.factories import (
     CaseFactory,
     ClaimFactory,

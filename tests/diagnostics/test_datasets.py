@@ -408,8 +408,8 @@ def test_freeze_of_six_thousand_scans_takes_seconds(north, keeper):
 @pytest.mark.django_db
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared images are not here")
 def test_freeze_of_real_images_parts_no_duplicates(north, keeper):
-    from mlcore.decode import decode
-    from mlcore.fingerprint import fingerprint, twins
+    from mlcore.images.decode import decode
+    from mlcore.images.fingerprint import fingerprint, twins
 
     prints = {}
     for folder, label in (("yes", "tumour"), ("no", "no_tumour")):

@@ -18,8 +18,8 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.models import Scan
-from mlcore.decoding_pool import Ended, Used
-from mlcore.engine import checked
+from mlcore.images.decoding.pool import Ended, Used
+from mlcore.networks.engine import checked
 from tests.factories import PredictionFactory, ScanFactory
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from diagnostics.models import AuditEvent, GateResult, GateRules, Promotion, Pro
 from diagnostics.registry import gate, requests, services
 from diagnostics.registry.models import ModelState, RegistryIsAppendOnly
 from diagnostics.scans.access import NotAllowed, Role
-from mlcore.gate import Rules
+from mlcore.gate.rules import Rules
 from tests.factories import InstitutionFactory, ModelVersionFactory, UserFactory, live_model, person
 
 pytestmark = pytest.mark.django_db

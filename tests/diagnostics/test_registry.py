@@ -115,8 +115,8 @@ def test_fetch_of_damaged_storage_is_refused_and_nothing_is_given_instead(tmp_pa
 
 
 def test_identity_is_that_of_mlcore(tmp_path):
-    artifact = pytest.importorskip("mlcore.artifact")
-    from mlcore.identity import ArtifactDamaged, sha256_of
+    artifact = pytest.importorskip("mlcore.networks.artifact")
+    from mlcore.model.identity import ArtifactDamaged, sha256_of
 
     assert artifact.sha256_of(model_folder(tmp_path)) == sha256_of(model_folder(tmp_path))
     assert artifact.ArtifactDamaged is ArtifactDamaged

@@ -15,8 +15,8 @@ from diagnostics.models import ModelVersion, Scan
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import services, work
-from mlcore.artifact import marks_of
-from mlcore.dataset import Item
+from mlcore.data.dataset import Item
+from mlcore.networks.artifact import marks_of
 from tests.diagnostics.shelf import put_into_use
 from tests.diagnostics.test_datasets import look, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
@@ -192,10 +192,10 @@ def test_fit_that_is_cancelled_stops_and_keeps_nothing(keeper, dataset, monkeypa
 
 @pytest.mark.django_db(transaction=True)
 def test_fit_that_diverges_fails_with_a_sentence(keeper, dataset, monkeypatch):
-    from mlcore.runtime import NotFinite
+    from mlcore.networks.runtime import NotFinite
 
     def diverging(*args, on_progress, **kwargs):
-        from mlcore.progress import Progress
+        from mlcore.training.progress import Progress
 
         on_progress(Progress(1, 2, 0.5, math.nan, math.nan, math.nan, 3.0, "epoch 1 of 2 · loss nan"))
         raise NotFinite("no number")

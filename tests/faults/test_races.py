@@ -42,7 +42,7 @@ from diagnostics.training import fitting, judging, schedule, work
 from diagnostics.training import services as training
 from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
-from mlcore.predict import Opinion
+from mlcore.serving.predict import Opinion
 from tests import processes
 from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import scan as labelled

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcore import artifact
-from mlcore.dataset import write_manifest
+from mlcore.data.dataset import write_manifest
+from mlcore.networks import artifact
 from tests.mlcore.phantom import items
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]

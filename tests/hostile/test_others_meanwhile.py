@@ -49,7 +49,7 @@ def decoding_servers(above: int) -> list[int]:
         except OSError:
             continue
         waiting += [int(word) for word in words]
-        if b"mlcore.decoding_server" in told:
+        if b"mlcore.images.decoding.server" in told:
             found.append(process)
     return found
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mlcore.config import TrainConfig
-from mlcore.dataset import Item
-from mlcore.train import Trained, train
+from mlcore.data.dataset import Item
+from mlcore.model.config import TrainConfig
+from mlcore.training.train import Trained, train
 from tests.mlcore.phantom import items
 
 TOY = TrainConfig(architecture="seed_cnn", size=16, epochs=4, batch_size=16, augment="none", threads=2)

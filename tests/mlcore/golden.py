@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from diagnostics.scans import phantom
-from mlcore.decode import decode
-from mlcore.preprocess import crop
+from mlcore.images.decode import decode
+from mlcore.preprocessing.preprocess import crop
 
 FOLDER = Path(__file__).parent / "golden"
 EXPECTED = FOLDER / "expected.png"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlcore.dataset import Item
+from mlcore.data.dataset import Item
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

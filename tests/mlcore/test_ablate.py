@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from mlcore import ablate
-from mlcore.command import main
-from mlcore.dataset import Item, write_manifest
+from benchmarks.studies import ablate
+from mlcore.cli.main import main
+from mlcore.data.dataset import Item, write_manifest
 from tests.mlcore.conftest import TOY
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mlcore import active
-from mlcore.active_simulation import Setting, markdown, needed, simulate
-from mlcore.dataset import Item
+from benchmarks.studies.active_simulation import Setting, markdown, needed, simulate
+from mlcore.data import active
+from mlcore.data.dataset import Item
 
 
 def test_unsure_is_a_half_and_committees_disagree_where_members_do():

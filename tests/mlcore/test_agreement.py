@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from mlcore import agreement
-from mlcore.agreement import Pairs
+from mlcore.measure import agreement
+from mlcore.measure.agreement import Pairs
 
 LABELS = ("a", "b", "c", "d")
 # Fleiss 1971: thirty patients, six psychiatrists each, five diagnoses. Which diagnosis each of the six gave.

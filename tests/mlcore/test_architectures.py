@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from mlcore.architectures import ARCHITECTURES, WeightsMisfit, begin_with, build, hold_early
-from mlcore.config import ARCHITECTURE_NAMES, TrainConfig
-from mlcore.explain import evidence_weights
-from mlcore.labels import BINARY_LEAVES
-from mlcore.norm import BatchNorm
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import BINARY_LEAVES
+from mlcore.model.config import ARCHITECTURE_NAMES, TrainConfig
+from mlcore.model.spec import ModelSpec
+from mlcore.networks.architectures import ARCHITECTURES, WeightsMisfit, begin_with, build, hold_early
+from mlcore.networks.norm import BatchNorm
+from mlcore.serving.explain import evidence_weights
 
 
 def built(name: str, size: int | None = None) -> keras.Model:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore import artifact
-from mlcore.artifact import ArtifactDamaged
-from mlcore.card import card
-from mlcore.labels import LEAVES
-from mlcore.spec import ModelSpec, SpecDamaged
+from mlcore.data.labels import LEAVES
+from mlcore.model.card import card
+from mlcore.model.spec import ModelSpec, SpecDamaged
+from mlcore.networks import artifact
+from mlcore.networks.artifact import ArtifactDamaged
 
-BOX = Path(artifact.__file__).parent / "box"
+BOX = Path(__file__).resolve().parents[2] / "mlcore" / "box"
 
 
 @pytest.fixture

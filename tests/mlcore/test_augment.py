@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlcore.augment import augment
+from mlcore.training.augment import augment
 from tests.mlcore.phantom import head
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mlcore.command import STOPPED, main
+from benchmarks.studies import commands as studies
+from mlcore.cli import main as command_line
+from mlcore.cli import options
+from mlcore.cli.main import COMMANDS, STOPPED, STUDIES, main
 from tests.mlcore.phantom import head, png
 
 
@@ -142,3 +145,25 @@ def test_ctrl_c_ends_a_training_that_goes_on_when_it_is_given_again(folder, tmp_
     assert not out.exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "taken up again after epoch" in again.stderr
+
+
+def test_help_lists_every_command_and_every_study(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    listed = [line.split()[0] for line in told.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert listed == [*COMMANDS, *STUDIES]
+
+
+def test_the_table_of_commands_is_complete():
+    """Whatever has options of its own is a command; whatever the studies offer is known here."""
+    with_options = {name.removeprefix("add_").replace("_", "-") for name in vars(options) if name.startswith("add_")}
+    assert set(COMMANDS) == with_options
+    assert set(STUDIES) == set(studies.COMMANDS)
+
+
+def test_a_study_that_is_not_installed_is_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "_STUDIES_MODULE", "benchmarks.nowhere")
+    assert main(["ablate", "folder", "--out", "table.md"]) == 2
+    assert "ablate is a study: it lies in benchmarks/studies, which is not installed here." in capsys.readouterr().err

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mlcore.conformal import coverage, fit_cuts, label_sets
-from mlcore.labels import BINARY_LEAVES, LEAVES
-from mlcore.metrics import Scored
+from mlcore.data.labels import BINARY_LEAVES, LEAVES
+from mlcore.measure.conformal import coverage, fit_cuts, label_sets
+from mlcore.measure.metrics import Scored
 
 
 def scored(probabilities, labels, groups=None, leaves=LEAVES):

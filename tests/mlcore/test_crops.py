@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlcore.crops import CropCache
-from mlcore.dataset import load_crops, read_path
+from mlcore.data.dataset import read_path
+from mlcore.training.crops import CropCache, load_crops
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from mlcore.decode import ACCEPTED, REFUSALS, Refused, decode, to_display
+from mlcore.images.decode import ACCEPTED, REFUSALS, Refused, decode, to_display
 from tests.mlcore.phantom import DATA, head, jpeg, png
 
 MR = get_testdata_file("MR_small.dcm")
@@ -439,7 +439,12 @@ def test_to_display_makes_smaller_only():
 
 def test_light_modules_load_nothing_heavy():
     code = (
-        "import sys, mlcore, mlcore.decode, mlcore.fingerprint, mlcore.split, mlcore.labels;"
+        "import importlib, pkgutil, sys\n"
+        "for name in ('images', 'data', 'model', 'measure', 'gate'):\n"
+        "    package = importlib.import_module(f'mlcore.{name}')\n"
+        "    for module in pkgutil.walk_packages(package.__path__, f'mlcore.{name}.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "assert 'mlcore.images.dicom.decode' in sys.modules\n"
         "assert not {'cv2', 'tensorflow', 'sklearn', 'keras', 'scipy'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore import decoding_wire, viewer_file
-from mlcore.decode import decode
-from mlcore.decoded import Decoded, GreyTable, Refused
-from mlcore.decoding_pool import DecodingPool, DecodingUnavailable, Ended, Limits
-from mlcore.fingerprint import fingerprint
+from mlcore.images import viewer_file
+from mlcore.images.decode import decode
+from mlcore.images.decoded import Decoded, GreyTable, Refused
+from mlcore.images.decoding import wire
+from mlcore.images.decoding.pool import DecodingPool, DecodingUnavailable, Ended, Limits
+from mlcore.images.fingerprint import fingerprint
 from tests.hostile import bombs
 from tests.mlcore.phantom import head, jpeg, png
 
@@ -78,8 +79,8 @@ def test_every_kind_of_value_crosses_the_border():
     table = GreyTable(first=-3, bits=12, values=np.arange(9, dtype="<u2"))
     one = Decoded(np.ones((2, 3), np.int16), grey_table=table, presets=(("Window 1", 1.5, 2.0),), meta={"a": "b"})
     pieces = []
-    packed = decoding_wire.pack({"of": one, "bytes": b"xy", "none": None, "numbers": (1, 2.5, True)}, pieces)
-    back = decoding_wire.unpack(packed, [bytes(piece) for piece in pieces])
+    packed = wire.pack({"of": one, "bytes": b"xy", "none": None, "numbers": (1, 2.5, True)}, pieces)
+    back = wire.unpack(packed, [bytes(piece) for piece in pieces])
     assert back["bytes"] == b"xy" and back["none"] is None and back["numbers"] == (1, 2.5, True)
     assert np.array_equal(back["of"].pixels, one.pixels) and np.array_equal(back["of"].grey_table.values, table.values)
     assert (back["of"].presets, back["of"].meta) == (one.presets, one.meta)
@@ -92,8 +93,8 @@ def test_every_kind_of_value_crosses_the_border():
      {"$kind": "Decoded", "fields": {"unknown": 1}}],
 )  # fmt: skip
 def test_what_is_no_answer_is_not_believed(told):
-    with pytest.raises(decoding_wire.Broken):
-        decoding_wire.unpack(told, [b"ab"])
+    with pytest.raises(wire.Broken):
+        wire.unpack(told, [b"ab"])
 
 
 def test_refusal_comes_back_with_code_and_sentence(pool):
@@ -219,7 +220,7 @@ def test_server_that_was_killed_is_started_again(pool):
 @pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
 def test_without_processes_nothing_is_decoded(pool, program, monkeypatch):
     monkeypatch.setattr(sys, "executable", program)
-    monkeypatch.setattr("mlcore.decode.decode", lambda data: pytest.fail("decoded here"))
+    monkeypatch.setattr("mlcore.images.decode.decode", lambda data: pytest.fail("decoded here"))
     with pytest.raises(DecodingUnavailable):
         pool.take(PICTURE)
     monkeypatch.undo()
@@ -241,7 +242,7 @@ def test_processes_know_no_secret_and_no_terminal(pool, monkeypatch):
 
 ASKS = """
 import os, signal, sys, time
-from mlcore.decoding_pool import DecodingPool
+from mlcore.images.decoding.pool import DecodingPool
 from tests.mlcore.phantom import head, png
 pool = DecodingPool()
 PICTURE = png(head(1, tumour=True, side=200))
@@ -291,9 +292,10 @@ def test_forked_child_has_processes_of_its_own_and_leaves_its_parents_alone():
 
 def test_asking_process_loads_no_decoder():
     code = (
-        "import sys\nfrom mlcore.decoding_pool import DecodingPool\npool = DecodingPool()\n"
+        "import sys\nfrom mlcore.images.decoding.pool import DecodingPool\npool = DecodingPool()\n"
         f"print(pool.take(open({str(ROOT / 'tests/mlcore/golden/grey.png')!r}, 'rb').read())['width'])\n"
-        "print(sorted(m for m in ('cv2', 'pydicom', 'PIL.Image', 'tensorflow', 'mlcore.decode', 'mlcore.viewer_file')"
+        "print(sorted(m for m in ('cv2', 'pydicom', 'PIL.Image', 'tensorflow', 'mlcore.images.decode', "
+        "'mlcore.images.viewer_file')"
         " if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -21,8 +21,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.decode import decode
-from mlcore.decoded import Refused
+from mlcore.images.decode import decode
+from mlcore.images.decoded import Refused
 from tests.mlcore.dicom_grid import NATIVE
 from tests.mlcore.phantom import head, jpeg
 

@@ -28,9 +28,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.decode import decode
-from mlcore.decoded import Refused
-from mlcore.dicom_streams import checked_rle
+from mlcore.images.decode import decode
+from mlcore.images.decoded import Refused
+from mlcore.images.dicom.streams import checked_rle
 from tests.mlcore.phantom import head
 
 SIDE = 64

@@ -9,11 +9,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.sequence import Sequence
 
-from mlcore.dataset import from_folder
-from mlcore.decode import decode
-from mlcore.decoded import Refused
-from mlcore.original import augment_files
-from mlcore.predict import Predictor
+from mlcore.data.dataset import from_folder
+from mlcore.images.decode import decode
+from mlcore.images.decoded import Refused
+from mlcore.serving.predict import Predictor
+from mlcore.training.baseline_protocol import augment_files
 from tests.mlcore.phantom import head, png
 from tests.mlcore.test_decode import dicom, file
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pydicom.uid import UID
 
-from mlcore.decode import decode, rescaled, windowed
-from mlcore.decoded import Decoded
+from mlcore.images.decode import decode, rescaled, windowed
+from mlcore.images.decoded import Decoded
 from tests.mlcore.dicom_grid import SYNTAXES, Combination, small_grid, whole_grid, write
 
 CLOSE = 1e-6

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from mlcore.decode import decode, rescaled
-from mlcore.decoded import Refused
+from mlcore.images.decode import decode, rescaled
+from mlcore.images.decoded import Refused
 from tests.mlcore.test_dicom_colour import header, saved, with_pixels
 
 SIDE = 34

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from mlcore.dicom_view import grey_table_of, orientation_of
+from mlcore.images.dicom.view import grey_table_of, orientation_of
 
 TILT = math.radians(20)
 

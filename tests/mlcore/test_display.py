@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mlcore.decode import rescaled, to_display
-from mlcore.decoded import Decoded
-from mlcore.percentile import of_counts
+from mlcore.images.decode import rescaled, to_display
+from mlcore.images.decoded import Decoded
+from mlcore.images.percentile import of_counts
 
 KINDS = ("uint8", "uint16", "int16")
 

@@ -9,7 +9,7 @@ import pytest
 
 MLCORE = Path(__file__).resolve().parents[2] / "mlcore"
 SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "Attributes", "Notes", "References", "See Also", "Examples")
-MODULES = sorted(path for path in MLCORE.glob("*.py") if path.name not in ("__init__.py", "__main__.py"))
+MODULES = sorted(path for path in MLCORE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py"))
 Documented = ast.FunctionDef | ast.ClassDef
 
 
@@ -75,7 +75,7 @@ def faults(name: str, node: Documented) -> Iterator[str]:
                 yield f"{name} and its docstring disagree about {each}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(MLCORE).as_posix())
 def test_public_docstrings_agree_with_the_code(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree), f"{path.name} does not say what it is"

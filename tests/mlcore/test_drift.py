@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlcore import drift
+from mlcore.measure import drift
 
 
 def test_psi_is_the_sum_over_bins():

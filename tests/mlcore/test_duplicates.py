@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.duplicates import all_pairs, drawn
-from mlcore.command import main
-from mlcore.decode import decode
-from mlcore.duplicates import duplicates
-from mlcore.fingerprint import LENGTH, fingerprint, grouped, perceptual_hash, twins
-from mlcore.labels import contradict
+from mlcore.cli.main import main
+from mlcore.data.duplicates import duplicates
+from mlcore.data.labels import contradict
+from mlcore.images.decode import decode
+from mlcore.images.fingerprint import LENGTH, fingerprint, grouped, perceptual_hash, twins
 from tests.mlcore.phantom import DATA, head, jpeg, png
 
 

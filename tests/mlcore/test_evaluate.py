@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from mlcore.calibrate import choose_threshold, fit_temperature, softmax, uncertain_band
-from mlcore.evaluate import compare, evaluate, prior_of
-from mlcore.labels import BINARY_LEAVES, LEAVES
-from mlcore.metrics import Scored, opinions
+from mlcore.data.labels import BINARY_LEAVES, LEAVES
+from mlcore.measure.calibrate import choose_threshold, fit_temperature, softmax, uncertain_band
+from mlcore.measure.evaluate import compare, evaluate, prior_of
+from mlcore.measure.metrics import Scored, opinions
 
 RNG = np.random.default_rng(7)
 

@@ -4,14 +4,14 @@ import tensorflow as tf
 from tensorflow import keras
 
 from benchmarks.heatmaps import BOX, likeness, randomised
-from mlcore import artifact
-from mlcore.architectures import build
-from mlcore.decode import decode
-from mlcore.explain import evidence_weights, tumour_map
-from mlcore.labels import LEAVES
-from mlcore.predict import Predictor
-from mlcore.preprocess import prepare
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import LEAVES
+from mlcore.images.decode import decode
+from mlcore.model.spec import ModelSpec
+from mlcore.networks import artifact
+from mlcore.networks.architectures import build
+from mlcore.preprocessing.preprocess import prepare
+from mlcore.serving.explain import evidence_weights, tumour_map
+from mlcore.serving.predict import Predictor
 from tests.mlcore.phantom import head, png
 
 

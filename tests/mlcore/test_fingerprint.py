@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.decode import decode
-from mlcore.fingerprint import LENGTH, fingerprint, groups, twins
-from mlcore.labels import finding_of, label_from_folder
+from mlcore.data.labels import finding_of, label_from_folder
+from mlcore.images.decode import decode
+from mlcore.images.fingerprint import LENGTH, fingerprint, groups, twins
 from tests.mlcore.phantom import DATA, head, jpeg, png
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mlcore.gate import FAIL, PASS, TOO_FEW, BadRules, Rules, judge, loss_verdict
-from mlcore.labels import LEAVES
-from mlcore.metrics import Scored
+from mlcore.data.labels import LEAVES
+from mlcore.gate.rules import FAIL, PASS, TOO_FEW, BadRules, Rules, judge, loss_verdict
+from mlcore.measure.metrics import Scored
 
 
 def scored(n=800, *, right=0.95, seed=0, spoilt="", leaves=LEAVES, labels=None):

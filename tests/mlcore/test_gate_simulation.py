@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mlcore.gate import Rules
-from mlcore.gate_simulation import WAYS, Features, fit_head, flipped, simulate, world
-from mlcore.gate_table import markdown
-from mlcore.labels import LEAVES
+from benchmarks.studies.gate_simulation import WAYS, Features, fit_head, flipped, simulate, world
+from benchmarks.studies.gate_table import markdown
+from mlcore.data.labels import LEAVES
+from mlcore.gate.rules import Rules
 
 
 def features(n=1200, d=12):

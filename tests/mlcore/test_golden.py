@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.decode import decode
-from mlcore.labels import BINARY_LEAVES
-from mlcore.preprocess import crop, prepare
-from mlcore.quality import assess
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import BINARY_LEAVES
+from mlcore.images.decode import decode
+from mlcore.model.spec import ModelSpec
+from mlcore.preprocessing.preprocess import crop, prepare
+from mlcore.preprocessing.quality import assess
 from tests.mlcore import golden
 
 SPEC = ModelSpec("toy", "residual", golden.CROP, 1, BINARY_LEAVES, "1")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.decode import Decoded, Refused, decode
+from mlcore.images.decode import Decoded, Refused, decode
 from tests.mlcore.phantom import head, jpeg
 
 GREY = head(3, tumour=True, side=128)

@@ -18,9 +18,9 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, get_frame
 
 from diagnostics.scans.kept_sentences import in_words
-from mlcore.decode import Refused, decode
-from mlcore.decoded import ACCEPTED
-from mlcore.kinds import ADVICE, kind_of
+from mlcore.images.decode import Refused, decode
+from mlcore.images.decoded import ACCEPTED
+from mlcore.images.kinds import ADVICE, kind_of
 from tests.mlcore.phantom import head, jpeg, png
 from tests.mlcore.test_decode import WORD, dicom
 

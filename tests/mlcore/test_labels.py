@@ -1,6 +1,6 @@
 import pytest
 
-from mlcore.labels import BINARY_LEAVES, LEAVES, allowed_leaves, label_from_folder, leaves_for
+from mlcore.data.labels import BINARY_LEAVES, LEAVES, allowed_leaves, label_from_folder, leaves_for
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import pytest
 from pydicom import dcmread
 
 from diagnostics.scans import phantom
-from mlcore.decode import decode
-from mlcore.labels import LEAVES
-from mlcore.montage import Heads, heads_in
-from mlcore.preprocess import prepare, scaled
-from mlcore.quality import Quality, assess
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import LEAVES
+from mlcore.images.decode import decode
+from mlcore.model.spec import ModelSpec
+from mlcore.preprocessing.montage import Heads, heads_in
+from mlcore.preprocessing.preprocess import prepare, scaled
+from mlcore.preprocessing.quality import Quality, assess
 from tests.mlcore.phantom import DATA, head, jpeg, png
 from tests.mlcore.test_decode import dicom
 

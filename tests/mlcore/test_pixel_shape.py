@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from diagnostics.scans.intake import take
-from mlcore.decode import decode
+from mlcore.images.decode import decode
 from tests.mlcore.phantom import head, jpeg
 from tests.mlcore.test_png import GREY, chunk, written
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcore.decode import Refused, decode
+from mlcore.images.decode import Refused, decode
 from tests.mlcore.phantom import head, png
 
 MAGIC = b"\x89PNG\r\n\x1a\n"

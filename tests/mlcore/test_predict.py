@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore.artifact import ArtifactDamaged, load
-from mlcore.calibrate import softmax
-from mlcore.dataset import load_crops
-from mlcore.decode import Refused
-from mlcore.loop import logits_of
-from mlcore.predict import NotFinite, Opinion, Predictor
-from mlcore.runtime import forward
+from mlcore.images.decode import Refused
+from mlcore.measure.calibrate import softmax
+from mlcore.networks.artifact import ArtifactDamaged, load
+from mlcore.networks.runtime import forward
+from mlcore.serving.predict import NotFinite, Opinion, Predictor
+from mlcore.training.crops import load_crops
+from mlcore.training.loop import logits_of
 from tests.mlcore.phantom import DATA, head, png
 
 BOX = Path(__file__).resolve().parents[2] / "mlcore" / "box"
@@ -182,7 +182,7 @@ def test_serving_by_litert_never_imports_tensorflow(toy):
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from mlcore.predict import Predictor;"
+            "import sys; from pathlib import Path; from mlcore.serving.predict import Predictor;"
             "print(Predictor.load(Path(sys.argv[1])).engine, 'tensorflow' in sys.modules)",
             str(toy.folder),
         ],

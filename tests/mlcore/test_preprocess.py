@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from diagnostics.scans.intake import displayed, take
-from mlcore.decode import decode
-from mlcore.labels import BINARY_LEAVES
-from mlcore.percentile import percentiles
-from mlcore.preprocess import crop, prepare, square_to_frame, to_tensor
-from mlcore.quality import Quality, assess
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import BINARY_LEAVES
+from mlcore.images.decode import decode
+from mlcore.images.percentile import percentiles
+from mlcore.model.spec import ModelSpec
+from mlcore.preprocessing.preprocess import crop, prepare, square_to_frame, to_tensor
+from mlcore.preprocessing.quality import Quality, assess
 from tests.mlcore.phantom import head, png
 from tests.mlcore.test_decode import dicom
 

@@ -3,10 +3,10 @@ import threading
 
 import pytest
 
-from mlcore import loop, progress
-from mlcore.dataset import read_path
-from mlcore.progress import Cancelled, Reporter
-from mlcore.train import train
+from mlcore.data.dataset import read_path
+from mlcore.training import loop, progress
+from mlcore.training.progress import Cancelled, Reporter
+from mlcore.training.train import train
 from tests.mlcore.conftest import TOY
 
 

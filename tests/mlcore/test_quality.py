@@ -1,10 +1,10 @@
 import numpy as np
 
-from mlcore.decode import decode
-from mlcore.labels import LEAVES
-from mlcore.preprocess import prepare
-from mlcore.quality import assess
-from mlcore.spec import ModelSpec
+from mlcore.data.labels import LEAVES
+from mlcore.images.decode import decode
+from mlcore.model.spec import ModelSpec
+from mlcore.preprocessing.preprocess import prepare
+from mlcore.preprocessing.quality import assess
 from tests.mlcore.phantom import head, jpeg, png
 
 SPEC = ModelSpec("n", "residual", 128, 1, LEAVES, "1")

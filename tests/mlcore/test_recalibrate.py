@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from mlcore import artifact
-from mlcore.command import main
-from mlcore.dataset import write_manifest
-from mlcore.novelty import BESIDE, BESIDE_WITHOUT_TEXTURE
-from mlcore.predict import Opinion, Predictor
-from mlcore.recalibrate import Choices, recalibrate
-from mlcore.train import NotTrainable
+from mlcore.cli.main import main
+from mlcore.data.dataset import write_manifest
+from mlcore.networks import artifact
+from mlcore.networks.ood import BESIDE, BESIDE_WITHOUT_TEXTURE
+from mlcore.serving.predict import Opinion, Predictor
+from mlcore.training.recalibrate import Choices, recalibrate
+from mlcore.training.train import NotTrainable
 from tests.mlcore.phantom import head, png
 
 

@@ -5,15 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
-from mlcore import artifact
-from mlcore.command import main
-from mlcore.config import BadConfig
-from mlcore.dataset import write_manifest
-from mlcore.predict import Opinion, Predictor
-from mlcore.recalibrate import recalibrate
-from mlcore.refit import refit
-from mlcore.settle import Choices
-from mlcore.train import NotTrainable, train
+from mlcore.cli.main import main
+from mlcore.data.dataset import write_manifest
+from mlcore.model.config import BadConfig
+from mlcore.networks import artifact
+from mlcore.serving.predict import Opinion, Predictor
+from mlcore.training.finalize import Choices
+from mlcore.training.recalibrate import recalibrate
+from mlcore.training.refit import refit
+from mlcore.training.train import NotTrainable, train
 from tests.mlcore.conftest import TOY
 from tests.mlcore.phantom import head, png
 

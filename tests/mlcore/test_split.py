@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mlcore.split import SPLITS, split_by_group
+from mlcore.data.split import SPLITS, split_by_group
 
 
 def example(seed: int = 0) -> tuple[list[str], list[int]]:

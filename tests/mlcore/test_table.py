@@ -1,8 +1,8 @@
 import pytest
 
-from mlcore.command import main
-from mlcore.config import TrainConfig
-from mlcore.table import PROTOCOLS, kept_rows, markdown
+from benchmarks.studies.table import PROTOCOLS, kept_rows, markdown
+from mlcore.cli.main import main
+from mlcore.model.config import TrainConfig
 from tests.mlcore.phantom import head, png
 
 

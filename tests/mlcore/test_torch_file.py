@@ -5,12 +5,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from mlcore.architectures import WeightsMisfit, begin_with, build
-from mlcore.config import TrainConfig
-from mlcore.labels import LEAVES
-from mlcore.lite0 import _published_name
-from mlcore.spec import ModelSpec
-from mlcore.torch_file import NotTensors, read_tensors
+from mlcore.data.labels import LEAVES
+from mlcore.model.config import TrainConfig
+from mlcore.model.spec import ModelSpec
+from mlcore.networks.architectures import WeightsMisfit, begin_with, build
+from mlcore.networks.lite0 import _published_name
+from mlcore.networks.torch_file import NotTensors, read_tensors
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 

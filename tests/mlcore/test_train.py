@@ -8,24 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore import artifact, loop
-from mlcore.checkpoint import Checkpoint
-from mlcore.config import BadConfig, TrainConfig
-from mlcore.dataset import (
-    Item,
-    NotADataset,
-    allowed_masks,
-    epoch_order,
-    from_folder,
-    read_manifest,
-    read_path,
-    training_batches,
-    write_manifest,
-)
-from mlcore.labels import LEAVES
-from mlcore.loop import item_weights
-from mlcore.step import learning_rate
-from mlcore.train import Cancelled, NotTrainable, train
+from mlcore.data.dataset import Item, NotADataset, allowed_masks, from_folder, read_manifest, read_path, write_manifest
+from mlcore.data.labels import LEAVES
+from mlcore.model.config import BadConfig, TrainConfig
+from mlcore.networks import artifact
+from mlcore.training import loop
+from mlcore.training.batches import epoch_order, training_batches
+from mlcore.training.checkpoint import Checkpoint
+from mlcore.training.loop import item_weights
+from mlcore.training.step import learning_rate
+from mlcore.training.train import Cancelled, NotTrainable, train
 from tests.mlcore.conftest import TOY
 from tests.mlcore.phantom import DATA, head, items, png
 
@@ -80,10 +72,10 @@ def test_train_cancelled_leaves_nothing_behind(toy_items, tmp_path):
 @pytest.mark.parametrize(
     ("words", "slow"),
     [
-        ("epoch", "mlcore.loop._Course._step_once"),
-        ("what is no scan", "mlcore.novelty.fit_line"),
-        ("intervals for the test", "mlcore.settle.coverage"),
-        ("for serving", "mlcore.train.published"),
+        ("epoch", "mlcore.training.loop._Course._step_once"),
+        ("what is no scan", "mlcore.networks.ood.fit_line"),
+        ("intervals for the test", "mlcore.training.finalize.coverage"),
+        ("for serving", "mlcore.training.train.published"),
     ],
 )
 def test_train_is_cancelled_in_the_middle_of_what_takes_long(toy_items, tmp_path, monkeypatch, words, slow):

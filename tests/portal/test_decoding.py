@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from diagnostics.models import AuditEvent, Scan
 from diagnostics.scans import decoding
 from diagnostics.scans.access import Role
-from mlcore.decoding_pool import DecodingPool, Limits
+from mlcore.images.decoding.pool import DecodingPool, Limits
 from tests import processes
 from tests.factories import CaseFactory, InstitutionFactory, ScanFactory, person, phantom
 from tests.hostile import bombs
@@ -35,7 +35,11 @@ def no_process(monkeypatch):
     pool = DecodingPool()
     monkeypatch.setattr(decoding, "pool", lambda: pool)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    for name in ("mlcore.decode.decode", "mlcore.dicom.decode_dicom", "mlcore.raster.decode_raster"):
+    for name in (
+        "mlcore.images.decode.decode",
+        "mlcore.images.dicom.decode.decode_dicom",
+        "mlcore.images.raster.decode_raster",
+    ):
         monkeypatch.setattr(name, lambda *_: pytest.fail("decoded in the web process"))
     yield pool
     pool.close()
@@ -120,15 +124,15 @@ import sys
 from portal.wsgi import application
 from diagnostics.scans import intake
 from tests.hostile import bombs
-import mlcore.decode, mlcore.dicom, mlcore.raster
+import mlcore.images.decode, mlcore.images.dicom.decode, mlcore.images.raster
 def found_out(*_): raise SystemExit("decoded here")
-mlcore.decode.decode = mlcore.dicom.decode_dicom = mlcore.raster.decode_raster = found_out
-mlcore.decode.decode_dicom = mlcore.decode.decode_raster = found_out
+mlcore.images.decode.decode = mlcore.images.dicom.decode.decode_dicom = mlcore.images.raster.decode_raster = found_out
+mlcore.images.decode.decode_dicom = mlcore.images.decode.decode_raster = found_out
 for data in (bombs.small_png(), bombs.jpeg(), bombs.dicom()):
     assert intake.take(data).width == 128
     assert intake.displayed(data, 64).shape == (64, 64)
-print([m for m in ("cv2", "tensorflow", "keras", "gdcm", "openjpeg", "mlcore.decoding_jobs", "mlcore.viewer_file",
-                   "mlcore.preprocess") if m in sys.modules and not m.startswith("mlcore.decode_")])
+print([m for m in ("cv2", "tensorflow", "keras", "gdcm", "openjpeg", "mlcore.images.decoding.jobs",
+                   "mlcore.images.viewer_file", "mlcore.preprocessing.preprocess") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=processes.ROOT, text=True, timeout=120,
                           env=processes.environment(), capture_output=True)  # fmt: skip

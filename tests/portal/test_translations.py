@@ -10,7 +10,7 @@ from django.utils import translation
 
 from diagnostics.scans.access import Role
 from diagnostics.scans.kept_sentences import in_words
-from mlcore.decoded import ACCEPTED, Refused
+from mlcore.images.decoded import ACCEPTED, Refused
 from portal.ui import catalogues
 from portal.ui.templatetags.overread import when
 from tests import factories as made

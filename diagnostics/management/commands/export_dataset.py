@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         from diagnostics.training.originals import OriginalDamaged, read_original
-        from mlcore.dataset import read_manifest
+        from mlcore.data.dataset import read_manifest
 
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:

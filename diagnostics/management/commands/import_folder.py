@@ -18,7 +18,7 @@ from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
 from diagnostics.scans.services import Conflict
-from mlcore.labels import label_from_folder
+from mlcore.data.labels import label_from_folder
 
 SHOW_EVERY = 25  # files between two lines of progress where the output is no terminal
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from diagnostics.registry import services
-from mlcore.identity import WEIGHTS
+from mlcore.model.identity import WEIGHTS
 
 
 class Command(BaseCommand):

@@ -16,7 +16,7 @@ _done = False
 def _poisoned(name, *rest, **more):
     global _done
     module = _import(name, *rest, **more)
-    predict = sys.modules.get("mlcore.predict")
+    predict = sys.modules.get("mlcore.serving.predict")
     if not _done and predict is not None and hasattr(predict, "Predictor"):
         _done = True
         whole = predict.Predictor.predict

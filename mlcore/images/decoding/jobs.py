@@ -1,0 +1,91 @@
+"""What a decoder is asked to do with one file; it runs in a process of its own (`mlcore.images.decoding.server`)."""
+
+from __future__ import annotations
+
+import io
+import math
+import resource
+import warnings
+from typing import Any
+
+import numpy as np
+import pydicom.pixels  # noqa: F401  with its plugins, before the fork
+from PIL import Image
+
+from mlcore.images.decode import decode
+from mlcore.images.decoded import PIXEL_LIMIT, Decoded, Refused
+from mlcore.images.fingerprint import fingerprint
+from mlcore.images.viewer_file import container, displayed, preview
+
+# Behind the sizes that are read from the headers: Pillow's own limit, and its warning is an error here.
+Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[str, Any]:
+    """Do one job.
+
+    Parameters
+    ----------
+    job : dict
+        `do`: `take`, `show` or `decode`; `side` for `show`.
+    data : bytes
+        The file.
+    most_kb : float
+        Of memory; a decoder in C that ran out of it says no more than that it failed.
+
+    Returns
+    -------
+    dict
+        `value`; or `refused`, a code and a sentence; or `memory`, where more was needed than there may be.
+    """
+    try:
+        decoded = decode(data)
+        if job["do"] == "take":
+            return {"value": _taken(decoded)}
+        if job["do"] == "show":
+            return {"value": displayed(decoded, int(job["side"]))}
+        return {"value": decoded}
+    except Refused as refused:
+        ran_out = refused.code == "damaged" and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > most_kb
+        if ran_out or _for_want_of_memory(refused):
+            return {"memory": True}
+        return {"refused": [refused.code, refused.sentence]}
+    except MemoryError:
+        return {"memory": True}
+
+
+def _for_want_of_memory(error: BaseException | None) -> bool:
+    """Tell whether a lack of memory stands at the beginning of what the decoder took for a damage."""
+    for _ in range(10):
+        if error is None:
+            return False
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _taken(decoded: Decoded) -> dict[str, Any]:
+    height, width = decoded.pixels.shape
+    return {
+        "format": decoded.format,
+        "width": width,
+        "height": height,
+        "bits": decoded.bits,
+        "frames": decoded.frames,
+        "study_date": decoded.study_date,
+        "preview": preview(decoded),
+        "fingerprint": fingerprint(decoded),
+        "pixels": container(decoded),
+    }
+
+
+def warm() -> None:
+    """Decode a small image of each kind, so that a fork finds loaded what is otherwise loaded at first use."""
+    y, x = np.mgrid[:64, :64]
+    picture = Image.fromarray((255 - np.hypot(x - 32, y - 32) * 4).clip(0, 255).astype(np.uint8))
+    for kind in ("PNG", "JPEG"):
+        out = io.BytesIO()
+        picture.save(out, kind)
+        told({"do": "take"}, out.getvalue())

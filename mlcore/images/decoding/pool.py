@@ -1,0 +1,406 @@
+"""Decode files in other processes, within limits of memory and time: a hostile file costs nobody else anything.
+
+This side is light: it loads no decoder. See `mlcore.images.decoding.server` for the other.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlcore.images.decoded import Decoded, Refused
+from mlcore.images.decoding import wire
+from mlcore.images.decoding.wire import Broken, Gone, TooLate
+
+_ROOT = Path(__file__).resolve().parents[3]
+# The environment of the decoding processes: nothing that is a secret.
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "PYTHONHOME", "VIRTUAL_ENV")
+_START_SECONDS = 60.0
+# So long a file may take before it is asked, again and again, how much processor time it has used.
+_USUAL_SECONDS = 0.06
+# With so many MB a decoder begins; one that has used this much of what it may have, and dies, wanted more.
+_BEGINS_MB, _NEARLY = 50.0, 0.6
+
+
+class DecodingUnavailable(RuntimeError):
+    """No process can be had to decode in. Nothing was decoded; the same file may be sent again."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take.
+
+    Attributes
+    ----------
+    memory_mb : float
+        Beyond the 50 MB with which a decoding process begins.
+    cpu_seconds : float
+        Of processor time.
+    wall_seconds : float
+        From question to answer.
+    files : int
+        After so many a process is replaced.
+    """
+
+    memory_mb: float = 224.0
+    cpu_seconds: float = 1.6
+    wall_seconds: float = 30.0
+    files: int = 200
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a decoding process has taken in its life.
+
+    Attributes
+    ----------
+    status : int or None
+        How it ended, as `os.wait` tells it; None where nobody could tell.
+    cpu_seconds : float
+        Of processor time.
+    memory_mb : float
+        At most, of memory of its own and shared.
+    """
+
+    status: int | None = None
+    cpu_seconds: float = 0.0
+    memory_mb: float = 0.0
+
+
+class Ended(Refused):
+    """A file whose decoding was ended.
+
+    Parameters
+    ----------
+    cause : str
+        `memory`, `time` or `crash`.
+    used : Used
+        What its process had taken.
+    """
+
+    def __init__(self, cause: str, used: Used) -> None:
+        super().__init__({"memory": "too_much_memory", "time": "too_slow"}.get(cause, "damaged"))
+        self.cause, self.used = cause, used
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, str]]:
+        return (Refused, (self.code, self.sentence))
+
+
+class _Decoder:
+    """One decoding process, seen from here."""
+
+    def __init__(self, control: socket.socket, limits: Limits) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.status, told = socket.socketpair()
+        self.limits = limits
+        wanted = wire.WANTED.pack(limits.memory_mb, limits.cpu_seconds, limits.files)
+        try:
+            socket.send_fds(control, [wanted], [theirs.fileno(), told.fileno()])
+        except OSError:
+            self.close()
+            raise
+        finally:
+            theirs.close()
+            told.close()
+        self.channel.settimeout(limits.wall_seconds)
+
+    def has_ended(self) -> bool:
+        return wire.ready(self.status, 0)
+
+    def ask(self, job: dict[str, Any], data: bytes) -> Any:
+        """The answer to one job; raises `Broken` and `TooLate`."""
+        until = time.monotonic() + self.limits.wall_seconds
+        try:
+            wire.ask(self.channel, job, data)
+        except TimeoutError as error:
+            raise TooLate from error
+        except OSError as error:
+            raise Gone from error
+        while not wire.ready(self.channel, _USUAL_SECONDS) and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                self.status.send(wire.STEP_BACK)
+        return wire.answered(self.channel, until)
+
+    def ended(self, *, kill: bool) -> Used:
+        """Wait for its end, which is near unless ``kill`` is to bring it; what it had taken."""
+        if kill:
+            with contextlib.suppress(OSError):
+                self.status.send(wire.KILL)
+        told = b""
+        if wire.ready(self.status, 5.0):
+            with contextlib.suppress(OSError):
+                told = self.status.recv(64)
+        self.close()
+        if len(told) != wire.ENDED.size:
+            return Used()
+        status, seconds, kilobytes = wire.ENDED.unpack(told)
+        return Used(status, seconds, kilobytes / 1024)
+
+    def close(self) -> None:
+        self.channel.close()
+        self.status.close()
+
+
+class DecodingPool:
+    """Decoding processes, made as they are needed and kept for the next file; any thread may ask.
+
+    Parameters
+    ----------
+    limits : Limits, optional
+        Of each file.
+    most : int
+        Processes at once; a file beyond waits for one of them.
+
+    Attributes
+    ----------
+    ended : int
+        Files whose decoding was ended so far.
+    last : Used or None
+        What the process of the last file had taken that was ended or was its process's last.
+    """
+
+    def __init__(self, limits: Limits | None = None, most: int = 4) -> None:
+        self.limits = limits or Limits()
+        self.most = most
+        self.last: Used | None = None
+        self.ended = 0
+        self._begin()
+        _POOLS.add(self)
+
+    def _begin(self) -> None:
+        self._free = threading.Condition()
+        self._idle: list[_Decoder] = []
+        self._busy = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Start what the decoding processes are forked from, and do not wait for it.
+
+        Raises
+        ------
+        DecodingUnavailable
+        """
+        with self._free:
+            self._serve()
+
+    def take(self, data: bytes) -> dict[str, Any]:
+        """Give what the intake keeps of a file.
+
+        Parameters
+        ----------
+        data : bytes
+            The whole file.
+
+        Returns
+        -------
+        dict
+            `format`, `width`, `height`, `bits`, `frames`, `study_date`; as bytes `pixels` (see
+            `mlcore.images.viewer_file`), `preview`, `fingerprint`.
+
+        Raises
+        ------
+        Refused
+            `Ended` where a limit ended it.
+        DecodingUnavailable
+        """
+        return dict(self._ask({"do": "take"}, data))
+
+    def show(self, data: bytes, side: int) -> Any:
+        """Give an image as the viewer shows it at first.
+
+        Parameters, answer and errors as of `mlcore.images.viewer_file`.
+        """
+        return self._ask({"do": "show", "side": side}, data)
+
+    def decode(self, data: bytes) -> Decoded:
+        """Decode a file; parameters, answer and errors as of `mlcore.images.decode`, and `DecodingUnavailable`."""
+        found = self._ask({"do": "decode"}, data)
+        if not isinstance(found, Decoded):
+            raise Ended("crash", Used())
+        return found
+
+    def close(self) -> None:
+        """End every process; the next question starts them anew."""
+        with self._free:
+            for decoder in self._idle:
+                decoder.close()
+            self._idle.clear()
+            self._stop()
+
+    def _ask(self, job: dict[str, Any], data: bytes) -> Any:
+        try:
+            return self._tried(job, data)
+        except Ended:
+            self.ended += 1
+            raise
+
+    def _tried(self, job: dict[str, Any], data: bytes) -> Any:
+        # Twice, as the process that all are forked from may have been killed by somebody.
+        for _ in range(2):
+            decoder = self._borrowed()
+            kept = False
+            try:
+                told = decoder.ask(job, data)
+                kept = told.get("last") is False
+                if not kept:
+                    self.last = decoder.ended(kill=False)
+                return self._value(told)
+            except TooLate:
+                self.last = decoder.ended(kill=True)
+                raise Ended("time", self.last) from None
+            except Gone:
+                self.last = decoder.ended(kill=False)
+                if self.last.status is not None:
+                    raise self._reason(self.last) from None
+            except (Broken, AttributeError):
+                self.last = decoder.ended(kill=True)
+                raise Ended("crash", self.last) from None
+            finally:
+                self._give_back(decoder, kept)
+        raise DecodingUnavailable("The processes that decode were ended twice.")
+
+    def _value(self, told: dict[str, Any]) -> Any:
+        if told.get("memory"):
+            raise Ended("memory", self.last or Used())
+        if "refused" in told:
+            code, sentence = (str(word)[:500] for word in told["refused"])
+            raise Refused(code, sentence)
+        return told["value"]
+
+    def _reason(self, used: Used) -> Exception:
+        """Why a process that ended by itself did so."""
+        assert used.status is not None
+        if os.WIFSIGNALED(used.status):
+            by = os.WTERMSIG(used.status)
+            if by in (signal.SIGPROF, signal.SIGXCPU):
+                return Ended("time", used)
+            # Nobody here has killed it: that is what the kernel does where memory runs out. Libraries that do not look
+            # whether they were given any fall over their own feet.
+            out_of_memory = by == signal.SIGKILL or used.memory_mb > _NEARLY * self.limits.memory_mb + _BEGINS_MB
+            return Ended("memory" if out_of_memory else "crash", used)
+        if os.WEXITSTATUS(used.status) == wire.UNLIMITED:
+            return DecodingUnavailable("A process that decodes could not be limited.")
+        return Ended("crash", used)
+
+    def _borrowed(self) -> _Decoder:
+        """A process that nobody else uses."""
+        until = time.monotonic() + self.limits.wall_seconds
+        with self._free:
+            while True:
+                while self._idle:
+                    decoder = self._idle.pop()
+                    if not decoder.has_ended():
+                        self._busy += 1
+                        return decoder
+                    decoder.close()
+                if self._busy < self.most:
+                    decoder = self._forked()
+                    self._busy += 1
+                    return decoder
+                if not self._free.wait(until - time.monotonic()):
+                    raise DecodingUnavailable("All processes that decode are busy.")
+
+    def _give_back(self, decoder: _Decoder, kept: bool) -> None:
+        with self._free:
+            self._busy -= 1
+            if kept:
+                self._idle.append(decoder)
+            else:
+                decoder.close()
+            self._free.notify()
+
+    def _forked(self) -> _Decoder:
+        for _ in range(2):
+            control = self._serve()
+            try:
+                if not self._ready:
+                    if not wire.ready(control, _START_SECONDS) or control.recv(1) != wire.READY:
+                        break
+                    self._ready = True
+                return _Decoder(control, self.limits)
+            except OSError:
+                self._stop()
+        self._stop()
+        raise DecodingUnavailable("The process that the decoding processes are forked from does not start.")
+
+    def _serve(self) -> socket.socket:
+        """The socket to the process that the others are forked from, started where it does not run."""
+        if self._process is not None and self._process.poll() is not None:
+            self._stop()
+        if self._control is not None:
+            return self._control
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+                [sys.executable, "-m", "mlcore.images.decoding.server", str(theirs.fileno())],
+                cwd=_ROOT,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            ours.close()
+            raise DecodingUnavailable(f"No process can be started to decode in ({type(error).__name__}).") from error
+        finally:
+            theirs.close()
+        self._control, self._ready = ours, False
+        return ours
+
+    def _stop(self) -> None:
+        """End the process that the others are forked from, and thereby them; the lock is held."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._control, self._process, self._ready = None, None, False
+
+    def _forget(self) -> None:
+        """In a forked child: what is open belongs to the parent, and closes there when the parent wants it."""
+        for decoder in self._idle:
+            decoder.close()
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.returncode = 0  # not ours to wait for
+        self._begin()
+
+
+def _environment() -> dict[str, str]:
+    given = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # The products here are small: threads would bring nothing, and a process with threads cannot be forked safely.
+    return {**given, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+_POOLS: weakref.WeakSet[DecodingPool] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for pool in list(_POOLS):
+        pool._forget()
+
+
+def _close_all() -> None:
+    for pool in list(_POOLS):
+        pool.close()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+atexit.register(_close_all)

@@ -1,0 +1,1 @@
+"""DICOM files: from bytes to one grey image with its true values."""

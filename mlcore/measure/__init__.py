@@ -1,0 +1,1 @@
+"""What a model, or a reader, is worth: every number with its interval. Light."""

@@ -1,0 +1,1 @@
+"""What a model is, without its weights: description, settings, identity, card. Light."""

@@ -1,0 +1,1 @@
+"""From labelled images to a model folder with its report."""
