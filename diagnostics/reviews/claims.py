@@ -20,10 +20,10 @@ from diagnostics.scans.models import Scan
 from .models import Claim
 from .notices import taken_up
 from .queries import obstacle, permission_for
-from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from .refusals import AlreadyClaimed, AlreadyDone, StaleClaim, WrongStage
+from .texts import checked_text
 from .worklist import first_waiting_for, own_waiting, settling_in
 
-MAX_REASON = 4000  # characters
 AT_ONCE = 50  # so many people pressing at the same instant each find a case that no other has locked
 
 
@@ -218,9 +218,8 @@ def take_over(*, by: Any, case: Case, reason: str) -> Claim:
     NotAllowed, AlreadyDone, InvalidRead, WrongStage
     """
     require(by, permission_for(case.stage), case.institution)
-    reason = reason.strip()
-    if not reason:
-        raise InvalidRead("reason", _("Say why you take the case over, so that its holder can understand it."))
+    missing = _("Say why you take the case over, so that its holder can understand it.")
+    reason = checked_text(reason, missing, field="reason")
     case = locked(case)
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
@@ -234,7 +233,7 @@ def take_over(*, by: Any, case: Case, reason: str) -> Claim:
             institution=case.institution,
             claim=live.pk,
             former_holder=live.holder_id,
-            reason=reason[:MAX_REASON],
+            reason=reason,
         )
     return claim(by=by, case=case)
 

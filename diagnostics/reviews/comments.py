@@ -24,9 +24,9 @@ from .models import Comment, CommentKind, Knew
 from .notices import tell_mentioned
 from .queries import is_blinded
 from .refusals import InvalidRead
+from .texts import checked_text
 from .thread import comments_for
 
-MAX_COMMENT = 4000  # characters
 MOST_MENTIONS = 20
 MENTION = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
 
@@ -40,12 +40,7 @@ def comment(*, by: Any, case: Case, text: str) -> Comment:
     NotAllowed, InvalidRead
     """
     require(by, Permission.SEE_SCANS, case.institution)
-    text = text.strip()
-    if not text:
-        raise InvalidRead("text", _("Write what you want to say."))
-    if len(text) > MAX_COMMENT:
-        told = {"most": MAX_COMMENT, "has": len(text)}
-        raise InvalidRead("text", _("A comment has at most %(most)d characters; this one has %(has)d."), told)
+    text = checked_text(text, _("Write what you want to say."), field="text")
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
     people = [person.pk for person in mentioned(text, case) if person.pk != by.pk]
     if len(people) > MOST_MENTIONS:

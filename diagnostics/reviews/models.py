@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.cases.models import Case, Stage
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.models import Institution, ReadingMode, Scan
 
@@ -119,7 +120,7 @@ class Read(models.Model):
     label = models.CharField(max_length=16, choices=Label)
     certainty = models.CharField(max_length=8, choices=Certainty)
     reason = models.CharField(max_length=16, choices=Reason, blank=True, default="")
-    comment = models.TextField(blank=True, default="", max_length=4000)
+    comment = models.TextField(blank=True, default="", max_length=LONGEST_TEXT)
     may_train = models.BooleanField(default=False)
     adopted = models.BooleanField(default=False, help_text=_("The reader changed to the AI's label after seeing it."))
     prediction = models.ForeignKey(
@@ -219,7 +220,7 @@ class Comment(models.Model):
         default=Knew.VIEW,
         help_text=_("What its author could let slip: whom a comment reaches while the case is open hangs on it."),
     )
-    text = models.TextField(max_length=4000)
+    text = models.TextField(max_length=LONGEST_TEXT)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

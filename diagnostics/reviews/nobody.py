@@ -16,13 +16,13 @@ from diagnostics.scans.models import Institution, Membership
 from .claims import locked, tell
 from .leaving import left_cases, require_oversight
 from .models import Claim, Read, ReadKind
-from .refusals import InvalidRead, WrongStage
+from .refusals import WrongStage
 from .second_readers import finish_with_the_first
+from .texts import checked_text
 from .worklist import past_first
 
 MOST_SHOWN = 200
 MOST_COUNTED = 999
-MAX_REASON = 4000  # characters
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,7 @@ def waive_second_reader(*, by: Any, case: Case, reason: str) -> Case:
         It waits for no second reader, there is somebody who could be one, or ``by`` has read it.
     """
     require_oversight(by, case)
-    reason = reason.strip()
-    if not reason:
-        raise InvalidRead("reason", _("Say why the case is finished without a second reader."))
+    reason = checked_text(reason, _("Say why the case is finished without a second reader."), field="reason")
     case = locked(case)
     if not _second_reads().filter(pk=case.pk, assigned_to__isnull=True).exclude(Exists(_live())).exists():
         raise WrongStage(_("This case can still be read by a second reader, or does not wait for one."))
@@ -145,6 +143,6 @@ def waive_second_reader(*, by: Any, case: Case, reason: str) -> Case:
         raise WrongStage(_("You have read this case yourself: somebody else decides this."))
     finish_with_the_first(case)
     tell(case.pk, timezone.now())
-    record(by=by, act="second_read_waived", target=case, institution=case.institution, reason=reason[:MAX_REASON])
+    record(by=by, act="second_read_waived", target=case, institution=case.institution, reason=reason)
     case.refresh_from_db()
     return case

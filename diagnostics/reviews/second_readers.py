@@ -24,9 +24,8 @@ from .models import Claim, Comment, CommentKind, Read
 from .notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
 from .queries import final_read_at, own_final_read
 from .refusals import InvalidRead, WrongStage
+from .texts import checked_text
 from .thread import READERS
-
-MAX_COMMENT = 4000  # characters
 
 
 def settle(*, by: Any, case: Case, read: Read) -> None:
@@ -110,19 +109,6 @@ def finish_with_the_first(case: Case) -> None:
     _finish(case, Stage.FIRST)
 
 
-def _checked(text: str, sentence: str) -> str:
-    text = text.strip()
-    if not text:
-        raise InvalidRead("comment", sentence)
-    if len(text) > MAX_COMMENT:
-        raise InvalidRead(
-            "comment",
-            _("A comment has at most %(max_comment)s characters; this one has %(length)s."),
-            {"max_comment": MAX_COMMENT, "length": len(text)},
-        )
-    return text
-
-
 @transaction.atomic
 def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -> Case:
     """The first reader of a case asks for a second one, who will read blind to the first.
@@ -134,7 +120,7 @@ def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -
     NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead
     """
     require(by, Permission.READ_CASE, case.institution)
-    text = _checked(comment, "Say what you would like to know.")
+    text = checked_text(comment, _("Say what you would like to know."))
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.FIRST:
@@ -163,7 +149,7 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
     require(by, Permission.ADJUDICATE, case.institution)
     if reader not in READERS:
         raise InvalidRead("reader", _("Choose one of: %(known)s."), {"known": ", ".join(READERS)})
-    text = _checked(comment, "Say what the reader should look at again.")
+    text = checked_text(comment, _("Say what the reader should look at again."))
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.ADJUDICATION or case.stage != Stage.ADJUDICATION:
@@ -196,7 +182,7 @@ def answer(*, by: Any, case: Case, comment: str) -> Comment:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     require(by, Permission.READ_CASE, case.institution)
-    text = _checked(comment, "Write what you want to tell the adjudicator.")
+    text = checked_text(comment, _("Write what you want to tell the adjudicator."))
     case = locked(case)
     asked = Comment.objects.filter(case=case, kind=CommentKind.RETURNED, to=by).order_by("-created_at").first()
     if asked is None or case.returned_at is None or case.assigned_to_id != by.pk:
@@ -216,9 +202,7 @@ def recall(*, by: Any, case: Case, reason: str) -> Case:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     require(by, Permission.ADJUDICATE, case.institution)
-    reason = reason.strip()
-    if not reason:
-        raise InvalidRead("reason", _("Say why you take the case back."))
+    reason = checked_text(reason, _("Say why you take the case back."), field="reason")
     case = locked(case)
     if case.returned_at is None:
         raise WrongStage(_("This case is not with a reader to whom it was returned."))
@@ -229,6 +213,6 @@ def recall(*, by: Any, case: Case, reason: str) -> Case:
     Case.objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, assigned_to=None, returned_at=None)
     tell(case.pk, timezone.now())
     turn_over(case)
-    record(by=by, act="case_recalled", target=case, institution=case.institution, reason=reason[:MAX_COMMENT])
+    record(by=by, act="case_recalled", target=case, institution=case.institution, reason=reason)
     case.refresh_from_db()
     return case

@@ -32,6 +32,7 @@ from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, Stal
 from .revealing import reveal, reveal_before_final, reveal_scans
 from .saved_views import forget_view, query_of, query_within, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case, settle
+from .texts import check_length
 
 __all__ = [
     "UNDO_SECONDS",
@@ -82,7 +83,6 @@ __all__ = [
     "work_of",
 ]
 
-MAX_COMMENT = 4000  # characters
 CURRENT = object()  # "whatever opinion there is now", for callers that show none
 
 
@@ -266,12 +266,7 @@ def _check_words(*, kind: str, label: str, certainty: str, reason: str, comment:
         raise InvalidRead(
             "reason", _("A blind read has no reason: it is given when the final read differs from the AI.")
         )
-    if len(comment) > MAX_COMMENT:
-        raise InvalidRead(
-            "comment",
-            _("A comment has at most %(max_comment)s characters; this one has %(length)s."),
-            {"max_comment": MAX_COMMENT, "length": len(comment)},
-        )
+    check_length(comment)
 
 
 def _check_revealed(blind: Read | None) -> None:

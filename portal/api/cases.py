@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from diagnostics.annotations.queries import annotations_for
 from diagnostics.annotations.services import annotate
 from diagnostics.cases.models import CaseState, Stage
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reports.services import export_report
@@ -150,21 +151,23 @@ class NewRead(Statement):
 
 class Question(Strict):
     claim_token = token_field()
-    comment = serializers.CharField(max_length=4000, help_text="What is asked; hidden from whoever is still blind.")
+    comment = serializers.CharField(
+        max_length=LONGEST_TEXT, help_text="What is asked; hidden from whoever is still blind."
+    )
 
 
 class Return(Strict):
     claim_token = token_field()
     reader = OneOf(choices=list(READERS), help_text="Whom it goes back to.")
-    comment = serializers.CharField(max_length=4000, help_text="What to look at again.")
+    comment = serializers.CharField(max_length=LONGEST_TEXT, help_text="What to look at again.")
 
 
 class Recall(Strict):
-    reason = serializers.CharField(max_length=4000)
+    reason = serializers.CharField(max_length=LONGEST_TEXT)
 
 
 class Answer(Strict):
-    comment = serializers.CharField(max_length=4000)
+    comment = serializers.CharField(max_length=LONGEST_TEXT)
 
 
 class Assignment(Strict):
@@ -173,7 +176,7 @@ class Assignment(Strict):
 
 
 class TakeOver(Strict):
-    reason = serializers.CharField(max_length=4000, help_text="Shown to whoever held the case.")
+    reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="Shown to whoever held the case.")
 
 
 class CaseViewSet(Resource):

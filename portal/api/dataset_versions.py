@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from diagnostics.datasets import conflicts
 from diagnostics.datasets import services as datasets
 from diagnostics.datasets.queries import readers_for
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import DatasetVersion, Institution, RuledOut
 from diagnostics.reviews.models import Label
 from diagnostics.scans.access import Permission, institutions_where, require
@@ -117,7 +118,7 @@ class Settlement(Strict):
         max_length=16,
         help_text="One of those labels; empty: none stands.",
     )
-    reason = serializers.CharField(max_length=4000)
+    reason = serializers.CharField(max_length=LONGEST_TEXT)
 
 
 class RulingShape(serializers.Serializer[RuledOut]):

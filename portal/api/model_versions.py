@@ -13,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import ModelVersion, PromotionRequest
 from diagnostics.registry import gate, requests
 from diagnostics.registry import services as registry
@@ -81,7 +82,7 @@ class ModelListing(Changes):
 class Decision(Strict):
     """Why."""
 
-    reason = serializers.CharField(max_length=4000, help_text="The next person will want to know.")
+    reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="The next person will want to know.")
 
 
 class RollBack(Decision):

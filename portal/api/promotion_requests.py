@@ -13,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import ModelVersion, PromotionRequest
 from diagnostics.predictions.standing import cases_not_begun
 from diagnostics.registry import gate, requests
@@ -81,7 +82,7 @@ class NewRequest(Strict):
     """Which model, and why."""
 
     model_version = serializers.UUIDField()
-    reason = serializers.CharField(max_length=4000, help_text="The next person will want to know.")
+    reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="The next person will want to know.")
 
 
 class Approval(Strict):
@@ -90,7 +91,7 @@ class Approval(Strict):
     exception = serializers.CharField(
         required=False,
         default="",
-        max_length=4000,
+        max_length=LONGEST_TEXT,
         help_text="Why it may go into use although the gate has not let it through, in at least 20 characters; needed "
         "only then.",
     )
@@ -112,7 +113,7 @@ class Approval(Strict):
 class Refusal(Strict):
     """Why not."""
 
-    reason = serializers.CharField(max_length=4000, help_text="Whoever proposed it will want to know.")
+    reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="Whoever proposed it will want to know.")
 
 
 class PromotionRequestViewSet(Resource):

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from diagnostics import pipeline
 from diagnostics.cases.models import Stage
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Claim, Read
 from diagnostics.reviews import services as reviews
 from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
@@ -67,7 +68,7 @@ class Statement(Strict):
     reason = OneOf(
         choices=Reason.values, required=False, allow_blank=True, allow_null=True, help_text="Needed if it differs."
     )
-    comment = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=4000)
+    comment = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=LONGEST_TEXT)
     may_train = serializers.BooleanField(required=False, allow_null=True, default=False)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Comment
 from diagnostics.reviews.models import CommentKind
 from diagnostics.reviews.thread import READERS, who_wrote
@@ -44,7 +45,9 @@ class RemarkShape(serializers.Serializer[Any]):
 
 
 class NewRemark(Strict):
-    text = serializers.CharField(max_length=4000, help_text="`@username` notifies a colleague who may see the case.")
+    text = serializers.CharField(
+        max_length=LONGEST_TEXT, help_text="`@username` notifies a colleague who may see the case."
+    )
 
 
 class Talk(serializers.Serializer[Any]):

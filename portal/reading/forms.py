@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Prediction
 from diagnostics.reviews.models import Certainty, Label, Reason
 from diagnostics.reviews.services import offered_reasons
@@ -57,7 +58,7 @@ def _comment(help_text: Any = "", *, required: bool = False) -> forms.CharField:
         label=_("Comment"),
         required=required,
         help_text=help_text,
-        max_length=4000,
+        max_length=LONGEST_TEXT,
         widget=forms.Textarea(attrs={"rows": 3, "data-comment": ""}),
         error_messages={"required": _("Say why you amend your read.")},
     )
@@ -138,7 +139,7 @@ class TakeOverForm(forms.Form):
 
     reason = forms.CharField(
         label=_("Why do you take it over?"),
-        max_length=500,
+        max_length=LONGEST_TEXT,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Say why, so that its holder can understand it.")},
     )
@@ -159,7 +160,7 @@ class CommentForm(forms.Form):
 
     words = forms.CharField(
         label=_("Comment"),
-        max_length=4000,
+        max_length=LONGEST_TEXT,
         widget=forms.Textarea(attrs={"rows": 2}),
         error_messages={"required": _("Write what you would like to know.")},
     )
@@ -168,7 +169,7 @@ class CommentForm(forms.Form):
 class RemarkForm(forms.Form):
     """A word in the thread."""
 
-    text = forms.CharField(max_length=4000, error_messages={"required": _("Write what you want to say.")})
+    text = forms.CharField(max_length=LONGEST_TEXT, error_messages={"required": _("Write what you want to say.")})
 
 
 class ReturnForm(CommentForm):

@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.nobody import count_for
@@ -35,6 +36,12 @@ def icon(name: str, label: str = "") -> SafeString:
     if label:
         return format_html('<svg class="icon" viewBox="0 0 24 24" role="img" aria-label="{}">{}</svg>', label, drawing)
     return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', drawing)
+
+
+@register.simple_tag
+def longest_text() -> int:
+    """How many characters a comment may have, or a reason in words."""
+    return LONGEST_TEXT
 
 
 @register.simple_tag(takes_context=True)
