@@ -59,9 +59,9 @@ def set_rule(*, by: Any, watched: str, limit: float, on: bool = True, owner: Any
     """
     require(by, Permission.SET_LIMITS)
     if watched not in Watched.values:
-        raise AlertNotTaken(_("There is no such limit."))
+        raise AlertNotTaken(_("There is no such limit."), field="watched")
     if not 0 < limit <= (100 if watched == Watched.DRIFT else 1):
-        raise AlertNotTaken(_("The limit must be above 0, and of a share at most 1."))
+        raise AlertNotTaken(_("The limit must be above 0, and of a share at most 1."), field="limit")
     with transaction.atomic():
         rule, _made = AlertRule.objects.update_or_create(
             watched=watched, defaults={"limit": limit, "on": on, "owner": owner}

@@ -1,5 +1,6 @@
 """Two people agree: one proposes that a model goes into use, another approves it or does not."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, may, require
 
-from .exceptions import check, others_who_may_approve
+from .exceptions import Needed, check, needed_for
 from .gate import standing
 from .model_aliases import live, lock
 from .models import ModelState, ModelVersion, Promotion, PromotionRequest, RequestState
@@ -19,14 +20,15 @@ from .refusals import AlreadyLive, ApprovalChanged, OwnRequest, RequestClosed, n
 from .services import fetch, promote, put_forward_into_use
 
 __all__ = [
+    "Terms",
     "approve",
     "decline",
     "expire",
-    "needs_approval",
     "pending",
     "pending_for",
     "propose",
     "put_forward",
+    "terms_for",
     "withdraw",
 ]
 
@@ -81,15 +83,37 @@ def pending_for(version: ModelVersion) -> PromotionRequest | None:
     return waiting.select_related("proposed_by", "version").first()
 
 
-def needs_approval(*, by: AbstractBaseUser, version: ModelVersion) -> bool:
-    """Whether somebody else must approve when ``by`` wants ``version`` in use: always here, or for an exception."""
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a person may put a model into use now.
+
+    ``exception`` is what they must write as the gate has not let the model through; None where nothing is asked of
+    them.
+    """
+
+    approval_needed: bool
+    exception: Needed | None
+
+
+def terms_for(*, by: AbstractBaseUser, version: ModelVersion) -> Terms:
+    """Whether ``by`` puts ``version`` into use alone or proposes it, and what they must write for that.
+
+    The one place that decides it: pages, admin and API ask here before the act, and the act asks again.
+
+    Raises
+    ------
+    NotAllowed
+        ``by`` may not even propose a promotion.
+    """
+    require(by, Permission.PROPOSE_PROMOTION)
     if settings.SECOND_ADMINISTRATOR or not may(by, Permission.PROMOTE):
-        return True
-    return not standing(version).passed and others_who_may_approve(by)
+        return Terms(approval_needed=True, exception=None)
+    exception = needed_for(by=by, version=version, stands=standing(version))
+    return Terms(approval_needed=exception is not None and exception.second_administrator, exception=exception)
 
 
 def put_forward(
-    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "", by_two: bool | None = None
+    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "", terms: Terms | None = None
 ) -> Promotion | PromotionRequest:
     """Put ``version`` into use, or propose it where somebody else must approve.
 
@@ -98,8 +122,8 @@ def put_forward(
 
     Parameters
     ----------
-    by_two
-        What :func:`needs_approval` said when it was decided whether ``by`` must show who they are.
+    terms
+        What :func:`terms_for` said when it was decided whether ``by`` must show who they are.
 
     Raises
     ------
@@ -107,23 +131,21 @@ def put_forward(
         By now it says something else: a proposal, which needs no password, would put the model into use.
     NotAllowed, AlreadyLive, ReasonMissing, ExceptionMissing, ArtifactDamaged
     """
-    require(by, Permission.PROPOSE_PROMOTION)
-    must_be_approved = needs_approval(by=by, version=version)
-    if by_two is not None and must_be_approved != by_two:
+    now = terms_for(by=by, version=version)
+    if terms is not None and now.approval_needed != terms.approval_needed:
         raise ApprovalChanged(
             _("Whether another administrator must approve %(version)s has just changed. Look again and decide anew."),
             {"version": version},
         )
-    if not must_be_approved:
+    if not now.approval_needed:
         return promote(by=by, version=version, reason=reason, name=name)
     needed(reason, _("Say why this model goes into use: the next person will want to know."))
     fetch(version)
     in_use = live()
     if in_use is not None and in_use.pk == version.pk:
         raise AlreadyLive(_("%(version)s is in use already."), {"version": version})
-    stands = standing(version)
-    if not stands.passed and not settings.SECOND_ADMINISTRATOR and may(by, Permission.PROMOTE):
-        check(version=version, stands=stands, words=reason, name=name, field="reason")
+    if now.exception is not None:
+        check(version=version, stands=standing(version), words=reason, name=name, field="reason")
     return propose(by=by, version=version, reason=reason)
 
 

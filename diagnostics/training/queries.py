@@ -22,6 +22,12 @@ def models_for(user: Any) -> QuerySet[ModelVersion]:
     return ModelVersion.objects.annotate(details_open=~Exists(foreign))
 
 
+def details_are_open(user: Any, version: ModelVersion) -> bool:
+    """Whether ``user`` may read what counts the scans of every institution that took part: card, gate's numbers."""
+    theirs = TrainingRun.objects.visible_to(user).values("pk")
+    return not TrainingRun.objects.filter(produced=version).exclude(pk__in=theirs).exists()
+
+
 NEWEST = 3
 
 

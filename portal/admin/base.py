@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
@@ -112,45 +111,3 @@ def column(text: Any, order: str | None = None) -> Callable[[Callable[..., Any]]
 def fields_of(model: type[Model], *, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Every field of a model that people can make sense of."""
     return tuple(field.name for field in model._meta.fields if field.name not in without)
-
-
-class ReasonForm(forms.Form):
-    """Why something is decided."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        required=False,  # the service asks for it, with a sentence of its own
-        help_text=_("Kept with the decision: the next person will want to know."),
-    )
-
-
-class RollBackForm(ReasonForm):
-    """Why, and to which model: the one that the page had named."""
-
-    to = forms.CharField(widget=forms.HiddenInput, required=False)
-
-
-class PromoteForm(ReasonForm):
-    """Why, the model's name where the gate has not let it through, and once more who: as far as it is asked."""
-
-    name = forms.CharField(
-        label=_("Type the model's name"),
-        max_length=200,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        required=False,
-    )
-
-    password = forms.CharField(
-        label=_("Your password"),
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text=_("You signed in some time ago, and this puts a model into use."),
-        required=False,
-        strip=False,
-    )
-
-    def __init__(self, *args: Any, name_asked: bool, password_asked: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, asked in (("name", name_asked), ("password", password_asked)):
-            if not asked:
-                del self.fields[name]

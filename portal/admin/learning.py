@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -12,80 +11,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from diagnostics import pipeline
-from diagnostics.datasets import queries, services
-from diagnostics.models import DatasetItem, DatasetPlan, DatasetVersion, Institution, RuledOut, TrainingRun
-from diagnostics.scans.access import Permission, institutions_where, may
-from diagnostics.training import planning
-from diagnostics.training import services as training
+from diagnostics.models import DatasetItem, DatasetPlan, DatasetVersion, RuledOut, TrainingRun
+from diagnostics.scans.access import Permission, may
 from diagnostics.training.models import ACTIVE
-from diagnostics.training.recipe import HYPERPARAMETERS
+from diagnostics.training.services import why_not
+from portal.learning import datasets, training
+from portal.learning.forms import FreezeForm, TrainForm
 
 from .base import ReadOnlyModelAdmin, by_institution, column
 
 STOP_POLLING = 286  # htmx's word for "there will be no news"
-
-
-class FreezeForm(forms.Form):
-    """Of whose scans, in which lineage."""
-
-    institutions = forms.ModelMultipleChoiceField(
-        queryset=Institution.objects.none(), label=gettext_lazy("Institutions"), widget=forms.CheckboxSelectMultiple
-    )
-    lineage = forms.CharField(
-        label=gettext_lazy("Lineage"),
-        max_length=40,
-        initial="main",
-        help_text=gettext_lazy(
-            "Versions of one lineage share a test part that never changes. Another name begins a new one."
-        ),
-    )
-    seed = forms.IntegerField(label=gettext_lazy("Seed"), min_value=0, max_value=2**31 - 1, initial=0)
-    include_imported = forms.BooleanField(
-        label=gettext_lazy("Count imported reference labels"), required=False, initial=True
-    )
-    include_demo = forms.BooleanField(label=gettext_lazy("Count synthetic phantoms"), required=False)
-    exclude_readers = forms.ModelMultipleChoiceField(
-        queryset=get_user_model().objects.none(),
-        label=gettext_lazy("Leave these readers out"),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Every scan in whose label one of them had a hand. All other lines stay as they are."),
-    )
-    exclude_institutions = forms.ModelMultipleChoiceField(
-        queryset=Institution.objects.none(),
-        label=gettext_lazy("Leave these institutions out"),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Dealt together with the others and then left out, so that their lines stay."),
-    )
-
-    def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        theirs = institutions_where(by, Permission.FREEZE_DATASET)
-        for name in ("institutions", "exclude_institutions"):
-            self.fields[name].queryset = theirs  # type: ignore[attr-defined]
-        self.fields["exclude_readers"].queryset = queries.readers_for(by)  # type: ignore[attr-defined]
-        self.fields["institutions"].initial = list(theirs)
-
-
-class TrainForm(forms.Form):
-    """The recipe of a training, field by field as the domain declares it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for each in HYPERPARAMETERS:
-            shared: dict[str, Any] = {"label": each.label, "help_text": each.help, "initial": each.default}
-            if each.kind == "choice":
-                self.fields[each.name] = forms.ChoiceField(choices=each.choices, **shared)
-            elif each.kind == "whole":
-                self.fields[each.name] = forms.IntegerField(
-                    min_value=int(each.low), max_value=int(each.high), **shared
-                )
-            elif each.kind == "number":
-                self.fields[each.name] = forms.FloatField(min_value=each.low, max_value=each.high, **shared)
-            else:
-                self.fields[each.name] = forms.BooleanField(required=False, **shared)
 
 
 @admin.register(DatasetVersion)
@@ -131,85 +66,42 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         version = kwargs.get("obj")
         if version is not None:
-            context.update(_counts(version.counts), obstacle=training.why_not(by=request.user, dataset=version))
+            context.update(
+                datasets.counts_for_page(version.counts), obstacle=why_not(by=request.user, dataset=version)
+            )
         return super().render_change_form(request, context, *args, **kwargs)
 
     def freeze(self, request: HttpRequest) -> HttpResponse:
         """The plan of what freezing would make; the second press freezes it."""
         self.needs(request, Permission.FREEZE_DATASET)
-        form = FreezeForm(request.POST or None, by=request.user)
-        wanted = dict(form.cleaned_data) if request.method == "POST" and form.is_valid() else None
-        if wanted is not None:
-            for name in ("institutions", "exclude_readers", "exclude_institutions"):
-                wanted[name] = list(wanted[name])
-        elif request.method != "POST":
-            wanted = {"institutions": list(institutions_where(request.user, Permission.FREEZE_DATASET))}
-        if wanted is not None and "freeze" in request.POST:
-            try:
-                made = pipeline.freeze_dataset(by=request.user, wanted=wanted, seen=request.POST.get("seen", ""))
-            except services.PlanChanged as refusal:
-                messages.info(request, str(refusal))
-            except services.NotFreezable as refusal:
-                messages.error(request, str(refusal))
-            else:
-                if isinstance(made, DatasetPlan):
-                    return HttpResponseRedirect(reverse("lab:plan", args=[made.pk]))
-                messages.success(request, _("%(name)s is frozen.") % {"name": str(made).capitalize()})
-                return HttpResponseRedirect(reverse("admin:diagnostics_datasetversion_change", args=[made.pk]))
-        look = pipeline.plan_dataset(by=request.user, wanted=wanted) if wanted is not None else None
-        plan = look.summary if look else None
+        form = FreezeForm(request.POST if request.method == "POST" else None, by=request.user)
+        made = datasets.freeze(request, form) if "freeze" in request.POST else None
+        if made is not None:
+            return HttpResponseRedirect(datasets.page_of(made, "admin:diagnostics_datasetversion_change"))
         return self.act_page(
             request,
             title=_("Freeze a dataset version"),
             template="admin/diagnostics/freeze.html",
-            form=form,
-            plan=plan,
-            work=look.row if look else None,
-            **_counts(plan.counts if plan else {}),
+            **datasets.plan_for_page(request.user, form),
         )
 
     def train(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """The recipe of a training on this dataset."""
         self.needs(request, Permission.TRAIN)
         version = get_object_or_404(self.visible(request.user), pk=pk)
-        form = TrainForm(request.POST or None)
-        anyway = "anyway" in request.GET or "anyway" in request.POST
-        status = 200
-        if request.method == "POST" and form.is_valid():
-            try:
-                run = pipeline.start_training(
-                    by=request.user, dataset=version, config=form.cleaned_data, anyway=anyway
-                )
-            except (training.NotTrainable, training.AnotherRunning) as refusal:
-                form.add_error(None, str(refusal))
-                status = 409 if isinstance(refusal, training.AnotherRunning) else 400
-            else:
-                messages.success(request, _("%(name)s is queued.") % {"name": str(run).capitalize()})
-                return HttpResponseRedirect(reverse("admin:diagnostics_trainingrun_change", args=[run.pk]))
+        form = TrainForm(request.POST if request.method == "POST" else None)
+        run = training.start(request, version, form) if request.method == "POST" else None
+        if run is not None:
+            messages.success(request, _("%(name)s is queued.") % {"name": str(run).capitalize()})
+            return HttpResponseRedirect(reverse("admin:diagnostics_trainingrun_change", args=[run.pk]))
         return self.act_page(
             request,
             title=_("Train on %(name)s") % {"name": version},
             template="admin/diagnostics/train.html",
-            form=form,
             act=_("Start training"),
-            plan=planning.plan(by=request.user, dataset=version),
-            anyway=anyway,
-            stale=planning.unchanged(request.user, version),
-            obstacle=training.why_not(by=request.user, dataset=version, anyway=anyway),
-            intro=_(
-                "It runs in the background and gives a candidate; nothing is predicted by it until it is promoted."
-            ),
-            status=status,
+            status=training.status_of(form),
+            **training.plan_for_page(request, version, form),
         )
-
-
-def _counts(counts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "counts": counts,
-        "table": queries.split_table(counts),
-        "left_out": queries.left_out(counts),
-        "label_sources": queries.by_label_source(counts),
-    }
 
 
 @admin.register(DatasetItem)
@@ -329,22 +221,17 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
         """Ask whether the run is to be run once more; the second press queues it."""
         self.needs(request, Permission.TRAIN)
         run = get_object_or_404(self.visible(request.user), pk=pk)
-        form, status = forms.Form(request.POST or None), 200
         if request.method == "POST":
-            try:
-                repeated = pipeline.train_again(by=request.user, run=run)
-            except (training.NotTrainable, training.AnotherRunning) as refusal:
-                messages.error(request, str(refusal))
-                status = 409
-            else:
+            repeated = training.run_again(request, run)
+            if repeated is not None:
                 return HttpResponseRedirect(reverse("admin:diagnostics_trainingrun_change", args=[repeated.pk]))
         return self.act_page(
             request,
             title=_("Run %(name)s again?") % {"name": run},
-            form=form,
+            form=forms.Form(),
             act=_("Run again"),
             intro=_("Same dataset, same recipe, same seed. Its page will say how far the two models are apart."),
-            status=status,
+            status=409 if request.method == "POST" else 200,
         )
 
     def cancel(self, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -353,10 +240,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
         run = get_object_or_404(self.visible(request.user), pk=pk)
         page = reverse("admin:diagnostics_trainingrun_change", args=[pk])
         if request.method == "POST":
-            try:
-                training.cancel(by=request.user, run=run)  # type: ignore[arg-type]
-            except training.NothingToCancel as refusal:
-                messages.info(request, str(refusal))
+            training.cancel(request, run)
             return HttpResponseRedirect(page)
         return self.act_page(
             request,

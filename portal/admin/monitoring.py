@@ -15,6 +15,7 @@ from diagnostics.models import Alert, AlertRule
 from diagnostics.monitoring import services
 from diagnostics.monitoring.models import DEFAULT_LIMITS, Watched
 from diagnostics.scans.access import Permission, institutions_where, may, roles_with
+from portal.ui.refusals import refusals_in_form
 
 from .base import ReadOnlyModelAdmin, by_institution
 
@@ -93,11 +94,8 @@ class AlertRuleAdmin(ReadOnlyModelAdmin):
         self.needs(request, Permission.SET_LIMITS)
         form = LimitForm(request.POST or None, by=request.user)
         if request.method == "POST" and form.is_valid():
-            try:
+            with refusals_in_form(form, services.AlertNotTaken):
                 services.set_rule(by=request.user, **form.cleaned_data)
-            except services.AlertNotTaken as refusal:
-                form.add_error("limit", str(refusal))
-            else:
                 return HttpResponseRedirect(reverse("admin:diagnostics_alertrule_changelist"))
         defaults = ", ".join(f"{Watched(code).label} {limit:g}" for code, limit in DEFAULT_LIMITS.items())
         return self.act_page(

@@ -1,16 +1,18 @@
 """Models: what they are worth, and which one is in use."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
 
 from diagnostics.models import (
     GateResult,
@@ -22,18 +24,16 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
 )
-from diagnostics.predictions.standing import cases_not_begun
-from diagnostics.registry import exceptions, gate, queries, requests, services
+from diagnostics.registry import gate, queries, requests, services
 from diagnostics.registry.models import ModelState
-from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import scans_for
 from diagnostics.scans.access import Permission, may
-from portal.accounts import freshness
+from portal.learning import promotion
+from portal.learning.forms import ReasonForm, RollBackForm
+from portal.learning.labels import MODEL_LABELS
+from portal.ui.refusals import refusals_in_form
 
-from .base import PromoteForm, ReadOnlyModelAdmin, ReasonForm, RollBackForm, by_words, column, fields_of
-
-# What a model can say; the other labels are statements of readers only.
-_MODEL_LABELS = [label for label in Label.values if label not in (Label.NOT_ASSESSABLE, Label.OUT_OF_SCOPE)]
+from .base import ReadOnlyModelAdmin, by_words, column, fields_of
 
 
 @admin.register(ModelVersion)
@@ -85,78 +85,47 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         version = kwargs.get("obj")
         if version is not None:
+            may_propose = may(request.user, Permission.PROPOSE_PROMOTION)
             context.update(
-                part=queries.part_of(version),
-                rows=queries.rows(version),
-                beside=queries.beside(version),
-                may_promote=may(request.user, Permission.PROMOTE) and version.state != ModelState.LIVE,
+                may_promote=may_propose and version.state != ModelState.LIVE,
                 may_assign_aliases=may(request.user, Permission.ASSIGN_MODEL_ALIASES),
-                gate=gate.standing(version),
+                approval_needed=may_propose and requests.terms_for(by=request.user, version=version).approval_needed,  # type: ignore[arg-type]
+                **promotion.evidence(request.user, version),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
+    @method_decorator(sensitive_post_parameters("password"))
     def promote(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Look at the candidate beside the live model and at the gate, say why, and put it into use or propose it."""
-        self.needs(request, Permission.PROMOTE)
+        self.needs(request, Permission.PROPOSE_PROMOTION)
         version = get_object_or_404(self.visible(request.user), pk=pk)
-        stands = gate.standing(version)
-        needed = exceptions.needed_for(by=request.user, version=version, stands=stands)
-        by_two = requests.needs_approval(by=request.user, version=version)  # type: ignore[arg-type]
-        form = PromoteForm(
-            request.POST or None,
-            name_asked=needed is not None and not settings.SECOND_ADMINISTRATOR,
-            password_asked=not by_two and not freshness.is_fresh(request),
-        )
-        if request.method == "POST" and form.is_valid():
-            given = form.cleaned_data
-            try:
-                if not by_two:
-                    freshness.require(request, given.get("password", ""))
-                made = requests.put_forward(
-                    by=request.user,  # type: ignore[arg-type]
-                    version=version,
-                    reason=given["reason"],
-                    name=given.get("name", ""),
-                    by_two=by_two,
-                )
-                if isinstance(made, PromotionRequest):
-                    done = _("%(name)s is proposed. Another administrator decides.") % {"name": version}
-                else:
-                    done = _("%(name)s is in use. New scans are predicted by it.") % {"name": version}
-            except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
-                field = getattr(refusal, "field", "reason")
-                form.add_error(field if field in form.fields else "reason", str(refusal))
-            except freshness.NotFresh as refusal:
-                form.add_error("password", str(refusal))
-            else:
-                messages.success(request, done)
-                return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
+        terms = requests.terms_for(by=request.user, version=version)  # type: ignore[arg-type]
+        form = promotion.promotion_form(request, terms, request.POST if request.method == "POST" else None)
+        done = promotion.put_forward(request, version, form, terms) if request.method == "POST" else ""
+        if done:
+            return self._done(request, done)
         live = services.live()
         return self.act_page(
             request,
             title=_("Promote %(name)s") % {"name": version},
             template="admin/diagnostics/promote.html",
             form=form,
-            act=_("Propose for promotion") if by_two else _("Promote to live"),
+            act=_("Propose for promotion") if terms.approval_needed else _("Promote to live"),
             intro=_("In use now: %(name)s. It becomes the previous model and can be put back.") % {"name": live}
             if live
             else _("No model is in use now."),
-            rows=queries.rows(version),
-            beside=queries.beside(version),
-            part=queries.part_of(version),
-            gate=stands,
-            exception=None if settings.SECOND_ADMINISTRATOR else needed,
-            waiting=cases_not_begun() if needed is not None else 0,
-            second_administrator=settings.SECOND_ADMINISTRATOR,
+            approval_needed=terms.approval_needed,
+            **promotion.evidence(request.user, version),
+            **promotion.in_the_way(terms.exception),
             status=400 if form.errors else 200,
         )
 
     def challenge(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Let a model score live cases in the shadow."""
-        return self._seat(
+        return self._assign_alias(
             request,
             pk,
-            services.challenge,
+            promotion.challenge,
             title=_("Let %(name)s challenge"),
             act=_("Let it challenge"),
             intro=_("It scores live cases where no reader sees it. The challenger there is now stops."),
@@ -164,27 +133,31 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
 
     def retire(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Put a candidate or the challenger aside."""
-        return self._seat(
+        return self._assign_alias(
             request,
             pk,
-            services.retire,
+            promotion.retire,
             title=_("Put %(name)s aside"),
             act=_("Put it aside"),
             intro=_("It scores nothing any more. It can challenge or be promoted later."),
         )
 
-    def _seat(self, request: HttpRequest, pk: Any, service: Any, *, title: str, act: str, intro: str) -> HttpResponse:
+    def _assign_alias(
+        self,
+        request: HttpRequest,
+        pk: Any,
+        assign: Callable[[Any, ModelVersion], str],
+        *,
+        title: str,
+        act: str,
+        intro: str,
+    ) -> HttpResponse:
         self.needs(request, Permission.ASSIGN_MODEL_ALIASES)
         version = get_object_or_404(self.visible(request.user), pk=pk)
         form = forms.Form(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                service(by=request.user, version=version)
-            except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
-                form.add_error(None, str(refusal))
-            else:
-                messages.success(request, _("%(name)s: %(act)s.") % {"name": version, "act": act.lower()})
-                return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
+        if form.is_valid():
+            with refusals_in_form(form, *promotion.REFUSED):
+                return self._done(request, assign(request.user, version))
         return self.act_page(
             request,
             title=title % {"name": version},
@@ -198,15 +171,12 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
         """Say why, and put the former model back into use."""
         self.needs(request, Permission.PROMOTE)
         live, former = services.live(), services.previous()
-        form = RollBackForm(request.POST or None, initial={"to": former.pk if former else ""})
-        if request.method == "POST" and form.is_valid():
-            try:
-                done = services.roll_back(by=request.user, **form.cleaned_data)  # type: ignore[arg-type]
-            except (services.PromotionRefused, services.ArtifactDamaged) as refusal:
-                form.add_error("reason", str(refusal))
-            else:
-                messages.success(request, _("%(name)s is in use again.") % {"name": done.version})
-                return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
+        form = RollBackForm(
+            request.POST if request.method == "POST" else None, initial={"to": former.pk if former else ""}
+        )
+        done = promotion.roll_back(request, form) if request.method == "POST" else ""
+        if done:
+            return self._done(request, done)
         return self.act_page(
             request,
             title=_("Roll back"),
@@ -218,6 +188,10 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             else "",
             status=400 if form.errors else 200,
         )
+
+    def _done(self, request: HttpRequest, sentence: str) -> HttpResponse:
+        messages.success(request, sentence)
+        return HttpResponseRedirect(reverse("admin:diagnostics_modelversion_changelist"))
 
 
 @admin.register(Promotion)
@@ -270,13 +244,8 @@ class GateRulesAdmin(OfTheInstallation):
         if request.method == "POST" and form.is_valid():
             given = dict(form.cleaned_data)
             reason = given.pop("reason")
-            try:
+            with refusals_in_form(form, services.ReasonMissing, gate.BadRules):
                 declared = gate.declare(by=request.user, rules=given, reason=reason)  # type: ignore[arg-type]
-            except services.ReasonMissing as refusal:
-                form.add_error("reason", str(refusal))
-            except gate.BadRules as refusal:
-                form.add_error(None, str(refusal))
-            else:
                 messages.success(request, _("Gate rules %(n)s hold from now on.") % {"n": declared.number})
                 return HttpResponseRedirect(reverse("admin:diagnostics_gaterules_changelist"))
         return self.act_page(
@@ -373,6 +342,6 @@ class TestedScanAdmin(_Unblinded):
 
     list_display = ("scan", "version", "truth", "label", "tumour_probability", "live", "live_label")
     list_select_related = ("scan", "version", "live")
-    list_filter = ("version", by_words("truth", _MODEL_LABELS), by_words("label", _MODEL_LABELS))
+    list_filter = ("version", by_words("truth", MODEL_LABELS), by_words("label", MODEL_LABELS))
     search_fields = ("=scan__id",)
     fields = fields_of(TestedScan)

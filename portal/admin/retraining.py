@@ -14,9 +14,10 @@ from diagnostics.models import Institution, Retraining
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training import schedule
 from diagnostics.training.recipe import NotTrainable
+from portal.learning.forms import TrainForm
+from portal.ui.refusals import refusals_in_form
 
 from .base import ReadOnlyModelAdmin
-from .learning import TrainForm
 
 
 class PolicyForm(TrainForm):
@@ -80,13 +81,10 @@ class RetrainingAdmin(ReadOnlyModelAdmin):
         if request.method == "POST" and form.is_valid():
             given = dict(form.cleaned_data)
             policy = {name: given.pop(name) for name in _POLICY}
-            try:
+            with refusals_in_form(form, NotTrainable):
                 schedule.set_policy(
                     by=request.user, **{**policy, "institutions": list(policy["institutions"])}, recipe=given
                 )
-            except NotTrainable as refusal:
-                form.add_error(None, str(refusal))
-            else:
                 return HttpResponseRedirect(reverse("admin:diagnostics_retraining_changelist"))
         return self.act_page(
             request,

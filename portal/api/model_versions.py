@@ -176,15 +176,16 @@ class ModelVersionViewSet(Resource):
     def promote(self, request: Request, **kwargs: Any) -> Response:
         """Put this model into use; the one that was becomes the previous one.
 
-        Where a second administrator must agree (as the installation wants it, or for an exception from the gate where
-        there is another): 202 with a promotion request that another one approves. Where the gate has not let it
+        Where somebody else must agree (a second administrator, as the installation wants it or for an exception from
+        the gate where there is another; or any administrator, where a data manager asks): 202 with a promotion request
+        that they approve. Where the gate has not let it
         through: a reason of at least 20 characters, and the model's `name`; else 400 `exception_needed` says what is
         `needed`.
         """
-        version, given, by_two = self._wish
+        version, given, terms = self._wish
         with telling_what_is_needed(self.person, version):
             done = requests.put_forward(
-                by=self.person, version=version, reason=given["reason"], name=given["name"], by_two=by_two
+                by=self.person, version=version, reason=given["reason"], name=given["name"], terms=terms
             )
         if not isinstance(done, PromotionRequest):
             return self._detail(self.get_object())
@@ -232,18 +233,17 @@ class ModelVersionViewSet(Resource):
         return self._wish if self.action == "promote" else None
 
     @cached_property
-    def _wish(self) -> tuple[ModelVersion, dict[str, Any], bool]:
-        """Of a wish to put a model into use: the model, the body, and whether another one must approve.
+    def _wish(self) -> tuple[ModelVersion, dict[str, Any], requests.Terms]:
+        """Of a wish to put a model into use: the model, the body, and on which terms.
 
         Here the password is looked at: once in a request, as what was found is kept.
         """
         version, given = self.get_object(), self.body(PromotionWish)
-        require(self.person, Permission.PROMOTE)
-        by_two = requests.needs_approval(by=self.person, version=version)
-        if not by_two:
+        terms = requests.terms_for(by=self.person, version=version)
+        if not terms.approval_needed:
             # A proposal puts nothing into use: whoever approves it shows who they are.
             freshness.require(self.request._request, given["password"], fresh_token(self.request))
-        return version, given, by_two
+        return version, given, terms
 
     def _detail(self, version: ModelVersion) -> Response:
         return Response(ModelDetail(version, context=self.get_serializer_context()).data)

@@ -19,8 +19,8 @@ from diagnostics import pipeline
 from diagnostics.datasets import conflicts
 from diagnostics.models import RuledOut, Scan
 from diagnostics.scans.access import Permission, require
-
-from .forms import FreezeForm
+from portal.learning.forms import FreezeForm
+from portal.ui.refusals import refusals_as_messages
 
 RULINGS_SHOWN = 50
 
@@ -93,11 +93,8 @@ def settle(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         raise BadRequest(_("There is no such set of scans."))
     given = form.cleaned_data
-    try:
+    with refusals_as_messages(request, conflicts.NotSettled):
         out = conflicts.settle(by=request.user, seen=given["scans"], stands=given["stands"], reason=given["reason"])
-    except conflicts.NotSettled as refusal:
-        messages.error(request, str(refusal))
-    else:
         words = ngettext(
             "Settled: %(n)d scan stays out of datasets.", "Settled: %(n)d scans stay out of datasets.", len(out)
         )
@@ -110,11 +107,8 @@ def settle(request: HttpRequest) -> HttpResponse:
 def take_back(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take a ruling back."""
     require(request.user, Permission.FREEZE_DATASET)
-    try:
+    with refusals_as_messages(request, conflicts.NotSettled):
         conflicts.take_back(by=request.user, ruling=pk)
-    except conflicts.NotSettled as refusal:
-        messages.error(request, str(refusal))
-    else:
         messages.success(request, _("The ruling is taken back. The conflict is open again."))
     return _back(request)
 

@@ -7,21 +7,13 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from diagnostics.models import Institution, ModelVersion
 from diagnostics.registry.queries import ClassRow, Measured, beside, by_class, measured, part_of
-from diagnostics.reviews.models import Label
+from portal.learning.labels import LABELS, SHORT
 from portal.ui import charts
 
 _SITE = "site-"
-# Of a model, "tumour" is an answer and not one whose type was left out.
-LABELS: dict[str, Any] = {**dict(Label.choices), Label.TUMOUR: gettext_lazy("Tumour")}
-SHORT: dict[str, Any] = {
-    **LABELS,
-    Label.PITUITARY: gettext_lazy("Pituitary"),
-    Label.MENINGIOMA: gettext_lazy("Mening."),
-}
 
 
 @dataclass(frozen=True)

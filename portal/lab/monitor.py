@@ -19,6 +19,7 @@ from diagnostics.monitoring import numbers, services
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import NotAllowed, Permission, require
 from portal.ui import charts_over_time
+from portal.ui.refusals import refusals_as_messages
 
 PAGE_SIZE = 50
 ALERTS_SHOWN = 20
@@ -114,10 +115,7 @@ def acknowledge(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take an alert on."""
     require(request.user, Permission.SEE_MODELS)
     alert = get_object_or_404(Alert.objects.visible_to(request.user).select_related("institution"), pk=pk)
-    try:
+    with refusals_as_messages(request, services.AlertNotTaken):
         services.acknowledge(by=request.user, alert=alert, note=request.POST.get("note", ""))
-    except services.AlertNotTaken as refusal:
-        messages.error(request, str(refusal))
-    else:
         messages.success(request, _("The alert is yours."))
     return redirect("lab:monitor")

@@ -15,8 +15,7 @@ from diagnostics.models import ModelVersion
 from diagnostics.reviews.models import Label
 from diagnostics.scans.access import Permission, require
 from diagnostics.training import tested_queries as queries
-
-from .figures import LABELS
+from portal.learning.labels import LABELS
 
 PAGE_SIZE = 50
 

@@ -7,25 +7,24 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
-from diagnostics import pipeline
 from diagnostics.datasets import queries as datasets_queries
 from diagnostics.datasets import services as datasets
-from diagnostics.models import DatasetPlan, DatasetVersion, ModelVersion, Promotion, TrainingRun
+from diagnostics.models import DatasetVersion, ModelVersion, Promotion, TrainingRun
 from diagnostics.registry import queries as registry_queries
 from diagnostics.registry import requests
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Permission, may, require
-from diagnostics.training import planning, schedule
-from diagnostics.training import services as training
+from diagnostics.training import schedule
 from diagnostics.training.models import ACTIVE
 from diagnostics.training.recipe import DEFAULTS, in_words
+from portal.learning import datasets as learning
+from portal.learning import training
+from portal.learning.forms import FreezeForm, ReasonForm, TrainForm
 
-from .forms import FreezeForm, ReasonForm, TrainForm
 from .next_steps import next_steps
 
 SHOWN = 10
@@ -77,35 +76,12 @@ def overview(request: HttpRequest) -> HttpResponse:
 def freeze(request: HttpRequest) -> HttpResponse:
     """GET: what freezing would make now. POST: freeze it."""
     require(request.user, Permission.FREEZE_DATASET)
-    given = request.POST or None if request.method == "POST" else FreezeForm.said_in(request.GET)
+    given = request.POST if request.method == "POST" else FreezeForm.said_in(request.GET)
     form = FreezeForm(given, by=request.user)
-    wanted = form.wanted()
-    refused = ""
-    if request.method == "POST" and wanted is not None:
-        try:
-            made = pipeline.freeze_dataset(by=request.user, wanted=wanted, seen=request.POST.get("seen", ""))
-        except datasets.PlanChanged as refusal:
-            messages.info(request, str(refusal))
-        except datasets.NotFreezable as refusal:
-            refused = str(refusal)
-        else:
-            if isinstance(made, DatasetPlan):
-                return redirect("lab:plan", pk=made.pk)
-            messages.success(request, _("%(name)s is frozen.") % {"name": str(made).capitalize()})
-            return redirect("lab:dataset", pk=made.pk)
-    look = pipeline.plan_dataset(by=request.user, wanted=wanted) if wanted is not None else None
-    plan = look.summary if look else None
-    context = {
-        "form": form,
-        "plan": plan,
-        "work": look.row if look else None,
-        "problem": refused or (plan.problem if plan else ""),
-        "table": datasets_queries.split_table(plan.counts) if plan else None,
-        "left_out": datasets_queries.left_out(plan.counts) if plan else [],
-        "label_sources": datasets_queries.by_label_source(plan.counts) if plan else [],
-        "wanted": wanted,
-        "back": request.GET.urlencode(),
-    }
+    made = learning.freeze(request, form) if request.method == "POST" else None
+    if made is not None:
+        return redirect(learning.page_of(made, "lab:dataset"))
+    context = {**learning.plan_for_page(request.user, form), "back": request.GET.urlencode()}
     return render(request, "lab/freeze.html", context, status=400 if request.method == "POST" else 200)
 
 
@@ -124,31 +100,18 @@ def dataset(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _dataset_page(request, _dataset(request, pk), TrainForm(initial=wanted))
 
 
-def _dataset_page(
-    request: HttpRequest, version: DatasetVersion, form: TrainForm, status: int = 200, refused: str = ""
-) -> HttpResponse:
-    anyway = "anyway" in request.GET or "anyway" in request.POST
-    obstacle = training.why_not(by=request.user, dataset=version, anyway=anyway)
-    if refused and refused != obstacle:
-        messages.error(request, refused)
-    return render(
-        request,
-        "lab/dataset.html",
-        {
-            "version": version,
-            "institutions": version.institutions.all(),
-            "table": datasets_queries.split_table(version.counts),
-            "left_out": datasets_queries.left_out(version.counts),
-            "label_sources": datasets_queries.by_label_source(version.counts),
-            "runs": version.training_runs.select_related("produced").order_by("-number")[:SHOWN],
-            "form": form,
-            "plan": planning.plan(by=request.user, dataset=version, recipe=form.chosen()),
-            "anyway": anyway,
-            "stale": planning.unchanged(request.user, version),
-            "obstacle": obstacle,
-        },
-        status=status,
-    )
+def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm) -> HttpResponse:
+    context = {
+        "version": version,
+        "institutions": version.institutions.all(),
+        "runs": version.training_runs.select_related("produced").order_by("-number")[:SHOWN],
+        **learning.counts_for_page(version.counts),
+        **training.plan_for_page(request, version, form),
+    }
+    for refusal in form.non_field_errors():
+        if refusal != context["obstacle"]:  # which the page says anyway
+            messages.error(request, str(refusal))
+    return render(request, "lab/dataset.html", context, status=training.status_of(form))
 
 
 @require_safe
@@ -172,16 +135,8 @@ def train(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start a training on a dataset."""
     version = _dataset(request, pk)
     form = TrainForm(request.POST)
-    if not form.is_valid():
-        return _dataset_page(request, version, form, status=400)
-    try:
-        started = pipeline.start_training(
-            by=request.user, dataset=version, config=form.cleaned_data, anyway="anyway" in request.POST
-        )
-    except (training.NotTrainable, training.AnotherRunning) as refusal:
-        status = 409 if isinstance(refusal, training.AnotherRunning) else 400
-        return _dataset_page(request, version, form, status, str(refusal))
-    return redirect("lab:run", pk=started.pk)
+    started = training.start(request, version, form)
+    return redirect("lab:run", pk=started.pk) if started is not None else _dataset_page(request, version, form)
 
 
 def _run(request: HttpRequest, pk: UUID) -> TrainingRun:
@@ -209,22 +164,13 @@ def run(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Run a training once more, to see whether the same comes of it."""
-    found = _run(request, pk)
-    try:
-        started = pipeline.train_again(by=request.user, run=found)
-    except (training.NotTrainable, training.AnotherRunning) as refusal:
-        messages.error(request, str(refusal))
-        return redirect("lab:run", pk=pk)
-    return redirect("lab:run", pk=started.pk)
+    started = training.run_again(request, _run(request, pk))
+    return redirect("lab:run", pk=started.pk if started is not None else pk)
 
 
 @require_POST
 @login_required
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Stop a training."""
-    found = _run(request, pk)
-    try:
-        training.cancel(by=request.user, run=found)  # type: ignore[arg-type]
-    except training.NothingToCancel as refusal:
-        messages.info(request, str(refusal))
+    training.cancel(request, _run(request, pk))
     return redirect("lab:run", pk=pk)

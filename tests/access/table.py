@@ -78,7 +78,7 @@ api:trainingrun-cancel(run)        POST   401    403  403  403  202  202  403/40
 api:modelversion-list              GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-detail(model)     GET    401    403  403  403  200  200  =                    403    401 200
 api:modelversion-card(model)       GET    401    403  403  403  200  200  =                    403    401 200
-api:modelversion-promote(model)    POST   401    403  403  403  403  409  403                  403    401 409
+api:modelversion-promote(model)    POST   401    403  403  403  409  409  =                    403    401 409
 api:modelversion-challenge(model)  POST   401    403  403  403  409  409  403                  403    401 409
 api:modelversion-retire(model)     POST   401    403  403  403  200  200  403                  403    401 200
 api:modelversion-gate(model)       GET    401    403  403  403  200  200  =                    403    401 200

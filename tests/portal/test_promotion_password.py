@@ -110,18 +110,18 @@ def ben(place):
 @pytest.fixture(params=["the gate passes", "the other one leaves"])
 def in_between(request, monkeypatch, ben, candidate):
     """Right after it was asked whether another one must approve, nobody else need."""
-    asked = requests.needs_approval
+    asked = requests.terms_for
 
     def asked_and_then(**words):
         said = asked(**words)
-        monkeypatch.setattr(requests, "needs_approval", asked)
+        monkeypatch.setattr(requests, "terms_for", asked)
         if request.param == "the gate passes":
             judged(candidate)
         else:
             User.objects.filter(pk=ben.pk).update(is_active=False)
         return said
 
-    monkeypatch.setattr(requests, "needs_approval", asked_and_then)
+    monkeypatch.setattr(requests, "terms_for", asked_and_then)
 
 
 def by_api(ada, candidate, body):
@@ -158,6 +158,7 @@ def test_no_model_goes_into_use_without_the_password_when_the_second_person_drop
 
 def test_no_proposal_is_made_where_the_person_was_to_promote(ada, ben, candidate):
     judged(candidate, "fail")
+    alone = requests.Terms(approval_needed=False, exception=None)
     with pytest.raises(registry.PromotionRefused, match="has just changed"):
-        requests.put_forward(by=ada, version=candidate, reason=WHY, name=str(candidate), by_two=False)
+        requests.put_forward(by=ada, version=candidate, reason=WHY, name=str(candidate), terms=alone)
     assert not candidate.requests.exists()

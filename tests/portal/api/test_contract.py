@@ -304,7 +304,10 @@ def test_model_is_promoted_with_a_reason_and_rolled_back(north, artifacts, tmp_p
     assert set(listed) == {first.sha256, second.sha256}
     assert listed[first.sha256]["metrics"]["auroc"]["value"] == pytest.approx(0.8)
     address = f"{V1}/model-versions/{first.pk}/promote/"
-    assert_problem(manager.post(address, {"reason": "Better."}), 403)
+    proposed = manager.post(address, {"reason": "Better."})
+    assert (proposed.status_code, proposed.json()["status"]) == (202, "pending")
+    assert manager.post(f"{proposed.headers['Location']}withdraw/", {}).status_code == 200
+    assert_problem(bearer(north.radiologist).post(address, {"reason": "Better."}), 403)
     assert "reason" in assert_problem(administrator.post(address, {}), 400)["errors"]
     why = "Nothing is measured in this test."
     promoted = administrator.post(address, {"reason": why, "name": str(first)})

@@ -1,4 +1,4 @@
-"""Forms of the lab; what they may say is declared in the domain."""
+"""Forms of the learning loop, in the lab and in the admin; what they may say is declared in the domain."""
 
 from typing import Any
 
@@ -117,29 +117,29 @@ class TrainForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why a model goes into use."""
+    """Why something is decided."""
 
     reason = forms.CharField(
         label=_("Reason"),
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
         help_text=_("Kept with the decision: the next person will want to know."),
         required=False,  # the domain asks for it, with a sentence of its own
     )
 
 
-class PromoteForm(ReasonForm):
-    """Why a model goes into use, why although the gate held it, and once more who says so."""
+class RollBackForm(ReasonForm):
+    """Why, and to which model: the one that the page had named."""
+
+    to = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
+class _IdentityForm(forms.Form):
+    """The model's name where the gate has not let it through, and once more who decides: as far as it is asked."""
 
     name = forms.CharField(
         label=_("Type the model's name"),
         max_length=200,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        required=False,
-    )
-    exception = forms.CharField(
-        label=_("Written exception, or why it is declined"),
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("Needed to approve what the gate has not let through (at least 20 characters), and to decline."),
         required=False,
     )
     password = forms.CharField(
@@ -149,3 +149,27 @@ class PromoteForm(ReasonForm):
         required=False,
         strip=False,
     )
+
+    def __init__(self, *args: Any, name_asked: bool, password_asked: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, asked in (("name", name_asked), ("password", password_asked)):
+            if not asked:
+                del self.fields[name]
+
+
+class PromotionForm(_IdentityForm, ReasonForm):
+    """Why a model goes into use."""
+
+    field_order = ("reason", "name", "password")
+
+
+class DecisionForm(_IdentityForm):
+    """Why a proposal is approved although the gate held the model, or why it is declined."""
+
+    exception = forms.CharField(
+        label=_("Written exception, or why it is declined"),
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text=_("Needed to approve what the gate has not let through (at least 20 characters), and to decline."),
+        required=False,
+    )
+    field_order = ("exception", "name", "password")

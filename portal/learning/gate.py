@@ -9,7 +9,7 @@ from diagnostics.registry.gate import STALE, UNMEASURED, Standing, rule_names
 from diagnostics.registry.models import GateVerdict
 from diagnostics.registry.queries import typeset
 
-from .figures import LABELS
+from .labels import LABELS
 
 TONES = {GateVerdict.PASS: "ok", GateVerdict.FAIL: "danger", GateVerdict.TOO_FEW: "warn", STALE: "warn"}
 
