@@ -21,14 +21,14 @@ PAGES = 30
 # What the training worker does with a run, rows of progress included; more epochs than the measure lasts.
 _TRAIN = """
 import django; django.setup()
-from diagnostics.training import fitting, work
+from diagnostics.training import fitting, run_state
 from diagnostics.training.models import TrainingRun
-told = work.progress
+told = run_state.progress
 def progress(**said):
     if said["step"].epochs:
         print("ready", flush=True)
     return told(**said)
-work.progress = progress
+run_state.progress = progress
 fitting.fit(TrainingRun.objects.get().pk)
 """
 

@@ -183,7 +183,7 @@ def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any], 
     return run
 
 
-def train_again(*, by: Any, run: TrainingRun) -> TrainingRun:
+def rerun_training(*, by: Any, run: TrainingRun) -> TrainingRun:
     """Queue a run once more, to see whether the same comes of it.
 
     Raises
@@ -191,7 +191,7 @@ def train_again(*, by: Any, run: TrainingRun) -> TrainingRun:
     NotAllowed, NotTrainable, AnotherRunning
     """
     with transaction.atomic():
-        repeated = training.again(by=by, run=run)
+        repeated = training.rerun(by=by, run=run)
         transaction.on_commit(lambda: nudge(tasks.train, str(repeated.pk)))
     return repeated
 

@@ -23,12 +23,12 @@ from mlcore.data.dataset import NotADataset, read_manifest
 from mlcore.networks.runtime import NotFinite, surroundings
 from mlcore.training.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
 
-from . import work
+from . import run_state
 from .comparison import Compared, beside_live, with_former
 from .judging import keep
 from .models import TrainingRun
 from .originals import OriginalDamaged, read_original
-from .work import LostLease, Step
+from .run_state import LostLease, Step
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ _LOOK_EVERY = 0.4
 
 def fit(run_id: Any) -> ModelVersion | None:
     """Claim a run and see it through; the candidate, or None where there was nothing to do or nothing came of it."""
-    run = work.claim(run_id)
+    run = run_state.claim(run_id)
     if run is None or run.fence is None:
         return None
     log.info("training_started", run=run.number, attempt=run.attempts)
@@ -50,7 +50,7 @@ def fit(run_id: Any) -> ModelVersion | None:
     try:
         with watch.keeping_the_lease():
             folder, report, compared = _train(run, place, watch)
-        version = work.succeed(
+        version = run_state.succeed(
             run_id=run.pk,
             fence=run.fence,
             folder=folder,
@@ -60,7 +60,7 @@ def fit(run_id: Any) -> ModelVersion | None:
         log.info("training_succeeded", run=run.number, model_version=version.number)
         return version
     except Cancelled:
-        _unless_lost(watch, lambda fence: work.stopped(run_id=run.pk, fence=fence))
+        _unless_lost(watch, lambda fence: run_state.stopped(run_id=run.pk, fence=fence))
     except LostLease:
         # Whoever has the run now may be working in the same folder.
         ended = False
@@ -97,7 +97,9 @@ _EXPECTED = (NotTrainable, NotADataset, BadConfig, ManifestDamaged, ArtifactDama
 
 def _train(run: TrainingRun, place: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any], Compared]:
     """Everything between the claim and the candidate: gives the model folder, its report, and what the gate said."""
-    work.surroundings(run_id=run.pk, fence=watch.fence, found={**surroundings(), "threads": settings.TRAINING_THREADS})
+    run_state.record_environment(
+        run_id=run.pk, fence=watch.fence, found={**surroundings(), "threads": settings.TRAINING_THREADS}
+    )
     # A new try has a folder of its own for what it makes; the state after each epoch lies beside, for the next.
     listed = place / f"manifest-{watch.fence.hex[:12]}.jsonl"
     listed.write_bytes(manifest(run.dataset))
@@ -158,7 +160,7 @@ def _step_back() -> None:
 
 def _failed(watch: "_Watch", run: TrainingRun, sentence: str) -> None:
     log.warning("training_failed", run=run.number)
-    _unless_lost(watch, lambda fence: work.fail(run_id=run.pk, fence=fence, sentence=sentence))
+    _unless_lost(watch, lambda fence: run_state.fail(run_id=run.pk, fence=fence, sentence=sentence))
 
 
 def _unless_lost(watch: "_Watch", act: Any) -> None:
@@ -200,7 +202,7 @@ class _Watch:
         self._write(Step(self._fraction, None, None, line))
 
     def _write(self, step: Step) -> None:
-        self._cancel = work.progress(run_id=self.run_id, fence=self.fence, step=step)
+        self._cancel = run_state.progress(run_id=self.run_id, fence=self.fence, step=step)
         self._written = self._looked = time.monotonic()
 
     def should_cancel(self) -> bool:
@@ -209,7 +211,7 @@ class _Watch:
             raise LostLease(f"Training run {self.run_id} is no longer held.")
         # What takes long writes nothing meanwhile, and who cancels must not wait for it.
         if time.monotonic() - self._looked >= _LOOK_EVERY:
-            self._cancel = work.renew(run_id=self.run_id, fence=self.fence)
+            self._cancel = run_state.renew(run_id=self.run_id, fence=self.fence)
             self._looked = time.monotonic()
         return self._cancel
 
@@ -234,7 +236,7 @@ class _Watch:
     def _beat(self, done: threading.Event) -> None:
         while not done.wait(settings.TRAINING_LEASE_SECONDS / 4):
             try:
-                self._cancel = work.renew(run_id=self.run_id, fence=self.fence)
+                self._cancel = run_state.renew(run_id=self.run_id, fence=self.fence)
             except LostLease:
                 self._lost = True
                 return

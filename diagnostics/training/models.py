@@ -57,7 +57,7 @@ class TrainingRun(models.Model):
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
     )
     code_revision = models.CharField(max_length=64, blank=True, default="")
-    surroundings = models.JSONField(
+    environment = models.JSONField(
         default=dict, blank=True, help_text=_("By what it was carried out: packages, code of the core, threads.")
     )
     repeats = models.ForeignKey(

@@ -62,7 +62,7 @@ class TrainingPlan:
 
 
 def plan(*, by: Any, dataset: DatasetVersion, recipe: Mapping[str, Any] | None = None) -> TrainingPlan:
-    """Work out what a run would do, and change nothing. What stands against it: ``services.why_not``."""
+    """Work out what a run would do, and change nothing. What stands against it: ``services.blocking_reason``."""
     wanted = {**DEFAULTS, **(recipe or {})}
     train = dataset.items.filter(split="train")
     labels = Counter(train.values_list("label", flat=True))

@@ -1,4 +1,4 @@
-"""Start a training, stop it, and say why it cannot start. What workers do to the row stands in ``work``."""
+"""Start a training, stop it, and say why it cannot start. What workers do to the row stands in ``run_state``."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from .models import ACTIVE, TrainingRun, TrainingState
 from .planning import unchanged
 from .queries import unjudged
 from .recipe import NotTrainable, checked
-from .work import LostLease, Step, claim, due, ended, fail, note, progress, renew, stopped, succeed
+from .run_state import LostLease, Step, claim, due, ended, fail, note, progress, renew, stopped, succeed
 
 __all__ = [
     "AnotherRunning",
@@ -32,7 +32,7 @@ __all__ = [
     "Step",
     "Unchanged",
     "active",
-    "again",
+    "rerun",
     "cancel",
     "claim",
     "due",
@@ -44,7 +44,7 @@ __all__ = [
     "succeed",
     "unjudged",
     "what_is_missing",
-    "why_not",
+    "blocking_reason",
 ]
 
 
@@ -107,7 +107,7 @@ def queue(
     return _queued(by, dataset, recipe)
 
 
-def again(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
+def rerun(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
     """Queue a run once more: the same dataset, the same recipe, the same beginning. Its report will say how far the
     two models are apart.
 
@@ -155,7 +155,7 @@ def _queued(
     return run
 
 
-def why_not(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
+def blocking_reason(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
     """Why ``by`` cannot start a training on this dataset now, as a sentence; empty where they can."""
     if not all(may(by, Permission.TRAIN, institution) for institution in dataset.institutions.all()):
         return _("Training on this dataset needs the role data manager or administrator in each of its institutions.")

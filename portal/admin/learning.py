@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from diagnostics.models import DatasetItem, DatasetPlan, DatasetVersion, RuledOut, TrainingRun
 from diagnostics.scans.access import Permission, may
 from diagnostics.training.models import ACTIVE
-from diagnostics.training.services import why_not
+from diagnostics.training.services import blocking_reason
 from portal.learning import datasets, training
 from portal.learning.forms import FreezeForm, TrainForm
 
@@ -67,7 +67,7 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
         version = kwargs.get("obj")
         if version is not None:
             context.update(
-                datasets.counts_for_page(version.counts), obstacle=why_not(by=request.user, dataset=version)
+                datasets.counts_for_page(version.counts), obstacle=blocking_reason(by=request.user, dataset=version)
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -178,7 +178,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
         "attempts",
         "config",
         "repeats",
-        "surroundings",
+        "environment",
         "code_revision",
         "produced",
     )

@@ -39,7 +39,9 @@ class RunShape(serializers.Serializer[TrainingRun]):
     failure = serializers.SerializerMethodField(help_text="Why it ended without a model, as a sentence.")
     model_version = ModelName(source="produced", allow_null=True)
     repeats = serializers.UUIDField(source="repeats_id", allow_null=True, help_text="The run that was run again.")
-    surroundings = serializers.DictField(help_text="Python, packages, code of the learning core, threads.")
+    surroundings = serializers.DictField(
+        source="environment", help_text="Python, packages, code of the learning core, threads."
+    )
     created_by = serializers.CharField(source="created_by.username")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -140,7 +142,7 @@ class TrainingRunViewSet(Resource):
         """What a run would do now, and what stands against it; nothing is started."""
         dataset, anyway, recipe = self._wanted()
         made = planning.plan(by=self.person, dataset=dataset, recipe=recipe)
-        obstacle = training.why_not(by=self.person, dataset=dataset, anyway=anyway)
+        obstacle = training.blocking_reason(by=self.person, dataset=dataset, anyway=anyway)
         return Response(RunPlan({**vars(made), "obstacle": obstacle}).data)
 
     @extend_schema(request=None, responses={202: RunDetail})
@@ -148,7 +150,7 @@ class TrainingRunViewSet(Resource):
     def again(self, request: Request, **kwargs: Any) -> Response:
         """Run it once more; the report of what it makes says under `repeats` how far the two models are apart."""
         self.body(Nothing)
-        return self._begun(pipeline.train_again(by=self.person, run=self.get_object()))
+        return self._begun(pipeline.rerun_training(by=self.person, run=self.get_object()))
 
     def _wanted(self) -> tuple[DatasetVersion, bool, dict[str, Any]]:
         """The dataset, whether also where nothing has changed, and the recipe."""

@@ -32,7 +32,7 @@ def plan_for_page(request: HttpRequest, dataset: DatasetVersion, form: TrainForm
         "plan": planning.plan(by=request.user, dataset=dataset, recipe=form.chosen()),
         "anyway": anyway,
         "stale": planning.unchanged(request.user, dataset),
-        "obstacle": services.why_not(by=request.user, dataset=dataset, anyway=anyway),
+        "obstacle": services.blocking_reason(by=request.user, dataset=dataset, anyway=anyway),
     }
 
 
@@ -56,7 +56,7 @@ def status_of(form: TrainForm) -> int:
 def run_again(request: HttpRequest, run: TrainingRun) -> TrainingRun | None:
     """Queue a run once more; None where that was refused, with the sentence as a message."""
     with refusals_as_messages(request, *REFUSED):
-        return pipeline.train_again(by=request.user, run=run)
+        return pipeline.rerun_training(by=request.user, run=run)
     return None
 
 

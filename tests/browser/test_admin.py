@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from diagnostics.models import ModelVersion, TrainingRun
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
-from diagnostics.training import work
+from diagnostics.training import run_state
 from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_lab import EPOCHS, candidate, keeper, own_cache, run  # noqa: F401 - fixtures
@@ -31,11 +31,13 @@ def test_freeze_train_watch_promote_and_roll_back(page_as, institution, tmp_path
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("waiting for the training worker")).to_be_visible()
     run_row = TrainingRun.objects.get()
-    claimed = work.claim(run_row.pk)
-    work.progress(run_id=run_row.pk, fence=claimed.fence, step=work.Step(0.6, 30, EPOCHS[:3], "epoch 3 of 5"))
+    claimed = run_state.claim(run_row.pk)
+    run_state.progress(
+        run_id=run_row.pk, fence=claimed.fence, step=run_state.Step(0.6, 30, EPOCHS[:3], "epoch 3 of 5")
+    )
     expect(page.get_by_text("about 30 s left")).to_be_visible()
     expect(page.get_by_role("img", name="Loss")).to_be_visible()
-    made = work.succeed(
+    made = run_state.succeed(
         run_id=run_row.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"made"), report=report()
     )
     expect(page.get_by_text("Succeeded", exact=True)).to_be_visible()

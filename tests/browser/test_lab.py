@@ -9,8 +9,8 @@ from diagnostics.models import GateResult, ModelVersion, TrainingRun
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
+from diagnostics.training import run_state
 from diagnostics.training import services as training
-from diagnostics.training import work
 from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW, WIDE
 from tests.diagnostics.shelf import model_folder, report
@@ -46,11 +46,11 @@ def run(institution, keeper):
 def candidate(run, tmp_path):
     """A candidate beside a live model, with everything that its page can show."""
     live = registry.install_box(model_folder(tmp_path, b"live", name="box"))
-    claimed = work.claim(run.pk)
-    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.9, 4, EPOCHS, "epoch 5 of 8"))
+    claimed = run_state.claim(run.pk)
+    run_state.progress(run_id=run.pk, fence=claimed.fence, step=run_state.Step(0.9, 4, EPOCHS, "epoch 5 of 8"))
     beside = {"number": live.number, "name": live.name, "seen": None, "test": report(0.7)["test"]}
     beside["difference"] = {"auroc": {"value": 0.1, "low": 0.02, "high": 0.2}}
-    return work.succeed(
+    return run_state.succeed(
         run_id=run.pk,
         fence=claimed.fence,
         folder=model_folder(tmp_path, b"candidate", name="candidate"),
@@ -143,13 +143,13 @@ def test_run_page_changes_by_itself_until_the_run_has_ended(page_as, run):
     page = page_as(Role.DATA_MANAGER)
     page.goto(f"/lab/runs/{run.pk}/")
     expect(page.get_by_text("waiting for the training worker")).to_be_visible()
-    claimed = work.claim(run.pk)
-    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.4, 90, EPOCHS[:2], "epoch 2 of 8"))
+    claimed = run_state.claim(run.pk)
+    run_state.progress(run_id=run.pk, fence=claimed.fence, step=run_state.Step(0.4, 90, EPOCHS[:2], "epoch 2 of 8"))
     expect(page.get_by_text("about 2 min left")).to_be_visible()
     expect(page.get_by_role("img", name="Loss")).to_be_visible()
     page.get_by_role("button", name="Cancel the training").click()
     expect(page.get_by_role("button", name="Stopping…")).to_be_disabled()
-    work.stopped(run_id=run.pk, fence=claimed.fence)
+    run_state.stopped(run_id=run.pk, fence=claimed.fence)
     expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
     expect(page.locator("#progress[hx-get]")).to_have_count(0)
 
@@ -166,8 +166,8 @@ def test_from_labels_to_a_model_in_use_by_mouse_alone(page_as, institution, tmp_
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", name="Training run 1")).to_be_visible()
     run = TrainingRun.objects.get()
-    claimed = work.claim(run.pk)
-    work.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path), report=report())
+    claimed = run_state.claim(run.pk)
+    run_state.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path), report=report())
     page.get_by_role("link", name="toy v1").click()
     page.get_by_role("button", name="Promote to live").click()
     expect(page.get_by_text("Say why this model goes into use")).to_be_visible()

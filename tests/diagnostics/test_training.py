@@ -12,8 +12,9 @@ from diagnostics import pipeline
 from diagnostics.models import AuditEvent, ModelVersion, TrainingRun
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import NotAllowed, Role
-from diagnostics.training import services, work
+from diagnostics.training import run_state, services
 from diagnostics.training.models import TrainingState
+from diagnostics.training.run_state import LostLease, Step
 from tests.diagnostics.shelf import model_folder, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
@@ -35,7 +36,7 @@ def run(dataset, keeper):
 
 @pytest.fixture
 def claimed(run):
-    return work.claim(run.pk)
+    return run_state.claim(run.pk)
 
 
 def state(run) -> str:
@@ -128,7 +129,7 @@ def test_queue_and_cancel_need_the_permission(run, dataset, north, role):
 def test_queue_while_another_waits_is_refused_and_names_it(run, dataset, keeper):
     with pytest.raises(services.AnotherRunning, match="Training run 1 is waiting"):
         services.queue(by=keeper, dataset=dataset, config={})
-    assert "Training run 1" in services.why_not(by=keeper, dataset=dataset)
+    assert "Training run 1" in services.blocking_reason(by=keeper, dataset=dataset)
     assert TrainingRun.objects.count() == 1
 
 
@@ -188,29 +189,29 @@ def test_database_refuses_two_runs_at_a_time(run):
 
 @pytest.mark.django_db
 def test_claim_takes_a_run_once(run):
-    mine = work.claim(run.pk)
+    mine = run_state.claim(run.pk)
     assert (mine.state, mine.attempts) == ("running", 1)
     assert mine.lease_until > timezone.now()
-    assert work.claim(run.pk) is None
+    assert run_state.claim(run.pk) is None
 
 
 @pytest.mark.django_db
 def test_claim_of_a_cancelled_or_unknown_run_takes_nothing(run, keeper):
     services.cancel(by=keeper, run=run)
-    assert work.claim(run.pk) is None
-    assert work.claim(uuid.uuid4()) is None
+    assert run_state.claim(run.pk) is None
+    assert run_state.claim(uuid.uuid4()) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_claim_at_once_gives_it_to_one(run):
-    answers = at_once(*[lambda: work.claim(run.pk)] * 4)
+    answers = at_once(*[lambda: run_state.claim(run.pk)] * 4)
     assert sum(each is not None for each in answers) == 1, answers
 
 
 @pytest.mark.django_db
 def test_progress_is_kept_and_numbers_that_are_none_become_empty(claimed):
-    step = work.Step(0.5, 12.4, [{"epoch": 1, "loss": math.nan, "val_loss": 0.5, "val_auroc": math.inf}], "epoch 1")
-    assert work.progress(run_id=claimed.pk, fence=claimed.fence, step=step) is False
+    step = Step(0.5, 12.4, [{"epoch": 1, "loss": math.nan, "val_loss": 0.5, "val_auroc": math.inf}], "epoch 1")
+    assert run_state.progress(run_id=claimed.pk, fence=claimed.fence, step=step) is False
     claimed.refresh_from_db()
     assert (claimed.progress, claimed.seconds_left) == (0.5, 12)
     assert claimed.epochs == [{"epoch": 1, "loss": None, "val_loss": 0.5, "val_auroc": None}]
@@ -220,7 +221,7 @@ def test_progress_is_kept_and_numbers_that_are_none_become_empty(claimed):
 @pytest.mark.django_db
 def test_log_stays_short_however_much_is_said(claimed):
     for number in range(400):
-        work.progress(run_id=claimed.pk, fence=claimed.fence, step=work.Step(0.1, line=f"{number} " + "x" * 100))
+        run_state.progress(run_id=claimed.pk, fence=claimed.fence, step=Step(0.1, line=f"{number} " + "x" * 100))
     claimed.refresh_from_db()
     assert len(claimed.log) <= 20_000
     assert "399 xxx" in claimed.log
@@ -230,19 +231,19 @@ def test_log_stays_short_however_much_is_said(claimed):
 @pytest.mark.parametrize(
     "act",
     [
-        lambda run, fence, folder: work.progress(run_id=run.pk, fence=fence, step=work.Step(0.9)),
-        lambda run, fence, folder: work.renew(run_id=run.pk, fence=fence),
-        lambda run, fence, folder: work.fail(run_id=run.pk, fence=fence, sentence="late"),
-        lambda run, fence, folder: work.stopped(run_id=run.pk, fence=fence),
-        lambda run, fence, folder: work.succeed(run_id=run.pk, fence=fence, folder=folder, report={}),
+        lambda run, fence, folder: run_state.progress(run_id=run.pk, fence=fence, step=Step(0.9)),
+        lambda run, fence, folder: run_state.renew(run_id=run.pk, fence=fence),
+        lambda run, fence, folder: run_state.fail(run_id=run.pk, fence=fence, sentence="late"),
+        lambda run, fence, folder: run_state.stopped(run_id=run.pk, fence=fence),
+        lambda run, fence, folder: run_state.succeed(run_id=run.pk, fence=fence, folder=folder, report={}),
     ],
 )
 def test_a_worker_that_slept_past_its_lease_changes_nothing(claimed, tmp_path, act):
     stale = claimed.fence
     TrainingRun.objects.filter(pk=claimed.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    now = work.claim(claimed.pk)
+    now = run_state.claim(claimed.pk)
     before = TrainingRun.objects.filter(pk=claimed.pk).values().get()
-    with pytest.raises(work.LostLease):
+    with pytest.raises(LostLease):
         act(claimed, stale, model_folder(tmp_path))
     assert TrainingRun.objects.filter(pk=claimed.pk).values().get() == before
     assert now.fence != stale
@@ -251,7 +252,7 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing(claimed, tmp_path, a
 
 @pytest.mark.django_db
 def test_succeed_enters_the_candidate_and_ends_the_run(claimed, tmp_path):
-    version = work.succeed(
+    version = run_state.succeed(
         run_id=claimed.pk, fence=claimed.fence, folder=model_folder(tmp_path), report={"test": None}
     )
     claimed.refresh_from_db()
@@ -265,16 +266,16 @@ def test_succeed_that_breaks_leaves_neither_model_nor_end(claimed, tmp_path, mon
     def broken(*args, **kwargs):
         raise RuntimeError("lights out")
 
-    monkeypatch.setattr(work, "note", broken)
+    monkeypatch.setattr(run_state, "note", broken)
     with pytest.raises(RuntimeError):
-        work.succeed(run_id=claimed.pk, fence=claimed.fence, folder=model_folder(tmp_path), report={})
+        run_state.succeed(run_id=claimed.pk, fence=claimed.fence, folder=model_folder(tmp_path), report={})
     assert state(claimed) == "running"
     assert not ModelVersion.objects.exists()
 
 
 @pytest.mark.django_db
 def test_fail_frees_the_place_for_the_next_run(claimed, dataset, keeper):
-    work.fail(run_id=claimed.pk, fence=claimed.fence, sentence="The disk was full.")
+    run_state.fail(run_id=claimed.pk, fence=claimed.fence, sentence="The disk was full.")
     claimed.refresh_from_db()
     assert (claimed.state, claimed.failure) == ("failed", "The disk was full.")
     assert services.queue(by=keeper, dataset=dataset, config={}).number == 2
@@ -290,15 +291,15 @@ def test_cancel_of_a_waiting_run_ends_it_at_once(run, keeper):
 def test_cancel_of_a_running_run_is_told_to_its_worker(claimed, keeper):
     services.cancel(by=keeper, run=claimed)
     assert claimed.state == "running"
-    assert work.renew(run_id=claimed.pk, fence=claimed.fence) is True
-    assert work.progress(run_id=claimed.pk, fence=claimed.fence, step=work.Step(0.2)) is True
-    work.stopped(run_id=claimed.pk, fence=claimed.fence)
+    assert run_state.renew(run_id=claimed.pk, fence=claimed.fence) is True
+    assert run_state.progress(run_id=claimed.pk, fence=claimed.fence, step=Step(0.2)) is True
+    run_state.stopped(run_id=claimed.pk, fence=claimed.fence)
     assert state(claimed) == "cancelled"
 
 
 @pytest.mark.django_db
 def test_cancel_of_an_ended_run_is_refused(claimed, keeper):
-    work.fail(run_id=claimed.pk, fence=claimed.fence, sentence="It broke.")
+    run_state.fail(run_id=claimed.pk, fence=claimed.fence, sentence="It broke.")
     with pytest.raises(services.NothingToCancel, match="has ended already: it failed"):
         services.cancel(by=keeper, run=claimed)
 
@@ -314,23 +315,23 @@ def age(run, **ago: int) -> None:
 
 @pytest.mark.django_db
 def test_due_gives_a_waiting_run_again_now_and_then(run):
-    assert work.due() == []
+    assert run_state.due() == []
     age(run, minutes=2)
-    assert work.due() == [run.pk]
-    assert work.due() == []
+    assert run_state.due() == [run.pk]
+    assert run_state.due() == []
 
 
 @pytest.mark.django_db
 def test_due_queues_the_run_of_a_dead_worker_again_once(claimed):
-    assert work.due() == []
+    assert run_state.due() == []
     age(claimed, minutes=5)
-    assert work.due() == [claimed.pk]
+    assert run_state.due() == [claimed.pk]
     assert state(claimed) == "queued"
     assert "goes on after the last whole epoch" in claimed.log
-    again = work.claim(claimed.pk)
+    again = run_state.claim(claimed.pk)
     assert (again.attempts, again.epochs, again.progress) == (2, [], 0.0)
     age(claimed, minutes=5)
-    assert work.due() == []
+    assert run_state.due() == []
     assert state(claimed) == "failed"
     assert "lost again" in claimed.failure
 
@@ -339,7 +340,7 @@ def test_due_queues_the_run_of_a_dead_worker_again_once(claimed):
 def test_due_ends_a_cancelled_run_whose_worker_is_dead(claimed, keeper):
     services.cancel(by=keeper, run=claimed)
     age(claimed, minutes=5)
-    assert work.due() == []
+    assert run_state.due() == []
     assert state(claimed) == "cancelled"
 
 

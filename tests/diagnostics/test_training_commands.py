@@ -42,11 +42,11 @@ def test_freeze_refuses_by_a_sentence(north, keeper, options, sentence):
 
 def test_train_here_runs_in_this_process_and_tells_how_it_ended(north, keeper, monkeypatch, capsys):
     fitting = pytest.importorskip("diagnostics.training.fitting")
-    from diagnostics.training import work
+    from diagnostics.training import run_state
 
     def failing(run_id):
-        run = work.claim(run_id)
-        work.fail(run_id=run.pk, fence=run.fence, sentence="The disk was full.")
+        run = run_state.claim(run_id)
+        run_state.fail(run_id=run.pk, fence=run.fence, sentence="The disk was full.")
 
     monkeypatch.setattr(fitting, "fit", failing)
     enough(north)

@@ -14,7 +14,7 @@ from diagnostics.datasets.services import freeze
 from diagnostics.models import ModelVersion, Scan
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
-from diagnostics.training import services, work
+from diagnostics.training import run_state, services
 from mlcore.data.dataset import Item
 from mlcore.networks.artifact import marks_of
 from tests.diagnostics.shelf import put_into_use
@@ -110,7 +110,7 @@ def test_fit_goes_on_after_the_last_whole_epoch_where_its_worker_died(keeper, da
     class Killed(BaseException):
         """As if the process had gone: nothing of ours may tidy up."""
 
-    real = work.progress
+    real = run_state.progress
 
     def dying(**given):
         answer = real(**given)
@@ -118,20 +118,20 @@ def test_fit_goes_on_after_the_last_whole_epoch_where_its_worker_died(keeper, da
             raise Killed
         return answer
 
-    monkeypatch.setattr(work, "progress", dying)
+    monkeypatch.setattr(run_state, "progress", dying)
     monkeypatch.setattr(fitting.shutil, "rmtree", lambda *args, **kwargs: None)
     with pytest.raises(Killed):
         fitting.fit(run.pk)
     monkeypatch.undo()
     run.__class__.objects.filter(pk=run.pk).update(lease_until="2001-01-01T00:00Z")
-    assert work.due() == [run.pk]
+    assert run_state.due() == [run.pk]
     seen = []
 
     def watched(**given):
         seen.append(given["step"].epochs and given["step"].epochs[-1]["epoch"])
         return real(**given)
 
-    monkeypatch.setattr(work, "progress", watched)
+    monkeypatch.setattr(run_state, "progress", watched)
     version = fitting.fit(run.pk)
     run.refresh_from_db()
     assert (run.state, run.attempts) == ("succeeded", 2)
@@ -147,9 +147,9 @@ def test_fit_again_says_how_far_the_two_models_are_apart(keeper, dataset):
     first = queued(keeper, dataset, epochs=1)
     fitting.fit(first.pk)
     first.refresh_from_db()
-    assert first.surroundings["packages"]["keras"]
-    assert first.surroundings["threads"] == 1
-    second = services.again(by=keeper, run=first)
+    assert first.environment["packages"]["keras"]
+    assert first.environment["threads"] == 1
+    second = services.rerun(by=keeper, run=first)
     assert (second.config, second.repeats) == (first.config, first)
     version = fitting.fit(second.pk)
     found = version.report["repeats"]
@@ -169,14 +169,14 @@ def test_fit_twice_at_once_trains_once(keeper, dataset):
 def test_fit_that_is_cancelled_stops_and_keeps_nothing(keeper, dataset, monkeypatch, tmp_path):
     run = queued(keeper, dataset, epochs=200, patience=200)
     began = threading.Event()
-    real = work.progress
+    real = run_state.progress
 
     def watched(**given):
         if given["step"].epochs:
             began.set()
         return real(**given)
 
-    monkeypatch.setattr(work, "progress", watched)
+    monkeypatch.setattr(run_state, "progress", watched)
 
     def cancel():
         assert began.wait(120)
@@ -263,7 +263,7 @@ def test_fit_that_lost_its_lease_leaves_the_run_to_the_other_worker(keeper, data
     def overtaken(*args, **kwargs):
         run.__class__.objects.filter(pk=run.pk).update(fence=hashlib.md5(b"other").hexdigest())
         kwargs["should_cancel"]()
-        return fitting.work.progress(run_id=run.pk, fence=run.pk, step=work.Step(0.5))
+        return fitting.run_state.progress(run_id=run.pk, fence=run.pk, step=run_state.Step(0.5))
 
     monkeypatch.setattr(fitting, "train", overtaken)
     assert fitting.fit(run.pk) is None

@@ -39,7 +39,7 @@ def trained(north, keeper):
 
 
 def test_unchanged_data_is_refused_with_a_sentence_unless_asked_for(trained, keeper):
-    assert "trained on this very dataset" in services.why_not(by=keeper, dataset=trained)
+    assert "trained on this very dataset" in services.blocking_reason(by=keeper, dataset=trained)
     with pytest.raises(services.Unchanged, match="Nothing has changed"):
         services.queue(by=keeper, dataset=trained, config={})
     assert services.queue(by=keeper, dataset=trained, config={}, anyway=True).state == "queued"
@@ -54,7 +54,7 @@ def test_the_plan_says_what_is_new_and_how_long_it_takes(trained, north, keeper)
     dataset = freeze(by=keeper, institutions=[north])
     found = planning.plan(by=keeper, dataset=dataset, recipe={"epochs": 8})
     assert (found.news.base, found.news.added, found.news.relabelled, found.news.removed) == (trained, 4, 1, 0)
-    assert services.why_not(by=keeper, dataset=dataset) == ""
+    assert services.blocking_reason(by=keeper, dataset=dataset) == ""
     assert sum(found.labels.values()) == found.images == dataset.counts["by_split"]["train"]
     # The run before showed its images ten times in each of four epochs and took 440 s.
     pace = 440 / (trained.counts["by_split"]["train"] * 10 * 4)
@@ -89,14 +89,14 @@ def test_pages_and_api_show_the_plan_and_refuse_what_is_unchanged(client, traine
 
 def test_run_again_repeats_dataset_and_recipe_and_only_once_at_a_time(trained, keeper):
     run = TrainingRun.objects.get()
-    repeated = services.again(by=keeper, run=run)
+    repeated = services.rerun(by=keeper, run=run)
     assert (repeated.dataset, repeated.config, repeated.repeats) == (run.dataset, run.config, run)
     with pytest.raises(services.NotTrainable, match="has not ended"):
-        services.again(by=keeper, run=repeated)
+        services.rerun(by=keeper, run=repeated)
     with pytest.raises(services.AnotherRunning):
-        services.again(by=keeper, run=run)
+        services.rerun(by=keeper, run=run)
     with pytest.raises(NotAllowed):
-        services.again(by=person(Role.RADIOLOGIST, run.dataset.institutions.get()), run=run)
+        services.rerun(by=person(Role.RADIOLOGIST, run.dataset.institutions.get()), run=run)
 
 
 def switch_on(by, *places, new_labels=3):

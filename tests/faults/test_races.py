@@ -38,7 +38,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.shadow import scoring
 from diagnostics.shadow.models import ShadowOpinion
-from diagnostics.training import fitting, judging, schedule, work
+from diagnostics.training import fitting, judging, run_state, schedule
 from diagnostics.training import services as training
 from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
@@ -133,7 +133,7 @@ def mails_at_once(monkeypatch, tmp_path):
 def train_at_once(monkeypatch, tmp_path):
     run = TrainingRunFactory()
     worked = []
-    monkeypatch.setattr(fitting, "fit", lambda run_id: worked.append(work.claim(run_id)))
+    monkeypatch.setattr(fitting, "fit", lambda run_id: worked.append(run_state.claim(run_id)))
     assert at_once(*[lambda: tasks.train(str(run.pk))] * 5) == [None] * 5
     assert len([claimed for claimed in worked if claimed is not None]) == 1
     assert TrainingRun.objects.get().attempts == 1

@@ -37,7 +37,7 @@ from diagnostics.notifications.models import NotificationChoices
 from diagnostics.registry import services as registry
 from diagnostics.reviews.models import Comment, Draft, SavedView
 from diagnostics.scans.access import Role
-from diagnostics.training import schedule, work
+from diagnostics.training import run_state, schedule
 from diagnostics.training import services as training
 from portal.admin import counting
 from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
@@ -395,9 +395,9 @@ def test_train_queues_a_run_and_shows_its_page(dataset, keeper, monkeypatch):
 def test_run_page_polls_and_cancels(dataset, keeper):
     run = training.queue(by=keeper, dataset=dataset, config={})
     client = client_of(keeper)
-    claimed = work.claim(run.pk)
+    claimed = run_state.claim(run.pk)
     epochs = [{"epoch": 1, "loss": 0.9, "val_loss": 0.8, "val_auroc": 0.7}]
-    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.3, 40, epochs, "epoch 1 of 8"))
+    run_state.progress(run_id=run.pk, fence=claimed.fence, step=run_state.Step(0.3, 40, epochs, "epoch 1 of 8"))
     shown = text(client.get(page("trainingrun_change", run.pk)))
     assert "about 40 s left" in shown and "epoch 1 of 8" in shown and 'hx-trigger="every 2s"' in shown
     assert client.get(page("trainingrun_progress", run.pk)).status_code == 200
@@ -405,7 +405,7 @@ def test_run_page_polls_and_cancels(dataset, keeper):
     client.post(page("trainingrun_cancel", run.pk))
     run.refresh_from_db()
     assert run.cancel_requested_at is not None
-    work.stopped(run_id=run.pk, fence=claimed.fence)
+    run_state.stopped(run_id=run.pk, fence=claimed.fence)
     assert client.get(page("trainingrun_progress", run.pk)).status_code == 286
 
 

@@ -14,8 +14,8 @@ from diagnostics.models import DatasetVersion, ModelVersion, Promotion, Scan, Tr
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import Role
+from diagnostics.training import run_state
 from diagnostics.training import services as training
-from diagnostics.training import work
 from diagnostics.training.recipe import HYPERPARAMETERS
 from portal.lab.card import as_html
 from tests import processes
@@ -153,8 +153,8 @@ def test_overview_leads_through_the_loop(north, keeper, boss, model, tmp_path):
     assert "Dataset v1 has not been trained on yet." in page()
     run = training.queue(by=keeper, dataset=version, config={})
     assert "A training is under way" in page()
-    claimed = work.claim(run.pk)
-    work.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"next"), report=report())
+    claimed = run_state.claim(run.pk)
+    run_state.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"next"), report=report())
     assert "Look at the candidate" in page()
     assert "Compare and promote" in page()
     scan(north, "tumour")
@@ -291,16 +291,16 @@ def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keepe
     assert "<dd>Leicht</dd>" in german("run", run.pk), "a light variation, not a light theme"
     assert "Seit Datensatz v1 hat sich nichts geändert" in german("freeze")
     sentence = "The machine ran out of memory. Try the small network, or smaller steps."
-    work.fail(run_id=run.pk, fence=work.claim(run.pk).fence, sentence=sentence)
+    run_state.fail(run_id=run.pk, fence=run_state.claim(run.pk).fence, sentence=sentence)
     assert "Der Maschine ging der Speicher aus." in german("run", run.pk)
 
 
 def test_run_page_polls_until_the_run_has_ended(run, keeper):
     client = client_of(keeper)
     url = reverse("lab:run", args=[run.pk])
-    claimed = work.claim(run.pk)
+    claimed = run_state.claim(run.pk)
     epochs = [{"epoch": n, "loss": 1 / n, "val_loss": None if n == 1 else 0.5, "val_auroc": 0.8} for n in (1, 2, 3)]
-    work.progress(run_id=run.pk, fence=claimed.fence, step=work.Step(0.4, 90, epochs, "epoch 3 of 8"))
+    run_state.progress(run_id=run.pk, fence=claimed.fence, step=run_state.Step(0.4, 90, epochs, "epoch 3 of 8"))
     page = client.get(url)
     assert 'hx-trigger="every 2s"' in text(page)
     part = client.get(url, headers={"HX-Request": "true"})
@@ -308,7 +308,7 @@ def test_run_page_polls_until_the_run_has_ended(run, keeper):
     assert "about 2 min left" in text(part)
     assert "epoch 3 of 8" in text(part)
     assert 'role="img"' in text(part) and "<html" not in text(part)
-    work.fail(run_id=run.pk, fence=claimed.fence, sentence="The loss was not a number.")
+    run_state.fail(run_id=run.pk, fence=claimed.fence, sentence="The loss was not a number.")
     last = client.get(url, headers={"HX-Request": "true"})
     assert last.status_code == 286
     assert "hx-get" not in text(last)
@@ -361,14 +361,14 @@ def test_model_page_says_what_a_report_of_an_earlier_version_lacks(model, keeper
 
 def test_model_page_names_no_foreign_institution_and_keeps_its_card_back(north, run, tmp_path):
     mine, theirs = InstitutionFactory(name="Mine"), north
-    claimed = work.claim(run.pk)
+    claimed = run_state.claim(run.pk)
     measured = report()
     measured["test"]["by_source"] = {
         f"site-{mine.pk}": measured["test"] | {"n": 11},
         f"site-{theirs.pk}": measured["test"] | {"n": 29},
         "nickparvar": measured["test"] | {"n": 7},
     }
-    version = work.succeed(
+    version = run_state.succeed(
         run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"theirs"), report=measured
     )
     client = client_of(person(Role.DATA_MANAGER, mine))

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         recipe = {each.name: options[each.name] for each in HYPERPARAMETERS}
         if options["plan"]:
             self._show(planning.plan(by=by, dataset=dataset, recipe=recipe))
-            obstacle = services.why_not(by=by, dataset=dataset, anyway=options["anyway"])
+            obstacle = services.blocking_reason(by=by, dataset=dataset, anyway=options["anyway"])
             self.stdout.write(obstacle or "Nothing stands against starting this.")
             return
         # With --here no message goes out, so that no worker takes the run away from this process.

@@ -66,7 +66,7 @@ def claim(run_id: Any) -> TrainingRun | None:
     return rows.get(pk=run_id) if taken else None
 
 
-def surroundings(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, Any]) -> None:
+def record_environment(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, Any]) -> None:
     """Write down by what the run is carried out: versions, code, threads.
 
     Raises
@@ -74,7 +74,7 @@ def surroundings(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, Any]) -> 
     LostLease
         The run is no longer this worker's.
     """
-    if not _held(run_id, fence).update(surroundings=dict(found)):
+    if not _held(run_id, fence).update(environment=dict(found)):
         raise LostLease(f"Training run {run_id} is no longer held.")
 
 
