@@ -1,7 +1,6 @@
 """Upper and lower case make no two people, institutions, patients or studies; an update stops where there are two."""
 
 import io
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone
 
@@ -23,8 +21,8 @@ from portal.accounts import services as accounts
 from portal.accounts.models import User
 from portal.start import prepare
 from portal.start.refusal import Refusal
+from tests import databases
 from tests import factories as made
-from tests.upgrade.test_upgrade import point_at
 
 PAIRS = [("Reader2", "reader2"), ("ÄRZTIN", "ärztin"), ("Straße", "STRASSE"), ("ΣΊΣΥΦΟΣ", "σίσυφος")]
 
@@ -142,30 +140,24 @@ def test_filters_of_the_api_regard_no_case(client):
 
 # --- an update with twins in the database
 
-BEFORE = [("accounts", "0005_own_keys"), ("diagnostics", "0017_how_far_the_analysis_is")]
+BEFORE = (("accounts", "0005_own_keys"), ("diagnostics", "0017_how_far_the_analysis_is"))
+
+
+@pytest.fixture(scope="module")
+def version_before(django_db_setup, django_db_blocker) -> Iterator[tuple[str, Any]]:
+    """A database of the version before, for tests to work in copies of it, and its models."""
+    with django_db_blocker.unblock(), databases.scratch() as name:
+        models = databases.migrated_to(BEFORE)
+        connection.close()
+        yield name, models
 
 
 @pytest.fixture
-def old(django_db_setup, django_db_blocker, tmp_path) -> Iterator[Any]:
+def old(version_before, django_db_blocker) -> Iterator[Any]:
     """The models of a database of the version before, in which the fixture's user plants rows."""
-    with django_db_blocker.unblock():
-        usual, embedded = connection.settings_dict["NAME"], connection.vendor == "sqlite"
-        scratch = f"twins_{uuid.uuid4().hex[:12]}"
-        if embedded:
-            scratch = str(tmp_path / f"{scratch}.sqlite3")
-        else:
-            with connection._nodb_cursor() as cursor:
-                cursor.execute(f'CREATE DATABASE "{scratch}"')
-        point_at(scratch)
-        try:
-            executor = MigrationExecutor(connection)
-            executor.migrate(BEFORE)
-            yield executor.loader.project_state(BEFORE).apps
-        finally:
-            point_at(usual)
-            if not embedded:
-                with connection._nodb_cursor() as cursor:
-                    cursor.execute(f'DROP DATABASE "{scratch}" WITH (FORCE)')
+    name, models = version_before
+    with django_db_blocker.unblock(), databases.scratch(template=name):
+        yield models
 
 
 def plant(old: Any) -> Any:

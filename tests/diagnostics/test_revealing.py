@@ -3,8 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management import call_command
 from django.utils import timezone
 
 from diagnostics import pipeline
@@ -15,6 +14,7 @@ from diagnostics.reviews.models import Claim, Read
 from diagnostics.reviews.services import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import ReadingMode
+from tests import databases
 from tests.factories import CaseFactory, InstitutionFactory, MembershipFactory, PredictionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -219,12 +219,9 @@ def test_scans_are_revealed_only_where_a_blind_read_waits(case, anna, bert, inst
 @pytest.mark.django_db(transaction=True)
 def test_blind_reads_of_before_were_revealed_when_they_were_locked(case, anna):
     read = say(anna, case)
-    before = [("diagnostics", "0024_marks_know_the_shape_of_a_pixel")]
-    now = MigrationExecutor(connection).loader.graph.leaf_nodes()
     try:
-        MigrationExecutor(connection).migrate(before)
-        MigrationExecutor(connection).migrate(now)
+        databases.migrated_to((("diagnostics", "0024_marks_know_the_shape_of_a_pixel"),))
     finally:
-        MigrationExecutor(connection).migrate(now)
+        call_command("migrate", interactive=False, verbosity=0)
     read.refresh_from_db()
     assert read.revealed_at == read.created_at

@@ -1,7 +1,6 @@
 """A database of an earlier version is migrated to the newest with every row kept, and pages and API answer."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
-from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.urls import reverse
 
@@ -24,10 +24,12 @@ from diagnostics import pipeline
 from diagnostics.audit import checking, guards
 from diagnostics.scans import intake
 from portal.accounts.models import User
+from tests import databases
 from tests.access import table
 from tests.access.test_access import ALL
 from tests.factories import phantom
 from tests.transactions import around
+from tests.upgrade.schema import schema
 
 KEPT = sorted(Path(__file__).parent.glob("kept_*.json"))
 # Columns that a migration fills anew on purpose, as "table.column", each with its reason.
@@ -101,44 +103,57 @@ def store_files(rows: list[dict[str, Any]]) -> None:
             default_storage.save(named["heatmap"], ContentFile(b"\x89PNG heat"))
 
 
-def point_at(name: str) -> None:
-    """Let the connection lead to another database from now on."""
-    connection.close()
-    connection.settings_dict["NAME"] = name
-    ContentType.objects.clear_cache()
-    cache.clear()
-
-
 @pytest.fixture(scope="module", params=KEPT, ids=[path.stem for path in KEPT])
-def old(request, django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Old]:
+def old(request, django_db_setup, django_db_blocker) -> Iterator[Old]:
     """A kept database of its own, migrated from then to now."""
     kept = Old(json.loads(request.param.read_text()))
-    with django_db_blocker.unblock():
-        usual = connection.settings_dict["NAME"]
-        embedded = connection.vendor == "sqlite"
-        scratch = f"upgrade_{uuid.uuid4().hex[:12]}"
-        if embedded:
-            scratch = str(tmp_path_factory.mktemp("upgrade") / f"{scratch}.sqlite3")
-        else:
-            with connection._nodb_cursor() as cursor:
-                cursor.execute(f'CREATE DATABASE "{scratch}"')
-        point_at(scratch)
-        try:
-            executor = MigrationExecutor(connection)
-            leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] not in kept.content["at"]]
-            then = [*leaves, *kept.content["at"].items()]
-            executor.migrate(then)
-            ContentType.objects.get_for_model(User)
-            fill(executor.loader.project_state(then).apps, kept.content["rows"])
-            kept.before = contents()
-            call_command("migrate", interactive=False, verbosity=0)
-            store_files(kept.content["rows"])
-            yield kept
-        finally:
-            point_at(usual)
-            if not embedded:
-                with connection._nodb_cursor() as cursor:
-                    cursor.execute(f'DROP DATABASE "{scratch}" WITH (FORCE)')
+    with django_db_blocker.unblock(), databases.scratch():
+        leaves = [
+            node
+            for node in MigrationExecutor(connection).loader.graph.leaf_nodes()
+            if node[0] not in kept.content["at"]
+        ]
+        models = databases.migrated_to((*leaves, *kept.content["at"].items()))
+        ContentType.objects.get_for_model(User)
+        fill(models, kept.content["rows"])
+        kept.before = contents()
+        call_command("migrate", interactive=False, verbosity=0)
+        store_files(kept.content["rows"])
+        yield kept
+
+
+@pytest.fixture(scope="module")
+def fresh(django_db_setup, django_db_blocker) -> list[str]:
+    """The tables of a database that was empty before the migrations of now."""
+    with django_db_blocker.unblock(), databases.scratch():
+        call_command("migrate", interactive=False, verbosity=0)
+        return schema()
+
+
+def squashed() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Each migration that stands for others of ours, with those."""
+    found = MigrationLoader(None).disk_migrations.items()
+    return {
+        node: set(each.replaces) for node, each in found if node[0] in ("accounts", "diagnostics") and each.replaces
+    }
+
+
+def test_upgraded_tables_are_those_of_a_new_installation(fresh, old):
+    """Which begins with the squashed migrations, while the old database goes on with the ones they replace."""
+    assert schema() == fresh and len(fresh) > 700
+
+
+def test_squashed_migrations_take_over_where_all_that_they_replace_was_done(old):
+    done = set(MigrationRecorder(connection).applied_migrations())
+    assert len(squashed()) == 2 and all(parts <= done for parts in squashed().values())
+    with around():
+        for node in squashed():
+            MigrationRecorder(connection).record_unapplied(*node)
+        executor = MigrationExecutor(connection)
+        assert executor.migration_plan(executor.loader.graph.leaf_nodes()) == []
+        call_command("migrate", interactive=False, verbosity=0)
+        assert set(squashed()) <= set(MigrationRecorder(connection).applied_migrations())
+        transaction.set_rollback(True)
 
 
 def test_upgrade_keeps_every_row_as_it_was(old):
