@@ -64,7 +64,7 @@ def submit_scan(
         ``by`` may not hand in scans here.
     Conflict
         A word that files the scan is not acceptable; says which and what would be.
-    Refused
+    FileRefused
         The file is not; says why and what is accepted.
     DecodingUnavailable
         No process can be had to decode it in.
@@ -75,12 +75,13 @@ def submit_scan(
     place = scans.filing(patient=patient, accession=accession, study_date=study_date)
     try:
         taken = intake.take(data)
-    except intake.Ended as ended:
-        scans.note_ended_file(by=by, institution=institution, data=data, ended=ended)
+    except intake.FileRefused as refused:
+        if refused.ended is not None:
+            scans.note_ended_file(by=by, institution=institution, data=data, code=refused.code)
         raise
     if reference_label and taken.frames > 1:
         # The label is of the whole, and nobody has said that the first frame shows it.
-        raise intake.Refused("multi_frame")
+        raise intake.FileRefused.because("multi_frame")
     found = scans.existing(institution, taken.sha256)
     if found is not None:
         return _submitted_again(by, found, reference_label)

@@ -9,8 +9,12 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
+from django.utils.translation import gettext_lazy as _
 
-from mlcore.model.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
+from mlcore.model import identity
+from mlcore.model.identity import CARD, REPORT, SPEC, WEIGHTS, sha256_of
+
+from .refusals import ArtifactDamaged
 
 # The first two are the model, and its hash covers them; a folder may lack the others.
 NEEDED = (WEIGHTS, SPEC)
@@ -34,7 +38,10 @@ def keep(folder: Path) -> str:
     ArtifactDamaged
         The folder is incomplete, or what the storage gives back is not what it was given.
     """
-    sha256 = sha256_of(folder)
+    try:
+        sha256 = sha256_of(folder)
+    except identity.ArtifactDamaged as fault:
+        raise ArtifactDamaged(str(fault)) from fault
     if stored_whole(sha256):
         return sha256
     for pause in _PAUSES:
@@ -44,7 +51,9 @@ def keep(folder: Path) -> str:
                 _store(folder / name, f"{sha256}/{name}")
         if stored_whole(sha256):
             return sha256
-    raise ArtifactDamaged(f"The storage gave back other bytes than it was given for model {sha256[:12]}.")
+    raise ArtifactDamaged(
+        _("The storage gave back other bytes than it was given for model %(sha256)s."), {"sha256": sha256[:12]}
+    )
 
 
 def _store(source: Path, key: str) -> None:
@@ -68,7 +77,7 @@ def stored_whole(sha256: str) -> bool:
         try:
             _copy_out(sha256, Path(scratch))
             return sha256_of(Path(scratch)) == sha256
-        except ArtifactDamaged:
+        except identity.ArtifactDamaged:
             return False
 
 
@@ -81,7 +90,9 @@ def _copy_out(sha256: str, folder: Path) -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
         except FileNotFoundError as error:
             if name in NEEDED:
-                raise ArtifactDamaged(f"The stored model {sha256[:12]} has no {name}.") from error
+                raise ArtifactDamaged(
+                    _("The stored model %(sha256)s has no %(name)s."), {"sha256": sha256[:12], "name": name}
+                ) from error
 
 
 def local_copy(sha256: str) -> Path:
@@ -100,7 +111,10 @@ def local_copy(sha256: str) -> Path:
     try:
         _copy_out(sha256, scratch)
         if sha256_of(scratch) != sha256:
-            raise ArtifactDamaged(f"The stored model {sha256[:12]} is not what was registered: its hash differs.")
+            raise ArtifactDamaged(
+                _("The stored model %(sha256)s is not what was registered: its hash differs."),
+                {"sha256": sha256[:12]},
+            )
         scratch.chmod(0o755)
         _put_in_place(scratch, target, sha256)
     finally:
@@ -111,7 +125,7 @@ def local_copy(sha256: str) -> Path:
 def _is_whole(folder: Path, sha256: str) -> bool:
     try:
         return sha256_of(folder) == sha256
-    except ArtifactDamaged:
+    except identity.ArtifactDamaged:
         return False
 
 

@@ -11,12 +11,13 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
-from mlcore.gate.rules import BadRules, Rules
+from mlcore.gate.rules import BadRules as Unusable
+from mlcore.gate.rules import Rules
 
 from .model_aliases import live
 from .models import GateResult, GateRules, GateVerdict, ModelVersion
 from .numbering import create_numbered
-from .refusals import needed
+from .refusals import BadRules, needed
 
 __all__ = [
     "STALE",
@@ -128,7 +129,10 @@ def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> G
     require(by, Permission.PROMOTE)
     reason = needed(reason, gettext_lazy("Say why the rules change: the next person will want to know."))
     with transaction.atomic():
-        whole = Rules.from_dict({**rules_of(current_rules()).to_dict(), **rules})
+        try:
+            whole = Rules.from_dict({**rules_of(current_rules()).to_dict(), **rules})
+        except Unusable as fault:
+            raise BadRules(str(fault)) from fault
         declared: GateRules = create_numbered(GateRules, rules=whole.to_dict(), reason=reason, by=by)
         record(by=by, act="gate_rules_declared", target=declared, number=declared.number)
     return declared

@@ -1,6 +1,7 @@
 """What the registry refuses, by name; ``str()`` of each is a sentence for the person who asked."""
 
 from diagnostics.errors import Conflict, Invalid, Message
+from mlcore.model import identity
 
 
 class PromotionRefused(Conflict):
@@ -48,6 +49,16 @@ class NothingToReturnTo(PromotionRefused):
 
 class WrongModelState(PromotionRefused):
     """The model's state does not allow the act."""
+
+
+class ArtifactDamaged(Conflict, identity.ArtifactDamaged):
+    """A model's files are gone, or are not what was registered; whoever expects the learning core's error gets it."""
+
+    code = "artifact_damaged"
+
+
+class BadRules(Invalid):
+    """Rules of the gate that cannot be applied; the sentence names the one and what it may be."""
 
 
 def needed(given: str, sentence: Message, kind: type[ReasonMissing] = ReasonMissing) -> str:

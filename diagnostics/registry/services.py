@@ -9,12 +9,11 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
-from mlcore.model.identity import CARD, REPORT, SPEC, ArtifactDamaged
+from mlcore.model.identity import CARD, REPORT, SPEC
 
 from . import artifacts, exceptions
 from .alarms import end_alarm, open_alarm, raise_alarm, standing_alarms
@@ -25,6 +24,7 @@ from .models import ModelState, ModelVersion, Promotion
 from .numbering import create_numbered
 from .refusals import (
     AlreadyLive,
+    ArtifactDamaged,
     ExceptionMissing,
     NothingToReturnTo,
     PromotionRefused,
@@ -308,16 +308,18 @@ def _json(path: Path, *, needed: bool) -> dict[str, Any]:
         if not needed:
             return {}
         raise ArtifactDamaged(
-            _("The model folder %(folder)s has no %(file)s.") % {"folder": path.parent.name, "file": path.name}
+            gettext_lazy("The model folder %(folder)s has no %(file)s."),
+            {"folder": path.parent.name, "file": path.name},
         ) from error
     except (OSError, ValueError) as error:
         raise ArtifactDamaged(
-            _("The model folder %(folder)s has no readable %(file)s.")
-            % {"folder": path.parent.name, "file": path.name}
+            gettext_lazy("The model folder %(folder)s has no readable %(file)s."),
+            {"folder": path.parent.name, "file": path.name},
         ) from error
     if not isinstance(found, dict):
         raise ArtifactDamaged(
-            _("The %(file)s of %(folder)s is no JSON object.") % {"file": path.name, "folder": path.parent.name}
+            gettext_lazy("The %(file)s of %(folder)s is no JSON object."),
+            {"file": path.name, "folder": path.parent.name},
         )
     return found
 

@@ -10,7 +10,7 @@ from PIL import Image
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.scans.access import Permission, require
-from diagnostics.scans.intake import Refused, displayed
+from diagnostics.scans.intake import FileRefused, displayed
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Scan
 
@@ -54,7 +54,7 @@ def _picture(scan: Scan) -> np.ndarray:
         original = file.read()
     try:
         return displayed(original, PICTURE_SIDE)
-    except Refused:
+    except FileRefused:
         # Our own picture, made when the scan came.
         with default_storage.open(scan.preview) as file, Image.open(file, formats=("PNG",)) as preview:
             return np.asarray(preview.convert("L"))

@@ -4,19 +4,41 @@ The decoding itself happens in other processes, within limits (ADR 0015), by mlc
 here is what the model will see (ADR 0002).
 """
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Self
 
 import numpy as np
+from django.utils.functional import lazy
 
+from diagnostics.errors import Invalid
 from mlcore.images.decoded import SHAPE_ONLY, Refused
 from mlcore.images.decoding.pool import Ended
 
 from . import decoding
 from .decoding import DecodingUnavailable
+from .kept_sentences import in_words
 
-__all__ = ["SHAPE_ONLY", "DecodingUnavailable", "Ended", "Refused", "Taken", "displayed", "take"]
+__all__ = ["SHAPE_ONLY", "DecodingUnavailable", "FileRefused", "Taken", "displayed", "take"]
+
+
+class FileRefused(Invalid):
+    """A file that cannot be taken: the learning core's refusal, told in the reader's language.
+
+    ``code`` is the core's own. ``ended`` is set where a limit ended the decoding.
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(lazy(in_words, str)(refused.sentence, refused.code), code=refused.code)
+        self.ended = refused if isinstance(refused, Ended) else None
+
+    @classmethod
+    def because(cls, code: str) -> Self:
+        """A refusal by its code alone."""
+        return cls(Refused(code))
 
 
 @dataclass(frozen=True)
@@ -41,12 +63,13 @@ def take(data: bytes) -> Taken:
 
     Raises
     ------
-    Refused
-        With a sentence that says what was wrong and what is accepted; `Ended` where a limit ended it.
+    FileRefused
+        With a sentence that says what was wrong and what is accepted.
     DecodingUnavailable
         Nothing was decoded.
     """
-    return Taken(original=data, sha256=hashlib.sha256(data).hexdigest(), **decoding.take(data))
+    with _told():
+        return Taken(original=data, sha256=hashlib.sha256(data).hexdigest(), **decoding.take(data))
 
 
 def displayed(data: bytes, side: int) -> np.ndarray:
@@ -56,6 +79,15 @@ def displayed(data: bytes, side: int) -> np.ndarray:
 
     Raises
     ------
-    Refused, DecodingUnavailable
+    FileRefused, DecodingUnavailable
     """
-    return decoding.show(data, side)
+    with _told():
+        return decoding.show(data, side)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        raise FileRefused(refused) from refused

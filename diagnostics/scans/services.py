@@ -19,7 +19,7 @@ from diagnostics.errors import Invalid, Message
 
 from .access import NotAllowed, Permission, institutions_where, require
 from .folding import folded
-from .intake import Ended, Taken
+from .intake import Taken
 from .likeness import pseudonym_like
 from .models import Analysis, Institution, Patient, Priority, Scan, Study
 from .storage import Ahead
@@ -125,7 +125,7 @@ def _may_be_a_study(day: date) -> bool:
     return EARLIEST_STUDY <= day <= latest_study()
 
 
-def note_ended_file(*, by: Any, institution: Institution, data: bytes, ended: Ended) -> None:
+def note_ended_file(*, by: Any, institution: Institution, data: bytes, code: str) -> None:
     """Keep who handed in a file whose decoding had to be ended: its hash and size, nothing of what it says."""
     with transaction.atomic():
         record(
@@ -133,7 +133,7 @@ def note_ended_file(*, by: Any, institution: Institution, data: bytes, ended: En
             act="file_ended",
             target=institution,
             institution=institution,
-            code=ended.code,
+            code=code,
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
         )

@@ -13,12 +13,12 @@ from diagnostics.datasets.models import DatasetItem
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateRules, ModelVersion
-from diagnostics.registry.services import ArtifactDamaged
 from mlcore.data.dataset import Item, data_sha256
 from mlcore.gate.rules import TOO_FEW, judge
 from mlcore.measure.calibrate import softmax
 from mlcore.measure.evaluate import compare, evaluate, scored_items
 from mlcore.measure.metrics import Scored
+from mlcore.model.identity import ArtifactDamaged
 from mlcore.networks.artifact import how_many_seen, load
 from mlcore.preprocessing.preprocess import to_tensor
 from mlcore.serving.predict import Predictor

@@ -18,8 +18,8 @@ from django.utils.translation import gettext_noop
 from diagnostics.datasets.services import ManifestDamaged, manifest
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
-from diagnostics.registry.services import ArtifactDamaged
 from mlcore.data.dataset import NotADataset, read_manifest
+from mlcore.model.identity import ArtifactDamaged
 from mlcore.networks.runtime import NotFinite, surroundings
 from mlcore.training.train import BadConfig, Cancelled, NotTrainable, Progress, TrainConfig, train
 

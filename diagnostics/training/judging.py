@@ -12,10 +12,10 @@ from diagnostics.datasets.services import ManifestDamaged, manifest
 from diagnostics.registry import gate, model_aliases
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
-from diagnostics.registry.services import ArtifactDamaged
 from mlcore.data.dataset import read_manifest
 from mlcore.gate.rules import TOO_FEW
 from mlcore.measure.metrics import opinions
+from mlcore.model.identity import ArtifactDamaged
 
 from .comparison import Compared, beside_live
 from .originals import OriginalDamaged

@@ -132,7 +132,7 @@ def _scans(known: set[str], tally: Tally, repair: bool) -> Iterator[Fault]:
 def _made_anew(original: bytes) -> dict[str, bytes] | None:
     try:
         taken = intake.take(original)
-    except intake.Refused:
+    except intake.FileRefused:
         return None  # an older decoder took what this one refuses
     return {"pixels": taken.pixels, "preview": taken.preview}
 

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.errors import Invalid
 from diagnostics.scans.folding import FoldedField, folded
 
 
@@ -104,16 +105,18 @@ def issue_token(*, user: User, name: str, scopes: list[str], expires_at: datetim
 
     Raises
     ------
-    ValueError
+    Invalid
         For an unknown scope, or an end that has passed.
     """
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:
-        raise ValueError(
-            f"Unknown scope {', '.join(unknown) or '(none given)'}. Known are: {', '.join(Scope.values)}."
+        raise Invalid(
+            _("Unknown scope %(unknown)s. Known are: %(known)s."),
+            {"unknown": ", ".join(unknown) or _("(none given)"), "known": ", ".join(Scope.values)},
+            field="scopes",
         )
     if expires_at <= timezone.now():
-        raise ValueError("The token would have expired already. Choose an end in the future.")
+        raise Invalid(_("The token would have expired already. Choose an end in the future."), field="expires_at")
     token = ApiToken.PREFIX + secrets.token_urlsafe(32)
     row = ApiToken.objects.create(
         user=user,

@@ -6,11 +6,10 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnostics.audit.services import record
-from diagnostics.errors import Conflict
+from diagnostics.errors import Conflict, Invalid
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Permission, Role, require
 from diagnostics.scans.models import Institution
@@ -74,13 +73,15 @@ def make_token(*, by: User | None, user: User, name: str, scopes: list[str], day
     ------
     NotAllowed
         It is neither one's own nor within the reach of an administrator.
-    ValueError
+    Invalid
         An unknown scope, no scope, or a span that is not between a day and a year.
     """
     _require_reach(by, user)
     if not 1 <= days <= MAX_TOKEN_DAYS:
-        raise ValueError(
-            _("A token lasts between 1 and %(max_token_days)s days.") % {"max_token_days": MAX_TOKEN_DAYS}
+        raise Invalid(
+            gettext_lazy("A token lasts between 1 and %(max_token_days)s days."),
+            {"max_token_days": MAX_TOKEN_DAYS},
+            field="days",
         )
     row, token = issue_token(user=user, name=name, scopes=scopes, expires_at=timezone.now() + timedelta(days=days))
     record(

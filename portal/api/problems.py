@@ -22,12 +22,13 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
+from portal.ui.refusals import RETRY_SECONDS
+
 from .refusals import DomainRefusal, as_problem
 
 CONTENT_TYPE = "application/problem+json"
 TYPE = "urn:overread:problem:"
 NOT_A_FIELD = api_settings.NON_FIELD_ERRORS_KEY
-RETRY_SECONDS = "30"
 log = logging.getLogger("django.request")
 
 TITLES = {

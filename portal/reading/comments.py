@@ -4,19 +4,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from diagnostics.errors import Invalid
 from diagnostics.models import Case
 from diagnostics.reviews import services
 from diagnostics.reviews.comments import people_like
 from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.thread import thread_of
-from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.access import Permission, may
+from portal.ui.refusals import add_to
 
 from .forms import RemarkForm
 
@@ -52,11 +53,9 @@ def comments(request: HttpRequest, pk: Any) -> HttpResponse:
         return _shown(request, case, form, part=part, status=400)
     try:
         services.comment(by=request.user, case=case, text=form.cleaned_data["text"])
-    except services.InvalidRead as refused:
-        form.add_error("text", refused.sentence)
+    except Invalid as refused:
+        add_to(form, refused)
         return _shown(request, case, form, part=part, status=400)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
     if part:
         return _shown(request, case, RemarkForm(), part=True)
     messages.success(request, _("Your comment is in the thread."))

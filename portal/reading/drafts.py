@@ -13,16 +13,17 @@ from diagnostics import pipeline
 from diagnostics.models import Read
 from diagnostics.reviews import services
 from diagnostics.reviews.models import ReadKind
-from diagnostics.scans.access import NotAllowed
+from portal.ui.refusals import in_json
 
 from .forms import ADOPT, KEEP, OTHER
 from .pages import CasePage, entries_of, show
-from .views import CONFLICTS, conflict, page_of
+from .views import on_conflict_as_it_is_now, page_of
 
 
 @require_POST
 @login_required
-def draft(request: HttpRequest, pk: Any) -> JsonResponse:
+@in_json
+def draft(request: HttpRequest, pk: Any) -> HttpResponse:
     """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to.
 
     Where another page has saved something else since, 409 with both: ``kept`` and ``yours`` in words, ``entries`` and
@@ -47,7 +48,7 @@ def draft(request: HttpRequest, pk: Any) -> JsonResponse:
     except services.StaleDraft as refused:
         return JsonResponse(
             {
-                "sentence": str(refused),
+                "sentence": refused.sentence,
                 "revision": str(refused.kept.revision),
                 "at": f"{timezone.localtime(refused.kept.saved_at):%H:%M}",
                 "entries": refused.kept.entries,
@@ -56,10 +57,6 @@ def draft(request: HttpRequest, pk: Any) -> JsonResponse:
             },
             status=409,
         )
-    except CONFLICTS as refused:
-        return JsonResponse({"sentence": str(refused)}, status=409)
-    except services.InvalidRead as refused:
-        return JsonResponse({"sentence": refused.sentence}, status=400)
     at = timezone.localtime(kept.saved_at)
     said = _("Saved %(time)s") % {"time": f"{at:%H:%M}"}
     return JsonResponse({"said": said, "revision": str(kept.revision)})
@@ -91,6 +88,7 @@ def _entries(page: CasePage, read: Read) -> dict[str, str]:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def undo(request: HttpRequest, pk: Any) -> HttpResponse:
     """Take back what was stated here last: a blind read before the reveal, a final read given a moment ago.
 
@@ -101,11 +99,6 @@ def undo(request: HttpRequest, pk: Any) -> HttpResponse:
     read = page.blind_read if request.POST.get("kind") == ReadKind.BLIND else page.own_newest
     if read is None:
         raise PermissionDenied(_("Only the reader of a read can undo it."))
-    try:
-        pipeline.undo_read(by=request.user, read=read)
-    except CONFLICTS as refused:
-        return conflict(request, pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    pipeline.undo_read(by=request.user, read=read)
     page = page_of(request, pk)
     return show(request, page, form=page.form(kept=_entries(page, read)))

@@ -5,40 +5,32 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from diagnostics.annotations.queries import annotations_for, may_annotate, standing
-from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
+from diagnostics.annotations.services import Change, InvalidMark, annotate
 from diagnostics.models import Annotation
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.services import StaleClaim
-from diagnostics.scans.access import NotAllowed
+from portal.ui.refusals import in_json
 
 MOST_CHANGES = 400  # in one request
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def annotations(request: HttpRequest, pk: Any) -> JsonResponse:
+@in_json
+def annotations(request: HttpRequest, pk: Any) -> HttpResponse:
     """Marks that stand, as far as this person may see them; a POST stores changes and answers their revisions."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     if request.method == "GET":
         rows = standing(annotations_for(request.user)).filter(case=case)
         marks = [_shape(row, mine=row.author_id == request.user.pk) for row in rows]
         return JsonResponse({"marks": marks, "kept": may_annotate(request.user, case)})
-    try:
-        stored = annotate(by=request.user, case=case, changes=_changes(request.body))
-    except InvalidMark as refused:
-        return JsonResponse({"sentence": refused.sentence, "field": refused.field}, status=400)
-    except (StaleClaim, StaleMark) as refused:
-        return JsonResponse({"sentence": str(refused)}, status=409)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    stored = annotate(by=request.user, case=case, changes=_changes(request.body))
     at = f"{timezone.localtime():%H:%M}"
     return JsonResponse({"revisions": {str(row.mark): row.revision for row in stored}, "at": at})
 
@@ -77,7 +69,5 @@ def _changes(body: bytes) -> list[Change]:
             )
             for each in given
         ]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as broken:
-        if isinstance(broken, InvalidMark):
-            raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InvalidMark("changes", _("The changes cannot be understood.")) from None

@@ -7,23 +7,24 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from diagnostics.errors import Invalid
 from diagnostics.reviews import services
 from diagnostics.reviews.models import ReadKind
-from diagnostics.scans.access import NotAllowed
+from portal.ui.refusals import add_to
 
 from .forms import CommentForm, ReturnForm, TakeOverForm
 from .pages import CasePage, entries_of, only_entered, show
-from .views import CONFLICTS, attempt, conflict, page_of
+from .views import attempt, on_conflict_as_it_is_now, page_of
 
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def adjudicate(request: HttpRequest, pk: Any) -> HttpResponse:
     """Settle a disagreement; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
@@ -66,17 +67,14 @@ def _say(
             act()
             messages.success(request, done)
             return None
-    except services.InvalidRead as refused:
-        form.add_error(None, refused.sentence)
-    except CONFLICTS as refused:
-        return conflict(request, page.case.pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    except Invalid as refused:
+        add_to(form, refused)
     return show(request, page, form=page.form(kept=entries), extra={name: form}, status=400)
 
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def second_opinion(request: HttpRequest, pk: Any) -> HttpResponse:
     """Ask for a second reader; the read of one's own is still to be given."""
     page = page_of(request, pk)
@@ -96,6 +94,7 @@ def second_opinion(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def send_back(request: HttpRequest, pk: Any) -> HttpResponse:
     """Return a disagreement to one of its readers."""
     page = page_of(request, pk)
@@ -115,6 +114,7 @@ def send_back(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def answer(request: HttpRequest, pk: Any) -> HttpResponse:
     """Answer the adjudicator who returned the case."""
     page = page_of(request, pk)
@@ -129,6 +129,7 @@ def answer(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def recall(request: HttpRequest, pk: Any) -> HttpResponse:
     """Take a returned case back, to settle it."""
     page = page_of(request, pk)

@@ -1,7 +1,7 @@
 """The reading page and its acts. The domain keeps the order blind, reveal, final; a page only shows where one is."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from django.contrib import messages
@@ -13,18 +13,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnostics.errors import Conflict, Invalid
 from diagnostics.models import Claim, Prediction, Read
 from diagnostics.reviews import services
 from diagnostics.reviews.controls import feedback_for
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for
-from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.access import Permission, may
+from portal.ui.refusals import add_to, in_json
 
 from .forms import TakeOverForm
 from .pages import CasePage, entries_of, only_entered, show
-
-# The case is not, or no longer, where the page thought it was.
-CONFLICTS = (services.StaleClaim, services.WrongStage, services.AlreadyDone, services.AlreadyClaimed)
 
 
 def page_of(request: HttpRequest, pk: Any) -> CasePage:
@@ -37,22 +36,28 @@ def page_of(request: HttpRequest, pk: Any) -> CasePage:
     return CasePage(request.user, case)
 
 
-def conflict(request: HttpRequest, pk: Any, refused: Exception) -> HttpResponse:
-    """The page as it is now, with what happened and what the reader had entered."""
-    return show(request, page_of(request, pk), refusal=str(refused), entries=entries_of(request.POST), status=409)
+def on_conflict_as_it_is_now(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Where the case is not, or no longer, where the page thought: the page as it is now, with what happened and what
+    the reader had entered."""
+
+    @wraps(view)
+    def told(request: HttpRequest, pk: Any) -> HttpResponse:
+        try:
+            return view(request, pk)
+        except Conflict as refused:
+            page, entries = page_of(request, pk), entries_of(request.POST)
+            return show(request, page, refusal=refused.sentence, entries=entries, status=409)
+
+    return told
 
 
 def attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], Read]) -> Read | HttpResponse:
-    """The read that ``act`` records, or the page that says why it was refused."""
+    """The read that ``act`` records, or the page whose form says why it cannot be stored."""
     try:
         return act()
-    except services.InvalidRead as refused:
-        form.add_error(refused.field if refused.field in form.fields else None, refused.sentence)
+    except Invalid as refused:
+        add_to(form, refused)
         return show(request, page, form=form, status=400)
-    except CONFLICTS as refused:
-        return conflict(request, page.case.pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
 
 
 def _reason(chosen: str, label: str, prediction: Prediction | None) -> str:
@@ -74,6 +79,7 @@ def case(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def blind(request: HttpRequest, pk: Any) -> HttpResponse:
     """Lock the blind read; until the reveal it can be undone."""
     page = page_of(request, pk)
@@ -99,20 +105,17 @@ def blind(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def reveal(request: HttpRequest, pk: Any) -> HttpResponse:
     """Show the AI's opinion; the blind read stands from now on."""
     page = page_of(request, pk)
-    try:
-        services.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
-    except CONFLICTS as refused:
-        return conflict(request, pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    services.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     return redirect("reading:case", pk)
 
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def final(request: HttpRequest, pk: Any) -> HttpResponse:
     """Record the final read; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
@@ -166,6 +169,7 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def amend(request: HttpRequest, pk: Any) -> HttpResponse:
     """Put a new revision beside one's own final read."""
     page = page_of(request, pk)
@@ -196,26 +200,22 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def release(request: HttpRequest, pk: Any) -> HttpResponse:
     """Give the case back unread."""
     page = page_of(request, pk)
-    try:
-        services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
-    except CONFLICTS as refused:
-        return conflict(request, pk, refused)
+    services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     messages.info(request, _("The case is back in the list."))
     return redirect("worklist:list")
 
 
 @require_POST
 @login_required
-def renew(request: HttpRequest, pk: Any) -> JsonResponse:
+@in_json
+def renew(request: HttpRequest, pk: Any) -> HttpResponse:
     """Extend the lease while the reader is at work; 409 with a sentence when it has ended."""
     page = page_of(request, pk)
-    try:
-        lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
-    except CONFLICTS as refused:
-        return JsonResponse({"sentence": str(refused)}, status=409)
+    lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     local = timezone.localtime(lease.expires_at)
     return JsonResponse({"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"})
 
@@ -231,19 +231,16 @@ def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def claim(request: HttpRequest, pk: Any) -> HttpResponse:
     """Claim the case again after the lease has ended, with what had been entered."""
     page = page_of(request, pk)
-    try:
-        return _claimed(request, pk, services.claim(by=request.user, case=page.case))
-    except CONFLICTS as refused:
-        return conflict(request, pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    return _claimed(request, pk, services.claim(by=request.user, case=page.case))
 
 
 @require_POST
 @login_required
+@on_conflict_as_it_is_now
 def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
     """Take the case from whoever holds it, saying why."""
     page = page_of(request, pk)
@@ -253,11 +250,7 @@ def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
         return show(request, page, take_over=form, entries=entries, status=400)
     try:
         lease = services.take_over(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
-        return _claimed(request, pk, lease)
-    except services.InvalidRead as refused:
-        form.add_error("reason", refused.sentence)
+    except Invalid as refused:
+        add_to(form, refused)
         return show(request, page, take_over=form, entries=entries, status=400)
-    except CONFLICTS as refused:
-        return conflict(request, pk, refused)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    return _claimed(request, pk, lease)

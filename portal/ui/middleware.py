@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render, resolve_url
+from django.shortcuts import resolve_url
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -15,8 +15,10 @@ from django.views.defaults import bad_request
 from django_htmx.http import HttpResponseClientRefresh
 from django_structlog.middlewares import RequestMiddleware
 
-from diagnostics.scans.access import NotAllowed
-from diagnostics.scans.intake import DecodingUnavailable
+from diagnostics.disk import StorageFull
+from diagnostics.errors import DomainError
+
+from .refusals import answer
 
 # Asked by machines, and by each open page once a minute; their log would hide everything else.
 UNLOGGED = frozenset({"/healthz", "/readyz", "/notifications/bell/"})
@@ -66,17 +68,8 @@ def _page_of_the_form(request: HttpRequest) -> str:
     return "?" + urlencode({"next": place.path + (f"?{place.query}" if place.query else "")}, safe="/")
 
 
-def _unavailable(request: HttpRequest, sentence: str) -> HttpResponse:
-    if request.headers.get("Accept", "").startswith("application/json"):
-        response: HttpResponse = JsonResponse({"errors": {"__all__": [sentence]}}, status=503)
-    else:
-        response = render(request, "503.html", {"sentence": sentence}, status=503)
-    response["Retry-After"] = "30"
-    return response
-
-
 class RefusalMiddleware:
-    """A missing permission, or no process to decode in, becomes a page with the domain's sentence.
+    """Whatever the domain refuses, and no view has told where it belongs, becomes a page with the domain's sentence.
 
     An ended session ends polling.
     """
@@ -101,10 +94,9 @@ class RefusalMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, DecodingUnavailable):
-            return _unavailable(request, str(exception))
-        if isinstance(exception, NotAllowed):
-            return render(request, "403.html", {"sentence": str(exception)}, status=403)
+        # A full disk has a page that asks nothing of the disk: portal.views.server_error.
+        if isinstance(exception, DomainError) and not isinstance(exception, StorageFull):
+            return answer(request, exception)
         # A number in an address that no column can hold is the asker's mistake, not a fault of ours.
         if isinstance(exception, BEYOND_A_COLUMN) and request.method in ("GET", "HEAD") and request.GET:
             return bad_request(request, BadRequest(_("There is no such filter.")))

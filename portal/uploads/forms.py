@@ -5,11 +5,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.errors import Invalid
 from diagnostics.models import Institution
 from diagnostics.predictions.queries import STATUSES
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Priority
-from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, Conflict, filing, latest_study
+from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, filing, latest_study
+from portal.ui.refusals import add_to
 
 STATUS_NAMES = {
     "queued": _("Queued"),
@@ -73,8 +75,8 @@ class FilingForm(forms.Form):
             try:
                 # The domain's own rules, asked early so that each field can show what it accepts.
                 filing(patient=cleaned["patient"], accession=cleaned["accession"], study_date=cleaned["study_date"])
-            except Conflict as error:
-                self.add_error(error.field, error.sentence)
+            except Invalid as refusal:
+                add_to(self, refusal)
         if self.only is not None:
             cleaned["institution"] = self.only
         return cleaned

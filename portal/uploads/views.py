@@ -18,18 +18,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from diagnostics import pipeline
 from diagnostics.disk import StorageFull
+from diagnostics.errors import Invalid, Unavailable
 from diagnostics.models import Scan
-from diagnostics.predictions.services import NothingToRetry, failure_of, status_of
+from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
 from diagnostics.reviews.scan_list import scans_listed
 from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
-from diagnostics.scans.intake import DecodingUnavailable, Refused
-from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.looks import looked_at
-from diagnostics.scans.services import Conflict
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
+from portal.ui.refusals import refusals_as_messages
 
 from .forms import FilingForm, FilterForm
 
@@ -68,14 +67,10 @@ def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
             study_date=filed["study_date"],
             priority=filed["priority"],
         )
-    except Refused as error:
-        return Outcome(name, "refused", in_words(error.sentence, error.code))
-    except Conflict as error:
-        return Outcome(name, "refused", error.sentence)
-    except StorageFull as error:
-        return Outcome(name, "refused", error.sentence, again=True, full=True)
-    except DecodingUnavailable as error:
-        return Outcome(name, "refused", str(error), again=True)
+    except Invalid as refusal:
+        return Outcome(name, "refused", refusal.sentence)
+    except Unavailable as refusal:
+        return Outcome(name, "refused", refusal.sentence, again=True, full=isinstance(refusal, StorageFull))
     if done.created:
         return Outcome(name, "stored", done.scan.note, done.scan)
     return Outcome(name, "known", _("The same picture is here already, so nothing was stored twice."), done.scan)
@@ -230,10 +225,7 @@ def scan(request: HttpRequest, pk: Any) -> HttpResponse:
 def retry(request: HttpRequest, pk: Any) -> HttpResponse:
     """Have a scan analysed again whose analysis failed."""
     found = get_object_or_404(scans_for(request.user), pk=pk)
-    try:
+    with refusals_as_messages(request):
         pipeline.retry_prediction(by=request.user, scan=found)
-    except NothingToRetry as error:
-        messages.info(request, str(error))
-    else:
         messages.success(request, _("The scan is queued again."))
     return redirect("uploads:scan", found.pk)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from diagnostics.errors import Conflict, Invalid
 from diagnostics.reviews import services
 from diagnostics.reviews.queries import cases_for, live_claim
-from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.access import Permission, may
 
 from .views import guarded, page, uuids
 
@@ -35,11 +36,9 @@ def assign(request: HttpRequest) -> HttpResponse:
         return page(request, refusal=_("Choose a reader of the cases' institution."), status=400)
     try:
         dealt = services.assign(by=request.user, cases=cases, to=readers.get(to))
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
-    except services.InvalidRead as refused:
+    except Invalid as refused:
         return page(request, refusal=refused.sentence, status=400)
-    except (services.WrongStage, services.AlreadyDone) as refused:
+    except Conflict as refused:
         return page(request, refusal=_("%(why)s Nothing was dealt out.") % {"why": refused}, status=409)
     if to == "nobody":
         said = ngettext("%(n)d case is free for everybody.", "%(n)d cases are free for everybody.", len(dealt))
@@ -80,9 +79,9 @@ def save_view(request: HttpRequest) -> HttpResponse:
             query=said.get("query", ""),
             default=said.get("default") == "on",
         )
-    except services.InvalidRead as refused:
-        if refused.field == "query":
-            raise BadRequest(refused.sentence) from None
+    except Invalid as refused:
+        if refused.field == "query":  # out of the page's own address, which nobody can put right in the form
+            raise
         return page(request, refusal=refused.sentence, status=400)
     messages.success(request, _("The view “%(name)s” is kept.") % {"name": view.name})
     return redirect(f"{reverse('worklist:list')}?{view.query}")

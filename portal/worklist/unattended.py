@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnostics.errors import Conflict, Invalid
 from diagnostics.reviews import services
 from diagnostics.reviews.nobody import waits_for_nobody
 from diagnostics.reviews.queries import cases_for
-from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.access import Permission, may
+from portal.ui.refusals import status_of
 
 WHY = {
     "left": gettext_lazy("Kept for somebody who can no longer read it."),
@@ -53,12 +55,8 @@ def _act(request: HttpRequest, pk: Any, service: Callable[..., Any], said: str) 
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:
         service(by=request.user, case=case)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
-    except services.InvalidRead as refused:
-        return _page(request, refusal=refused.sentence, status=400)
-    except (services.WrongStage, services.AlreadyDone) as refused:
-        return _page(request, refusal=str(refused), status=409)
+    except (Invalid, Conflict) as refused:
+        return _page(request, refusal=refused.sentence, status=status_of(refused))
     messages.success(request, said)
     return redirect("worklist:nobody")
 

@@ -19,13 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnostics.errors import Conflict
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts, unfinished
-from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.access import Permission, may
 from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.habits import PageKeys
 from portal.ui.opened import opened_at
@@ -215,10 +216,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 @login_required
 def read_next(request: HttpRequest) -> HttpResponse:
     """Claim the next case by the policy's order and open it."""
-    try:
-        claim = services.claim_next(by=request.user)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
+    claim = services.claim_next(by=request.user)
     if claim is None:
         messages.info(request, _("Nothing waits to be read. New scans appear here by themselves."))
         return redirect("worklist:list")
@@ -232,8 +230,6 @@ def claim(request: HttpRequest, pk: Any) -> HttpResponse:
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:
         services.claim(by=request.user, case=case)
-    except NotAllowed as refused:
-        raise PermissionDenied(str(refused)) from None
-    except (services.AlreadyClaimed, services.AlreadyDone, services.WrongStage) as refused:
-        return page(request, refusal=str(refused), status=409)
+    except Conflict as refused:
+        return page(request, refusal=refused.sentence, status=409)
     return redirect("reading:case", case.pk)

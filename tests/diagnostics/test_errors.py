@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import translation
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
 import diagnostics
 from diagnostics.errors import Conflict, Denied, DomainError, Invalid, NotFound, Unavailable
+from diagnostics.management.commands.fsck import Command
 from diagnostics.registry.refusals import ReasonMissing
 from diagnostics.reviews.refusals import InvalidRead, WrongStage
 
@@ -74,3 +76,13 @@ def test_fault_names_its_field_and_what_that_would_take():
     refused = InvalidRead("reason", "Choose another.", accepted=["other"])
     assert (refused.code, refused.field, refused.accepted) == ("invalid", "reason", ["other"])
     assert (ReasonMissing("Say why.").field, ReasonMissing("Say why.").code) == ("reason", "invalid")
+
+
+def test_command_ends_with_the_sentence(monkeypatch):
+    def refused(self, *args, **options):
+        raise WrongStage("There is nothing to do.")
+
+    monkeypatch.setattr(Command, "handle", refused)
+    with pytest.raises(CommandError, match=r"^There is nothing to do\.$") as told:
+        call_command("fsck")
+    assert told.value.returncode == 1

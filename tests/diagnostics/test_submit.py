@@ -16,7 +16,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import Case
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import NotAllowed, Permission, Role
-from diagnostics.scans.intake import Refused
+from diagnostics.scans.intake import FileRefused
 from diagnostics.scans.models import Patient, Priority, Scan, Study
 from diagnostics.scans.services import Conflict, institution_for
 from tests.factories import InstitutionFactory, MembershipFactory, UserFactory, live_model, person, phantom
@@ -124,7 +124,7 @@ def test_submit_checks_the_words_that_file_a_scan(technologist, words, field):
 
 @pytest.mark.parametrize("data", [b"", b"hello, I am a text", phantom(1)[:300], b"GIF89a" + b"\0" * 200])
 def test_submit_refuses_what_is_no_image_and_stores_nothing(technologist, data):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FileRefused) as caught:
         submit(technologist, data=data)
     assert "DICOM" in caught.value.sentence, "the sentence says what is accepted"
     assert not Scan.objects.exists() and not AuditEvent.objects.exists()
@@ -145,7 +145,7 @@ def test_submit_by_role(role, allowed):
     if allowed:
         assert submit(by).created
     else:
-        with pytest.raises(NotAllowed, match="technologist"):
+        with pytest.raises(NotAllowed, match="Technologist"):
             submit(by)
 
 

@@ -9,7 +9,7 @@ from diagnostics import pipeline
 from diagnostics.models import AuditEvent, Scan
 from diagnostics.scans import decoding
 from diagnostics.scans.access import Role
-from diagnostics.scans.intake import Refused
+from diagnostics.scans.intake import FileRefused
 from mlcore.images.decoding.pool import DecodingPool, Limits
 from tests.factories import InstitutionFactory, person, phantom
 from tests.hostile.bombs import BOMBS, SEED
@@ -57,7 +57,7 @@ def test_no_bomb_costs_more_than_a_scan_may(one_file_a_process, capsys):
             try:
                 done = pipeline.submit_scan(by=by, institution=institution, data=data, patient="P-0001")
                 outcome = f"stored {done.scan.width} x {done.scan.height}"
-            except Refused as refused:
+            except FileRefused as refused:
                 outcome = refused.code
                 assert refused.sentence and "\n" not in refused.sentence
                 assert Scan.objects.filter(size_bytes=len(data)).count() == 0

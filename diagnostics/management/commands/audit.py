@@ -6,13 +6,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics.audit import anchors, checking, services
+from diagnostics.management.command import DomainCommand
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "verify: hold every audit event against its chain and the anchors. anchor: write an anchor, to be kept where "
         "nobody who can change the database can change it. adopt, anew: see docs/runbook.md."
@@ -69,15 +70,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{anchors.current().events} events, in {options['out']}.")
 
     def _adopt(self, options: dict[str, Any]) -> None:
-        try:
-            adopted = services.adopt(reason=options["reason"])
-        except services.ReasonMissing as error:
-            raise CommandError(str(error)) from error
+        adopted = services.adopt(reason=options["reason"])
         self.stdout.write(f"{adopted} events were taken in.")
 
     def _anew(self, options: dict[str, Any]) -> None:
-        try:
-            former = services.anchor_anew(reason=options["reason"])
-        except services.ReasonMissing as error:
-            raise CommandError(str(error)) from error
+        former = services.anchor_anew(reason=options["reason"])
         self.stdout.write(f"{former} anchors were put aside; a new one was written.")

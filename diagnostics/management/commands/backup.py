@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics.audit import anchors
+from diagnostics.management.command import DomainCommand
 from diagnostics.upkeep import copies
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Copies database and files into FOLDER while Overread runs; run again, only new files are copied. "
         "The secret key is not copied: keep it apart."
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             made = copies.back_up(options["folder"])
-        except (copies.BackupRefused, OSError) as error:
+        except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"{made.tables.get('diagnostics_scan', 0)} scans, {made.files} files ({made.new_files} new), "

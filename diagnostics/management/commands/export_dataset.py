@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from diagnostics.audit.services import record
 from diagnostics.datasets import services
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.management.command import DomainCommand
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Writes a dataset version's manifest and the untouched files that it names into a folder, on which "
         "python -m mlcore train FOLDER/manifest.jsonl --files FOLDER works. The files are as they were handed in: a "
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, required=True, help="A folder; it is made.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from diagnostics.training.originals import OriginalDamaged, read_original
+        from diagnostics.training.originals import read_original
         from mlcore.data.dataset import read_manifest
 
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
@@ -38,15 +39,12 @@ class Command(BaseCommand):
             raise CommandError(_("There is no such dataset version, or none that this person may see."))
         out: Path = options["out"]
         out.mkdir(parents=True, exist_ok=True)
-        try:
-            (out / "manifest.jsonl").write_bytes(services.manifest(version))
-            items = read_manifest(out / "manifest.jsonl")
-            for item in items:
-                target = out / item.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(read_original(item))
-        except (services.ManifestDamaged, OriginalDamaged) as fault:
-            raise CommandError(str(fault)) from fault
+        (out / "manifest.jsonl").write_bytes(services.manifest(version))
+        items = read_manifest(out / "manifest.jsonl")
+        for item in items:
+            target = out / item.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read_original(item))
         with transaction.atomic():
             for institution in version.institutions.all():
                 record(by=by, act="dataset_exported", target=version, institution=institution, number=version.number)

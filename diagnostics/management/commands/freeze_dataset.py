@@ -4,16 +4,16 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics.datasets import services
-from diagnostics.scans.access import NotAllowed
+from diagnostics.management.command import DomainCommand
 from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Institution
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Freezes a dataset version of every scan with a label that may train: final reads, and labels that came with "
         "imported folders. With --plan it only shows what freezing would make."
@@ -58,15 +58,12 @@ class Command(BaseCommand):
             "include_imported": not options["reads_only"],
             "include_demo": options["demo"],
         }
-        try:
-            if options["plan"]:
-                plan = services.plan(**wanted)
-                self._show(plan.counts)
-                self.stdout.write(plan.problem or "Nothing stands against freezing this.")
-                return
-            version = services.freeze(**wanted)
-        except (NotAllowed, services.NotFreezable) as refusal:
-            raise CommandError(str(refusal)) from refusal
+        if options["plan"]:
+            plan = services.plan(**wanted)
+            self._show(plan.counts)
+            self.stdout.write(plan.problem or "Nothing stands against freezing this.")
+            return
+        version = services.freeze(**wanted)
         self._show(version.counts)
         self.stdout.write(f"Frozen as {version}: {version.sha256}")
 

@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from diagnostics.management.command import DomainCommand
 from diagnostics.upkeep import stock
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Names each file that is missing, changed, or belongs to no row, and each case that differs from what the "
         "predictions say. With --repair what can be made anew from an untouched original is made anew, cases say what "

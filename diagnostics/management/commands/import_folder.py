@@ -7,23 +7,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
-from diagnostics.disk import StorageFull
+from diagnostics.errors import Invalid, Unavailable
+from diagnostics.management.command import DomainCommand
 from diagnostics.scans import planner_statistics
 from diagnostics.scans.folding import folded
-from diagnostics.scans.intake import DecodingUnavailable, Refused
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
-from diagnostics.scans.services import Conflict
 from mlcore.data.labels import label_from_folder
 
 SHOW_EVERY = 25  # files between two lines of progress where the output is no terminal
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Loads every image below PATH into an institution. With --labels the name of the folder that an image lies in "
         "(yes, no, glioma, notumor …) becomes its reference label. Run it again at will: nothing is stored twice."
@@ -91,10 +90,10 @@ class Command(BaseCommand):
                 reference_label=label,
                 to_read=worklist or not label,
             )
-        except (Refused, Conflict) as refusal:
+        except Invalid as refusal:
             self.stderr.write(f"refused {file}: {refusal.sentence}")
             return "refused"
-        except (StorageFull, DecodingUnavailable) as error:
+        except Unavailable as error:
             raise CommandError(_("%(error)s Run it again: nothing is stored twice.") % {"error": error}) from None
         except OSError as error:
             self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from diagnostics.management.command import DomainCommand
 from diagnostics.registry import services
 from mlcore.model.identity import WEIGHTS
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = "Enter the model in the box, and put it into use where none is. Does nothing the second time."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from diagnostics.audit import anchors
+from diagnostics.management.command import DomainCommand
 from diagnostics.upkeep import copies
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = "Puts the copy that `backup` made into an empty data folder (OVERREAD_DATA), then holds rows against files."
     # The database may not be there yet; what it holds is the backup's affair.
     requires_migrations_checks = False
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             contents = copies.restore(options["folder"])
-        except (copies.BackupRefused, OSError) as error:
+        except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Restored as of {contents.taken_at}: {contents.files} files.")
         # A copy of an earlier version is brought up to date; of whichever key its anchor was, ours comes beside it.

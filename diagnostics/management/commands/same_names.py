@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from diagnostics.scans.mending import Mender, NotMended
+from diagnostics.management.command import DomainCommand
+from diagnostics.scans.mending import Mender
 
 ACTS = {
     "rename-person": ("OLD", "NEW"),
@@ -17,7 +18,7 @@ ACTS = {
 }
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Lists people, institutions, patients and studies whose names differ only in the case of their letters: an "
         "update stops at them. Two that are one are merged (the first name stays), two that are two get other names. "
@@ -38,10 +39,7 @@ class Command(BaseCommand):
                 raise CommandError(
                     _("Write: same_names %(act)s %(wanted)s") % {"act": act, "wanted": " ".join(wanted)}
                 )
-            try:
-                moved = getattr(mender, act.replace("-", "_"))(*names)
-            except NotMended as error:
-                raise CommandError(str(error)) from error
+            moved = getattr(mender, act.replace("-", "_"))(*names)
             self.stdout.write("Renamed." if moved is None else f"Merged; {moved} scans moved.")
         left = mender.left()
         for twins in left:

@@ -5,12 +5,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
 from diagnostics.datasets.models import DatasetVersion
-from diagnostics.scans.access import NotAllowed
+from diagnostics.management.command import DomainCommand
 from diagnostics.training import planning, services
 from diagnostics.training.models import ACTIVE, TrainingRun, TrainingState
 from diagnostics.training.recipe import HYPERPARAMETERS
@@ -18,7 +18,7 @@ from diagnostics.training.recipe import HYPERPARAMETERS
 _KINDS: dict[str, Any] = {"whole": int, "number": float, "choice": str}
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Starts a training on a dataset version and waits for it. With --here this process carries it out itself "
         "instead of the training worker."
@@ -57,10 +57,7 @@ class Command(BaseCommand):
             return
         # With --here no message goes out, so that no worker takes the run away from this process.
         start = services.queue if options["here"] else pipeline.start_training
-        try:
-            run = start(by=by, dataset=dataset, config=recipe, anyway=options["anyway"])
-        except (NotAllowed, services.NotTrainable, services.AnotherRunning) as refusal:
-            raise CommandError(str(refusal)) from refusal
+        run = start(by=by, dataset=dataset, config=recipe, anyway=options["anyway"])
         self.stdout.write(f"{str(run).capitalize()} on {dataset}.")
         if options["here"]:
             from diagnostics.training import fitting

@@ -5,17 +5,17 @@ import sys
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from diagnostics.management.command import DomainCommand
 from diagnostics.scans import people
 from diagnostics.scans.access import Role
-from diagnostics.scans.services import Conflict
 from portal.accounts.models import User
 from portal.accounts.services import add_person
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Makes an account with a role in an institution, which is made where it is missing. For somebody who has an "
         "account already it adds the role and leaves the password alone. The password is drawn and shown once, or "
@@ -39,8 +39,6 @@ class Command(BaseCommand):
                 said = self._make(given, options)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        except Conflict as error:
-            raise CommandError(error.sentence) from error
         self.stdout.write(said)
 
     def _make(self, given: str | None, options: dict[str, Any]) -> str:

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from diagnostics.management.command import DomainCommand
 from diagnostics.reviews.services import work_of
 from diagnostics.scans import people
-from diagnostics.scans.services import Conflict
 from portal.accounts import sessions
 from portal.accounts.models import User
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = "Closes an account. What its person holds or is kept goes back to everybody, or to another reader."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,10 +24,7 @@ class Command(BaseCommand):
         if options["work_to"]:
             heir = self._person(options["work_to"])
         cases = work_of(user)
-        try:
-            people.deactivate(by=None, user=user, work_to=heir)
-        except Conflict as error:
-            raise CommandError(error.sentence) from error
+        people.deactivate(by=None, user=user, work_to=heir)
         sessions.end_others(user=user, by=None, why="deactivated")
         left = work_of(user)
         self.stdout.write(f"{user.username} cannot sign in any more. Open cases given to others: {cases - left}.")

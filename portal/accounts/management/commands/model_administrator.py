@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from diagnostics.management.command import DomainCommand
 from diagnostics.scans import model_administrators
 from diagnostics.scans.models import ModelAdministrator
-from diagnostics.scans.services import Conflict
 from portal.accounts.models import User
 
 
-class Command(BaseCommand):
+class Command(DomainCommand):
     help = (
         "Makes somebody model administrator: where there are several institutions, only model administrators and "
         "superusers promote, roll back, put aside and set limits. Without a name it lists them."
@@ -37,8 +37,5 @@ class Command(BaseCommand):
             ended = model_administrators.dismiss(by=None, user=user)
             self.stdout.write(f"{name} is {'a model administrator no longer' if ended else 'no model administrator'}.")
             return
-        try:
-            made = model_administrators.appoint(by=None, user=user)
-        except Conflict as error:
-            raise CommandError(error.sentence) from error
+        made = model_administrators.appoint(by=None, user=user)
         self.stdout.write(f"{name} is {'now' if made else 'already'} a model administrator.")
