@@ -5,19 +5,17 @@ pages and gives up at a thousand; here the position is (time, id), which is uniq
 """
 
 import base64
-import binascii
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
+
+from portal.ui.paging import Keyset
 
 from .problems import InvalidInput
 
@@ -26,41 +24,19 @@ class Cursor(NamedTuple):
     """Just after (or, going back, just before) one row."""
 
     back: bool
-    at: datetime
-    pk: str
+    place: list[str]
 
     def encode(self) -> str:
-        plain = json.dumps(["b" if self.back else "f", self.at.isoformat(), self.pk], separators=(",", ":"))
+        plain = json.dumps(["b" if self.back else "f", *self.place], separators=(",", ":"))
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str, to_pk: Callable[[Any], Any]) -> "Cursor":
-        """Raises InvalidInput for anything that `encode` did not make."""
-        try:
-            way, at, pk = json.loads(base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
-            if way not in ("f", "b") or not isinstance(pk, str):
-                raise ValueError(way)
-            to_pk(pk)
-            moment = datetime.fromisoformat(at)
-            if moment.tzinfo is None:
-                raise ValueError(at)
-            # An offset at either end of time leads beyond it; the database would find out in the middle of a query.
-            return cls(way == "b", moment.astimezone(UTC), pk)
-        except (
-            ValueError,
-            TypeError,
-            UnicodeError,
-            binascii.Error,
-            OverflowError,
-            RecursionError,
-            DjangoValidationError,
-        ):
-            sentence = _("This is no cursor. Take it from `next` or `previous` of a page.")
-            raise InvalidInput({"cursor": [sentence]}) from None
-
-
-def _cut(rows: QuerySet[Any], number: int) -> QuerySet[Any]:
-    return rows[:number]
+    def decode(cls, text: str) -> "Cursor":
+        """Raises ValueError for what is no cursor at all; whether its place exists, the keyset finds out."""
+        way, *place = json.loads(base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
+        if way not in ("f", "b") or not all(isinstance(each, str) for each in place):
+            raise ValueError(way)
+        return cls(way == "b", place)
 
 
 class ByUpdate(BasePagination):
@@ -68,38 +44,30 @@ class ByUpdate(BasePagination):
 
     def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Model]:
         self.address = request.build_absolute_uri()
-        self.field: str = view.ordered_by
-        size: int = view.query["page_size"]
+        self.keys = Keyset((view.ordered_by, "pk"))
         given: str = view.query.get("cursor", "")
-        to_pk = queryset.model._meta.pk.to_python
-        cursor = Cursor.decode(given, to_pk) if given else None
-        back = cursor is not None and cursor.back
-        if cursor is not None:
-            side = "lt" if cursor.back else "gt"
-            # The first condition is implied by the second; it is there because an index can answer it.
-            queryset = queryset.filter(
-                Q(**{f"{self.field}__{side}e": cursor.at}),
-                Q(**{f"{self.field}__{side}": cursor.at}) | Q(**{f"pk__{side}": to_pk(cursor.pk)}),
-            )
-        order = ("-" if back else "") + self.field, "-pk" if back else "pk"
+        back, values = self._place(queryset.model, given) if given else (False, [])
         # A view may know a cheaper way to the first rows than to cut them off.
-        first = getattr(view, "first_rows", _cut)
-        rows = list(first(queryset.order_by(*order), size + 1))
-        more = len(rows) > size
-        rows = rows[:size]
+        cheaper = {"first": view.first_rows} if hasattr(view, "first_rows") else {}
+        keys = self.keys.backwards() if back else self.keys
+        rows, more = keys.following(queryset, values, size=view.query["page_size"], **cheaper)
         if back:
             rows.reverse()
-        self.next = self._after(rows[-1]) if rows and (more or back) else None
-        self.previous = self._before(rows[0]) if rows and cursor is not None and (more or not back) else None
+        self.next = self._link(False, rows[-1]) if rows and (more or back) else None
+        self.previous = self._link(True, rows[0]) if rows and given and (more or not back) else None
         return rows
 
-    def _after(self, row: Model) -> str:
-        return self._link(Cursor(False, getattr(row, self.field), str(row.pk)))
+    def _place(self, model: type[Model], given: str) -> tuple[bool, list[Any]]:
+        """Which way a cursor leads, and from where."""
+        try:
+            cursor = Cursor.decode(given)
+            return cursor.back, self.keys.values(model, cursor.place)
+        except (ValueError, TypeError, RecursionError):
+            sentence = _("This is no cursor. Take it from `next` or `previous` of a page.")
+            raise InvalidInput({"cursor": [sentence]}) from None
 
-    def _before(self, row: Model) -> str:
-        return self._link(Cursor(True, getattr(row, self.field), str(row.pk)))
-
-    def _link(self, cursor: Cursor) -> str:
+    def _link(self, back: bool, row: Model) -> str:
+        cursor = Cursor(back, self.keys.place_of(row))
         return replace_query_param(self.address, "cursor", cursor.encode())
 
     def get_paginated_response(self, data: Any) -> Response:
