@@ -143,7 +143,7 @@ def world(rounds: int) -> dict[str, list[Any]]:
     call_command("collectstatic", interactive=False, verbosity=0)
     from django.conf import settings
 
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     pipeline.nudge = lambda task, *args: True  # type: ignore[assignment] # no broker runs here
     place = Institution.objects.create(code="bench", name="Bench")
     by = User.objects.create_user(username="bench", password=PASSWORD)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import starts
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from mlcore.images.decode import decode
 from mlcore.networks import artifact

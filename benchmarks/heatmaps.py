@@ -37,7 +37,7 @@ from mlcore.preprocessing.preprocess import crop, prepare
 from mlcore.serving.explain import evidence_weights, tumour_map
 from mlcore.serving.predict import Opinion, Predictor
 
-BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
+BUNDLED = Path(__file__).resolve().parents[1] / "mlcore" / "bundled_model"
 _SIDE = 256
 # The strongest point of a coarse map cannot lie nearer than this to where it belongs: half a cell of it.
 _REACH = 1.0
@@ -51,7 +51,7 @@ def maps_of(run: Forward, model, spec, tensors: np.ndarray) -> np.ndarray:  # ty
     return np.stack([tumour_map(m, evidence, p, spec.leaves) for m, p in zip(maps, probabilities, strict=True)])
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def similarity(one: np.ndarray, other: np.ndarray) -> float:
     """Rank correlation of two maps; 0 where one of them is flat, as it then says nothing of the other."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
@@ -62,17 +62,17 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 def randomised(  # type: ignore[no-untyped-def]
     model, spec, tensors: np.ndarray, steps: int = 6, draws: int = 5, drawn: Callable[..., np.ndarray] = maps_of
 ) -> Iterator[tuple[float, list[float]]]:
-    """Make weights random from the head downwards; give the share of the layers, and the likeness to the true maps.
+    """Make weights random from the head downwards; give the share of the layers, and the similarity to the true maps.
 
-    The likeness is the mean over the images, one for each draw: a network that is random throughout still shows where
-    the head is, as bright or as dark by chance. `drawn` makes the maps that are judged. The weights come back after
-    the last step.
+    The similarity is the mean over the images, one for each draw: a network that is random throughout still shows
+    where the head is, as bright or as dark by chance. `drawn` makes the maps that are judged. The weights come back
+    after the last step.
     """
     run = forward(model, spec)
     true = drawn(run, model, spec, tensors)
     layers = [layer for layer in reversed(model.layers) if layer.weights]
     kept = [layer.get_weights() for layer in layers]
-    yield 0.0, [float(np.mean([likeness(each, each) for each in true]))]
+    yield 0.0, [float(np.mean([similarity(each, each) for each in true]))]
     for step in range(1, steps + 1):
         upto = max(1, round(len(layers) * step / steps)) if step > 1 else 1
         found = []
@@ -82,7 +82,7 @@ def randomised(  # type: ignore[no-untyped-def]
                 # Each array shuffled: its values stay what they are, and what they had learned is gone.
                 layer.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in weights])
             now = drawn(run, model, spec, tensors)
-            found.append(float(np.mean([likeness(a, b) for a, b in zip(true, now, strict=True)])))
+            found.append(float(np.mean([similarity(a, b) for a, b in zip(true, now, strict=True)])))
         yield upto / len(layers), found
     for layer, weights in zip(layers, kept, strict=True):
         layer.set_weights(weights)
@@ -163,7 +163,7 @@ def _told(kind: str, count: int, game: tuple[int, Measured, float]) -> str:
 def main() -> None:
     """Measure and print."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("model", type=Path, nargs="?", default=BOX)
+    ask.add_argument("model", type=Path, nargs="?", default=BUNDLED)
     ask.add_argument("--data", type=Path, help="folder of class folders: its images with a tumour, else drawn heads")
     ask.add_argument("--count", type=int, default=60, help="images of each check")
     ask.add_argument("--out", type=Path, help="markdown file to write to")
@@ -202,7 +202,7 @@ def main() -> None:
             "five. A network that is random throughout still shows where the head is, as bright or as dark as chance "
             "will have it; so single draws lie on either side of nought. The drawn heads of the pointing game are "
             "none that the network was trained on, nor any that it will meet; the true ones it may have "
-            "learned, as healthy: that of the box has learned them all.\n\n"
+            "learned, as healthy: that of the bundled model has learned them all.\n\n"
             + "\n".join(lines)
             + f"\n\n```\n{command}\n```\n",
             encoding="utf-8",

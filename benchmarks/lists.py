@@ -10,7 +10,7 @@ from django.test import Client
 
 from benchmarks import clones
 from benchmarks.databases import Databases
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics import tasks
 from diagnostics.cases.models import Case

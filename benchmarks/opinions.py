@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from django.core.files.storage import default_storage
 
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState

@@ -12,7 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.worklist import FEW, filled
 from benchmarks.world import World
 from diagnostics.models import Scan

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from django.utils import timezone
 
-from benchmarks.beside import Beside
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.background_load import BackgroundLoad
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
@@ -37,7 +37,7 @@ while True:
 def ratios(world: World) -> Iterator[Ratio]:
     """The promise of issue 5: p95 at most 1.1 times."""
     challenge(world)
-    with Beside(_LOOP) as challenger:
+    with BackgroundLoad(_LOOP) as challenger:
         yield compare(
             "S",
             f"p95 from queued to opinion of {WATCHED} scans, one at a time: a challenger scoring beside ↔ none",

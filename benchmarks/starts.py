@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.turns import Ratio, compare
+from benchmarks.interleaved import Ratio, compare
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLD = """

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 from django.test import Client
 
-from benchmarks.beside import Beside
+from benchmarks.background_load import BackgroundLoad
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.shadow import WATCHED, p95
-from benchmarks.turns import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics import pipeline
 from diagnostics.datasets.services import freeze
@@ -42,7 +42,7 @@ def ratios(world: World) -> Iterator[Ratio]:
     _queue(world)
     reader = Client()
     reader.force_login(world.by)
-    with Beside(_TRAIN) as training:
+    with BackgroundLoad(_TRAIN) as training:
         yield compare(
             "14",
             f"p95 from queued to opinion of {WATCHED} scans, one at a time: a training beside ↔ none",

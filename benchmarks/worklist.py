@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from benchmarks.databases import Databases
-from benchmarks.turns import Ratio, compare, seconds
+from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.models import Case, Claim, Institution, Membership, Patient, Prediction, Read, Scan, Study
 from diagnostics.predictions.models import PredictionState

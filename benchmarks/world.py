@@ -36,9 +36,9 @@ def made(folder: Path, images: Path | None, count: int) -> World:
 
     call_command("collectstatic", interactive=False, verbosity=0)
     model = folder / "model"
-    shutil.copytree(settings.MODEL_IN_THE_BOX, model)
+    shutil.copytree(settings.BUNDLED_MODEL, model)
     _with_engine(model)
-    version = registry.install_box(model)
+    version = registry.install_bundled_model(model)
     pipeline.nudge = lambda task, *args: True  # type: ignore[assignment] # no broker runs here
     institution = Institution.objects.create(code="bench", name="Bench")
     by = User.objects.create_user(username="bench")

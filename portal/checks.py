@@ -36,7 +36,7 @@ def register_all() -> None:
     register("overread")(broker)
     register("overread")(bucket)
     register("overread")(celery)
-    register("overread")(model_in_the_box)
+    register("overread")(bundled_model)
 
 
 def data_folder(**_: Any) -> Sequence[CheckMessage]:
@@ -152,9 +152,9 @@ def celery(**_: Any) -> Sequence[CheckMessage]:
     ]
 
 
-def model_in_the_box(**_: Any) -> Sequence[CheckMessage]:
+def bundled_model(**_: Any) -> Sequence[CheckMessage]:
     """The model that comes with the software is there."""
-    folder = Path(settings.MODEL_IN_THE_BOX)
+    folder = Path(settings.BUNDLED_MODEL)
     if (folder / "spec.json").is_file():
         return []
     return [

@@ -318,7 +318,7 @@ STORAGES = {
 }
 MODEL_CACHE_DIR = DATA_DIR / "cache" / "models"
 TRAINING_DIR = DATA_DIR / "cache" / "training"  # where a broken-off training's state waits for the next worker
-MODEL_IN_THE_BOX = BASE_DIR / "mlcore" / "box"
+BUNDLED_MODEL = BASE_DIR / "mlcore" / "bundled_model"
 
 STATIC_URL = f"{ROOT}/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))

@@ -29,7 +29,7 @@ from mlcore.training.loop import Part, fit, logits_of
 from mlcore.training.progress import Progress, Reporter
 from mlcore.training.train import networks
 
-# The recipe of the model in the box, but for its length and size.
+# The recipe of the bundled model, but for its length and size.
 BUDGET = TrainConfig(architecture="lite0", augment="strong", batch_size=32, learning_rate=0.001, mixup=0.2)
 RECIPE = "the recipe"
 LAST_STEP = "weights of the last step, not their average"

@@ -45,7 +45,7 @@ __all__ = [
     "challenger",
     "end_alarm",
     "fetch",
-    "install_box",
+    "install_bundled_model",
     "is_whole",
     "keep",
     "live",
@@ -198,7 +198,7 @@ def roll_back(*, by: AbstractBaseUser, reason: str, to: str | None = None) -> Pr
         return _put_into_use(former, former=live(), kind=Promotion.Kind.ROLLBACK, by=by, reason=reason)
 
 
-def install_box(folder: Path) -> ModelVersion:
+def install_bundled_model(folder: Path) -> ModelVersion:
     """Enter the model that came with the software, and put it into use if none is.
 
     Raises

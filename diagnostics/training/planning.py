@@ -18,7 +18,7 @@ from diagnostics.registry.queries import typeset
 from .models import TrainingRun, TrainingState
 from .recipe import DEFAULTS
 
-# Seconds for one image once, on two cores: of the table in docs/seed-table.md and of the model in the box.
+# Seconds for one image once, on two cores: of the table in docs/seed-table.md and of the bundled model.
 STATED_PACE = {"seed_cnn": 0.009, "residual": 0.013}
 _RUNS_LOOKED_AT = 5
 # Small sets are shown several times an epoch (mlcore.data.dataset.epoch_order).

@@ -48,7 +48,7 @@ def run_train(asked: argparse.Namespace, command: str) -> None:
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     config = TrainConfig.from_dict({name: value for name, value in vars(asked).items() if name in names})
     check_beginning(config)
-    if asked.split == "original":
+    if asked.split != "honest":
         from mlcore.training.baseline_protocol import LEAKS, split_at_random
 
         say(f"Warning: {LEAKS}")
@@ -210,12 +210,12 @@ def run_engine(asked: argparse.Namespace, command: str) -> None:
     from mlcore.networks.runtime import limit_threads, published
 
     limit_threads(1)
-    model, spec, familiar = load_all(asked.model)
+    model, spec, detector = load_all(asked.model)
     report = load_report(asked.model)
     # No image is at hand, and noise stirs every part of the network.
     noise = np.random.default_rng(1).random((16, spec.size, spec.size, spec.channels), np.float32)
     engine, report["engine"] = published(model, spec, noise)
-    sha256 = save(asked.model, model, spec, report, familiar, engine, seen=seen_by(asked.model))
+    sha256 = save(asked.model, model, spec, report, detector, engine, seen=seen_by(asked.model))
     if asked.json:
         print(json.dumps({"sha256": sha256, **report["engine"]}))
     else:

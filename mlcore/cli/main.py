@@ -57,7 +57,7 @@ COMMANDS = {
         "tell what in a folder is there twice, and where labels clash", options.add_duplicates, commands.run_duplicates
     ),
     "augment": Command(
-        "write the original project's augmented set: 7 of a tumour, 10 of none",
+        "write the augmented set of the baseline protocol: 7 of a tumour, 10 of none",
         options.add_augment,
         commands.run_augment,
     ),
@@ -65,7 +65,7 @@ COMMANDS = {
 
 # Studies stand beside the learning core: they are there in a checkout, and not where only the product is installed.
 STUDIES = {
-    "table": "train networks under the original and the honest protocol, and compare",
+    "table": "train networks under the baseline and the honest protocol, and compare",
     "ablate": "measure what each trick of the recipe is worth, on a short budget",
     "simulate-gate": "retrain on flipped labels hundreds of times, and see the gate",
     "simulate-active": "count the labels needed to reach an AUROC, by the order in which scans are labelled",

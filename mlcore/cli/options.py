@@ -18,9 +18,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--architecture", choices=ARCHITECTURE_NAMES, default=defaults.architecture)
     parser.add_argument(
         "--split",
-        choices=("honest", "original"),
+        choices=("honest", "baseline", "original"),
         default="honest",
-        help="original: of a folder made by `augment`, file by file at random; leaks",
+        help="baseline: of a folder made by `augment`, file by file at random; leaks (formerly: original)",
     )
     parser.add_argument("--weights", type=Path, help="file of published weights for lite0, resnet50 or vgg16")
     parser.add_argument("--augment", choices=AUGMENT_LEVELS, default=defaults.augment)
@@ -31,7 +31,12 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--least-share", type=float, default=defaults.least_share)
     parser.add_argument("--mixup", type=float, default=defaults.mixup, help="blend images in pairs (0.2 is usual)")
     parser.add_argument(
-        "--implant", type=float, default=defaults.implant, help="share of healthy heads into which a lesion is drawn"
+        "--synthetic-lesions",
+        "--implant",
+        dest="implant",
+        type=float,
+        default=defaults.implant,
+        help="share of healthy heads into which a lesion is drawn",
     )
     _choices(parser, defaults)
     parser.add_argument("--size", type=int)
@@ -51,7 +56,7 @@ def add_refit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--epochs", type=int, help="a quarter of those of the measured model where left out")
     parser.add_argument(
-        "--keep-weights", action="store_true", help="train nothing: settle anew what follows from the measured model"
+        "--keep-weights", action="store_true", help="train nothing: choose anew what follows from the measured model"
     )
     _files(parser)
     _leave_out(parser)

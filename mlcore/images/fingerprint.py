@@ -146,7 +146,7 @@ def groups(
     threshold : float
         Correlation above which two items are twins (flips included).
     largest : int, optional
-        Chains of ever so slightly different neighbours stop growing by likeness at this many items; by default
+        Chains of ever so slightly different neighbours stop growing by similarity at this many items; by default
         a twentieth of all items, at least 50. The closest pairs are joined first.
 
     Returns

@@ -71,7 +71,8 @@ class TrainConfig:
     mixup : float
         How much images are blended in pairs: the parameter of the beta distribution; 0 for not at all.
     implant : float
-        Share of the healthy heads into which a lesion is drawn, so that no sequence means "healthy".
+        Share of the healthy heads into which a lesion is drawn, so that no sequence means "healthy". The name is that
+        under which stored recipes and models hold it; the command line says `--synthetic-lesions`.
     error_rate : float
         Share of scans whose set of labels may lack the truth.
     sensitivity : float or None

@@ -23,7 +23,7 @@ from mlcore.model.card import card
 from mlcore.model.identity import CARD, REPORT, SPEC, WEIGHTS, ArtifactDamaged, sha256_of
 from mlcore.model.spec import ModelSpec, SpecDamaged
 from mlcore.networks.engine import Engine
-from mlcore.networks.ood import BESIDE, BESIDE_WITHOUT_TEXTURE, Familiar
+from mlcore.networks.ood import BESIDE, BESIDE_WITHOUT_TEXTURE, Detector
 from mlcore.preprocessing.preprocess import PREPROCESS_VERSION
 
 if TYPE_CHECKING:
@@ -49,22 +49,22 @@ __all__ = [
     "seen_by",
     "sha256_of",
 ]
-_NOVELTY_MEANS, _NOVELTY_PRECISION = "novelty/means", "novelty/precision"
-_NOVELTY_LINE, _NOVELTY_SCALE = "novelty/line", "novelty/scale"
-_NOVELTY = (_NOVELTY_MEANS, _NOVELTY_PRECISION, _NOVELTY_LINE, _NOVELTY_SCALE)
+_DETECTOR_MEANS, _DETECTOR_PRECISION = "novelty/means", "novelty/precision"
+_DETECTOR_LINE, _DETECTOR_SCALE = "novelty/line", "novelty/scale"
+_DETECTOR = (_DETECTOR_MEANS, _DETECTOR_PRECISION, _DETECTOR_LINE, _DETECTOR_SCALE)
 _ENGINE, _PROBE = "engine/litert", "engine/probe"
 _SEEN, _MARK = "training/seen", 8
 _KERNEL = "head/kernel"
 
 
-def arrays_of(model: keras.Model, familiar: Familiar | None, engine: Engine | None = None) -> dict[str, np.ndarray]:
+def arrays_of(model: keras.Model, detector: Detector | None, engine: Engine | None = None) -> dict[str, np.ndarray]:
     """Name every array of a model: float32, and the engine's bytes."""
     arrays = {variable.path: np.asarray(variable.numpy(), np.float32) for variable in model.weights}
-    if familiar is not None:
-        arrays[_NOVELTY_MEANS] = familiar.means
-        arrays[_NOVELTY_PRECISION] = familiar.precision
-        if familiar.line is not None and familiar.scale is not None:
-            arrays[_NOVELTY_LINE], arrays[_NOVELTY_SCALE] = familiar.line, familiar.scale
+    if detector is not None:
+        arrays[_DETECTOR_MEANS] = detector.means
+        arrays[_DETECTOR_PRECISION] = detector.precision
+        if detector.line is not None and detector.scale is not None:
+            arrays[_DETECTOR_LINE], arrays[_DETECTOR_SCALE] = detector.line, detector.scale
     if engine is not None:
         arrays[_ENGINE] = np.frombuffer(engine.content, np.uint8)
         arrays[_PROBE] = engine.probe
@@ -89,7 +89,7 @@ def save(
     model: keras.Model,
     spec: ModelSpec,
     report: Mapping[str, Any],
-    familiar: Familiar | None = None,
+    detector: Detector | None = None,
     engine: Engine | None = None,
     *,
     seen: np.ndarray | None = None,
@@ -106,7 +106,7 @@ def save(
         Its description.
     report : mapping
         What `mlcore.training.train` measured; JSON-able.
-    familiar : Familiar, optional
+    detector : Detector, optional
         What the training features look like; without it nothing is called out of distribution.
     engine : Engine, optional
         The network for LiteRT; without it TensorFlow serves.
@@ -121,7 +121,7 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        arrays = arrays_of(model, familiar, engine)
+        arrays = arrays_of(model, detector, engine)
         if seen is not None:
             arrays[_SEEN] = seen
         (made / WEIGHTS).write_bytes(_packed(arrays))
@@ -215,8 +215,8 @@ def load(folder: Path, *, expected_sha256: str | None = None) -> tuple[keras.Mod
     return model, spec
 
 
-def load_all(folder: Path, *, expected_sha256: str | None = None) -> tuple[keras.Model, ModelSpec, Familiar | None]:
-    """Read a model folder with what it holds familiar; otherwise as `load`."""
+def load_all(folder: Path, *, expected_sha256: str | None = None) -> tuple[keras.Model, ModelSpec, Detector | None]:
+    """Read a model folder with its detector of other pictures; otherwise as `load`."""
     from mlcore.networks import architectures
 
     spec = _checked_spec(folder, expected_sha256)
@@ -227,13 +227,13 @@ def load_all(folder: Path, *, expected_sha256: str | None = None) -> tuple[keras
         model = architectures.build(spec)
     except SpecDamaged as error:
         raise ArtifactDamaged(str(error)) from error
-    familiar = _familiar(arrays, len(spec.leaves), int(model.output["maps"].shape[-1]))
+    detector = _detector(arrays, len(spec.leaves), int(model.output["maps"].shape[-1]))
     wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
     if {name: array.shape for name, array in arrays.items()} != wanted:
         raise ArtifactDamaged(f"The weights do not fit the architecture {spec.architecture}.")
     for variable in model.weights:
         variable.assign(arrays[variable.path])
-    return model, spec, familiar
+    return model, spec, detector
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class Servable:
     kernel : numpy.ndarray, shape (features, leaves), dtype float32
         Of the head, for the heat map.
     arrays : dict of str to numpy.ndarray
-        What the model holds familiar.
+        What tells that an image is unlike those of the training.
     """
 
     spec: ModelSpec
@@ -257,15 +257,15 @@ class Servable:
     kernel: np.ndarray
     arrays: dict[str, np.ndarray]
 
-    def familiar(self, channels: int) -> Familiar | None:
-        """Give what the model holds familiar, for maps of so many channels; `ArtifactDamaged` where it misfits."""
-        return _familiar(dict(self.arrays), len(self.spec.leaves), channels)
+    def detector(self, channels: int) -> Detector | None:
+        """Give the detector, for maps of so many channels; `ArtifactDamaged` where it misfits."""
+        return _detector(dict(self.arrays), len(self.spec.leaves), channels)
 
 
 def load_servable(folder: Path, *, expected_sha256: str | None = None) -> Servable | None:
     """Read a model folder without TensorFlow; None where it holds no engine. Raises `ArtifactDamaged`."""
     spec = _checked_spec(folder, expected_sha256)
-    arrays = _read_arrays(folder / WEIGHTS, only=(_ENGINE, _PROBE, _KERNEL, *_NOVELTY))
+    arrays = _read_arrays(folder / WEIGHTS, only=(_ENGINE, _PROBE, _KERNEL, *_DETECTOR))
     content, probe, kernel = (arrays.pop(name, None) for name in (_ENGINE, _PROBE, _KERNEL))
     if content is None:
         return None
@@ -306,9 +306,9 @@ def _read_arrays(path: Path, only: tuple[str, ...] | None = None) -> dict[str, n
     return arrays
 
 
-def _familiar(arrays: dict[str, np.ndarray], leaves: int, channels: int) -> Familiar | None:
-    """Take what is familiar out of the arrays, for so many leaves and channels of maps."""
-    means, precision, line, scale = (arrays.pop(name, None) for name in _NOVELTY)
+def _detector(arrays: dict[str, np.ndarray], leaves: int, channels: int) -> Detector | None:
+    """Take the detector out of the arrays, for so many leaves and channels of maps."""
+    means, precision, line, scale = (arrays.pop(name, None) for name in _DETECTOR)
     if all(each is None for each in (means, precision, line, scale)):
         return None
     if means is None or precision is None or (line is None) != (scale is None):
@@ -319,4 +319,4 @@ def _familiar(arrays: dict[str, np.ndarray], leaves: int, channels: int) -> Fami
     # A line is of the newest description only.
     if line is not None and scale is not None and (line.shape, scale.shape) != ((4, known[0]), (5,)):
         raise ArtifactDamaged("What the model knows of strangers does not fit this code.")
-    return Familiar(means, precision, line, scale)
+    return Detector(means, precision, line, scale)

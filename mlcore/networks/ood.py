@@ -6,9 +6,9 @@ trained on heads alone has no reason to notice what a head is not, the coarse pi
 and the statistics of its texture: a photograph differs from a slice in how its detail is spread over sizes,
 directions and places (Torralba & Oliva 2003, Network 14:391).
 
-To the distance comes a second witness that has seen strangers: a line between the descriptions of heads and those of
-drawn pictures (`mlcore.training.ood_samples`). A photograph in the outline of a head is near to heads in most of its
-numbers, which hides it from the distance, but not in those that the line goes by.
+To the distance comes a second witness that has seen pictures of other things: a line between the descriptions of
+heads and those of drawn pictures (`mlcore.training.ood_samples`). A photograph in the outline of a head is near to
+heads in most of its numbers, which hides it from the distance, but not in those that the line goes by.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIDE, _PLACES, _DIRECTIONS = 64, 6, 8
 # Ends of the bands of the spectrum, in waves a side.
 _BANDS = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 17.0, 23.0, 32.0)
 _STRENGTHS = (50, 75, 90, 97)
-# Bands, likeness to both mirror images, corners, dark share, local spread, directions, strengths, sparseness, mean.
+# Bands, similarity to both mirror images, corners, dark share, local spread, directions, strengths, sparseness, mean.
 TEXTURE = len(_BANDS) + 2 + 4 + 1 + _PLACES**2 + _DIRECTIONS + len(_STRENGTHS) + 2
 BESIDE = BESIDE_WITHOUT_TEXTURE + TEXTURE
 _SHRINKAGE = 0.05
@@ -37,7 +37,7 @@ _RIDGE, _ROUNDS = 30.0, 20
 
 
 @dataclass(frozen=True)
-class Familiar:
+class Detector:
     """What the training images look like.
 
     Attributes
@@ -47,8 +47,8 @@ class Familiar:
     precision : numpy.ndarray, shape (d, d), dtype float32
         Inverse of the covariance that all leaves share.
     line : numpy.ndarray or None, shape (4, d), dtype float32
-        What tells heads from strangers: mean and spread of each number over heads, and its weights by itself and by
-        its square. None in models of before strangers were drawn.
+        What tells heads from other pictures: mean and spread of each number over heads, and its weights by itself and
+        by its square. None in models of before such pictures were drawn.
     scale : numpy.ndarray or None, shape (5,), dtype float32
         Offset of the line, then mean and spread of the distance and of the line's answer over the validation part.
     """
@@ -58,11 +58,11 @@ class Familiar:
     line: np.ndarray | None = None
     scale: np.ndarray | None = None
 
-    def strangeness(self, described: np.ndarray) -> np.ndarray:
+    def score(self, described: np.ndarray) -> np.ndarray:
         """Give how unlike the training images descriptions (N, d or more) are, float64 (N,).
 
         The sum of what both witnesses say, each in spreads above the mean of the validation part; the distance alone
-        in models of before strangers were drawn.
+        in models of before such pictures were drawn.
         """
         apart = self.distances(described)
         if self.line is None or self.scale is None:
@@ -71,7 +71,7 @@ class Familiar:
         return (apart - middle) / spread + (self._beyond(described) - between) / wide
 
     def _beyond(self, described: np.ndarray) -> np.ndarray:
-        """Give the log odds of a stranger, float64 (N,)."""
+        """Give the log odds that a picture is out of distribution, float64 (N,)."""
         assert self.line is not None and self.scale is not None
         mean, spread, weights, squared = self.line.astype(np.float64)
         numbers = np.clip((described.astype(np.float64) - mean) / spread, -_FURTHEST, _FURTHEST)
@@ -204,7 +204,7 @@ def _texture(
     )
 
 
-def fit(described: np.ndarray, leaf: np.ndarray, leaves: int) -> Familiar:
+def fit_detector(described: np.ndarray, leaf: np.ndarray, leaves: int) -> Detector:
     """Fit one Gaussian a leaf with a shared covariance.
 
     Parameters
@@ -218,7 +218,7 @@ def fit(described: np.ndarray, leaf: np.ndarray, leaves: int) -> Familiar:
 
     Returns
     -------
-    Familiar
+    Detector
         With the correlation shrunk by a twentieth towards none, as numbers are many and may be idle.
     """
     described = described.astype(np.float64)
@@ -233,35 +233,35 @@ def fit(described: np.ndarray, leaf: np.ndarray, leaves: int) -> Familiar:
     level = max(float(np.trace(covariance)) / len(covariance), 1e-6)
     shrunk = (1.0 - _SHRINKAGE) * covariance + _SHRINKAGE * level * np.eye(len(covariance))
     precision = np.linalg.inv(shrunk) / np.outer(spread, spread)
-    return Familiar(means.astype(np.float32), precision.astype(np.float32))
+    return Detector(means.astype(np.float32), precision.astype(np.float32))
 
 
-def fit_line(familiar: Familiar, heads: np.ndarray, strangers: np.ndarray, held: np.ndarray) -> Familiar:
-    """Add the line between heads and strangers: a logistic regression on each number and its square.
+def fit_line(detector: Detector, heads: np.ndarray, samples: np.ndarray, held: np.ndarray) -> Detector:
+    """Add the line between heads and other pictures: a logistic regression on each number and its square.
 
     Parameters
     ----------
-    familiar : Familiar
-        By `fit`.
-    heads, strangers : numpy.ndarray, shapes (N, d) and (M, d)
+    detector : Detector
+        By `fit_detector`.
+    heads, samples : numpy.ndarray, shapes (N, d) and (M, d)
         Descriptions of the training part, and of `mlcore.training.ood_samples.drawn`.
     held : numpy.ndarray, shape (K, d)
         Descriptions of the validation part: by them the two witnesses are brought to one scale.
 
     Returns
     -------
-    Familiar
+    Detector
         With `line` and `scale`.
     """
     mean, spread = heads.mean(axis=0, dtype=np.float64), heads.std(axis=0, dtype=np.float64)
     spread = np.maximum(spread, max(1e-3 * float(spread.max()), 1e-6))
-    both = np.clip((np.concatenate((heads, strangers)) - mean) / spread, -_FURTHEST, _FURTHEST)
+    both = np.clip((np.concatenate((heads, samples)) - mean) / spread, -_FURTHEST, _FURTHEST)
     columns = np.hstack((both, both * both / 2.0 - 0.5, np.ones((len(both), 1))))
-    strange = np.repeat((0.0, 1.0), (len(heads), len(strangers)))
+    strange = np.repeat((0.0, 1.0), (len(heads), len(samples)))
     found = _logistic(columns, strange)
     numbers = len(mean)
     line = np.stack((mean, spread, found[:numbers], found[numbers:-1])).astype(np.float32)
-    half = dataclasses.replace(familiar, line=line, scale=np.array([found[-1], 0, 1, 0, 1], np.float32))
+    half = dataclasses.replace(detector, line=line, scale=np.array([found[-1], 0, 1, 0, 1], np.float32))
     scale = [found[-1]]
     for answers in (half.distances(held), half._beyond(held)):
         scale += [float(answers.mean()), max(float(answers.std()), 1e-6)]

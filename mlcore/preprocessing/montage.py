@@ -18,7 +18,7 @@ _SIDE = 192
 # A margin: so much of the edge is of one value, give or take.
 _MARGIN, _NEAR = 0.4, 10
 _SHORTEST, _LONGEST = 5, 0.62
-# How far the likeness rises again: one way alone, or both ways together; and from where on it is a doubt.
+# How far the similarity rises again: one way alone, or both ways together; and from where on it is a doubt.
 _RISE, _RISE_EACH, _RISE_BOTH = 0.45, 0.2, 0.65
 _RISE_DOUBT, _RISE_BOTH_DOUBT = 0.35, 0.5
 # A thing counts as a head if it is this large at least of the largest, this full in its box, and this near to square.
@@ -132,15 +132,15 @@ def _oval(outline: np.ndarray, shape: tuple[int, ...]) -> float:
 
 
 def _rise(grey: np.ndarray) -> float:
-    """Give how far the likeness of an image (H, W) float64 with itself, shifted sideways, rises after a fall."""
-    likeness = _likeness(grey)
-    lowest = np.minimum.accumulate(likeness)
-    here, before, after = likeness[_SHORTEST:-1], likeness[_SHORTEST - 1 : -2], likeness[_SHORTEST + 1 :]
+    """Give how far the similarity of an image (H, W) float64 with itself, shifted sideways, rises after a fall."""
+    similarity = _similarity(grey)
+    lowest = np.minimum.accumulate(similarity)
+    here, before, after = similarity[_SHORTEST:-1], similarity[_SHORTEST - 1 : -2], similarity[_SHORTEST + 1 :]
     peaks = (here >= before) & (here >= after)
     return float(np.max((here - lowest[_SHORTEST - 1 : -2])[peaks], initial=0.0))
 
 
-def _likeness(grey: np.ndarray) -> np.ndarray:
+def _similarity(grey: np.ndarray) -> np.ndarray:
     """Give the correlation of an image with itself for each shift sideways from 0, over where the two overlap."""
     height, width = grey.shape
     most = int(_LONGEST * width)

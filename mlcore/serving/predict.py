@@ -20,7 +20,7 @@ from mlcore.measure.metrics import opinions
 from mlcore.model.spec import ModelSpec
 from mlcore.networks import artifact
 from mlcore.networks.engine import EngineFailed, Forward, NotFinite, started
-from mlcore.networks.ood import Familiar, describe
+from mlcore.networks.ood import Detector, describe
 from mlcore.preprocessing.preprocess import Prepared, prepare, square_to_frame
 from mlcore.preprocessing.quality import OUT_OF_DISTRIBUTION, assess
 from mlcore.serving.explain import evidence_weights, tumour_map
@@ -92,7 +92,7 @@ class Predictor:
         Its description.
     evidence : numpy.ndarray, shape (leaves, c)
         As `mlcore.serving.explain.evidence_weights` gives it.
-    familiar : Familiar or None
+    detector : Detector or None
         What its training features look like.
     sha256 : str
         Its identity.
@@ -111,14 +111,14 @@ class Predictor:
         run: Forward,
         spec: ModelSpec,
         evidence: np.ndarray,
-        familiar: Familiar | None,
+        detector: Detector | None,
         sha256: str,
         threads: int,
         engine: str,
     ) -> None:
         self.spec, self.sha256, self.threads, self.engine = spec, sha256, threads, engine
         self.decode: Callable[[bytes], Decoded] = decode
-        self._run, self._evidence, self._familiar = run, evidence, familiar
+        self._run, self._evidence, self._detector = run, evidence, detector
 
     @classmethod
     def load(
@@ -154,8 +154,8 @@ class Predictor:
                 return cls._with_litert(served, artifact.sha256_of(folder), threads)
             except EngineFailed as failed:
                 _log.warning("%s TensorFlow runs the model %s instead.", failed, served.spec.name)
-        model, spec, familiar = artifact.load_all(folder, expected_sha256=expected_sha256)
-        return cls.of_network(model, spec, familiar, artifact.sha256_of(folder), threads)
+        model, spec, detector = artifact.load_all(folder, expected_sha256=expected_sha256)
+        return cls.of_network(model, spec, detector, artifact.sha256_of(folder), threads)
 
     @classmethod
     def _with_litert(cls, served: artifact.Servable, sha256: str, threads: int) -> Predictor:
@@ -166,11 +166,11 @@ class Predictor:
             evidence = evidence_weights(served.kernel, run.maps_shape, spec.leaves)
         except ValueError as error:
             raise artifact.ArtifactDamaged(f"The engine is of another network: {error}") from error
-        return cls(run, spec, evidence, served.familiar(run.maps_shape[2]), sha256, threads, "litert")
+        return cls(run, spec, evidence, served.detector(run.maps_shape[2]), sha256, threads, "litert")
 
     @classmethod
     def of_network(
-        cls, model: keras.Model, spec: ModelSpec, familiar: Familiar | None, sha256: str, threads: int
+        cls, model: keras.Model, spec: ModelSpec, detector: Detector | None, sha256: str, threads: int
     ) -> Predictor:
         """Serve a network by TensorFlow; parameters as of the class. Raises `NotFinite`."""
         from mlcore.networks.runtime import forward, limit_threads
@@ -181,7 +181,7 @@ class Predictor:
         shape = tuple(int(side) for side in model.get_layer("maps").output.shape[1:])
         evidence = evidence_weights(kernel, (shape[0], shape[1], shape[2]), spec.leaves)
         run(np.zeros((1, spec.size, spec.size, spec.channels), np.float32))
-        return cls(run, spec, evidence, familiar, sha256, held, "tensorflow")
+        return cls(run, spec, evidence, detector, sha256, held, "tensorflow")
 
     def logits(self, tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run the network: logits (N, leaves) and maps (N, h, w, c) for prepared tensors (N, size, size, channels)."""
@@ -233,8 +233,8 @@ class Predictor:
         if self.spec.cuts:
             inside = label_sets(probabilities, self.spec.cuts, self.spec.leaves, labels)
         far = np.zeros(len(good), dtype=bool)
-        if self._familiar is not None:
-            far = self._familiar.strangeness(describe(tensors, maps)) > self.spec.novelty_threshold
+        if self._detector is not None:
+            far = self._detector.score(describe(tensors, maps)) > self.spec.novelty_threshold
         low, high = self.spec.uncertain
         made = []
         for i, each in enumerate(good):

@@ -20,7 +20,7 @@ from mlcore.data.split import split_by_group
 from mlcore.images.decode import to_display
 from mlcore.images.decoded import Refused
 
-# Changed copies of each scan, as the original made: 155 and 98 scans became 1,085 and 980 files.
+# Changed copies of each scan, as that project made: 155 and 98 scans became 1,085 and 980 files.
 COPIES_OF_TUMOUR, COPIES_OF_NONE = 7, 10
 LEAKS = (
     "The original protocol leaks: copies of one scan lie in the training and in the test part, so its figures say "
@@ -29,7 +29,7 @@ LEAKS = (
 
 
 def changed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change a picture as the original did.
+    """Change a picture as the baseline protocol does.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def augment_files(
     on_refused: Callable[[Path, Refused], None] = lambda path, refused: None,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
-    """Write the original's augmented set: seven changed copies of each tumour, ten of each scan without.
+    """Write the augmented set of the baseline protocol: seven changed copies of each tumour, ten of each scan without.
 
     Parameters
     ----------

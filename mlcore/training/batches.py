@@ -11,9 +11,9 @@ import tensorflow as tf
 from mlcore.data.dataset import Item
 from mlcore.preprocessing.preprocess import to_tensor
 from mlcore.training.augment import augment
-from mlcore.training.synthetic_lesions import implant
+from mlcore.training.synthetic_lesions import draw_lesion
 
-# The original showed its network each image seven to ten times an epoch, as augmented files; in a set this small an
+# The baseline showed its network each image seven to ten times an epoch, as augmented files; in a set this small an
 # epoch without that would be a handful of steps.
 _LEAST_IMAGES = 1000
 _MOST_TIMES = 10
@@ -59,7 +59,7 @@ def training_batches(
     channels: int,
     batch_size: int,
     seed: tuple[int, int],
-    implanted: float = 0.0,
+    lesion_share: float = 0.0,
 ) -> tf.data.Dataset:
     """Give augmented batches of one epoch, prepared in the background.
 
@@ -79,7 +79,7 @@ def training_batches(
         Of the batches; the last one is dropped where it holds a single image, which batch norm cannot bear.
     seed : (int, int)
         Seed of the training and number of the epoch.
-    implanted : float
+    lesion_share : float
         Share of the healthy heads into which a lesion is drawn (`synthetic_lesions`); their label becomes "tumour".
 
     Returns
@@ -98,8 +98,8 @@ def training_batches(
             for k, i in enumerate(chosen):
                 rng = np.random.default_rng((*seed, start + k))
                 square = crops[i]
-                if implanted > 0.0 and allowed[k].tolist() == healthy and rng.random() < implanted:
-                    drawn = implant(square, rng)
+                if lesion_share > 0.0 and allowed[k].tolist() == healthy and rng.random() < lesion_share:
+                    drawn = draw_lesion(square, rng)
                     if drawn is not None:
                         # A tumour of whatever type.
                         square, allowed[k] = drawn, 1.0 - allowed[k]

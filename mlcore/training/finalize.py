@@ -1,6 +1,6 @@
 """What a trained network still needs before it may give opinions, and what it is worth.
 
-Temperature, threshold, uncertain band, sets of labels and the limit of the familiar are all chosen on the validation
+Temperature, threshold, uncertain band, sets of labels and the limit of the detector are all chosen on the validation
 part; then the network is measured there and, unseen until then, on the test part.
 """
 
@@ -71,9 +71,9 @@ def parts_of(items: Sequence[Item], crops: np.ndarray | CropFile, leaves: tuple[
     return parts
 
 
-def settle(
+def finalize(
     model: keras.Model, spec: ModelSpec, parts: dict[str, Part], choices: Choices, reporter: Reporter
-) -> tuple[ModelSpec, ood.Familiar, dict[str, Any]]:
+) -> tuple[ModelSpec, ood.Detector, dict[str, Any]]:
     """Calibrate a network on the validation part, and measure it.
 
     Parameters
@@ -91,7 +91,7 @@ def settle(
 
     Returns
     -------
-    ModelSpec, Familiar, dict
+    ModelSpec, Detector, dict
         The description with all that was chosen; what the training part looks like; and for the report `validation`,
         `test` (None where it lacks a class), `novelty`, `uncertain`, `sets` and `choices`.
     """
@@ -109,8 +109,8 @@ def settle(
     reporter.at(0.96, "learning what is no scan", now=True)
     drawn = ood_samples.drawn(learned.crops, 1, tick=reporter.check)
     strange = logits_of(run, drawn, spec.channels, tick=reporter.check)[1]
-    familiar = reporter.during(lambda: _familiar(spec, learned, out, strange))
-    limit = float(np.quantile(familiar.strangeness(out["validation"][1]), 1.0 - FALSE_ALARMS))
+    detector = reporter.during(lambda: _detector(spec, learned, out, strange))
+    limit = float(np.quantile(detector.score(out["validation"][1]), 1.0 - FALSE_ALARMS))
     spec = dataclasses.replace(spec, novelty_threshold=round(limit, 6))
     prior = prior_of([item.label for item in parts["train"].items], spec.leaves)
     report: dict[str, Any] = {
@@ -133,20 +133,20 @@ def settle(
                 coverage(scored, spec.cuts),
             )
         )
-        far = familiar.strangeness(out[name][1]) > spec.novelty_threshold
+        far = detector.score(out[name][1]) > spec.novelty_threshold
         report["novelty"]["flagged"][name] = round(float(far.mean()), 5)
         report["novelty"]["flagged_interval"][name] = _interval(far, scored.groups)
-    return spec, familiar, report
+    return spec, detector, report
 
 
-def _familiar(
+def _detector(
     spec: ModelSpec, learned: Part, out: dict[str, tuple[np.ndarray, np.ndarray]], strange: np.ndarray
-) -> ood.Familiar:
-    """Learn what heads look like, and what tells them from strangers."""
+) -> ood.Detector:
+    """Learn what heads look like, and what tells them from other pictures."""
     logits, described = out["train"]
     inside = learned.masks * softmax(logits, spec.temperature)
-    familiar = ood.fit(described, inside.argmax(axis=1), len(spec.leaves))
-    return ood.fit_line(familiar, described, strange, out["validation"][1])
+    detector = ood.fit_detector(described, inside.argmax(axis=1), len(spec.leaves))
+    return ood.fit_line(detector, described, strange, out["validation"][1])
 
 
 def _interval(flagged: np.ndarray, groups: Sequence[str]) -> list[float]:

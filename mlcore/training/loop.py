@@ -308,7 +308,7 @@ class _Course:
             channels=self._spec.channels,
             batch_size=config.batch_size,
             seed=(config.seed, self._epoch),
-            implanted=config.implant if self._behind(self._epoch - 1) <= _MIXED_UNTIL else 0.0,
+            lesion_share=config.implant if self._behind(self._epoch - 1) <= _MIXED_UNTIL else 0.0,
         )
         mixing = np.random.default_rng((config.seed, self._epoch, 1))
         warm = min(self._steps, max(1, self._steps * config.epochs // 10))

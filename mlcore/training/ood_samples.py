@@ -1,6 +1,6 @@
-"""Pictures that are no MRI of a head, drawn: what a detector of strangers learns from beside the true heads.
+"""Pictures that are no MRI of a head, drawn: what the detector of such pictures learns from beside the true heads.
 
-A detector that has seen strangers of any kind knows others better than one that has seen none (outlier exposure,
+A detector that has seen such pictures of any kind knows others better than one that has seen none (outlier exposure,
 Hendrycks et al. 2019, arXiv:1812.04606). Photographs cannot be drawn, but what makes them photographs can: things that
 hide one another (dead leaves, Lee, Mumford & Huang 2001, Int J Comput Vis 41:35) and a power that falls with frequency
 (Field 1987, J Opt Soc Am A 4:2379). Most are put into the outline of a head, as outside it everything is easy to tell.
@@ -20,7 +20,7 @@ FEWEST = 64
 
 
 def drawn(heads: np.ndarray | CropFile, seed: int, *, tick: Callable[[], None] = lambda: None) -> np.ndarray:
-    """Draw strangers, as many as there are heads within `FEWEST` and `MOST`.
+    """Draw pictures, as many as there are heads within `FEWEST` and `MOST`.
 
     Parameters
     ----------

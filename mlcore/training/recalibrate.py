@@ -14,10 +14,10 @@ from mlcore.data.dataset import Item, data_sha256, read_path
 from mlcore.model.revision import code_revision
 from mlcore.model.spec import ModelSpec
 from mlcore.networks import artifact
-from mlcore.networks.ood import Familiar
+from mlcore.networks.ood import Detector
 from mlcore.networks.runtime import limit_threads
 from mlcore.training.crops import CropCache, CropFile
-from mlcore.training.finalize import Choices, parts_of, settle
+from mlcore.training.finalize import Choices, finalize, parts_of
 from mlcore.training.progress import Progress, Reporter
 from mlcore.training.train import NotTrainable, Trained, check_trainable
 
@@ -34,9 +34,9 @@ def recalibrate(
     read: Callable[[Item], bytes] = read_path,
     command: str = "",
 ) -> Trained:
-    """Choose temperature, threshold, band, sets and the limit of the familiar anew, and measure the model.
+    """Choose temperature, threshold, band, sets and the limit of the detector anew, and measure the model.
 
-    Of a model that has seen all images (see `mlcore.training.refit`) only the limit of the familiar. The weights
+    Of a model that has seen all images (see `mlcore.training.refit`) only the limit of the detector. The weights
     stay as they are; the model gets a new identity, as its spec is part of that.
 
     Parameters
@@ -94,15 +94,15 @@ def recalibrate(
             read=read,
             on_read=lambda done, total: reporter.at(0.8 * done / total, f"read {done} of {total} images"),
         )
-        settled, familiar, measured = _settled(model, spec, kept, crops, choices, reporter)
+        finalized, detector, measured = _finalized(model, spec, kept, crops, choices, reporter)
     finally:
         cache.discard()
     if spec.measured:
         # Only what is learned from the training part alone can be learned anew here.
-        spec = dataclasses.replace(spec, novelty_threshold=settled.novelty_threshold)
+        spec = dataclasses.replace(spec, novelty_threshold=finalized.novelty_threshold)
         report["novelty"] = measured["novelty"]
     else:
-        spec, report = settled, report | measured
+        spec, report = finalized, report | measured
     report["recalibrated"] = {
         "command": command,
         "code_revision": code_revision(),
@@ -110,23 +110,23 @@ def recalibrate(
     }
     # The engine gives logits, which calibration leaves alone.
     engine, seen = served.engine if served is not None else None, artifact.seen_by(folder)
-    sha256 = artifact.save(place, model, spec, report, familiar, engine, seen=seen)
+    sha256 = artifact.save(place, model, spec, report, detector, engine, seen=seen)
     reporter.at(1.0, "done", now=True)
     return Trained(place, sha256, report)
 
 
-def _settled(
+def _finalized(
     model: keras.Model,
     spec: ModelSpec,
     kept: Sequence[Item],
     crops: CropFile,
     choices: Choices,
     reporter: Reporter,
-) -> tuple[ModelSpec, Familiar, dict[str, Any]]:
+) -> tuple[ModelSpec, Detector, dict[str, Any]]:
     check_trainable(kept)
     if data_sha256(kept) != spec.data_sha256:
         raise NotTrainable(
             f"These are not the images and parts that {spec.name} was trained on (or its split had another seed), so "
             "nothing measured on them could be trusted."
         )
-    return settle(model, spec, parts_of(kept, crops, spec.leaves), choices, reporter)
+    return finalize(model, spec, parts_of(kept, crops, spec.leaves), choices, reporter)

@@ -24,7 +24,7 @@ from mlcore.networks.runtime import NotFinite, limit_threads, published
 from mlcore.preprocessing.preprocess import to_tensor
 from mlcore.training.checkpoint import Checkpoint
 from mlcore.training.crops import CropCache
-from mlcore.training.finalize import Choices, parts_of, settle
+from mlcore.training.finalize import Choices, finalize, parts_of
 from mlcore.training.loop import Fitted, Part, fit
 from mlcore.training.progress import Cancelled, Progress, Reporter
 from mlcore.training.train import NotTrainable, Trained, networks
@@ -61,7 +61,7 @@ def refit(
     epochs : int, optional
         How many; a quarter of those of the measured model where left out.
     keep : bool
-        Train nothing: take the weights that lie in `out`, and settle anew what follows from them and from `measured`.
+        Train nothing: take the weights that lie in `out`, and choose anew what follows from them and from `measured`.
     name : str
         Of the new model; that of the measured one where empty.
     threads : int
@@ -127,17 +127,17 @@ def refit(
                 "command": command,
             }
         parts = parts_of(kept, crops, spec.leaves)
-        # Only what tells the familiar from the strange is of the new network; all else was chosen on images unseen.
+        # Only what tells heads from other pictures is of the new network; all else was chosen on images unseen.
         choices = Choices(config.error_rate, config.sensitivity)
-        own, familiar, settled = settle(fitted.model, spec, parts, choices, reporter)
+        own, detector, finalized = finalize(fitted.model, spec, parts, choices, reporter)
         spec = dataclasses.replace(spec, novelty_threshold=own.novelty_threshold)
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
         engine, report["engine"] = reporter.during(lambda: published(fitted.model, spec, some))
         report["refit"] = {"seconds": round(time.monotonic() - begun, 1), **told}
-        report["novelty"] = settled["novelty"]
+        report["novelty"] = finalized["novelty"]
         seen = artifact.marks_of(item.sha256 for item in kept)
-        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=seen)
+        sha256 = artifact.save(out, fitted.model, spec, report, detector, engine, seen=seen)
     except (Cancelled, NotFinite, NotTrainable):
         cache.discard()
         checkpoint.discard()

@@ -18,7 +18,7 @@ _LEAST_CONTRAST, _LEAST_LEVELS = 0.15, 10.0
 _TISSUE = 20
 
 
-def implant(square: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+def draw_lesion(square: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """Draw a lesion into a head.
 
     Parameters

@@ -24,7 +24,7 @@ from mlcore.networks.runtime import NotFinite, building, limit_threads, publishe
 from mlcore.preprocessing.preprocess import PREPROCESS_VERSION, to_tensor
 from mlcore.training.checkpoint import Checkpoint
 from mlcore.training.crops import CropCache
-from mlcore.training.finalize import PART_NAMES, Choices, parts_of, settle
+from mlcore.training.finalize import PART_NAMES, Choices, finalize, parts_of
 from mlcore.training.loop import Fitted, Part, fit
 from mlcore.training.progress import Cancelled, Progress, Reporter
 
@@ -127,7 +127,7 @@ def train(
         fitted = fit(networks(spec, config), spec, both, config, reporter, (0.1, 0.92), checkpoint)
         reporter.at(0.92, "calibrating and measuring", now=True)
         choices = Choices(config.error_rate, config.sensitivity)
-        spec, familiar, report = settle(fitted.model, spec, parts, choices, reporter)
+        spec, detector, report = finalize(fitted.model, spec, parts, choices, reporter)
         reporter.at(0.985, "preparing the model for serving", now=True)
         some = to_tensor(parts["validation"].crops[:_PARITY_IMAGES], spec.channels)
         engine, report["engine"] = reporter.during(lambda: published(fitted.model, spec, some))
@@ -139,7 +139,7 @@ def train(
             "left_out": len(items) - len(kept),
         }
         reporter.at(0.99, "writing the model", now=True)
-        sha256 = artifact.save(out, fitted.model, spec, report, familiar, engine, seen=_seen(kept, config))
+        sha256 = artifact.save(out, fitted.model, spec, report, detector, engine, seen=_seen(kept, config))
     except (Cancelled, NotFinite, NotTrainable):
         cache.discard()
         Checkpoint.beside(out, "").discard()

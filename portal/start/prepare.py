@@ -1,4 +1,4 @@
-"""What is done before the processes start, each time: tables, static files, the model in the box."""
+"""What is done before the processes start, each time: tables, static files, the bundled model."""
 
 import hashlib
 import sys

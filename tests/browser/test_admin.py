@@ -18,7 +18,7 @@ HOME = "/admin/diagnostics"
 
 
 def test_freeze_train_watch_promote_and_roll_back(page_as, institution, tmp_path):
-    live = registry.install_box(model_folder(tmp_path, b"live", name="box"))
+    live = registry.install_bundled_model(model_folder(tmp_path, b"live", name="box"))
     enough(institution)
     page = page_as(Role.ADMINISTRATOR)
     page.goto(f"{HOME}/datasetversion/")

@@ -45,7 +45,7 @@ def run(institution, keeper):
 @pytest.fixture
 def candidate(run, tmp_path):
     """A candidate beside a live model, with everything that its page can show."""
-    live = registry.install_box(model_folder(tmp_path, b"live", name="box"))
+    live = registry.install_bundled_model(model_folder(tmp_path, b"live", name="box"))
     claimed = run_state.claim(run.pk)
     run_state.progress(run_id=run.pk, fence=claimed.fence, step=run_state.Step(0.9, 4, EPOCHS, "epoch 5 of 8"))
     beside = {"number": live.number, "name": live.name, "seen": None, "test": report(0.7)["test"]}

@@ -1,4 +1,4 @@
-"""From a claimed row to a stored opinion, with the model in the box."""
+"""From a claimed row to a stored opinion, with the bundled model."""
 
 import dataclasses
 import io
@@ -36,7 +36,7 @@ def inference(monkeypatch):
 
 @pytest.fixture
 def box():
-    return registry.install_box(settings.MODEL_IN_THE_BOX)
+    return registry.install_bundled_model(settings.BUNDLED_MODEL)
 
 
 def waiting(seed=1, **scan):
@@ -78,7 +78,7 @@ def test_same_scan_alone_or_in_a_batch_gets_the_same_opinion(inference, box):
 def test_scan_stored_while_no_model_was_live_is_analysed_when_one_is(inference):
     scan = ScanFactory()
     assert inference.run_waiting() == 0
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     assert inference.run_waiting() == 1
     assert Prediction.objects.get().scan == scan
 

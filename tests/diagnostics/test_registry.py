@@ -125,18 +125,18 @@ def test_identity_is_that_of_mlcore(tmp_path):
 @pytest.mark.django_db
 def test_install_puts_the_model_in_the_box_into_use_once(tmp_path):
     box = model_folder(tmp_path)
-    version = services.install_box(box)
+    version = services.install_bundled_model(box)
     assert services.live() == version
     assert version.state == ModelState.LIVE
-    services.install_box(box)
+    services.install_bundled_model(box)
     decision = Promotion.objects.get()
     assert (decision.kind, decision.by, decision.version) == ("install", None, version)
 
 
 @pytest.mark.django_db
 def test_install_of_a_newer_box_leaves_the_model_in_use(tmp_path):
-    first = services.install_box(model_folder(tmp_path))
-    newer = services.install_box(model_folder(tmp_path, b"newer"))
+    first = services.install_bundled_model(model_folder(tmp_path))
+    newer = services.install_bundled_model(model_folder(tmp_path, b"newer"))
     assert services.live() == first
     assert newer.state == ModelState.CANDIDATE
 
@@ -168,7 +168,7 @@ def test_promote_the_previous_version_swaps_the_two(tmp_path):
 @pytest.mark.django_db
 def test_promote_what_is_in_use_is_refused_by_name(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    version = services.install_box(model_folder(tmp_path))
+    version = services.install_bundled_model(model_folder(tmp_path))
     with pytest.raises(services.AlreadyLive, match="in use already"):
         put_into_use(boss, version)
     assert Promotion.objects.count() == 1
@@ -199,7 +199,7 @@ def test_promote_and_roll_back_need_the_administrator(tmp_path, role):
 @pytest.mark.django_db
 def test_promote_a_damaged_model_is_refused_and_the_live_one_stays(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    first = services.install_box(model_folder(tmp_path))
+    first = services.install_bundled_model(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
     storages["artifacts"].delete(f"{second.sha256}/spec.json")
     with pytest.raises(services.ArtifactDamaged):
@@ -210,7 +210,7 @@ def test_promote_a_damaged_model_is_refused_and_the_live_one_stays(tmp_path):
 @pytest.mark.django_db
 def test_roll_back_twice_returns_to_where_it_was(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    first = services.install_box(model_folder(tmp_path))
+    first = services.install_bundled_model(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
     put_into_use(boss, second)
     back = services.roll_back(by=boss, reason="it was not")
@@ -223,7 +223,7 @@ def test_roll_back_twice_returns_to_where_it_was(tmp_path):
 @pytest.mark.django_db
 def test_roll_back_with_nothing_to_return_to_is_refused(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    services.install_box(model_folder(tmp_path))
+    services.install_bundled_model(model_folder(tmp_path))
     with pytest.raises(services.NothingToReturnTo, match="no former model"):
         services.roll_back(by=boss, reason="try")
 
@@ -270,7 +270,7 @@ def at_once(*acts):
 @pytest.mark.django_db(transaction=True)
 def test_promote_at_once_leaves_one_live_and_one_previous(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    services.install_box(model_folder(tmp_path))
+    services.install_bundled_model(model_folder(tmp_path))
     rivals = [stored_model(tmp_path, bytes([n])) for n in range(4)]
     answers = at_once(
         *[lambda v=v: put_into_use(boss, v) for v in rivals],
@@ -289,7 +289,7 @@ def test_promote_at_once_leaves_one_live_and_one_previous(tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_roll_back_at_once_happens_once(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
-    first = services.install_box(model_folder(tmp_path))
+    first = services.install_bundled_model(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
     put_into_use(boss, second)
     answers = at_once(*[lambda: services.roll_back(by=boss, reason="race", to=str(first.pk))] * 2)

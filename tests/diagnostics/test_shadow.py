@@ -30,7 +30,7 @@ def keeper(place):
 
 @pytest.fixture
 def pair(tmp_path, keeper):
-    live = registry.install_box(settings.MODEL_IN_THE_BOX)
+    live = registry.install_bundled_model(settings.BUNDLED_MODEL)
     return live, registry.challenge(by=keeper, version=another(tmp_path, "challenger"))
 
 

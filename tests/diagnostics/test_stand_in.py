@@ -32,9 +32,9 @@ def inference(monkeypatch):
 
 
 def another(tmp_path, name: str) -> ModelVersion:
-    """The network in the box under another name: another model, as far as anybody can tell."""
+    """The bundled network under another name: another model, as far as anybody can tell."""
     folder = tmp_path / name
-    shutil.copytree(settings.MODEL_IN_THE_BOX, folder)
+    shutil.copytree(settings.BUNDLED_MODEL, folder)
     spec = json.loads((folder / "spec.json").read_text())
     (folder / "spec.json").write_text(json.dumps(spec | {"name": name}))
     return registry.register(by=None, folder=folder)
@@ -48,7 +48,7 @@ def boss():
 @pytest.fixture
 def pair(tmp_path, boss):
     """The former model and the one in use."""
-    former = registry.install_box(settings.MODEL_IN_THE_BOX)
+    former = registry.install_bundled_model(settings.BUNDLED_MODEL)
     newer = another(tmp_path, "newer")
     put_into_use(boss, newer)
     former.refresh_from_db()

@@ -23,7 +23,7 @@ UPLOADS = int(os.environ.get("OVERREAD_TEST_UPLOADS", "100"))
 
 
 def test_broker_wiped_with_work_queued_and_running_loses_nothing(broker, capsys):
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     by = person(Role.TECHNOLOGIST, InstitutionFactory())
     institution = by.memberships.get().institution
     for seed in range(UPLOADS):

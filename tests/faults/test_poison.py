@@ -24,7 +24,7 @@ OTHERS = int(os.environ.get("OVERREAD_TEST_UPLOADS", "40"))
 
 @pytest.mark.parametrize("harm", ["crash", "hang", "memory"])
 def test_poison_scan_fails_with_a_reason_and_harms_no_other(broker, capsys, harm):
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     by = person(Role.TECHNOLOGIST, InstitutionFactory())
     institution = by.memberships.get().institution
     images = [phantom.as_png(phantom.draw(seed, side=96)) for seed in range(OTHERS + 1)]

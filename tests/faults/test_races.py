@@ -82,7 +82,7 @@ def toy(monkeypatch, settings, tmp_path):
     settings.MODEL_CACHE_DIR = tmp_path / "cache"
     monkeypatch.setattr(inference, "predictor_for", Toy)
     monkeypatch.setattr(tasks.infer, "delay", lambda: None)
-    return registry.install_box(model_folder(tmp_path))
+    return registry.install_bundled_model(model_folder(tmp_path))
 
 
 def scans(count: int) -> list:

@@ -28,7 +28,7 @@ GOAL = 5.0  # seconds
 def test_roll_back_is_effective_within_five_seconds_on_two_workers(broker, tmp_path, capsys):
     boss = person(Role.ADMINISTRATOR, InstitutionFactory())
     place = boss.memberships.get().institution
-    former = registry.install_box(settings.MODEL_IN_THE_BOX)
+    former = registry.install_bundled_model(settings.BUNDLED_MODEL)
     newer = another(tmp_path, "newer")
     put_into_use(boss, newer)
 

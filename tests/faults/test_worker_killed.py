@@ -35,7 +35,7 @@ def hand_in(by, institution, seed):
 def test_worker_killed_at_random_points_loses_nothing(broker, capsys):
     seed = int(os.environ.get("OVERREAD_TEST_SEED", "7"))
     chance = random.Random(seed)
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     by = person(Role.TECHNOLOGIST, InstitutionFactory())
     institution = by.memberships.get().institution
     kill_at = set(chance.sample(range(10, UPLOADS), KILLS))

@@ -55,8 +55,8 @@ def cast(place: Institution) -> dict[str, User]:
 
 
 def box() -> ModelVersion:
-    """The model in the box, in use."""
-    return registry.install_box(settings.MODEL_IN_THE_BOX)
+    """The bundled model, in use."""
+    return registry.install_bundled_model(settings.BUNDLED_MODEL)
 
 
 def hand_in_sixty(people: dict[str, User]) -> dict[str, int]:

@@ -49,11 +49,11 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     settings, inference_worker, training_worker
 ):
     settings.SECOND_ADMINISTRATOR = True
-    in_the_box = box()
+    bundled = box()
     people = cast(InstitutionFactory(code="north"))
     tech, anna, bert, judge, keeper, ada, ben = map(bearer, people.values())
 
-    # Handed in and analysed by the model in the box; read by two, who disagree on some; those are settled.
+    # Handed in and analysed by the bundled model; read by two, who disagree on some; those are settled.
     numbers = hand_in_sixty(people)
     assert read_all(anna, lambda scan: truth(numbers[scan])) == SCANS
     assert read_all(bert, lambda scan: second_word(numbers[scan])) == SCANS
@@ -74,7 +74,7 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     assert run["status"] == "succeeded", run["failure"] or training_worker.output()
     candidate = f"model-versions/{run['model_version']['id']}"
     said = state_of(keeper, f"{candidate}/gate/")
-    assert (said["verdict"], said["passed"], said["live"]) == ("too_few", False, in_the_box.number)
+    assert (said["verdict"], said["passed"], said["live"]) == ("too_few", False, bundled.number)
 
     # In the shadow: a live case is scored by both, and only the model in use is shown.
     post(keeper, f"{candidate}/challenge/", 200)
@@ -83,7 +83,7 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     tasks.score_in_the_shadow.delay()
     wait(ShadowOpinion.objects.exists, 120, "the challenger gave no opinion")
     assert str(ShadowOpinion.objects.get().scan_id) == live_case
-    assert predicted(keeper, live_case)["model_version"]["id"] == str(in_the_box.pk)
+    assert predicted(keeper, live_case)["model_version"]["id"] == str(bundled.pk)
 
     # Promoted by two: nobody approves alone, and what the gate has not passed needs a written exception.
     asked = post(ada, f"{candidate}/promote/", 202, reason="A trial.")
@@ -98,9 +98,9 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     assert predicted(keeper, next_scan)["model_version"]["id"] == run["model_version"]["id"]
 
     # And back.
-    assert post(ada, "model-versions/rollback/", 200, reason="The trial is over.")["id"] == str(in_the_box.pk)
+    assert post(ada, "model-versions/rollback/", 200, reason="The trial is over.")["id"] == str(bundled.pk)
     last = hand_in(tech, head(702, False), patient="P-702").json()["id"]
     wait(lambda: predicted(keeper, last), 120, "the former model gave no opinion")
-    assert predicted(keeper, last)["model_version"]["id"] == str(in_the_box.pk)
+    assert predicted(keeper, last)["model_version"]["id"] == str(bundled.pk)
     acts = {row["act"] for row in results(ada, "audit-events/")}
     assert acts >= {"dataset_frozen", "training_queued", "gate_judged", "model_promoted", "model_rolled_back"}

@@ -29,14 +29,14 @@ def ready():
 
 
 def test_scans_handed_in_are_analysed_within_seconds(inference_worker):
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     hand_in(10)
     processes.wait(lambda: ready() == 10, 90, "ten scans were not analysed")
     assert set(Prediction.objects.values_list("attempts", flat=True)) == {1}
 
 
 def test_wiped_broker_loses_no_scan(broker, broker_server):
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     hand_in(12)
     processes.empty(broker_server)
     Prediction.objects.update(queued_at="2020-01-01T00:00Z")

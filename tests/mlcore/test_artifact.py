@@ -15,7 +15,7 @@ from mlcore.model.spec import ModelSpec, SpecDamaged
 from mlcore.networks import artifact
 from mlcore.networks.artifact import ArtifactDamaged
 
-BOX = Path(__file__).resolve().parents[2] / "mlcore" / "box"
+BUNDLED = Path(__file__).resolve().parents[2] / "mlcore" / "bundled_model"
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def test_load_gives_the_weights_that_were_saved(toy):
 
 
 def test_saving_twice_gives_the_same_bytes(toy, tmp_path):
-    model, spec, familiar = artifact.load_all(toy.folder)
+    model, spec, detector = artifact.load_all(toy.folder)
     served = artifact.load_servable(toy.folder)
     engine = served.engine if served is not None else None
     seen = artifact.seen_by(toy.folder)
-    assert artifact.save(tmp_path / "again", model, spec, toy.report, familiar, engine, seen=seen) == toy.sha256
+    assert artifact.save(tmp_path / "again", model, spec, toy.report, detector, engine, seen=seen) == toy.sha256
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.8, 0.999])
@@ -132,9 +132,9 @@ def test_a_spec_comes_back_as_it_was_written():
 
 
 def test_the_card_in_the_box_is_of_its_report_and_tells_every_wrong_finding():
-    spec, report = artifact.load_spec(BOX), artifact.load_report(BOX)
-    text = card(spec, report, artifact.sha256_of(BOX))
-    assert (BOX / "card.md").read_text(encoding="utf-8") == text
+    spec, report = artifact.load_spec(BUNDLED), artifact.load_report(BUNDLED)
+    text = card(spec, report, artifact.sha256_of(BUNDLED))
+    assert (BUNDLED / "card.md").read_text(encoding="utf-8") == text
     measured = report["test"]
     wrong = round((1.0 - measured["metrics"]["accuracy"]["value"]) * measured["n"])
     told = re.findall(r"^- (\d+) of \d+ .*(?:a tumour missed|a false alarm)", text, re.MULTILINE)

@@ -58,12 +58,12 @@ def test_a_changed_picture_keeps_its_size_and_is_never_brighter():
         assert not np.array_equal(made, picture)
 
 
-def test_the_original_split_parts_copies_and_says_that_it_leaks(folder, tmp_path, capsys):
+def test_the_baseline_split_parts_copies_and_says_that_it_leaks(folder, tmp_path, capsys):
     out, manifest = tmp_path / "out", tmp_path / "manifest.jsonl"
     assert main(["--quiet", "--json", "augment", str(folder), "--out", str(out)]) == 0
     assert json.loads(capsys.readouterr().out) == {"tumour": 42, "no_tumour": 60}
     words = ["--epochs", "1", "--size", "16", "--augment", "none", "--manifest", str(manifest)]
-    assert main(["--quiet", "train", str(out), "--split", "original", "--out", str(tmp_path / "m"), *words]) == 0
+    assert main(["--quiet", "train", str(out), "--split", "baseline", "--out", str(tmp_path / "m"), *words]) == 0
     assert "Warning: The original protocol leaks" in capsys.readouterr().err
     items = split_at_random(out)
     assert [json.loads(line)["split"] for line in manifest.read_text().splitlines()] == [each.split for each in items]

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.studies import commands as studies
 from mlcore.cli import main as command_line
 from mlcore.cli import options
-from mlcore.cli.main import COMMANDS, STOPPED, STUDIES, main
+from mlcore.cli.main import COMMANDS, STOPPED, STUDIES, main, parser
 from tests.mlcore.phantom import head, png
 
 
@@ -167,3 +167,22 @@ def test_a_study_that_is_not_installed_is_a_sentence(monkeypatch, capsys):
     monkeypatch.setattr(command_line, "_STUDIES_MODULE", "benchmarks.nowhere")
     assert main(["ablate", "folder", "--out", "table.md"]) == 2
     assert "ablate is a study: it lies in benchmarks/studies, which is not installed here." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--synthetic-lesions", "--implant"])
+def test_the_share_of_synthetic_lesions_answers_by_its_former_name(flag):
+    assert parser().parse_args(["train", "folder", "--out", "model", flag, "0.25"]).implant == 0.25
+
+
+def test_the_baseline_protocol_answers_by_its_former_name():
+    asked = [
+        parser().parse_args(["train", "folder", "--out", "model", "--split", name])
+        for name in ("baseline", "original")
+    ]
+    assert [each.split for each in asked] == ["baseline", "original"]
+
+
+def test_the_bundled_model_answers_at_its_former_place(capsys):
+    root = Path(__file__).resolve().parents[2]
+    assert main(["card", str(root / "mlcore" / "box")]) == 0
+    assert capsys.readouterr().out == (root / "mlcore" / "bundled_model" / "card.md").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from benchmarks.heatmaps import BOX, likeness, randomised
+from benchmarks.heatmaps import BUNDLED, randomised, similarity
 from mlcore.data.labels import LEAVES
 from mlcore.images.decode import decode
 from mlcore.model.spec import ModelSpec
@@ -53,7 +53,7 @@ def test_a_head_of_another_network_is_refused():
 
 @pytest.fixture(scope="module")
 def box_and_heads():
-    model, spec = artifact.load(BOX)
+    model, spec = artifact.load(BUNDLED)
     heads = [head(seed, tumour=True, side=200) for seed in range(4)]
     return model, spec, np.stack([prepare(decode(png(each)), spec).tensor for each in heads])
 
@@ -83,8 +83,8 @@ def test_the_map_falls_apart_when_the_weights_are_made_random(box_and_heads):
 def test_maps_that_are_nought_nearly_everywhere_are_not_alike_for_that():
     one, other = np.zeros((8, 8)), np.zeros((8, 8))
     one[1, 1], other[6, 6] = 1.0, 1.0
-    assert likeness(one, other) == pytest.approx(-1 / 63)
-    assert likeness(one, np.zeros((8, 8))) == 0.0
+    assert similarity(one, other) == pytest.approx(-1 / 63)
+    assert similarity(one, np.zeros((8, 8))) == 0.0
 
 
 def bright_finder() -> tuple[keras.Model, ModelSpec]:

@@ -6,10 +6,10 @@ from mlcore.networks.ood import (
     BESIDE,
     BESIDE_WITHOUT_TEXTURE,
     TEXTURE,
-    Familiar,
+    Detector,
     _logistic,
     describe,
-    fit,
+    fit_detector,
     fit_line,
     texture,
 )
@@ -27,17 +27,17 @@ def described(pictures: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def familiar() -> Familiar:
-    return fit(described(heads(range(300))), np.arange(300) % 2, 2)
+def detector() -> Detector:
+    return fit_detector(described(heads(range(300))), np.arange(300) % 2, 2)
 
 
 @pytest.fixture(scope="module")
-def limit(familiar) -> float:
-    return float(np.quantile(familiar.distances(described(heads(range(300, 400)))), 0.99))
+def limit(detector) -> float:
+    return float(np.quantile(detector.distances(described(heads(range(300, 400)))), 0.99))
 
 
-def test_new_heads_are_familiar(familiar, limit):
-    assert (familiar.distances(described(heads(range(400, 500)))) > limit).mean() <= 0.05
+def test_new_heads_are_familiar(detector, limit):
+    assert (detector.distances(described(heads(range(400, 500)))) > limit).mean() <= 0.05
 
 
 def turned_in_place(pictures: np.ndarray, side: int) -> np.ndarray:
@@ -47,14 +47,14 @@ def turned_in_place(pictures: np.ndarray, side: int) -> np.ndarray:
     return np.ascontiguousarray(squares).reshape(pictures.shape)
 
 
-def test_a_head_whose_little_squares_are_turned_is_not(familiar, limit):
+def test_a_head_whose_little_squares_are_turned_is_not(detector, limit):
     odd = described(turned_in_place(heads(range(400, 450)), 16))
-    assert (familiar.distances(odd) > limit).all()
+    assert (detector.distances(odd) > limit).all()
 
 
-def test_a_model_of_before_looks_at_the_first_numbers_only(familiar):
+def test_a_model_of_before_looks_at_the_first_numbers_only(detector):
     numbers = 6 + BESIDE_WITHOUT_TEXTURE
-    older = Familiar(familiar.means[:, :numbers], familiar.precision[:numbers, :numbers])
+    older = Detector(detector.means[:, :numbers], detector.precision[:numbers, :numbers])
     some = described(heads(range(3)))
     assert some.shape == (3, 6 + BESIDE)
     assert np.array_equal(older.distances(some), older.distances(some[:, :numbers]))
@@ -79,9 +79,9 @@ def test_texture_sees_symmetry_and_direction():
 
 
 @pytest.fixture(scope="module")
-def told_apart(familiar) -> Familiar:
+def told_apart(detector) -> Detector:
     crops = heads(range(120))
-    return fit_line(familiar, described(crops), described(drawn(crops, 1)), described(heads(range(300, 400))))
+    return fit_line(detector, described(crops), described(drawn(crops, 1)), described(heads(range(300, 400))))
 
 
 def filled(seeds: range) -> np.ndarray:
@@ -95,13 +95,13 @@ def filled(seeds: range) -> np.ndarray:
     return np.clip(np.stack(made), 0, 255).astype(np.uint8)
 
 
-def test_who_has_seen_strangers_knows_others_better_and_new_heads_as_well(familiar, told_apart):
+def test_who_has_seen_strangers_knows_others_better_and_new_heads_as_well(detector, told_apart):
     validation, new, others = (
         described(p) for p in (heads(range(300, 400)), heads(range(400, 500)), filled(range(60)))
     )
     before, after = (
         (limit, (score(new) > limit).mean(), (score(others) > limit).mean())
-        for score in (familiar.distances, told_apart.strangeness)
+        for score in (detector.distances, told_apart.score)
         for limit in [np.quantile(score(validation), 0.99)]
     )
     assert after[1] <= 0.05

@@ -15,7 +15,7 @@ from mlcore.training.crops import load_crops
 from mlcore.training.loop import logits_of
 from tests.mlcore.phantom import DATA, head, png
 
-BOX = Path(__file__).resolve().parents[2] / "mlcore" / "box"
+BUNDLED = Path(__file__).resolve().parents[2] / "mlcore" / "bundled_model"
 WARNINGS = {"out_of_distribution", "low_quality", "uncertain"}
 
 
@@ -26,7 +26,7 @@ def predictor(toy):
 
 @pytest.fixture(scope="module")
 def box():
-    return Predictor.load(BOX)
+    return Predictor.load(BUNDLED)
 
 
 def test_an_opinion_is_whole(predictor):

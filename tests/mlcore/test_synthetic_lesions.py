@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mlcore.training.batches import training_batches
-from mlcore.training.synthetic_lesions import implant
+from mlcore.training.synthetic_lesions import draw_lesion
 from tests.mlcore.phantom import head
 
 
@@ -13,7 +13,7 @@ def healthy() -> np.ndarray:
 
 
 def drawn(picture: np.ndarray, seed: int) -> np.ndarray:
-    other = implant(picture, np.random.default_rng(seed))
+    other = draw_lesion(picture, np.random.default_rng(seed))
     assert other is not None
     return other
 
@@ -44,7 +44,7 @@ def test_any_size_of_picture_will_do(side):
 
 @pytest.mark.parametrize("level", [0, 5, 255])
 def test_where_nothing_would_stand_out_nothing_is_drawn(level):
-    assert implant(np.full((64, 64), level, np.uint8), np.random.default_rng(1)) is None
+    assert draw_lesion(np.full((64, 64), level, np.uint8), np.random.default_rng(1)) is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -60,7 +60,7 @@ def test_healthy_heads_with_a_drawn_lesion_are_tumours_of_any_type(healthy, shar
         channels=1,
         batch_size=8,
         seed=(1, 1),
-        implanted=share,
+        lesion_share=share,
     )
     became = np.concatenate([allowed.numpy() for _, allowed, _ in batches])
     given = masks[order]

@@ -155,9 +155,9 @@ def test_changed_images_still_teach(setting, toy_items, tmp_path):
 def test_the_end_of_a_training_sees_no_drawn_lesion(toy_items, tmp_path, monkeypatch):
     asked = []
 
-    def batches(*given, implanted, **others):
-        asked.append(implanted)
-        return training_batches(*given, implanted=implanted, **others)
+    def batches(*given, lesion_share, **others):
+        asked.append(lesion_share)
+        return training_batches(*given, lesion_share=lesion_share, **others)
 
     monkeypatch.setattr(loop, "training_batches", batches)
     train(toy_items, dataclasses.replace(TOY, epochs=10, patience=10, implant=0.4), tmp_path / "model")

@@ -410,7 +410,7 @@ def test_run_page_polls_and_cancels(dataset, keeper):
 
 
 def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
-    first = registry.install_box(model_folder(tmp_path))
+    first = registry.install_bundled_model(model_folder(tmp_path))
     second = stored_model(tmp_path, b"second")
     client = client_of(boss)
     url = page("modelversion_promote", second.pk)

@@ -17,7 +17,7 @@ from portal import checks
         (checks.hosts, {"ALLOWED_HOSTS": ["localhost"], "PRODUCTION": True}, "overread.W003"),
         (checks.mail, {"EMAIL_BACKEND": "x.console.EmailBackend", "PRODUCTION": True}, "overread.W004"),
         (checks.broker, {"CELERY_BROKER_URL": "amqp://guest@localhost"}, "overread.E005"),
-        (checks.model_in_the_box, {"MODEL_IN_THE_BOX": Path("/nowhere")}, "overread.W008"),
+        (checks.bundled_model, {"BUNDLED_MODEL": Path("/nowhere")}, "overread.W008"),
         (checks.data_folder, {"DATA_DIR": Path(os.devnull)}, "overread.E001"),
     ],
 )
@@ -38,7 +38,7 @@ def test_fault_is_named_with_a_hint(check, change, expected, settings) -> None:
         (checks.broker, {"CELERY_BROKER_URL": "rediss://broker.example.org:6379/0"}),
         (checks.celery, {}),
         (checks.data_folder, {}),
-        (checks.model_in_the_box, {}),
+        (checks.bundled_model, {}),
     ],
 )
 def test_right_installation_is_left_in_peace(check, change, settings) -> None:

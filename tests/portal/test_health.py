@@ -29,7 +29,7 @@ def test_healthz_answers_without_a_person() -> None:
 
 
 def test_readyz_with_everything_there_is_200(broker: str) -> None:
-    registry.install_box(settings.MODEL_IN_THE_BOX)
+    registry.install_bundled_model(settings.BUNDLED_MODEL)
     assert asked() == (200, dict.fromkeys(PARTS, "ok"))
 
 
@@ -47,7 +47,7 @@ def test_readyz_without_a_model_names_the_command(broker: str) -> None:
 
 
 def test_readyz_tells_of_damaged_weights_before_a_worker_finds_them(broker: str) -> None:
-    box = registry.install_box(settings.MODEL_IN_THE_BOX)
+    box = registry.install_bundled_model(settings.BUNDLED_MODEL)
     key = f"{box.sha256}/weights.npz"
     artifacts = storages["artifacts"]
     with artifacts.open(key) as file:

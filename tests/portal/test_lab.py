@@ -60,7 +60,7 @@ def run(dataset, keeper):
 
 @pytest.fixture
 def model(tmp_path):
-    return registry.install_box(model_folder(tmp_path, b"first", name="first"))
+    return registry.install_bundled_model(model_folder(tmp_path, b"first", name="first"))
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def client(boss):
 
 @pytest.fixture
 def candidate(boss, tmp_path):
-    registry.install_box(model_folder(tmp_path, b"live"))
+    registry.install_bundled_model(model_folder(tmp_path, b"live"))
     return stored_model(tmp_path, b"candidate", name="Second")
 
 

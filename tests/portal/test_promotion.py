@@ -57,7 +57,7 @@ def keeper(place):
 
 @pytest.fixture
 def live(tmp_path):
-    return registry.install_box(model_folder(tmp_path, b"live"))
+    return registry.install_bundled_model(model_folder(tmp_path, b"live"))
 
 
 @pytest.fixture

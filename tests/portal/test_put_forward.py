@@ -55,7 +55,7 @@ def own_files(settings, tmp_path):
 
 @pytest.fixture
 def candidate(tmp_path):
-    registry.install_box(model_folder(tmp_path, b"live"))
+    registry.install_bundled_model(model_folder(tmp_path, b"live"))
     return stored_model(tmp_path, b"candidate", name="Second")
 
 

@@ -13,14 +13,14 @@ from mlcore.model.identity import WEIGHTS
 
 
 class Command(DomainCommand):
-    help = "Enter the model in the box, and put it into use where none is. Does nothing the second time."
+    help = "Enter the bundled model, and put it into use where none is. Does nothing the second time."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--folder",
             type=Path,
-            default=settings.MODEL_IN_THE_BOX,
-            help="a model folder (default: the one in the box)",
+            default=settings.BUNDLED_MODEL,
+            help="a model folder (default: the bundled one)",
         )
 
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
@@ -34,7 +34,7 @@ class Command(DomainCommand):
             )
         before = services.live()
         try:
-            version = services.install_box(folder)
+            version = services.install_bundled_model(folder)
         except services.ArtifactDamaged as error:
             raise CommandError(
                 _("The model in %(folder)s is damaged: %(error)s Fetch the software again.")

@@ -1,6 +1,6 @@
 """What share of pictures that are no MRI of a head is refused or flagged, by kind; and what share of real scans.
 
-    python -m benchmarks.strangers [MODEL] [--data ../shared/data] [--pictures FOLDER] [--out docs/strangers.md]
+    python -m benchmarks.ood [MODEL] [--data ../shared/data] [--pictures FOLDER] [--out docs/strangers.md]
 
 The pictures are made on the spot from scikit-learn's two photographs and handwritten digits, from the files that
 pydicom brings for its own tests, and by drawing; with `--pictures` also from any folder, whole, cut at random, and
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.stranger_pictures import of_folder, phantoms, strangers
+from benchmarks.ood_samples import of_folder, phantoms, strangers
 from mlcore.images.decode import decode
 from mlcore.images.decoded import Refused
 from mlcore.measure.agreement import share
@@ -28,7 +28,7 @@ from mlcore.measure.metrics import group_weights
 from mlcore.preprocessing.quality import MOST_COLOUR
 from mlcore.serving.predict import OUT_OF_DISTRIBUTION, Predictor
 
-BOX = Path(__file__).resolve().parents[1] / "mlcore" / "box"
+BUNDLED = Path(__file__).resolve().parents[1] / "mlcore" / "bundled_model"
 
 
 def judged(predictor: Predictor, files: list[bytes]) -> Counter[str]:
@@ -57,7 +57,7 @@ def _caught(verdicts: Counter[str]) -> float:
 def main() -> None:
     """Measure and print."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("model", type=Path, nargs="?", default=BOX)
+    ask.add_argument("model", type=Path, nargs="?", default=BUNDLED)
     ask.add_argument("--data", type=Path, help="folder of class folders: its test part is judged beside")
     ask.add_argument("--pictures", type=Path, help="folder of pictures that are no scans of heads, judged too")
     ask.add_argument("--count", type=int, default=100, help="pictures of each kind")
@@ -87,7 +87,7 @@ def main() -> None:
     if not asked.json:
         print(f"model {predictor.spec.name} {predictor.sha256[:12]}", *lines, sep="\n")
     if asked.out is not None:
-        command = shlex.join(["python", "-m", "benchmarks.strangers", *sys.argv[1:]])
+        command = shlex.join(["python", "-m", "benchmarks.ood", *sys.argv[1:]])
         asked.out.write_text(
             "# What is no scan of a head, and what becomes of it\n\n"
             f"Made by the command below with the model `{predictor.spec.name}` (`{predictor.sha256[:12]}`); nothing "

@@ -12,13 +12,13 @@ from types import TracebackType
 from django.conf import settings
 
 
-class Beside:
+class BackgroundLoad:
     """Runs ``code`` in a process of its own, from its line ``ready`` on in turns: asleep, and awake for a measure."""
 
     def __init__(self, code: str) -> None:
         self._code = code
 
-    def __enter__(self) -> "Beside":
+    def __enter__(self) -> "BackgroundLoad":
         self.process = subprocess.Popen(
             [sys.executable, "-c", self._code], env=dict(os.environ), stdout=subprocess.PIPE, text=True
         )

@@ -1,6 +1,6 @@
 """Draw the way of a picture from the file to the network's input, on a drawn head.
 
-python -m benchmarks.road --out docs/images/road.png
+python -m benchmarks.preprocessing_figure --out docs/images/road.png
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from diagnostics.scans import phantom
 from mlcore.images.decode import decode, to_display
 from mlcore.preprocessing.preprocess import crop
 from mlcore.training.augment import augment
-from mlcore.training.synthetic_lesions import implant
+from mlcore.training.synthetic_lesions import draw_lesion
 
 _SIDE, _GAP, _TITLE = 220, 12, 34
 _PAPER, _INK, _MARK = (255, 255, 255), (60, 60, 60), (40, 120, 230)
@@ -61,7 +61,7 @@ def _with_lesion() -> np.ndarray:
     """What training makes of a healthy head now and then."""
     healthy = (phantom.draw(6, side=320) // 10).clip(0, 200).astype(np.uint8)
     square, _ = crop(decode(cv2.imencode(".png", np.pad(healthy, 20))[1].tobytes()), 128)
-    drawn = implant(square, np.random.default_rng(4))
+    drawn = draw_lesion(square, np.random.default_rng(4))
     if drawn is None:
         raise RuntimeError("The drawn head has no tissue that a lesion would stand out from.")
     return drawn
