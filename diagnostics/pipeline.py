@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics import disk, tasks
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.broker import AWAY, breaker
 from diagnostics.datasets import background
@@ -43,7 +44,7 @@ class Submitted:
 @disk.named()
 def submit_scan(
     *,
-    by: Any,
+    by: Actor,
     institution: Institution,
     data: bytes,
     patient: str,
@@ -109,7 +110,7 @@ def submit_scan(
     return Submitted(scan, True, queued)
 
 
-def _submitted_again(by: Any, scan: Scan, reference_label: str) -> Submitted:
+def _submitted_again(by: Actor, scan: Scan, reference_label: str) -> Submitted:
     """The same content was here already."""
     if reference_label:
         scans.give_reference_label(by=by, scan=scan, label=reference_label)
@@ -118,7 +119,7 @@ def _submitted_again(by: Any, scan: Scan, reference_label: str) -> Submitted:
     return Submitted(scan, False)
 
 
-def retry_prediction(*, by: Any, scan: Scan) -> Prediction:
+def retry_prediction(*, by: Actor, scan: Scan) -> Prediction:
     """Analyse a scan again whose analysis failed.
 
     Raises
@@ -131,7 +132,7 @@ def retry_prediction(*, by: Any, scan: Scan) -> Prediction:
     return prediction
 
 
-def undo_read(*, by: Any, read: Read) -> Claim:
+def undo_read(*, by: Actor, read: Read) -> Claim:
     """Take back a read that was submitted a moment ago; refused once a dataset has taken its label.
 
     Raises
@@ -144,7 +145,7 @@ def undo_read(*, by: Any, read: Read) -> Claim:
         return reviews.undo_read(by=by, read=read)
 
 
-def plan_dataset(*, by: Any, wanted: Mapping[str, Any]) -> background.PlanStatus:
+def plan_dataset(*, by: Actor, wanted: Mapping[str, Any]) -> background.PlanStatus:
     """What freezing would make now. Of very many scans a worker works it out; the look then has its row.
 
     Raises
@@ -157,7 +158,7 @@ def plan_dataset(*, by: Any, wanted: Mapping[str, Any]) -> background.PlanStatus
     return found
 
 
-def freeze_dataset(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetVersion | DatasetPlan:
+def freeze_dataset(*, by: Actor, wanted: Mapping[str, Any], seen: str) -> DatasetVersion | DatasetPlan:
     """Freeze the plan that was ``seen``; of very many scans a worker does it, and this is its row.
 
     Raises
@@ -171,7 +172,7 @@ def freeze_dataset(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetV
     return row
 
 
-def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any], anyway: bool = False) -> TrainingRun:
+def start_training(*, by: Actor, dataset: DatasetVersion, config: dict[str, Any], anyway: bool = False) -> TrainingRun:
     """Queue a training run; ``anyway`` also where nothing has changed since the model in use was trained.
 
     Raises
@@ -184,7 +185,7 @@ def start_training(*, by: Any, dataset: DatasetVersion, config: dict[str, Any], 
     return run
 
 
-def rerun_training(*, by: Any, run: TrainingRun) -> TrainingRun:
+def rerun_training(*, by: Actor, run: TrainingRun) -> TrainingRun:
     """Queue a run once more, to see whether the same comes of it.
 
     Raises

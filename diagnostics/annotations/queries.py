@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.moments import Moment
@@ -22,7 +23,7 @@ from diagnostics.scans.models import Scan
 from .models import Annotation
 
 
-def annotations_for(user: Any) -> QuerySet[Any]:
+def annotations_for(user: Actor) -> QuerySet[Any]:
     """Every revision of every mark that ``user`` may see, oldest first, with ``superseded`` on each."""
     spoken = reads_for(user).filter(case=OuterRef("case"), reader=OuterRef("author"))
     newer = Annotation.objects.filter(mark=OuterRef("mark"), revision__gt=OuterRef("revision"))
@@ -40,14 +41,16 @@ def standing(annotations: QuerySet[Any]) -> QuerySet[Any]:
     return annotations.filter(superseded=False, withdrawn=False)
 
 
-def may_annotate(user: Any, case: Case) -> bool:
+def may_annotate(user: Actor, case: Case) -> bool:
     """Whether marks of ``user`` on this case are kept now: they hold it, or have finished reading it."""
     if not any(may(user, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
         return False
-    return live_claim(user, case) is not None or case.reads.filter(reader=user, kind=ReadKind.FINAL).exists()
+    return (
+        live_claim(user, case) is not None or case.reads.filter(reader=account_of(user), kind=ReadKind.FINAL).exists()
+    )
 
 
-def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
+def moments_of(user: Actor, scans: Sequence[Scan]) -> list[Moment]:
     """What happened to some scans, marks included, oldest first: those of ``reviews.moments.moments_of``, and one
     moment for each author of standing marks on a case, at their last change."""
     places = [scan.pk for scan in scans]

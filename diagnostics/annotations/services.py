@@ -5,12 +5,12 @@ import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.errors import Conflict, Invalid, Message
@@ -59,7 +59,7 @@ class Change:
 
 
 @transaction.atomic
-def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotation]:
+def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annotation]:
     """Store a revision for each change; those that stand, in the order of the changes.
 
     A change that says what the newest revision says already is stored once: sending again is harmless. All are
@@ -91,7 +91,7 @@ def annotate(*, by: Any, case: Case, changes: Sequence[Change]) -> list[Annotati
             mark=change.mark,
             revision=change.base + 1,
             case=case,
-            author=by,
+            author=account_of(by),
             kind=change.kind,
             points=[list(point) for point in change.points],
             text=change.text,
@@ -114,7 +114,7 @@ def _newest(case: Case, marks: Sequence[uuid.UUID]) -> dict[uuid.UUID, Annotatio
     return {row.mark: row for row in rows}
 
 
-def _checked(by: Any, case: Case, change: Change, former: Annotation | None) -> Change:
+def _checked(by: Actor, case: Case, change: Change, former: Annotation | None) -> Change:
     """The change with its points as numbers to a hundredth of a pixel.
 
     Raises
@@ -165,9 +165,9 @@ def _points(change: Change, scan: Scan) -> list[list[float]]:
     return points
 
 
-def _refuse_too_many(by: Any, case: Case, newest: dict[uuid.UUID, Annotation], changes: Sequence[Change]) -> None:
+def _refuse_too_many(by: Actor, case: Case, newest: dict[uuid.UUID, Annotation], changes: Sequence[Change]) -> None:
     added = {change.mark for change in changes} - set(newest)
-    here = Annotation.objects.filter(case=case, author=by, revision=1).count()
+    here = Annotation.objects.filter(case=case, author=account_of(by), revision=1).count()
     if here + len(added) > MOST_MARKS:
         raise InvalidMark(
             "changes",

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, Model, OuterRef
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.errors import Invalid
 
 from . import anchors, chain
@@ -25,7 +26,7 @@ class NotInTransaction(RuntimeError):
 
 def record(
     *,
-    by: Any,
+    by: Actor | None,
     act: str,
     target: Model,
     institution: Any = None,
@@ -41,7 +42,7 @@ def record(
     if not connection.in_atomic_block:
         raise NotInTransaction(f"{act}: call audit.services.record inside the act's transaction.")
     event = AuditEvent.objects.create(
-        actor=by,
+        actor=account_of(by),
         institution=institution,
         act=act,
         target_type=target._meta.model_name or "",

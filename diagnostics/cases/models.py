@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Analysis, Institution, Priority, Scan
 
@@ -44,7 +45,7 @@ class SecondRead(models.TextChoices):
 
 
 class CaseQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "CaseQuerySet":
+    def visible_to(self, user: Actor) -> "CaseQuerySet":
         """Cases of the institutions in which ``user`` may see scans."""
         return self.filter(within(user, Permission.SEE_SCANS))
 

@@ -20,6 +20,7 @@ from django.db.models import F, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.scans.access import NotAllowed, Permission, require
 from diagnostics.scans.models import Institution, Scan
 
@@ -62,7 +63,7 @@ def is_small(institutions: Sequence[Institution]) -> bool:
     return Scan.objects.filter(institution__in=institutions).order_by()[: few + 1].count() <= few
 
 
-def look(*, by: Any, wanted: Mapping[str, Any]) -> PlanStatus:
+def look(*, by: Actor, wanted: Mapping[str, Any]) -> PlanStatus:
     """The plan for what is ``wanted`` (parameters of :func:`services.freeze`): worked out now where that is quick,
     as a worker has worked it out lately, or the row that asks for it.
 
@@ -76,7 +77,7 @@ def look(*, by: Any, wanted: Mapping[str, Any]) -> PlanStatus:
     if is_small(wanted["institutions"]):
         return PlanStatus(summary_of(services.plan(by=by, **wanted)))
     key = _key(wanted)
-    theirs = DatasetPlan.objects.filter(by=by, key=key, freezes=False)
+    theirs = DatasetPlan.objects.filter(by=account_of(by), key=key, freezes=False)
     ready = (
         theirs.filter(state=PlanState.READY, finished_at__gt=timezone.now() - FRESH).order_by("-finished_at").first()
     )
@@ -85,7 +86,7 @@ def look(*, by: Any, wanted: Mapping[str, Any]) -> PlanStatus:
     return PlanStatus(None, _asked(by, key, wanted))
 
 
-def freeze(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetPlan:
+def freeze(*, by: Actor, wanted: Mapping[str, Any], seen: str) -> DatasetPlan:
     """Ask a worker to freeze what is ``wanted``, if it still is what was ``seen`` (a plan's ``sha256``).
 
     Raises
@@ -98,9 +99,11 @@ def freeze(*, by: Any, wanted: Mapping[str, Any], seen: str) -> DatasetPlan:
     return _asked(by, _key(wanted), wanted, freezes=True, seen=seen)
 
 
-def forget(*, by: Any) -> None:
+def forget(*, by: Actor) -> None:
     """Throw away what was worked out for ``by``, who asks for it anew."""
-    DatasetPlan.objects.filter(by=by, freezes=False, state__in=[PlanState.READY, PlanState.FAILED]).delete()
+    DatasetPlan.objects.filter(
+        by=account_of(by), freezes=False, state__in=[PlanState.READY, PlanState.FAILED]
+    ).delete()
 
 
 def forget_all() -> None:
@@ -155,17 +158,17 @@ def _key(wanted: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(_words(wanted), sort_keys=True).encode()).hexdigest()
 
 
-def _asked(by: Any, key: str, wanted: Mapping[str, Any], **more: Any) -> DatasetPlan:
+def _asked(by: Actor, key: str, wanted: Mapping[str, Any], **more: Any) -> DatasetPlan:
     """The row that waits or is worked on, or a new one. A plan that failed stays failed until it is asked for anew."""
     freezes = more.get("freezes", False)
-    same = DatasetPlan.objects.filter(by=by, key=key, freezes=freezes)
+    same = DatasetPlan.objects.filter(by=account_of(by), key=key, freezes=freezes)
     if not freezes:
         failed = same.filter(state=PlanState.FAILED, finished_at__gt=timezone.now() - FRESH).first()
         if failed is not None:
             return failed
     try:
         with transaction.atomic():
-            row: DatasetPlan = DatasetPlan.objects.create(by=by, key=key, wanted=_words(wanted), **more)
+            row: DatasetPlan = DatasetPlan.objects.create(by=account_of(by), key=key, wanted=_words(wanted), **more)
             return row
     except IntegrityError:  # one is asked for already
         found = same.filter(state__in=[PlanState.QUEUED, PlanState.RUNNING]).first()

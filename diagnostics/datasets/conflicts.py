@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict, Invalid
 from diagnostics.scans.access import Permission, institutions_where, require
@@ -30,7 +31,7 @@ class ConflictReasonMissing(Invalid, NotSettled):
     """Nobody said why."""
 
 
-def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: str) -> list[RuledOut]:
+def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason: str) -> list[RuledOut]:
     """Decide which label of a set of look-alikes stands; those that contradict it stay out of datasets.
 
     Parameters
@@ -71,7 +72,12 @@ def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: 
             with transaction.atomic():
                 made = [
                     RuledOut.objects.create(
-                        ruling=ruling, scan_id=each.scan, label=each.label, stands=stands, reason=reason.strip(), by=by
+                        ruling=ruling,
+                        scan_id=each.scan,
+                        label=each.label,
+                        stands=stands,
+                        reason=reason.strip(),
+                        by=account_of(by),
                     )
                     for each in out
                 ]
@@ -82,7 +88,7 @@ def settle(*, by: Any, seen: Mapping[uuid.UUID, str], stands: str = "", reason: 
     return made
 
 
-def take_back(*, by: Any, ruling: uuid.UUID) -> None:
+def take_back(*, by: Actor, ruling: uuid.UUID) -> None:
     """Take a ruling back: its scans may enter datasets again, and the conflict is open again.
 
     Raises
@@ -108,7 +114,7 @@ def take_back(*, by: Any, ruling: uuid.UUID) -> None:
         background.forget_all()
 
 
-def _as_seen(by: Any, seen: Mapping[uuid.UUID, str]) -> list[Labelled]:
+def _as_seen(by: Actor, seen: Mapping[uuid.UUID, str]) -> list[Labelled]:
     """The scans with the labels they have now, which must be those that were seen and must be a conflict."""
     scans = Scan.objects.visible_to(by).filter(pk__in=seen)
     places = list(Institution.objects.filter(pk__in=scans.values("institution")).order_by("pk"))
@@ -126,7 +132,7 @@ def _as_seen(by: Any, seen: Mapping[uuid.UUID, str]) -> list[Labelled]:
     return found
 
 
-def _note(by: Any, act: str, rows: list[RuledOut], **detail: Any) -> None:
+def _note(by: Actor, act: str, rows: list[RuledOut], **detail: Any) -> None:
     """Record an act in each institution that it concerns."""
     seen = set()
     for row in rows:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import Stage
 from diagnostics.reviews.models import Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
@@ -46,7 +47,7 @@ class FormerTestItem:
 
 def labelled(
     *,
-    by: Any,
+    by: Actor,
     institutions: Sequence[Institution],
     imported: bool,
     demo: bool,

@@ -9,13 +9,14 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.reviews.models import Label, Read
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution, Scan
 
 
 class DatasetVersionQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "DatasetVersionQuerySet":
+    def visible_to(self, user: Actor) -> "DatasetVersionQuerySet":
         """Versions whose every institution is one in which ``user`` may freeze datasets."""
         theirs = institutions_where(user, Permission.FREEZE_DATASET)
         foreign = Institution.objects.exclude(pk__in=theirs.values("pk"))
@@ -161,7 +162,7 @@ class RuledOutQuerySet(models.QuerySet[Any]):
         """Those that nobody has taken back."""
         return self.filter(taken_back_at__isnull=True)
 
-    def visible_to(self, user: Any) -> "RuledOutQuerySet":
+    def visible_to(self, user: Actor) -> "RuledOutQuerySet":
         """Of scans of the institutions in which ``user`` may freeze datasets."""
         return self.filter(scan__institution__in=institutions_where(user, Permission.FREEZE_DATASET))
 

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import Permission, institutions_where
@@ -16,12 +17,12 @@ from mlcore.data.labels import READABLE
 from .models import DatasetVersion, Split
 
 
-def newest_for(user: Any) -> DatasetVersion | None:
+def newest_for(user: Actor) -> DatasetVersion | None:
     """The newest dataset version that ``user`` may see."""
     return DatasetVersion.objects.visible_to(user).filter(frozen_at__isnull=False).order_by("-number").first()
 
 
-def new_labels_since(user: Any, version: DatasetVersion | None, institutions: Sequence[Any] | None = None) -> int:
+def new_labels_since(user: Actor, version: DatasetVersion | None, institutions: Sequence[Any] | None = None) -> int:
     """How many labels that may train came after ``version`` (None: in all), where ``user`` may freeze datasets.
 
     With ``institutions``, of these alone. Synthetic phantoms do not count: nobody freezes them but on purpose.
@@ -41,7 +42,7 @@ def new_labels_since(user: Any, version: DatasetVersion | None, institutions: Se
     return reads.values("case__scan").distinct().count() + imported.distinct().count()
 
 
-def readers_for(user: Any) -> QuerySet[Any]:
+def readers_for(user: Actor) -> QuerySet[Any]:
     """Everybody who has given a final read where ``user`` may freeze datasets."""
     theirs = institutions_where(user, Permission.FREEZE_DATASET)
     given = Read.objects.filter(reader=OuterRef("pk"), kind=ReadKind.FINAL, case__institution__in=theirs)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
 from diagnostics.registry.numbering import create_numbered
@@ -59,7 +59,7 @@ class Plan:
 
 def plan(
     *,
-    by: Any,
+    by: Actor,
     institutions: Sequence[Institution],
     seed: int = 0,
     lineage: str = "main",
@@ -122,7 +122,7 @@ def plan(
 
 def freeze(
     *,
-    by: AbstractBaseUser,
+    by: Actor,
     institutions: Sequence[Institution],
     seed: int = 0,
     lineage: str = "main",
@@ -234,7 +234,7 @@ def _problem(planned: Plan, found: Sequence[Labelled], groups: Sequence[str], le
     )
 
 
-def _write(by: AbstractBaseUser, planned: Plan, key: str) -> DatasetVersion:
+def _write(by: Actor, planned: Plan, key: str) -> DatasetVersion:
     version: DatasetVersion = create_numbered(
         DatasetVersion,
         lineage=planned.lineage,

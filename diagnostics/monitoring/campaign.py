@@ -7,7 +7,6 @@ tell its readers what it thinks.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from django.db.models import Exists, OuterRef, TextChoices
@@ -15,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.errors import Conflict
@@ -57,7 +57,7 @@ class Suggested:
     tumour: float | None
 
 
-def next_to_label(user: Any, order: str, *, count: int = 50, institution: str = "") -> list[Suggested]:
+def next_to_label(user: Actor, order: str, *, count: int = 50, institution: str = "") -> list[Suggested]:
     """The scans to label next, of the institutions that ``user`` watches. The draw is another each day.
 
     Raises
@@ -80,7 +80,7 @@ def next_to_label(user: Any, order: str, *, count: int = 50, institution: str = 
     return [rows[place] for place in chosen]
 
 
-def _waiting(user: Any, live: ModelVersion, institution: str) -> list[Suggested]:
+def _waiting(user: Actor, live: ModelVersion, institution: str) -> list[Suggested]:
     """The oldest scans that wait for their first read and have an opinion."""
     places = watched_by(user)
     if institution:

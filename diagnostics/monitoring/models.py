@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution
@@ -65,7 +66,7 @@ class AlertRule(models.Model):
 
 
 class AlertQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "AlertQuerySet":
+    def visible_to(self, user: Actor) -> "AlertQuerySet":
         """Alerts of the institutions in which ``user`` may see models."""
         return self.filter(institution__in=institutions_where(user, Permission.SEE_MODELS))
 

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelVersion
@@ -98,13 +99,13 @@ class Report:
     capped: bool
 
 
-def watched_by(user: Any) -> QuerySet[Any]:
+def watched_by(user: Actor) -> QuerySet[Any]:
     """The institutions whose opinions ``user`` sees unblinded; whoever reads there stays blind in any role."""
-    reads_in = user.memberships.filter(role__in=READING_ROLES).values("institution")
+    reads_in = account_of(user).memberships.filter(role__in=READING_ROLES).values("institution")
     return institutions_where(user, Permission.SEE_OPINIONS).exclude(pk__in=reads_in)
 
 
-def report(user: Any, version: ModelVersion, *, days: int = DAYS) -> Report:
+def report(user: Actor, version: ModelVersion, *, days: int = DAYS) -> Report:
     """All numbers of ``version`` over the last ``days``, of the institutions that ``user`` watches."""
     places = list(watched_by(user).values_list("pk", flat=True))
     said, judged = analyses(places, version, days), reads(places, version, days)
@@ -368,7 +369,7 @@ _OF_READS = {
 }
 
 
-def behind(user: Any, version: ModelVersion, key: str, *, days: int = DAYS) -> list[tuple[uuid.UUID, str]]:
+def behind(user: Actor, version: ModelVersion, key: str, *, days: int = DAYS) -> list[tuple[uuid.UUID, str]]:
     """The scans behind a number, newest first, each with what makes it count; none for a number that is not known."""
     places = list(watched_by(user).values_list("pk", flat=True))
     if key in _OF_READS:

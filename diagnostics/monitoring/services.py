@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
 from diagnostics.registry import services as registry
@@ -47,7 +48,7 @@ def limits() -> list[Limit]:
     ]
 
 
-def set_rule(*, by: Any, watched: str, limit: float, on: bool = True, owner: Any = None) -> AlertRule:
+def set_rule(*, by: Actor, watched: str, limit: float, on: bool = True, owner: Any = None) -> AlertRule:
     """Set a limit of the installation and who looks after it.
 
     Raises
@@ -143,7 +144,7 @@ def _hold(
         return made
 
 
-def acknowledge(*, by: Any, alert: Alert, note: str) -> Alert:
+def acknowledge(*, by: Actor, alert: Alert, note: str) -> Alert:
     """Take an alert on, with a word about what is done.
 
     Raises

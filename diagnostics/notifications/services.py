@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import NotInTransaction, record
 from diagnostics.scans.models import Scan
 
@@ -100,13 +101,15 @@ def mark_unread(notification: Notification) -> bool:
         return bool(mark_read(Notification.objects.filter(pk=notification.pk), read=False))
 
 
-def choices_of(user: Any) -> NotificationChoices:
+def choices_of(user: Actor) -> NotificationChoices:
     """What ``user`` has chosen, or what holds without a choice."""
-    return NotificationChoices.objects.filter(user=user).first() or NotificationChoices(user=user)
+    return NotificationChoices.objects.filter(user=account_of(user)).first() or NotificationChoices(
+        user=account_of(user)
+    )
 
 
 @transaction.atomic
-def choose(*, by: Any, in_portal: Collection[str], by_mail: Collection[str], digest: bool) -> NotificationChoices:
+def choose(*, by: Actor, in_portal: Collection[str], by_mail: Collection[str], digest: bool) -> NotificationChoices:
     """Say which kinds one wants in the portal and by mail, and whether mails come once a day.
 
     What waits to be mailed follows: a kind that is no longer wanted is not sent, and a digest takes single mails in.
@@ -120,17 +123,17 @@ def choose(*, by: Any, in_portal: Collection[str], by_mail: Collection[str], dig
     if unknown:
         raise ValueError(f"Unknown: {', '.join(sorted(unknown))}. Choose of: {', '.join(Kind.values)}.")
     kept, _made = NotificationChoices.objects.update_or_create(
-        user=by,
+        user=account_of(by),
         defaults={
             "not_in_portal": [kind for kind in Kind.values if kind not in in_portal],
             "not_by_mail": [kind for kind in Kind.values if kind not in by_mail],
             "digest": digest,
         },
     )
-    waiting = Notification.objects.filter(recipient=by, mail_state=MailState.WAITING)
+    waiting = Notification.objects.filter(recipient=account_of(by), mail_state=MailState.WAITING)
     waiting.filter(kind__in=kept.not_by_mail).update(mail_state=MailState.NONE, mail_due_at=None)
     waiting.exclude(kind__in=kept.not_by_mail).update(mail_due_at=mail_due(kept, timezone.now()))
-    record(by=by, act="notifications_chosen", target=by, digest=digest, not_by_mail=kept.not_by_mail)
+    record(by=by, act="notifications_chosen", target=account_of(by), digest=digest, not_by_mail=kept.not_by_mail)
     return kept
 
 

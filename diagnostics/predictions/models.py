@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Scan
@@ -20,7 +21,7 @@ class PredictionState(models.TextChoices):
 
 
 class PredictionQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "PredictionQuerySet":
+    def visible_to(self, user: Actor) -> "PredictionQuerySet":
         """Predictions of scans that ``user`` may see. Whether the opinion itself may be shown is another question:
         ``reviews.queries`` answers it."""
         return self.filter(within(user, Permission.SEE_SCANS, "scan__institution"))

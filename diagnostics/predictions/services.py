@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
 from diagnostics.notifications.models import Kind
@@ -89,19 +90,19 @@ class Batch:
     predictions: list[Prediction] = field(default_factory=list)
 
 
-def queue(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
+def queue(*, scan: Scan, version: ModelVersion, by: Actor | None = None) -> Prediction:
     """Write the row that asks for ``version``'s opinion of ``scan``, in the caller's transaction. Twice is once."""
     with told([scan.pk]):
         return _queue(scan, version, by)
 
 
-def queue_first(*, scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
+def queue_first(*, scan: Scan, version: ModelVersion, by: Actor | None = None) -> Prediction:
     """As :func:`queue`, for a scan that this very transaction has stored with ``analysis`` queued: nobody else knows
     of it, so nothing needs to be locked or told."""
     return _queue(scan, version, by)
 
 
-def _queue(scan: Scan, version: ModelVersion, by: Any = None) -> Prediction:
+def _queue(scan: Scan, version: ModelVersion, by: Actor | None = None) -> Prediction:
     prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version)
     if made:
         record(
@@ -358,7 +359,7 @@ def anything_waiting() -> bool:
     return forgotten.exists() or Prediction.objects.filter(_left(now)).exists()
 
 
-def retry(*, by: Any, scan: Scan) -> Prediction:
+def retry(*, by: Actor, scan: Scan) -> Prediction:
     """Queue the scan's newest prediction again after it failed, in the caller's transaction.
 
     Raises

@@ -6,13 +6,13 @@ cannot differ.
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.scans.access import Permission, may, roles_with
 from diagnostics.scans.models import Membership
 
@@ -36,14 +36,14 @@ class Needed:
     least: int = LEAST
 
 
-def needed_for(*, by: Any, version: ModelVersion, stands: Standing) -> Needed | None:
+def needed_for(*, by: Actor, version: ModelVersion, stands: Standing) -> Needed | None:
     """What ``by`` would need to put ``version`` into use by an exception; None where the gate let it through."""
     if stands.passed:
         return None
     return Needed(str(version), in_one_line(stands), settings.SECOND_ADMINISTRATOR or others_who_may_approve(by))
 
 
-def others_who_may_approve(by: Any) -> bool:
+def others_who_may_approve(by: Actor) -> bool:
     """Whether another active person may put models into use, so that an exception needs them too."""
     holders = Membership.objects.filter(role__in=roles_with(Permission.PROMOTE)).values("user")
     people = get_user_model()._default_manager.filter(is_active=True).exclude(pk=by.pk)

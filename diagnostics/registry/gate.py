@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 from mlcore.gate.rules import BadRules as Unusable
@@ -108,7 +108,7 @@ def rules_of(row: GateRules) -> Rules:
     return Rules.from_dict(row.rules)
 
 
-def declare(*, by: AbstractBaseUser, rules: Mapping[str, Any], reason: str) -> GateRules:
+def declare(*, by: Actor, rules: Mapping[str, Any], reason: str) -> GateRules:
     """Declare the rules that hold from now on; what candidates were measured by before stays written.
 
     Parameters

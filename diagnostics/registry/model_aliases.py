@@ -1,10 +1,10 @@
 """The aliases of model versions: live, previous, challenger. Each names one version at most, by constraint."""
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 
@@ -34,7 +34,7 @@ def lock() -> None:
     list(ModelVersion.objects.select_for_update().order_by("pk").values_list("pk"))
 
 
-def challenge(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
+def challenge(*, by: Actor, version: ModelVersion) -> ModelVersion:
     """Let a model score live cases in the shadow; the challenger there was becomes a candidate again.
 
     Raises
@@ -65,7 +65,7 @@ def challenge(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
     return version
 
 
-def retire(*, by: AbstractBaseUser, version: ModelVersion) -> ModelVersion:
+def retire(*, by: Actor, version: ModelVersion) -> ModelVersion:
     """Put a candidate or the challenger aside: it scores nothing any more. It can challenge or be promoted later.
 
     Raises

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, may, require
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def propose(*, by: AbstractBaseUser, version: ModelVersion, reason: str) -> PromotionRequest:
+def propose(*, by: Actor, version: ModelVersion, reason: str) -> PromotionRequest:
     """Ask that ``version`` go into use; proposed twice, the request that waits is given.
 
     Raises
@@ -95,7 +95,7 @@ class Terms:
     exception: Needed | None
 
 
-def terms_for(*, by: AbstractBaseUser, version: ModelVersion) -> Terms:
+def terms_for(*, by: Actor, version: ModelVersion) -> Terms:
     """Whether ``by`` puts ``version`` into use alone or proposes it, and what they must write for that.
 
     The one place that decides it: pages, admin and API ask here before the act, and the act asks again.
@@ -113,7 +113,7 @@ def terms_for(*, by: AbstractBaseUser, version: ModelVersion) -> Terms:
 
 
 def put_forward(
-    *, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "", terms: Terms | None = None
+    *, by: Actor, version: ModelVersion, reason: str, name: str = "", terms: Terms | None = None
 ) -> Promotion | PromotionRequest:
     """Put ``version`` into use, or propose it where somebody else must approve.
 
@@ -149,9 +149,7 @@ def put_forward(
     return propose(by=by, version=version, reason=reason)
 
 
-def approve(
-    *, by: AbstractBaseUser, request: PromotionRequest, exception: str = "", name: str = ""
-) -> PromotionRequest:
+def approve(*, by: Actor, request: PromotionRequest, exception: str = "", name: str = "") -> PromotionRequest:
     """Put the proposed model into use. Where the gate has not let it through, ``exception`` says why it may pass,
     and the model's ``name`` is typed.
 
@@ -182,7 +180,7 @@ def approve(
         return _decide(request, RequestState.APPROVED, by, words=promotion.exception, promotion=promotion)
 
 
-def decline(*, by: AbstractBaseUser, request: PromotionRequest, words: str) -> PromotionRequest:
+def decline(*, by: Actor, request: PromotionRequest, words: str) -> PromotionRequest:
     """Refuse what somebody proposed, and say why.
 
     Raises
@@ -197,7 +195,7 @@ def decline(*, by: AbstractBaseUser, request: PromotionRequest, words: str) -> P
         return _decide(request, RequestState.DECLINED, by, words=words)
 
 
-def withdraw(*, by: AbstractBaseUser, request: PromotionRequest) -> PromotionRequest:
+def withdraw(*, by: Actor, request: PromotionRequest) -> PromotionRequest:
     """Take back what one proposed oneself.
 
     Raises
@@ -241,7 +239,7 @@ def _open(request: PromotionRequest) -> None:
         raise RequestClosed(_("This request has expired. Propose the promotion again."))
 
 
-def _decide(request: PromotionRequest, state: RequestState, by: AbstractBaseUser, **more: object) -> PromotionRequest:
+def _decide(request: PromotionRequest, state: RequestState, by: Actor, **more: object) -> PromotionRequest:
     now = timezone.now()
     PromotionRequest.objects.filter(pk=request.pk).update(
         state=state, decided_by=by, decided_at=now, updated_at=now, **more

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 from mlcore.model.identity import CARD, REPORT, SPEC
@@ -78,7 +78,7 @@ def is_whole(version: ModelVersion) -> bool:
 
 def register(
     *,
-    by: AbstractBaseUser | None,
+    by: Actor | None,
     folder: Path,
     name: str = "",
     report: Mapping[str, Any] | None = None,
@@ -128,7 +128,7 @@ def register(
         return version
 
 
-def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str, name: str = "") -> Promotion:
+def promote(*, by: Actor, version: ModelVersion, reason: str, name: str = "") -> Promotion:
     """Put ``version`` into use at once; the model that was in use becomes the previous one.
 
     Only where the installation requires no second administrator. Where the gate has not let the model through, the
@@ -156,7 +156,7 @@ def promote(*, by: AbstractBaseUser, version: ModelVersion, reason: str, name: s
         return put_forward_into_use(version, by=by, reason=reason, exception=reason, name=name, field="reason")
 
 
-def roll_back(*, by: AbstractBaseUser, reason: str, to: str | None = None) -> Promotion:
+def roll_back(*, by: Actor, reason: str, to: str | None = None) -> Promotion:
     """Put the previous model back into use; the present one becomes the previous.
 
     Parameters
@@ -220,7 +220,7 @@ def install_bundled_model(folder: Path) -> ModelVersion:
 def put_forward_into_use(
     version: ModelVersion,
     *,
-    by: Any,
+    by: Actor,
     reason: str,
     exception: str,
     name: str = "",
@@ -268,7 +268,7 @@ def _put_into_use(
     *,
     former: ModelVersion | None,
     kind: Promotion.Kind,
-    by: Any,
+    by: Actor | None,
     reason: str,
     **more: Any,
 ) -> Promotion:
@@ -278,7 +278,9 @@ def _put_into_use(
         ModelVersion.objects.filter(state=before).update(state=after, updated_at=now)
     ModelVersion.objects.filter(pk=version.pk).update(state=ModelState.LIVE, challenged_at=None, updated_at=now)
     version.refresh_from_db(fields=["state", "challenged_at", "updated_at"])
-    promotion = Promotion.objects.create(version=version, former=former, kind=kind, by=by, reason=reason, **more)
+    promotion = Promotion.objects.create(
+        version=version, former=former, kind=kind, by=account_of(by), reason=reason, **more
+    )
     told: dict[str, Any] = {}
     if kind == Promotion.Kind.PROMOTE:
         approver = more.get("approved_by")

@@ -5,12 +5,12 @@ Readers appear by their seat, never by name.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
+from diagnostics.actors import Actor
 from diagnostics.annotations.measure import measured
 from diagnostics.annotations.queries import annotations_for, standing
 from diagnostics.cases.models import Case, CaseState, Stage
@@ -80,7 +80,7 @@ class Report:
     no_opinion: str
 
 
-def report_for(user: Any, case: Case) -> Report:
+def report_for(user: Actor, case: Case) -> Report:
     """The report of ``case`` as far as ``user`` may know it now."""
     reads = list(latest(reads_for(user).filter(case=case)))
     done = case.state == CaseState.DONE
@@ -114,7 +114,7 @@ def _statement(read: Read) -> Statement:
     )
 
 
-def _marks(user: Any, case: Case, reads: list[Read]) -> list[Mark]:
+def _marks(user: Actor, case: Case, reads: list[Read]) -> list[Mark]:
     """The marks that ``user`` may see, numbered in the order in which they were made."""
     seats = {read.reader_id: str(SEATS[Stage(read.stage)]) for read in reads}
     return [
@@ -154,7 +154,7 @@ def _warning(code: str) -> str:
     }.get(code, code)
 
 
-def _why_none(user: Any, case: Case) -> str:
+def _why_none(user: Actor, case: Case) -> str:
     # Asked anew: whoever is blind must not learn even whether there is an opinion.
     if is_blinded(user, case.scan):
         return _("Not part of this report: it stays hidden from you until you have read the case, or it is done.")

@@ -1,12 +1,11 @@
 """Give out a case as a document."""
 
-from typing import Any
-
 import numpy as np
 from django.core.files.storage import default_storage
 from django.db import transaction
 from PIL import Image
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.scans.access import Permission, require
@@ -20,7 +19,7 @@ from .pdf import draw
 PICTURE_SIDE = 1600  # pixels; finer than paper shows at this size
 
 
-def export_report(*, by: Any, case: Case) -> bytes:
+def export_report(*, by: Actor, case: Case) -> bytes:
     """A PDF of what ``by`` may see of a case, in the language of the moment; that it was taken is kept.
 
     Raises

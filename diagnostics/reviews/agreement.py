@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution
@@ -89,7 +90,7 @@ class Report:
     capped: bool
 
 
-def overseen_by(user: Any) -> QuerySet[Any]:
+def overseen_by(user: Actor) -> QuerySet[Any]:
     """The institutions of which ``user`` may see how their readers agree."""
     sees = institutions_where(user, Permission.SEE_READS)
     settles = institutions_where(user, Permission.ADJUDICATE)
@@ -98,7 +99,7 @@ def overseen_by(user: Any) -> QuerySet[Any]:
     )
 
 
-def read_twice(user: Any, *, kind: str = ReadKind.FINAL, all_cases: bool = False) -> list[Twice]:
+def read_twice(user: Actor, *, kind: str = ReadKind.FINAL, all_cases: bool = False) -> list[Twice]:
     """The done cases that two people read, newest first; ``kind`` picks the blind or the final reads.
 
     Without ``all_cases`` only those whose second read was drawn without a look at any answer: cases that the AI or
@@ -128,7 +129,7 @@ def read_twice(user: Any, *, kind: str = ReadKind.FINAL, all_cases: bool = False
     ]
 
 
-def _done(user: Any) -> QuerySet[Any]:
+def _done(user: Actor) -> QuerySet[Any]:
     return Case.objects.filter(institution__in=overseen_by(user), state=CaseState.DONE, control=False)
 
 
@@ -187,7 +188,7 @@ def _in_order(each: Twice) -> Twice:
     return Twice(each.case, each.patient, each.readers[::-1], each.names[::-1], each.said[::-1])
 
 
-def report(user: Any, *, kind: str = ReadKind.FINAL, all_cases: bool = False) -> Report:
+def report(user: Actor, *, kind: str = ReadKind.FINAL, all_cases: bool = False) -> Report:
     """Agreement overall, by class and by pair of readers, and what the reveal did."""
     read = read_twice(user, kind=kind, all_cases=all_cases)
     by_pair: dict[tuple[int, int], list[Twice]] = {}
@@ -216,7 +217,7 @@ def report(user: Any, *, kind: str = ReadKind.FINAL, all_cases: bool = False) ->
     )
 
 
-def _revealed(user: Any) -> list[tuple[uuid.UUID, str, str, str]]:
+def _revealed(user: Actor) -> list[tuple[uuid.UUID, str, str, str]]:
     """(case, blind label, final label, right label or "") of each reader who had seen the AI's opinion.
 
     What is right is known from an adjudicator, who saw no AI, or from the reference label of an imported scan.
@@ -242,7 +243,7 @@ def _flip_of(before: str, after: str, right: str) -> str:
     return "" if was == now else ("right" if now else "wrong")
 
 
-def _flips(user: Any) -> Flips:
+def _flips(user: Actor) -> Flips:
     rows = _revealed(user)
     known = [(before, after, right) for _case, before, after, right in rows if right]
     wrong_before = [row for row in known if contradicts(row[0], row[2])]
@@ -261,7 +262,7 @@ def _flips(user: Any) -> Flips:
 
 
 def cases_behind(
-    user: Any,
+    user: Actor,
     *,
     kind: str = ReadKind.FINAL,
     all_cases: bool = False,

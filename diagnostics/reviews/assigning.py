@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, Stage
 from diagnostics.scans.access import Permission, Role, institutions_where, require
@@ -21,7 +22,7 @@ MOST_AT_ONCE = 200
 
 
 @transaction.atomic
-def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
+def assign(*, by: Actor, cases: Sequence[Case], to: Any | None) -> list[Case]:
     """Keep cases that nobody holds for one reader, or (None) for nobody any more; all of them, or none.
 
     Raises
@@ -46,7 +47,7 @@ def assign(*, by: Any, cases: Sequence[Case], to: Any | None) -> list[Case]:
     return dealt
 
 
-def readers_for(user: Any) -> list[Any]:
+def readers_for(user: Actor) -> list[Any]:
     """The radiologists to whom ``user`` may deal out cases, by name."""
     theirs = institutions_where(user, Permission.ADJUDICATE)
     members = Membership.objects.filter(institution__in=theirs, role=Role.RADIOLOGIST, user__is_active=True)

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState
 from diagnostics.notifications import services as notifications
@@ -31,7 +32,7 @@ def lease() -> datetime:
     return timezone.now() + timedelta(minutes=settings.CLAIM_MINUTES)
 
 
-def claim_next(*, by: Any) -> Claim | None:
+def claim_next(*, by: Actor) -> Claim | None:
     """Claim the first case by the policy's order; None when nothing waits.
 
     What one has begun comes first: the cases that one holds unread, and those returned or assigned to one. Their
@@ -59,22 +60,22 @@ def claim_next(*, by: Any) -> Claim | None:
                 skip.add(case.pk)
 
 
-def _one_at_a_time(by: Any) -> None:
+def _one_at_a_time(by: Actor) -> None:
     """Let a person's other *Read next* end first, so that a double press finds what the first one claimed."""
     # The weaker lock: rows that only refer to the person (events, claims) are written meanwhile.
     list(get_user_model().objects.select_for_update(no_key=True).filter(pk=by.pk).values_list("pk"))
 
 
-def _first_own(by: Any, skip: set[uuid.UUID]) -> Case | None:
+def _first_own(by: Actor, skip: set[uuid.UUID]) -> Case | None:
     """The first of the cases that wait for this person alone, locked."""
     mine = own_waiting(by, but=skip).select_related("institution")
     return mine.select_for_update(of=("self",)).first()
 
 
-def _live_of(by: Any, case: Case) -> Claim | None:
+def _live_of(by: Actor, case: Case) -> Claim | None:
     """The person's own live claim on the case's seat, renewed; None where they hold none."""
     mine = Claim.objects.filter(
-        case=case, stage=case.stage, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()
+        case=case, stage=case.stage, holder=account_of(by), released_at__isnull=True, expires_at__gt=timezone.now()
     ).first()
     if mine is not None:
         Claim.objects.filter(pk=mine.pk).update(expires_at=lease())
@@ -82,7 +83,7 @@ def _live_of(by: Any, case: Case) -> Claim | None:
     return mine
 
 
-def _first_free(by: Any, skip: set[uuid.UUID]) -> Case | None:
+def _first_free(by: Actor, skip: set[uuid.UUID]) -> Case | None:
     """The first waiting case, locked. Cases that others have locked at this instant come last, not never: a worker
     that writes down a result holds one for moments."""
     waiting = first_waiting_for(by, AT_ONCE, but=skip).select_related("institution")
@@ -92,7 +93,7 @@ def _first_free(by: Any, skip: set[uuid.UUID]) -> Case | None:
     return waiting.first()
 
 
-def _claim(by: Any, case: Case) -> Claim:
+def _claim(by: Actor, case: Case) -> Claim:
     """Write the claim, ending one that has expired; inside a transaction."""
     now = timezone.now()
     ended = Claim.objects.filter(case=case, released_at__isnull=True, expires_at__lte=now)
@@ -101,7 +102,7 @@ def _claim(by: Any, case: Case) -> Claim:
             record(by=None, act="claim_expired", target=case, institution=case.institution, claim=old.pk)
     try:
         with transaction.atomic():
-            made = Claim.objects.create(case=case, stage=case.stage, holder=by, expires_at=lease())
+            made = Claim.objects.create(case=case, stage=case.stage, holder=account_of(by), expires_at=lease())
     except IntegrityError:
         live = Claim.objects.select_related("holder").filter(case=case, released_at__isnull=True).first()
         if live is None:
@@ -114,7 +115,7 @@ def _claim(by: Any, case: Case) -> Claim:
 
 
 @transaction.atomic
-def claim(*, by: Any, case: Case) -> Claim:
+def claim(*, by: Actor, case: Case) -> Claim:
     """Claim this case; one's own live claim is returned, renewed.
 
     Raises
@@ -144,7 +145,7 @@ def locked(case: Case) -> Case:
     return fresh
 
 
-def live_with(by: Any, case: Case, claim_token: Any) -> Claim:
+def live_with(by: Actor, case: Case, claim_token: Any) -> Claim:
     """The live claim with this token, held by this person.
 
     Raises
@@ -156,7 +157,7 @@ def live_with(by: Any, case: Case, claim_token: Any) -> Claim:
     except ValueError:
         raise StaleClaim from None
     found = Claim.objects.filter(
-        case=case, token=token, holder=by, released_at__isnull=True, expires_at__gt=timezone.now()
+        case=case, token=token, holder=account_of(by), released_at__isnull=True, expires_at__gt=timezone.now()
     ).first()
     if found is None:
         raise StaleClaim
@@ -164,7 +165,7 @@ def live_with(by: Any, case: Case, claim_token: Any) -> Claim:
 
 
 @transaction.atomic
-def renew(*, by: Any, case: Case, claim_token: Any) -> Claim:
+def renew(*, by: Actor, case: Case, claim_token: Any) -> Claim:
     """Extend the lease, because the reader is at work.
 
     Raises
@@ -178,7 +179,7 @@ def renew(*, by: Any, case: Case, claim_token: Any) -> Claim:
 
 
 @transaction.atomic
-def release(*, by: Any, case: Case, claim_token: Any) -> None:
+def release(*, by: Actor, case: Case, claim_token: Any) -> None:
     """Give the case back unread.
 
     Raises
@@ -210,7 +211,7 @@ def tell(case_id: Any, now: datetime) -> None:
 
 
 @transaction.atomic
-def take_over(*, by: Any, case: Case, reason: str) -> Claim:
+def take_over(*, by: Actor, case: Case, reason: str) -> Claim:
     """Take a case that somebody else holds; says why.
 
     Raises
@@ -223,7 +224,7 @@ def take_over(*, by: Any, case: Case, reason: str) -> Claim:
     case = locked(case)
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
-    live = Claim.objects.filter(case=case, released_at__isnull=True).exclude(holder=by).first()
+    live = Claim.objects.filter(case=case, released_at__isnull=True).exclude(holder=account_of(by)).first()
     if live is not None:
         end(live, "taken_over")
         record(

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, require, roles_with
@@ -32,7 +33,7 @@ MENTION = re.compile(r"(?<![\w.@+-])@([\w.@+-]+)")
 
 
 @transaction.atomic
-def comment(*, by: Any, case: Case, text: str) -> Comment:
+def comment(*, by: Actor, case: Case, text: str) -> Comment:
     """Write into the thread of a case; whoever is mentioned with ``@name`` is notified once they may see it.
 
     Raises
@@ -46,7 +47,7 @@ def comment(*, by: Any, case: Case, text: str) -> Comment:
     if len(people) > MOST_MENTIONS:
         raise InvalidRead("text", _("Mention at most %(most)d people in one comment."), {"most": MOST_MENTIONS})
     made = Comment.objects.create(
-        case=case, author=by, kind=CommentKind.REMARK, text=text, knew=what_is_known_to(by, case)
+        case=case, author=account_of(by), kind=CommentKind.REMARK, text=text, knew=what_is_known_to(by, case)
     )
     Case.objects.filter(pk=case.pk).update(updated_at=timezone.now())
     tell_mentioned(comment=made, people=people)
@@ -54,15 +55,15 @@ def comment(*, by: Any, case: Case, text: str) -> Comment:
     return made
 
 
-def what_is_known_to(user: Any, case: Case) -> Knew:
+def what_is_known_to(user: Actor, case: Case) -> Knew:
     """What ``user`` could let slip about the case now: the AI's opinion, a view of the image, or nothing."""
     if not is_blinded(user, case.scan):
         return Knew.OPINION
-    if user.memberships.filter(institution=case.institution, role__in=READING_ROLES).exists():
+    if account_of(user).memberships.filter(institution=case.institution, role__in=READING_ROLES).exists():
         return Knew.VIEW
     # A case that is being settled may have been done before, and open to the whole institution.
     settling = case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None)
-    told = comments_for(user).filter(case=case).exclude(author=user).exclude(knew=Knew.NOTHING)
+    told = comments_for(user).filter(case=case).exclude(author=account_of(user)).exclude(knew=Knew.NOTHING)
     return Knew.VIEW if settling or told.exists() else Knew.NOTHING
 
 
@@ -81,7 +82,7 @@ def mentioned(text: str, case: Case) -> list[Any]:
     return list(who_may_see(case).filter(username_folded__in={folded(name) for name in names}))
 
 
-def people_like(user: Any, case: Case, begins: str, limit: int = 8) -> list[Any]:
+def people_like(user: Actor, case: Case, begins: str, limit: int = 8) -> list[Any]:
     """Whom ``user`` may mention on this case, of those whose username or name begins so."""
     found = who_may_see(case).exclude(pk=user.pk)
     if begins:

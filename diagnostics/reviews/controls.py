@@ -18,6 +18,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.errors import DomainError
@@ -169,12 +170,12 @@ class Feedback:
         return str(_("This was a control case: the reference says %(truth)s, you said %(said)s.") % words)
 
 
-def feedback_for(user: Any, case: Case) -> Feedback | None:
+def feedback_for(user: Actor, case: Case) -> Feedback | None:
     """What is known of a control case that ``user`` has given their final read of; None of any other."""
     if not case.control or case.state != CaseState.DONE:
         return None
     row = Control.objects.filter(case=case).first()
-    said = Read.objects.filter(case=case, reader=user, kind=ReadKind.FINAL).order_by("-revision").first()
+    said = Read.objects.filter(case=case, reader=account_of(user), kind=ReadKind.FINAL).order_by("-revision").first()
     if row is None or said is None:
         return None
     return Feedback(row.truth, said.label, not contradicts(said.label, row.truth))
@@ -214,13 +215,13 @@ class Answer:
         return not contradicts(self.said, self.truth)
 
 
-def may_see_results(user: Any) -> bool:
+def may_see_results(user: Actor) -> bool:
     """Whether there may be any results for ``user``: their own, or those of readers that they oversee."""
     wanted = (Permission.SEE_READS, Permission.ADJUDICATE, Permission.READ_CASE)
     return any(may(user, each) for each in wanted)
 
 
-def answers_for(user: Any) -> list[Answer]:
+def answers_for(user: Actor) -> list[Answer]:
     """The controls that were read, newest first: one's own, and those of the institutions that one oversees."""
     reads = (
         Read.objects.filter(kind=ReadKind.FINAL, case__control=True, case__state=CaseState.DONE)

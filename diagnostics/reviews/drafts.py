@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import require
@@ -32,7 +33,7 @@ MOST_ASIDE = 5  # so many versions that did not become the draft are kept beside
 
 def save_draft(
     *,
-    by: Any,
+    by: Actor,
     case: Case,
     claim_token: Any,
     entries: Mapping[str, str],
@@ -93,16 +94,16 @@ class _Sent:
         return self.base is None and written not in self.entries.get("comment", "")
 
 
-def _stored(by: Any, case: Case, sent: _Sent) -> tuple[Draft, bool]:
+def _stored(by: Actor, case: Case, sent: _Sent) -> tuple[Draft, bool]:
     """The draft as it is afterwards, and whether what was sent is stale; in the caller's transaction."""
     now = timezone.now()
-    mine = Draft.objects.select_for_update().filter(case=case, reader=by)
+    mine = Draft.objects.select_for_update().filter(case=case, reader=account_of(by))
     kept = mine.first()
     if kept is None:
         try:
             with transaction.atomic():
                 made = {"entries": sent.entries, "saved_at": now, "tab": sent.tab, "nth": sent.nth}
-                return Draft.objects.create(case=case, reader=by, **made), False
+                return Draft.objects.create(case=case, reader=account_of(by), **made), False
         except IntegrityError:  # another page at this instant
             kept = mine.get()
     if sent.late(kept):
@@ -131,14 +132,14 @@ def _newest(aside: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(once.values())[-MOST_ASIDE:]
 
 
-def draft_for(user: Any, case: Case) -> Draft | None:
+def draft_for(user: Actor, case: Case) -> Draft | None:
     """The draft that ``user`` has on this case: their own and nobody else's."""
-    return Draft.objects.filter(case=case, reader=user).first()
+    return Draft.objects.filter(case=case, reader=account_of(user)).first()
 
 
-def drop_draft(by: Any, case: Case) -> None:
+def drop_draft(by: Actor, case: Case) -> None:
     """The read has been stated, in the caller's transaction."""
-    Draft.objects.filter(case=case, reader=by).delete()
+    Draft.objects.filter(case=case, reader=account_of(by)).delete()
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,13 @@ class Undoable:
     ms: int
 
 
-def undoable_read(user: Any) -> Undoable | None:
+def undoable_read(user: Actor) -> Undoable | None:
     """The final read that ``user`` gave a moment ago and may still undo; with ``case`` and ``case__scan__study``."""
     now = timezone.now()
     since = now - timedelta(seconds=UNDO_SECONDS)
     read = (
         # Whoever has read a control to the end has been told its answer.
-        Read.objects.filter(reader=user, kind=ReadKind.FINAL, created_at__gte=since, case__control=False)
+        Read.objects.filter(reader=account_of(user), kind=ReadKind.FINAL, created_at__gte=since, case__control=False)
         .select_related("case__scan__study")
         .order_by("-created_at")
         .first()
@@ -164,7 +165,7 @@ def undoable_read(user: Any) -> Undoable | None:
 
 
 @transaction.atomic
-def undo_read(*, by: Any, read: Read) -> Claim:
+def undo_read(*, by: Actor, read: Read) -> Claim:
     """Take back one's own final read within seconds, or a blind one before the reveal; the case is theirs again.
 
     The row stays, marked as withdrawn. Later, or after somebody has gone on with the case, only amending is left.
@@ -200,13 +201,13 @@ def undo_read(*, by: Any, read: Read) -> Claim:
     return made
 
 
-def _put_back(by: Any, case: Case, read: Read) -> None:
+def _put_back(by: Actor, case: Case, read: Read) -> None:
     """The case as it was before this read."""
     fields: dict[str, Any] = {"state": CaseState.OPEN, "done_at": None, "stage": read.stage}
     if read.stage == Stage.FIRST and read.revision == 1 and case.second_read != SecondRead.ASKED:
         fields["second_read"] = ""  # chosen because of this read
     if read.revision > 1:  # it had been returned to them
-        sent = Comment.objects.filter(case=case, to=by, kind=CommentKind.RETURNED).latest("created_at")
+        sent = Comment.objects.filter(case=case, to=account_of(by), kind=CommentKind.RETURNED).latest("created_at")
         fields |= {"assigned_to": by, "returned_at": sent.created_at}
     if case.state == CaseState.DONE:
         Read.objects.filter(case=case).update(updated_at=timezone.now())  # closed to the institution again

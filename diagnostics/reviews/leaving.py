@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, SecondRead, Stage
 from diagnostics.scans.access import Permission, Role, may, require, roles_with
@@ -49,20 +50,22 @@ def _members(permission: Permission) -> Any:
     return Membership.objects.filter(role__in=roles_with(permission), user__is_active=True)
 
 
-def work_of(user: Any) -> int:
+def work_of(user: Actor) -> int:
     """How many open cases ``user`` holds or is kept."""
-    held = Claim.objects.filter(holder=user, released_at__isnull=True, expires_at__gt=timezone.now()).values("case")
+    held = Claim.objects.filter(
+        holder=account_of(user), released_at__isnull=True, expires_at__gt=timezone.now()
+    ).values("case")
     return Case.objects.filter(Q(assigned_to=user) | Q(pk__in=held), state=CaseState.OPEN).count()
 
 
-def heirs_of(user: Any, institution: Any = None) -> Any:
+def heirs_of(user: Actor, institution: Any = None) -> Any:
     """The memberships of those who may get the work of ``user``: other readers of their institutions, or of one."""
-    theirs = Membership.objects.filter(user=user, role=Role.RADIOLOGIST).values("institution")
+    theirs = Membership.objects.filter(user=account_of(user), role=Role.RADIOLOGIST).values("institution")
     places = {"institution": institution} if institution is not None else {"institution__in": theirs}
     return _members(Permission.READ_CASE).filter(**places).exclude(user=user).select_related("user")
 
 
-def check_heir(*, user: Any, work_to: Any | None) -> None:
+def check_heir(*, user: Actor, work_to: Any | None) -> None:
     """Raise unless ``work_to`` may get the work of ``user``, who has not left yet; None is everybody.
 
     Raises
@@ -73,7 +76,7 @@ def check_heir(*, user: Any, work_to: Any | None) -> None:
         raise Conflict("work_to", _("Choose another reader of the same institution who can sign in."))
 
 
-def free_work_of(*, by: Any, user: Any, work_to: Any | None = None) -> int:
+def free_work_of(*, by: Actor, user: Actor, work_to: Any | None = None) -> int:
     """Take from ``user`` what they can no longer do, in the caller's transaction; how many cases and claims."""
     claims = list(left_claims().filter(holder=user).order_by("case").values_list("pk", "case"))
     cases = list(left_cases().filter(assigned_to=user).order_by("pk").values_list("pk", flat=True))
@@ -84,7 +87,7 @@ def free_work_of(*, by: Any, user: Any, work_to: Any | None = None) -> int:
     return freed
 
 
-def on_leaving(*, user: Any, work_to: Any | None, **_more: Any) -> None:
+def on_leaving(*, user: Actor, work_to: Any | None, **_more: Any) -> None:
     """Before somebody leaves (:data:`diagnostics.scans.people.leaving`).
 
     Raises
@@ -94,7 +97,7 @@ def on_leaving(*, user: Any, work_to: Any | None, **_more: Any) -> None:
     check_heir(user=user, work_to=work_to)
 
 
-def on_left(*, by: Any, user: Any, work_to: Any | None, **_more: Any) -> None:
+def on_left(*, by: Actor, user: Actor, work_to: Any | None, **_more: Any) -> None:
     """After somebody has left (:data:`diagnostics.scans.people.left`)."""
     free_work_of(by=by, user=user, work_to=work_to)
 
@@ -116,7 +119,7 @@ def _people(ids: Any) -> Any:
 
 
 @transaction.atomic
-def free_case(*, by: Any, case: Case) -> Case:
+def free_case(*, by: Actor, case: Case) -> Case:
     """An adjudicator or administrator frees a case that is kept for, or held by, somebody who cannot read it any more.
 
     Raises
@@ -137,7 +140,7 @@ def free_case(*, by: Any, case: Case) -> Case:
     return case
 
 
-def require_oversight(by: Any, case: Case) -> None:
+def require_oversight(by: Actor, case: Case) -> None:
     """Raise unless ``by`` settles disagreements or administers where the case belongs.
 
     Raises
@@ -148,7 +151,7 @@ def require_oversight(by: Any, case: Case) -> None:
         require(by, Permission.ADJUDICATE, case.institution)
 
 
-def _free(by: Any, case_id: Any, *, user: Any, work_to: Any | None) -> int:
+def _free(by: Actor | None, case_id: Any, *, user: Actor, work_to: Any | None) -> int:
     """Free one case of one person, as far as they cannot do it; 1 where anything was freed. Inside a transaction."""
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case_id)
     kept = left_cases().filter(pk=case.pk, assigned_to=user).exists()
@@ -177,7 +180,7 @@ def _free(by: Any, case_id: Any, *, user: Any, work_to: Any | None) -> int:
     return 1
 
 
-def _ended(by: Any, case: Case, claim: Claim) -> bool:
+def _ended(by: Actor | None, case: Case, claim: Claim) -> bool:
     try:
         end(claim, "left")
     except StaleClaim:  # ended by somebody else at this instant
@@ -186,7 +189,7 @@ def _ended(by: Any, case: Case, claim: Claim) -> bool:
     return True
 
 
-def _tell(by: Any, case: Case, heir: Any | None) -> None:
+def _tell(by: Actor | None, case: Case, heir: Any | None) -> None:
     """Whom the case concerns now."""
     tell(case.pk, timezone.now())
     turn_over(case)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import CaseState
 from diagnostics.predictions.models import PredictionState
 from diagnostics.scans.models import Scan
@@ -29,7 +30,7 @@ class Moment:
     scan_id: Any = None
 
 
-def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
+def moments_of(user: Actor, scans: Sequence[Scan]) -> list[Moment]:
     """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
     moments = [moment for scan in scans for moment in _moments_on(scan)]
     places = {scan.pk for scan in scans}
@@ -47,7 +48,7 @@ def moments_of(user: Any, scans: Sequence[Scan]) -> list[Moment]:
     return sorted(moments, key=lambda moment: moment.at)
 
 
-def _claims_for(user: Any) -> QuerySet[Claim]:
+def _claims_for(user: Actor) -> QuerySet[Claim]:
     """Claims that ``user`` may hear of: while two readers are at a case, nobody at work on it learns who they are."""
     return Claim.objects.filter(
         Q(holder=user) | Q(case__state=CaseState.DONE) | Q(case__second_read="") | oversees(user)

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
 from diagnostics.scans.access import Permission, institutions_where, roles_with
@@ -49,13 +50,13 @@ class Found:
     without_reader: list[WithoutReader]
 
 
-def overseen_by(user: Any) -> set[Any]:
+def overseen_by(user: Actor) -> set[Any]:
     """The ids of the institutions in which ``user`` may free what waits for nobody."""
     wanted = (Permission.ADJUDICATE, Permission.ADMINISTER)
     return {pk for each in wanted for pk in institutions_where(user, each).values_list("pk", flat=True)}
 
 
-def waits_for_nobody(user: Any) -> Found:
+def waits_for_nobody(user: Actor) -> Found:
     """What nobody can take, in the institutions that ``user`` oversees, the oldest first."""
     places = overseen_by(user)
     found: list[Waiting] = []
@@ -67,7 +68,7 @@ def waits_for_nobody(user: Any) -> Found:
     return Found(found, [line for line in lines if line.count])
 
 
-def count_for(user: Any) -> int:
+def count_for(user: Actor) -> int:
     """How many cases wait for nobody where ``user`` oversees them; counting stops at ``MOST_COUNTED``."""
     places = overseen_by(user)
     if not places:
@@ -125,7 +126,7 @@ def _first_reads(places: Any) -> CaseQuerySet:
 
 
 @transaction.atomic
-def waive_second_reader(*, by: Any, case: Case, reason: str) -> Case:
+def waive_second_reader(*, by: Actor, case: Case, reason: str) -> Case:
     """Finish a case with its first read, because nobody is left who could give the second one.
 
     Raises
@@ -139,7 +140,7 @@ def waive_second_reader(*, by: Any, case: Case, reason: str) -> Case:
     case = locked(case)
     if not _second_reads().filter(pk=case.pk, assigned_to__isnull=True).exclude(Exists(_live())).exists():
         raise WrongStage(_("This case can still be read by a second reader, or does not wait for one."))
-    if case.reads.filter(reader=by).exists():
+    if case.reads.filter(reader=account_of(by)).exists():
         raise WrongStage(_("You have read this case yourself: somebody else decides this."))
     finish_with_the_first(case)
     tell(case.pk, timezone.now())

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case
 from diagnostics.notifications.models import Kind, Notification
 from diagnostics.notifications.services import mark_read, notify, over
@@ -28,21 +29,21 @@ NEEDS: dict[Permission, tuple[Kind, ...]] = {
 OF_ONE_TURN = (Kind.ASSIGNED, Kind.RETURNED, Kind.SECOND_OPINION, Kind.DISAGREEMENT)
 
 
-def permitted(user: Any) -> QuerySet[Notification]:
+def permitted(user: Actor) -> QuerySet[Notification]:
     """The notifications of ``user`` in institutions where such things still concern them."""
     concerned = Q()
     for permission, kinds in NEEDS.items():
         concerned |= Q(kind__in=kinds) & within(user, permission)
-    return Notification.objects.filter(recipient=user).filter(concerned)
+    return Notification.objects.filter(recipient=account_of(user)).filter(concerned)
 
 
-def notifications_for(user: Any) -> QuerySet[Notification]:
+def notifications_for(user: Actor) -> QuerySet[Notification]:
     """The notifications that ``user`` may see now, newest first."""
     seen = comments_for(user).filter(pk=OuterRef("comment"))
     return permitted(user).filter(Q(comment__isnull=True) | Exists(seen))
 
 
-def tell_assigned(*, by: Any | None, case: Case, to: Any | None) -> None:
+def tell_assigned(*, by: Actor | None, case: Case, to: Any | None) -> None:
     """Whoever the case is kept for now; whoever it was kept for before need not look any more."""
     over(kinds=[Kind.ASSIGNED] if to is None else [Kind.ASSIGNED, Kind.SECOND_OPINION], scan=case.scan_id)
     if to is not None and (by is None or to.pk != by.pk):
@@ -72,9 +73,9 @@ def tell_mentioned(*, comment: Comment, people: list[Any]) -> None:
     notify(people=people, kind=Kind.MENTIONED, scan=comment.case.scan, case=comment.case, comment=comment)
 
 
-def taken_up(*, by: Any, case: Case) -> None:
+def taken_up(*, by: Actor, case: Case) -> None:
     """``by`` is at the case: they need not be told of it any more."""
-    mark_read(Notification.objects.filter(recipient=by, scan=case.scan_id, kind__in=OF_ONE_TURN))
+    mark_read(Notification.objects.filter(recipient=account_of(by), scan=case.scan_id, kind__in=OF_ONE_TURN))
 
 
 def turn_over(case: Case) -> None:

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import Case, CaseState, Lane
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where, may, memberships_of, roles_with
@@ -60,7 +61,7 @@ class Policies:
         return str(SENTENCES[self.order])
 
 
-def policies_of(user: Any) -> Policies:
+def policies_of(user: Actor) -> Policies:
     """The policies for ``user``'s list. Institutions that order differently are shown by priority and time.
 
     Whoever settles disagreements is blind to the AI in every mode of reading, so for them it never chooses.
@@ -75,7 +76,7 @@ def policies_of(user: Any) -> Policies:
     return Policies(order, in_twos, tuple(sorted(places)))
 
 
-def _places_of(user: Any) -> Iterable[Institution]:
+def _places_of(user: Actor) -> Iterable[Institution]:
     """The institutions whose cases ``user`` may see; a member's came with their account."""
     if not user.is_authenticated or not user.is_active:
         return ()

@@ -27,6 +27,7 @@ from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
@@ -36,7 +37,7 @@ from diagnostics.scans.models import ReadingMode, Scan
 from .models import Claim, Read, ReadKind
 
 
-def blinded(user: Any, *, scan: str, institution: str) -> Any:
+def blinded(user: Actor, *, scan: str, institution: str) -> Any:
     """SQL for "is ``user`` blind to the AI's opinion here?".
 
     ``scan`` and ``institution`` are the paths from the row to the scan's and the institution's id.
@@ -57,14 +58,14 @@ def blinded(user: Any, *, scan: str, institution: str) -> Any:
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
 
 
-def _sees_before_reading(user: Any, institution: str, reads_in: frozenset[Any]) -> Q:
+def _sees_before_reading(user: Actor, institution: str, reads_in: frozenset[Any]) -> Q:
     """Rows whose opinion ``user`` may always see: where their role says so, and no role has them read."""
     if user.is_superuser:
         return ~Q(**{f"{institution}__in": reads_in})
     return Q(**{f"{institution}__in": places_with(user, roles_with(Permission.SEE_OPINIONS)) - reads_in})
 
 
-def just_stored(user: Any, scan: Scan, prediction: Prediction | None) -> Scan:
+def just_stored(user: Actor, scan: Scan, prediction: Prediction | None) -> Scan:
     """A scan that ``user`` handed in a moment ago, as :func:`scans_for` would give it, without asking the database.
 
     Nobody can have claimed or read it, so only what their roles say counts.
@@ -75,12 +76,12 @@ def just_stored(user: Any, scan: Scan, prediction: Prediction | None) -> Scan:
     return scan
 
 
-def _sees_after_speaking(user: Any, scan: str, institution: str, reads_in: frozenset[Any]) -> Q:
+def _sees_after_speaking(user: Actor, scan: str, institution: str, reads_in: frozenset[Any]) -> Q:
     """Rows whose opinion a reader may see by the reading mode of the institution and what they have said."""
     revealed = Read.objects.filter(
         case__scan=OuterRef(scan),
         case__state=CaseState.OPEN,
-        reader=user,
+        reader=account_of(user),
         kind=ReadKind.BLIND,
         revealed_at__isnull=False,
     )
@@ -89,30 +90,30 @@ def _sees_after_speaking(user: Any, scan: str, institution: str, reads_in: froze
         case__scan=OuterRef(scan),
         case__state=CaseState.OPEN,
         stage__in=(Stage.FIRST, Stage.SECOND),
-        holder=user,
+        holder=account_of(user),
         released_at__isnull=True,
         expires_at__gt=timezone.now(),
     )
     finished = Read.objects.filter(
-        case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=user, kind=ReadKind.FINAL
+        case__scan=OuterRef(scan), case__state=CaseState.OPEN, reader=account_of(user), kind=ReadKind.FINAL
     )
     return (_mode_in(institution, ReadingMode.BLIND_FIRST, reads_in) & Q(Exists(revealed))) | (
         _mode_in(institution, ReadingMode.CONCURRENT, reads_in) & (Q(Exists(holding)) | Q(Exists(finished)))
     )
 
 
-def unrevealed_reads(user: Any) -> QuerySet[Read]:
+def unrevealed_reads(user: Actor) -> QuerySet[Read]:
     """The blind reads that ``user`` has locked and can still undo: the AI's opinion has not been shown to them."""
     return Read.objects.filter(
         _mode_in("case__institution", ReadingMode.BLIND_FIRST, places_with(user, READING_ROLES)),
-        reader=user,
+        reader=account_of(user),
         kind=ReadKind.BLIND,
         revealed_at__isnull=True,
         case__state=CaseState.OPEN,
     )
 
 
-def may_be_revealed(user: Any, *, scan: str) -> Any:
+def may_be_revealed(user: Actor, *, scan: str) -> Any:
     """SQL for "is ``user`` blind here only until they ask?"; ``scan`` is the path from the row to the scan's id."""
     return Exists(unrevealed_reads(user).filter(case__scan=OuterRef(scan)))
 
@@ -122,12 +123,12 @@ def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
     return Q(**{f"{institution}__in": sorted(places), f"{institution}__reading_mode": mode})
 
 
-def scans_for(user: Any) -> QuerySet[Scan]:
+def scans_for(user: Actor) -> QuerySet[Scan]:
     """Visible scans with ``blinded`` and ``newest_predictions`` (newest first) on each."""
     return scans_as_shown_to(user, Scan.objects.visible_to(user))
 
 
-def scans_as_shown_to(user: Any, scans: QuerySet[Scan]) -> QuerySet[Scan]:
+def scans_as_shown_to(user: Actor, scans: QuerySet[Scan]) -> QuerySet[Scan]:
     """Scans that are known to be visible, as :func:`scans_for` gives them."""
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
@@ -137,7 +138,7 @@ def scans_as_shown_to(user: Any, scans: QuerySet[Scan]) -> QuerySet[Scan]:
     )
 
 
-def predictions_for(user: Any) -> QuerySet[Prediction]:
+def predictions_for(user: Actor) -> QuerySet[Prediction]:
     """Visible predictions with ``blinded`` on each."""
     return (
         Prediction.objects.visible_to(user)
@@ -153,7 +154,7 @@ def name_of(person: str) -> Any:
     return Coalesce(NullIf(full, Value("")), f"{person}__username")
 
 
-def cases_for(user: Any) -> CaseQuerySet:
+def cases_for(user: Actor) -> CaseQuerySet:
     """Visible cases with ``blinded`` and the live claim's ``holder_id``, ``holder_name``, ``expires_at`` on each."""
     return as_shown_to(user, Case.objects.visible_to(user))
 
@@ -168,7 +169,7 @@ def holder_of_case() -> Subquery:
     return Subquery(_live_claims_of_case().values("holder")[:1])
 
 
-def as_shown_to(user: Any, cases: CaseQuerySet) -> CaseQuerySet:
+def as_shown_to(user: Actor, cases: CaseQuerySet) -> CaseQuerySet:
     """Cases that are known to be visible, as :func:`cases_for` gives them."""
     live = _live_claims_of_case()
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
@@ -184,7 +185,7 @@ def as_shown_to(user: Any, cases: CaseQuerySet) -> CaseQuerySet:
     )
 
 
-def is_blinded(user: Any, scan: Scan) -> bool:
+def is_blinded(user: Actor, scan: Scan) -> bool:
     """Whether ``user`` must not learn the AI's opinion of ``scan`` now."""
     # Asked anew each time: an annotation on the object may be older than the reader's own blind read.
     answer = (
@@ -196,7 +197,7 @@ def is_blinded(user: Any, scan: Scan) -> bool:
     return answer is None or bool(answer)
 
 
-def opinion_for(user: Any, scan: Scan) -> Prediction | None:
+def opinion_for(user: Actor, scan: Scan) -> Prediction | None:
     """The AI's opinion as far as ``user`` may know it: None while blinded, or while there is none.
 
     On rows of :func:`scans_for` and :func:`cases_for` no query is made.
@@ -208,19 +209,19 @@ def opinion_for(user: Any, scan: Scan) -> Prediction | None:
     return prediction if prediction is not None and prediction.state == PredictionState.READY else None
 
 
-def live_claim(user: Any, case: Case) -> Claim | None:
+def live_claim(user: Actor, case: Case) -> Claim | None:
     """The user's own live claim on the case."""
-    return case.claims.filter(holder=user, released_at__isnull=True, expires_at__gt=timezone.now()).first()
+    return case.claims.filter(holder=account_of(user), released_at__isnull=True, expires_at__gt=timezone.now()).first()
 
 
-def own_blind_read(user: Any, case: Case) -> Read | None:
+def own_blind_read(user: Actor, case: Case) -> Read | None:
     """The blind read that ``user`` has locked on this case."""
-    return case.reads.filter(reader=user, kind=ReadKind.BLIND).order_by("-revision").first()
+    return case.reads.filter(reader=account_of(user), kind=ReadKind.BLIND).order_by("-revision").first()
 
 
-def own_final_read(user: Any, case: Case) -> Read | None:
+def own_final_read(user: Actor, case: Case) -> Read | None:
     """The final read that ``user`` has given on this case, in its newest revision."""
-    return case.reads.filter(reader=user, kind=ReadKind.FINAL).order_by("-revision").first()
+    return case.reads.filter(reader=account_of(user), kind=ReadKind.FINAL).order_by("-revision").first()
 
 
 def final_read_at(case: Case, stage: str) -> Read | None:
@@ -228,7 +229,7 @@ def final_read_at(case: Case, stage: str) -> Read | None:
     return case.reads.filter(stage=stage, kind=ReadKind.FINAL).order_by("-revision").first()
 
 
-def step_of(user: Any, case: Case) -> str:
+def step_of(user: Actor, case: Case) -> str:
     """Where ``user`` stands with ``case``: ``claim | blind | reveal | final | adjudicate | waiting | done | taken``.
 
     ``reveal``: their blind read is locked and can be undone until they ask for the AI's opinion. ``waiting`` is a case
@@ -263,13 +264,13 @@ def latest(reads: QuerySet[Read]) -> QuerySet[Read]:
     return reads.filter(~Exists(newer))
 
 
-def oversees(user: Any) -> Q:
+def oversees(user: Actor) -> Q:
     """Rows of cases whose reads ``user`` may see while they are open: where a role says so and none has them read."""
     reads_in = Q(case__institution__in=sorted(places_with(user, READING_ROLES)))
     return within(user, Permission.SEE_READS, "case__institution") & ~reads_in
 
 
-def reads_for(user: Any) -> QuerySet[Read]:
+def reads_for(user: Actor) -> QuerySet[Read]:
     """Reads that ``user`` may see: their own, those of done cases, and all where they may see reads.
 
     While a case is open, whoever may still be asked to read it must not learn what others said, and nobody blind to
@@ -284,15 +285,17 @@ def reads_for(user: Any) -> QuerySet[Read]:
     )
 
 
-def own_statements(user: Any) -> QuerySet[Read]:
+def own_statements(user: Actor) -> QuerySet[Read]:
     """What ``user`` has stated, one row a case: the final read, or the blind one while the case is open.
 
     ``blind_label`` is what they had said blind, after ``blind_seconds``. The AI's label is on ``prediction`` of a
     final read.
     """
-    blind = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.BLIND).order_by("-revision")
-    final = Read.objects.filter(case=OuterRef("case"), reader=user, kind=ReadKind.FINAL)
-    own = latest(reads_for(user).filter(reader=user)).select_related("case__scan__study")
+    blind = Read.objects.filter(case=OuterRef("case"), reader=account_of(user), kind=ReadKind.BLIND).order_by(
+        "-revision"
+    )
+    final = Read.objects.filter(case=OuterRef("case"), reader=account_of(user), kind=ReadKind.FINAL)
+    own = latest(reads_for(user).filter(reader=account_of(user))).select_related("case__scan__study")
     # A control that was read to the end stands among the controls.
     own = own.exclude(case__control=True, case__state=CaseState.DONE)
     return own.filter(Q(kind=ReadKind.FINAL) | Q(case__state=CaseState.OPEN) & ~Exists(final)).annotate(
@@ -305,22 +308,22 @@ def permission_for(stage: str) -> Permission:
     return Permission.ADJUDICATE if stage == Stage.ADJUDICATION else Permission.READ_CASE
 
 
-def may_read(user: Any, case: Case) -> bool:
+def may_read(user: Actor, case: Case) -> bool:
     """Whether ``user`` may take the case as it stands, to read or to settle it; a done one: whether they read here."""
     if case.state == CaseState.DONE:
         return any(may(user, permission_for(stage), case.institution) for stage in Stage)
     return may(user, permission_for(case.stage), case.institution) and obstacle(user, case) == ""
 
 
-def obstacle(user: Any, case: Case) -> str:
+def obstacle(user: Actor, case: Case) -> str:
     """Why ``user``, whose role would allow it, may not take an open case's seat all the same; empty where they may."""
     if case.stage == Stage.ADJUDICATION:
-        if case.reads.filter(reader=user).exists():
+        if case.reads.filter(reader=account_of(user)).exists():
             return str(_("You have read this case yourself: another adjudicator settles it."))
         return ""
     if case.assigned_to_id not in (None, user.pk):
         return str(_("This case is kept for one reader: it was returned or assigned to them."))
-    if case.reads.filter(reader=user, kind=ReadKind.FINAL).exclude(stage=case.stage).exists():
+    if case.reads.filter(reader=account_of(user), kind=ReadKind.FINAL).exclude(stage=case.stage).exists():
         return str(_("You have read this case: its other reader is somebody else."))
     return ""
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import Permission, require
@@ -23,7 +24,7 @@ from .refusals import StaleClaim, WrongStage
 
 
 @transaction.atomic
-def reveal(*, by: Any, case: Case, claim_token: Any) -> Read:
+def reveal(*, by: Actor, case: Case, claim_token: Any) -> Read:
     """Show the AI's opinion to the reader who has locked a blind read; it cannot be undone any more. Twice is once.
 
     Raises
@@ -42,7 +43,7 @@ def reveal(*, by: Any, case: Case, claim_token: Any) -> Read:
 
 
 @transaction.atomic
-def reveal_scans(*, by: Any, scans: Iterable[Any]) -> set[Any]:
+def reveal_scans(*, by: Actor, scans: Iterable[Any]) -> set[Any]:
     """Reveal what a program asked for: of these scans' ids, those whose opinion ``by`` may be told now.
 
     A scan of which they have locked no blind read stays hidden.
@@ -55,13 +56,17 @@ def reveal_scans(*, by: Any, scans: Iterable[Any]) -> set[Any]:
     for blind in waiting.select_related("case__institution"):
         _reveal(by, blind)
     shown = Read.objects.filter(
-        reader=by, kind=ReadKind.BLIND, revealed_at__isnull=False, case__scan__in=wanted, case__state=CaseState.OPEN
+        reader=account_of(by),
+        kind=ReadKind.BLIND,
+        revealed_at__isnull=False,
+        case__scan__in=wanted,
+        case__state=CaseState.OPEN,
     )
     return set(shown.values_list("case__scan", flat=True))
 
 
 @transaction.atomic
-def reveal_before_final(*, by: Any, case: Case, claim_token: Any) -> None:
+def reveal_before_final(*, by: Actor, case: Case, claim_token: Any) -> None:
     """A program states its final read without having asked for the opinion: what is answered may tell of it.
 
     A refusal for a missing reason says that the read differs from the AI's. So this comes first, and stays where the
@@ -81,7 +86,7 @@ def reveal_before_final(*, by: Any, case: Case, claim_token: Any) -> None:
         _reveal(by, blind)
 
 
-def _reveal(by: Any, blind: Read) -> None:
+def _reveal(by: Actor, blind: Read) -> None:
     now = timezone.now()
     Read.objects.filter(pk=blind.pk).update(revealed_at=now, updated_at=now)
     blind.revealed_at = now
@@ -90,7 +95,7 @@ def _reveal(by: Any, blind: Read) -> None:
 
 
 @transaction.atomic
-def undo_blind(*, by: Any, read: Read) -> Claim:
+def undo_blind(*, by: Actor, read: Read) -> Claim:
     """Take back one's own blind read as long as the AI's opinion has not been shown; the case is theirs again.
 
     The row stays, marked as withdrawn.
@@ -109,7 +114,7 @@ def undo_blind(*, by: Any, read: Read) -> Claim:
             _("The AI result has been shown, so your blind read stands. Say in the final read what changed.")
         )
     now = timezone.now()
-    foreign = case.claims.filter(released_at__isnull=True, expires_at__gt=now).exclude(holder=by)
+    foreign = case.claims.filter(released_at__isnull=True, expires_at__gt=now).exclude(holder=account_of(by))
     if case.state == CaseState.DONE or case.stage != blind.stage or foreign.exists():
         raise WrongStage(_("Somebody has gone on with this case, so your blind read stands."))
     Read.objects.filter(pk=blind.pk).update(withdrawn_at=now, updated_at=now)

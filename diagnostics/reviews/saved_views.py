@@ -4,13 +4,13 @@ Like drafts they are nobody else's business and state nothing, so they are not a
 """
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.scans.models import Priority
 
 from .models import SavedView
@@ -30,9 +30,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 NAMES = ("tab", "patient", "priority", "due", "analysis")  # in one order, so that equal views have equal addresses
 
 
-def views_of(user: Any) -> QuerySet[SavedView]:
+def views_of(user: Actor) -> QuerySet[SavedView]:
     """The views that ``user`` has saved, by name."""
-    return SavedView.objects.filter(user=user)
+    return SavedView.objects.filter(user=account_of(user))
 
 
 def query_of(query: str) -> str:
@@ -71,7 +71,7 @@ def query_within(given: Mapping[str, str]) -> str:
 
 
 @transaction.atomic
-def save_view(*, by: Any, name: str, query: str, default: bool = False) -> SavedView:
+def save_view(*, by: Actor, name: str, query: str, default: bool = False) -> SavedView:
     """Keep a view under a name; one of that name is replaced. ``default``: the worklist opens with it.
 
     Raises
@@ -87,10 +87,12 @@ def save_view(*, by: Any, name: str, query: str, default: bool = False) -> Saved
         raise InvalidRead("name", _("You have %(n)s views already. Forget one first."), {"n": MOST_VIEWS})
     if default:
         mine.filter(default=True).exclude(name=name).update(default=False)
-    return SavedView.objects.update_or_create(user=by, name=name, defaults={"query": kept, "default": default})[0]
+    return SavedView.objects.update_or_create(
+        user=account_of(by), name=name, defaults={"query": kept, "default": default}
+    )[0]
 
 
 @transaction.atomic
-def forget_view(*, by: Any, view: SavedView) -> None:
+def forget_view(*, by: Actor, view: SavedView) -> None:
     """Forget one of one's own views."""
     views_of(by).filter(pk=view.pk).delete()

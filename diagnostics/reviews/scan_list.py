@@ -1,9 +1,8 @@
 """The list of scans, newest first, narrowed to what is named."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 
+from diagnostics.actors import Actor
 from diagnostics.predictions.queries import parts_with_status, scans_with_status
 from diagnostics.scans.models import Patient, Scan
 from diagnostics.scans.querysets import beginning_with
@@ -15,7 +14,7 @@ from .strands import MOST_STRANDS, Listed
 NEWEST = ("-created_at", "-id")
 
 
-def scans_listed(user: Any, *, patient: str = "", priority: int | None = None, status: str = "") -> Listed:
+def scans_listed(user: Actor, *, patient: str = "", priority: int | None = None, status: str = "") -> Listed:
     """The scans that ``user`` may see; ``patient``: how a pseudonym begins, ``status``: one of ``STATUSES``."""
     scans: QuerySet[Scan] = Scan.objects.visible_to(user).order_by(*NEWEST)
     if patient:

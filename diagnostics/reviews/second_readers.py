@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.notifications.services import touch
@@ -28,7 +29,7 @@ from .texts import checked_text
 from .thread import READERS
 
 
-def settle(*, by: Any, case: Case, read: Read) -> None:
+def settle(*, by: Actor, case: Case, read: Read) -> None:
     """Move the case on after a final read or its amendment, in the caller's transaction.
 
     Two labels that are not the same word are a disagreement, also "tumour" beside a type: somebody has to say which
@@ -73,7 +74,7 @@ def _why_second(case: Case, read: Read) -> str:
     return ""
 
 
-def _go_on(by: Any, case: Case, stage: str, why: str, *, act: str) -> None:
+def _go_on(by: Actor, case: Case, stage: str, why: str, *, act: str) -> None:
     """The case waits for the next seat. One that was done is open again."""
     now = timezone.now()
     Case.objects.filter(pk=case.pk).update(
@@ -110,7 +111,7 @@ def finish_with_the_first(case: Case) -> None:
 
 
 @transaction.atomic
-def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -> Case:
+def ask_second_opinion(*, by: Actor, case: Case, claim_token: Any, comment: str) -> Case:
     """The first reader of a case asks for a second one, who will read blind to the first.
 
     What is asked is shown to nobody who is still blind: it opens with the case.
@@ -128,10 +129,10 @@ def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -
     if case.second_read:
         raise WrongStage(_("This case gets a second reader already."))
     others = Membership.objects.filter(institution=case.institution, role=Role.RADIOLOGIST, user__is_active=True)
-    if not others.exclude(user=by).exists():
+    if not others.exclude(user=account_of(by)).exists():
         raise WrongStage(_("There is no other radiologist in your institution who could give one."))
     Case.objects.filter(pk=case.pk).update(second_read=SecondRead.ASKED)
-    made = Comment.objects.create(case=case, author=by, kind=CommentKind.ASKED, text=text)
+    made = Comment.objects.create(case=case, author=account_of(by), kind=CommentKind.ASKED, text=text)
     tell(case.pk, timezone.now())
     record(by=by, act="second_opinion_asked", target=case, institution=case.institution, comment=made.pk)
     case.refresh_from_db()
@@ -139,7 +140,7 @@ def ask_second_opinion(*, by: Any, case: Case, claim_token: Any, comment: str) -
 
 
 @transaction.atomic
-def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: str) -> Case:
+def return_case(*, by: Actor, case: Case, claim_token: Any, reader: str, comment: str) -> Case:
     """An adjudicator sends the case back to reader ``a`` or ``b`` with a comment instead of settling it.
 
     Raises
@@ -164,7 +165,9 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
         raise WrongStage(_("This reader does not read here any more. Settle the case, or ask the other one."))
     end(live, "returned")
     Case.objects.filter(pk=case.pk).update(stage=stage, assigned_to=read.reader_id, returned_at=timezone.now())
-    made = Comment.objects.create(case=case, author=by, to=read.reader, kind=CommentKind.RETURNED, text=text)
+    made = Comment.objects.create(
+        case=case, author=account_of(by), to=read.reader, kind=CommentKind.RETURNED, text=text
+    )
     tell(case.pk, timezone.now())
     turn_over(case)
     tell_returned(case=case, reader=read.reader_id)
@@ -174,7 +177,7 @@ def return_case(*, by: Any, case: Case, claim_token: Any, reader: str, comment: 
 
 
 @transaction.atomic
-def answer(*, by: Any, case: Case, comment: str) -> Comment:
+def answer(*, by: Actor, case: Case, comment: str) -> Comment:
     """The reader to whom a case was returned answers the adjudicator; who they are stays unsaid.
 
     Raises
@@ -184,17 +187,21 @@ def answer(*, by: Any, case: Case, comment: str) -> Comment:
     require(by, Permission.READ_CASE, case.institution)
     text = checked_text(comment, _("Write what you want to tell the adjudicator."))
     case = locked(case)
-    asked = Comment.objects.filter(case=case, kind=CommentKind.RETURNED, to=by).order_by("-created_at").first()
+    asked = (
+        Comment.objects.filter(case=case, kind=CommentKind.RETURNED, to=account_of(by)).order_by("-created_at").first()
+    )
     if asked is None or case.returned_at is None or case.assigned_to_id != by.pk:
         raise WrongStage(_("This case has not been returned to you."))
-    made = Comment.objects.create(case=case, author=by, to=asked.author, kind=CommentKind.ANSWER, text=text)
+    made = Comment.objects.create(
+        case=case, author=account_of(by), to=asked.author, kind=CommentKind.ANSWER, text=text
+    )
     Case.objects.filter(pk=case.pk).update(updated_at=timezone.now())
     record(by=by, act="comment_answered", target=case, institution=case.institution, comment=made.pk)
     return made
 
 
 @transaction.atomic
-def recall(*, by: Any, case: Case, reason: str) -> Case:
+def recall(*, by: Actor, case: Case, reason: str) -> Case:
     """An adjudicator takes back a case that was returned to a reader, to settle it all the same.
 
     Raises

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
@@ -86,7 +87,7 @@ __all__ = [
 CURRENT = object()  # "whatever opinion there is now", for callers that show none
 
 
-def open_case(*, by: Any, scan: Scan) -> Case:
+def open_case(*, by: Actor, scan: Scan) -> Case:
     """Make the scan work for a reader, in the caller's transaction. Twice is once."""
     case, made = Case.objects.get_or_create(
         scan=scan,
@@ -106,7 +107,7 @@ def open_case(*, by: Any, scan: Scan) -> Case:
 
 def record_read(
     *,
-    by: Any,
+    by: Actor,
     case: Case,
     claim_token: Any,
     kind: str,
@@ -151,7 +152,7 @@ class _Said:
 
 
 @transaction.atomic
-def _record(by: Any, case: Case, claim_token: Any, kind: str, said: _Said, seen: Any) -> Read:
+def _record(by: Actor, case: Case, claim_token: Any, kind: str, said: _Said, seen: Any) -> Read:
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != case.stage:
@@ -181,7 +182,7 @@ def _record(by: Any, case: Case, claim_token: Any, kind: str, said: _Said, seen:
     read = Read.objects.create(
         case=case,
         claim=live,
-        reader=by,
+        reader=account_of(by),
         kind=ReadKind.FINAL,
         stage=live.stage,
         revision=1 if former is None else former.revision + 1,
@@ -203,12 +204,12 @@ def _record(by: Any, case: Case, claim_token: Any, kind: str, said: _Said, seen:
     return read
 
 
-def _adjudicate(by: Any, case: Case, live: Claim, said: _Said) -> Read:
+def _adjudicate(by: Actor, case: Case, live: Claim, said: _Said) -> Read:
     """The adjudicator's word: it ends the case, whatever the two readers or the AI said."""
     read = Read.objects.create(
         case=case,
         claim=live,
-        reader=by,
+        reader=account_of(by),
         kind=ReadKind.FINAL,
         stage=Stage.ADJUDICATION,
         mode=ReadingMode.AI_HIDDEN,
@@ -225,7 +226,7 @@ def _adjudicate(by: Any, case: Case, live: Claim, said: _Said) -> Read:
     return read
 
 
-def _record_blind(by: Any, case: Case, live: Claim, blind: Read | None, said: _Said) -> Read:
+def _record_blind(by: Actor, case: Case, live: Claim, blind: Read | None, said: _Said) -> Read:
     if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
         raise WrongStage(_("This institution does not read blind first: record the final read."))
     if blind is not None:
@@ -233,7 +234,7 @@ def _record_blind(by: Any, case: Case, live: Claim, blind: Read | None, said: _S
     read = Read.objects.create(
         case=case,
         claim=live,
-        reader=by,
+        reader=account_of(by),
         kind=ReadKind.BLIND,
         stage=live.stage,
         mode=ReadingMode.BLIND_FIRST,
@@ -294,7 +295,7 @@ def _seconds_since(began: datetime) -> int:
 @transaction.atomic
 def amend(
     *,
-    by: Any,
+    by: Actor,
     read: Read,
     label: str,
     certainty: str,
@@ -319,7 +320,7 @@ def amend(
     if not comment.strip():
         raise InvalidRead("comment", _("Say in the comment why you amend your read."))
     case = Case.objects.select_for_update(of=("self",)).select_related("institution").get(pk=read.case_id)
-    newest = case.reads.filter(reader=by, kind=ReadKind.FINAL).order_by("-revision").first()
+    newest = case.reads.filter(reader=account_of(by), kind=ReadKind.FINAL).order_by("-revision").first()
     if newest is None or newest.pk != read.pk:
         raise WrongStage(_("This read has a newer revision already: amend that one."))
     if case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None):
@@ -329,7 +330,7 @@ def amend(
     amended = Read.objects.create(
         case=case,
         claim=read.claim,
-        reader=by,
+        reader=account_of(by),
         kind=ReadKind.FINAL,
         stage=read.stage,
         revision=read.revision + 1,

@@ -5,11 +5,11 @@ Like everything in :mod:`diagnostics.reviews.queries` this says what one person 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, within
 
@@ -32,7 +32,7 @@ class Statement:
 READERS = {"a": Stage.FIRST, "b": Stage.SECOND}
 
 
-def statements_for(user: Any, case: Case) -> list[Statement]:
+def statements_for(user: Actor, case: Case) -> list[Statement]:
     """Both readers' labels for the adjudicator who holds the case, unnamed; for anybody else nothing.
 
     A comment is shown only from a blind read by which its reader stood: whatever was written after the reveal, and a
@@ -71,7 +71,7 @@ class Remark:
     text: str
 
 
-def comments_for(user: Any) -> QuerySet[Comment]:
+def comments_for(user: Actor) -> QuerySet[Comment]:
     """Comments that ``user`` may see, oldest first.
 
     Of a done case all. While a case is open: their own, those meant for them, and all for whoever may see reads there
@@ -85,7 +85,7 @@ def comments_for(user: Any) -> QuerySet[Comment]:
     reads_in = Q(case__institution__in=sorted(places_with(user, READING_ROLES)))
     oversees = within(user, Permission.SEE_READS, "case__institution") & ~reads_in
     remark = Q(kind=CommentKind.REMARK)
-    others = Read.objects.filter(case=OuterRef("case")).exclude(reader=user)
+    others = Read.objects.filter(case=OuterRef("case")).exclude(reader=account_of(user))
     alone = Q(case__stage=Stage.FIRST, case__second_read="", case__returned_at__isnull=True) & ~Q(Exists(others))
     return (
         Comment.objects.filter(within(user, Permission.SEE_SCANS, "case__institution"))
@@ -102,7 +102,7 @@ def comments_for(user: Any) -> QuerySet[Comment]:
     )
 
 
-def thread_of(user: Any, case: Case) -> list[Remark]:
+def thread_of(user: Actor, case: Case) -> list[Remark]:
     """The comments on a case that ``user`` may see, oldest first; see :func:`comments_for`."""
     if not case.comments.exists():  # which of them may be seen is a question ten times as long
         return []
@@ -114,23 +114,25 @@ def thread_of(user: Any, case: Case) -> list[Remark]:
     ]
 
 
-def who_wrote(user: Any, comment: Comment) -> str:
+def who_wrote(user: Actor, comment: Comment) -> str:
     """Who wrote a comment, as far as ``user`` may know it now."""
     return _who(user, comment, named=_named(user, comment.case))
 
 
-def _named(user: Any, case: Case) -> bool:
+def _named(user: Actor, case: Case) -> bool:
     """Whether ``user`` may know who the readers of a case are."""
     return case.state == CaseState.DONE or (
         may(user, Permission.SEE_READS, case.institution) and not _reads(user, case)
     )
 
 
-def _reads(person: Any, case: Case) -> bool:
-    return bool(person.memberships.filter(institution=case.institution_id, role__in=READING_ROLES).exists())
+def _reads(person: Actor, case: Case) -> bool:
+    return bool(
+        account_of(person).memberships.filter(institution=case.institution_id, role__in=READING_ROLES).exists()
+    )
 
 
-def _who(user: Any, comment: Comment, *, named: bool) -> str:
+def _who(user: Actor, comment: Comment, *, named: bool) -> str:
     if comment.author_id == user.pk:
         return str(_("You"))
     if named:

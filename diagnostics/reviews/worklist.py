@@ -8,6 +8,7 @@ from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q,
 from django.db.models import Case as SqlCase
 from django.utils import timezone
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Analysis, Case, CaseQuerySet, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, institutions_where, within
@@ -33,15 +34,15 @@ def _unclaimed(cases: CaseQuerySet) -> CaseQuerySet:
     return cases.filter(~Exists(claimed))
 
 
-def _not_read_by(user: Any) -> Any:
+def _not_read_by(user: Actor) -> Any:
     """SQL for "``user`` has not read this case", as far as it bars them from its next seat."""
-    own = Read.objects.filter(case=OuterRef("pk"), reader=user)
+    own = Read.objects.filter(case=OuterRef("pk"), reader=account_of(user))
     return Q(stage=Stage.ADJUDICATION) & ~Exists(own) | ~Q(stage=Stage.ADJUDICATION) & ~Exists(
         own.filter(kind=ReadKind.FINAL)
     )
 
 
-def settling_in(user: Any) -> Any:
+def settling_in(user: Actor) -> Any:
     """Institutions in which ``user`` settles disagreements and there are, or may be, any."""
     waiting = Case.objects.filter(
         institution=OuterRef("pk"), state=CaseState.OPEN, stage__in=(Stage.SECOND, Stage.ADJUDICATION)
@@ -50,7 +51,7 @@ def settling_in(user: Any) -> Any:
     return theirs.filter(~Q(second_reader=SecondReader.NONE) | Exists(waiting))
 
 
-def waiting_for(user: Any) -> CaseQuerySet:
+def waiting_for(user: Actor) -> CaseQuerySet:
     """The cases that ``user`` may claim now, in the order of their institution's policy (:mod:`.ordering`).
 
     First reads, second reads of what they have not read, what was returned or assigned to them, and disagreements
@@ -59,7 +60,7 @@ def waiting_for(user: Any) -> CaseQuerySet:
     return _unclaimed(_open_to(user)).order_by(*policies_of(user).fields)
 
 
-def _open_to(user: Any) -> CaseQuerySet:
+def _open_to(user: Actor) -> CaseQuerySet:
     """The open cases whose seat ``user`` may take, whoever holds them now."""
     free = Q(assigned_to__isnull=True) & (Q(stage=Stage.FIRST) | _not_read_by(user))
     reading = Q(stage__in=(Stage.FIRST, Stage.SECOND))
@@ -68,35 +69,37 @@ def _open_to(user: Any) -> CaseQuerySet:
     return Case.objects.visible_to(user).readable().filter(takes, state=CaseState.OPEN)
 
 
-def own_waiting(user: Any, *, but: Collection[Any] = ()) -> CaseQuerySet:
+def own_waiting(user: Actor, *, but: Collection[Any] = ()) -> CaseQuerySet:
     """What waits for ``user`` and nobody else, in the order of their list, without some (ids): the cases that they
     hold and have not finished, and those that were returned or assigned to them.
 
     Found from their claims and from what is kept for them, which are few, whatever the length of the list.
     """
-    kept = Case.objects.filter(assigned_to=user, state=CaseState.OPEN).order_by().values_list("pk", flat=True)
+    kept = (
+        Case.objects.filter(assigned_to=account_of(user), state=CaseState.OPEN).order_by().values_list("pk", flat=True)
+    )
     # Asked first: with a condition that few cases meet, a database would walk through the whole list in its order.
     theirs = {*_held_by(user).order_by().values_list("case", flat=True), *kept} - set(but)
     if not theirs:
         return Case.objects.none()
     others = Claim.objects.filter(
         case=OuterRef("pk"), stage=OuterRef("stage"), released_at__isnull=True, expires_at__gt=timezone.now()
-    ).exclude(holder=user)
+    ).exclude(holder=account_of(user))
     mine = _open_to(user).filter(~Exists(others), pk__in=theirs)
     return mine.order_by(*policies_of(user).fields)
 
 
-def unfinished(user: Any) -> list[Claim]:
+def unfinished(user: Actor) -> list[Claim]:
     """The live claims of ``user``, each with its case, scan and patient, in the order of their list."""
     order = [f"case__{name}" for name in policies_of(user).fields]
     held = _held_by(user).filter(Exists(_open_to(user).filter(pk=OuterRef("case")).order_by()))
     return list(held.select_related("case__scan__patient", "case__scan__study").order_by(*order))
 
 
-def _held_by(user: Any) -> Any:
+def _held_by(user: Actor) -> Any:
     """The live claims of ``user`` on the seat that their case waits for."""
     return Claim.objects.filter(
-        holder=user,
+        holder=account_of(user),
         released_at__isnull=True,
         expires_at__gt=timezone.now(),
         stage=F("case__stage"),
@@ -104,7 +107,7 @@ def _held_by(user: Any) -> Any:
     )
 
 
-def coming_up(user: Any, *, after: Any) -> Any | None:
+def coming_up(user: Actor, *, after: Any) -> Any | None:
     """The id of the scan that *Read next* would most likely give ``user`` after the case ``after`` (an id)."""
     for waiting in (own_waiting(user, but=[after])[:1], first_waiting_for(user, 1, but=[after])):
         scan = waiting.values_list("scan", flat=True).first()
@@ -113,7 +116,7 @@ def coming_up(user: Any, *, after: Any) -> Any | None:
     return None
 
 
-def first_waiting_for(user: Any, number: int, *, but: Collection[Any] = ()) -> QuerySet[Case]:
+def first_waiting_for(user: Actor, number: int, *, but: Collection[Any] = ()) -> QuerySet[Case]:
     """The first of :func:`waiting_for`, without some (ids)."""
     policies = policies_of(user)
     strands = strands_of(policies.places, policies.fields)
@@ -125,7 +128,7 @@ def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
     return NEWEST if tab == "done" else policies.fields
 
 
-def tab(user: Any, name: str) -> CaseQuerySet:
+def tab(user: Actor, name: str) -> CaseQuerySet:
     """The cases of one tab of the worklist, in the order of :func:`order_of`.
 
     Done ones have ``final_label`` and ``final_reader``. Whoever reads finds in a tab what they may take; whoever only
@@ -140,13 +143,13 @@ def tab(user: Any, name: str) -> CaseQuerySet:
     return _narrowed_to(cases, user, name)
 
 
-def _narrowed_to(cases: CaseQuerySet, user: Any, name: str) -> CaseQuerySet:
+def _narrowed_to(cases: CaseQuerySet, user: Actor, name: str) -> CaseQuerySet:
     if name == "done":
         return cases.filter(state=CaseState.DONE, control=False)
     return cases.filter(_in_tab(user)[name], state=CaseState.OPEN)
 
 
-def _ids_of_tab(user: Any, name: str) -> CaseQuerySet:
+def _ids_of_tab(user: Actor, name: str) -> CaseQuerySet:
     """The cases of a tab with nothing beside them that the database could begin with instead of an index."""
     cases = Case.objects.visible_to(user).readable().order_by(*order_of(name, policies_of(user)))
     return _narrowed_to(cases.alias(holder_id=holder_of_case()), user, name)
@@ -163,7 +166,7 @@ def _with_final(cases: CaseQuerySet, name: str) -> CaseQuerySet:
 
 
 def listed(
-    user: Any,
+    user: Actor,
     name: str,
     *,
     count: int | None = None,
@@ -206,7 +209,7 @@ def listed(
     return replace(found, cases=cases, strands=tuple(strands))
 
 
-def changed_in_tab(user: Any, name: str) -> Listed:
+def changed_in_tab(user: Actor, name: str) -> Listed:
     """One tab as the API lists it: whoever asks orders it by the last change, and filters it further.
 
     Raises
@@ -219,7 +222,7 @@ def changed_in_tab(user: Any, name: str) -> Listed:
     return Listed(_ids_of_tab(user, name), shown, order_of(name, policies_of(user)), strands)
 
 
-def by_institution(user: Any) -> list[Q]:
+def by_institution(user: Actor) -> list[Q]:
     """A strand for each institution, or none where there are too many."""
     places = policies_of(user).places
     return [Q(institution=place) for place in places] if len(places) <= MOST_STRANDS else []
@@ -240,7 +243,7 @@ def past_first() -> Q:
     return ~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False)
 
 
-def _in_tab(user: Any) -> dict[str, Any]:
+def _in_tab(user: Actor) -> dict[str, Any]:
     """What puts an open case into a tab; on rows that have ``holder_id``. Each case is in at most one for a person."""
     free = Q(holder_id__isnull=True)
     kept_for_me = Q(assigned_to=user, returned_at__isnull=True)
@@ -258,13 +261,13 @@ def _in_tab(user: Any) -> dict[str, Any]:
     }
 
 
-def _looks_on(user: Any) -> Any:
+def _looks_on(user: Actor) -> Any:
     """SQL for "``user`` oversees this case": an adjudicator who has not read it, or somebody who may see reads."""
-    own = Read.objects.filter(case=OuterRef("pk"), reader=user)
+    own = Read.objects.filter(case=OuterRef("pk"), reader=account_of(user))
     return within(user, Permission.SEE_READS) | within(user, Permission.ADJUDICATE) & ~Exists(own)
 
 
-def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> tuple[CaseQuerySet, bool]:
+def of_patient(cases: CaseQuerySet, user: Actor, begins: str) -> tuple[CaseQuerySet, bool]:
     """The cases whose patient's pseudonym or accession number begins so, in capitals or not; and whether few do.
 
     The scans are looked up first, from an index. Where they are few, the cases are found by them; of very many the
@@ -286,7 +289,7 @@ def of_patient(cases: CaseQuerySet, user: Any, begins: str) -> tuple[CaseQuerySe
     return cases.filter(scan__in=found), True
 
 
-def tab_counts(user: Any) -> dict[str, int]:
+def tab_counts(user: Actor) -> dict[str, int]:
     """Cases in each tab, and ``all``; counting stops at ``COUNT_LIMIT``. One question, however many tabs."""
     here = Case.objects.visible_to(user).readable()
     waiting = here.filter(state=CaseState.OPEN)

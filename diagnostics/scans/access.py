@@ -13,6 +13,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.errors import Denied, Message
 
 
@@ -80,7 +81,7 @@ def roles_with(permission: Permission) -> list[Role]:
     return [role for role, carried in PERMISSIONS.items() if permission in carried]
 
 
-def institutions_where(user: Any, permission: Permission) -> models.QuerySet[Any]:
+def institutions_where(user: Actor, permission: Permission) -> models.QuerySet[Any]:
     """Institutions in which ``user`` has ``permission``.
 
     A superuser of the installation acts as administrator everywhere. Nobody inactive has any permission.
@@ -94,7 +95,7 @@ def institutions_where(user: Any, permission: Permission) -> models.QuerySet[Any
     return Institution.objects.filter(pk__in=places_with(user, roles_with(permission)))
 
 
-def within(user: Any, permission: Permission, path: str = "institution") -> models.Q:
+def within(user: Actor, permission: Permission, path: str = "institution") -> models.Q:
     """SQL for "the row belongs to an institution in which ``user`` has ``permission``"; ``path`` leads there from it.
 
     The same as ``institution__in=institutions_where(…)``, with ids that are known instead of sub-queries: making their
@@ -107,7 +108,7 @@ def within(user: Any, permission: Permission, path: str = "institution") -> mode
     return models.Q(**{f"{path}__in": sorted(places_with(user, roles_with(permission)))})
 
 
-def may(user: Any, permission: Permission, institution: Any = None) -> bool:
+def may(user: Actor, permission: Permission, institution: Any = None) -> bool:
     """Whether ``user`` has ``permission`` in ``institution``, or (None) in any."""
     if not user.is_authenticated or not user.is_active:
         return False
@@ -119,47 +120,47 @@ def may(user: Any, permission: Permission, institution: Any = None) -> bool:
     return held and (permission not in OF_THE_SHARED_MODEL or _answers_for_the_model(user))
 
 
-def _answers_for_the_model(user: Any) -> bool:
+def _answers_for_the_model(user: Actor) -> bool:
     """Whether ``user`` may change what serves every institution: there is only theirs, or they are appointed."""
     from .models import Institution, ModelAdministrator  # the models need Role first
 
     kept: bool | None = getattr(user, "_answers", None)  # for one request, as the memberships are
     if kept is None:
         several = len(Institution.objects.order_by().values_list("pk")[:2]) > 1
-        kept = not several or ModelAdministrator.objects.filter(user=user).exists()
-        user._answers = kept
+        kept = not several or ModelAdministrator.objects.filter(user=account_of(user)).exists()
+        account_of(user)._answers = kept
     return kept
 
 
-def places_with(user: Any, roles: Iterable[str]) -> frozenset[Any]:
+def places_with(user: Actor, roles: Iterable[str]) -> frozenset[Any]:
     """The ids of the institutions in which ``user`` holds one of ``roles``."""
     wanted = frozenset(roles)
     return frozenset(place for place, role in _held_roles(user) if role in wanted)
 
 
-def _held_roles(user: Any) -> frozenset[tuple[Any, str]]:
+def _held_roles(user: Actor) -> frozenset[tuple[Any, str]]:
     """(institution id, role) of each membership."""
     return frozenset((each.institution_id, each.role) for each in memberships_of(user))
 
 
-def memberships_of(user: Any) -> list[Any]:
+def memberships_of(user: Actor) -> list[Any]:
     """The memberships of ``user``, each with its institution.
 
     Kept on the user for one request: a page asks a dozen times. A new request loads the user anew.
     """
     held: list[Any] | None = getattr(user, "_held", None)
     if held is None:
-        held = list(user.memberships.select_related("institution"))
+        held = list(account_of(user).memberships.select_related("institution"))
         hold(user, held)
     return held
 
 
-def hold(user: Any, memberships: list[Any]) -> None:
+def hold(user: Actor, memberships: list[Any]) -> None:
     """Let a user who was loaded together with their memberships know them, for one request."""
-    user._held = memberships
+    account_of(user)._held = memberships
 
 
-def require(user: Any, permission: Permission, institution: Any = None, *, sentence: Message = "") -> None:
+def require(user: Actor, permission: Permission, institution: Any = None, *, sentence: Message = "") -> None:
     """Raise unless ``user`` has ``permission`` in ``institution`` (None: anywhere).
 
     Raises

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 
 from .access import NotAllowed, Permission, require
@@ -31,7 +32,7 @@ def _known(policies: dict[str, Any]) -> dict[str, Any]:
 
 
 @transaction.atomic
-def make_institution(*, by: Any, code: str, name: str, reading_mode: str, **policies: Any) -> Institution:
+def make_institution(*, by: Actor, code: str, name: str, reading_mode: str, **policies: Any) -> Institution:
     """Make an institution; only whoever administers the whole installation may. ``policies`` are of ``POLICIES``.
 
     Raises
@@ -53,7 +54,7 @@ def make_institution(*, by: Any, code: str, name: str, reading_mode: str, **poli
 
 @transaction.atomic
 def change_institution(
-    *, by: Any, institution: Institution, name: str, reading_mode: str, **policies: Any
+    *, by: Actor, institution: Institution, name: str, reading_mode: str, **policies: Any
 ) -> Institution:
     """Change an institution's name or policies (of ``POLICIES``; None leaves one as it is).
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 
 from .models import Scan
@@ -61,7 +62,7 @@ class _Told:
 _told = _Told()
 
 
-def looked_at(*, by: Any, scan_id: Any, what: str = "image") -> bool:
+def looked_at(*, by: Actor, scan_id: Any, what: str = "image") -> bool:
     """Tell the audit that ``by`` is given ``what`` of a scan, ``image`` (in any form) or ``original``.
 
     Gives whether it was the first time in this hour.
@@ -72,14 +73,14 @@ def looked_at(*, by: Any, scan_id: Any, what: str = "image") -> bool:
     key = (by.pk, scan_id, what)
     if _told.knows(hour, key):
         return False
-    same = Look.objects.filter(person=by, scan=scan_id, what=what, hour=hour)
+    same = Look.objects.filter(person=account_of(by), scan=scan_id, what=what, hour=hour)
     new = False
     # Asked before writing: on SQLite only the first look of an hour should wait for the others that write.
     if not same.exists():
         try:
             with transaction.atomic():
                 scan = Scan.objects.select_related("institution").get(pk=scan_id)
-                Look.objects.create(person=by, scan=scan, what=what, hour=hour)
+                Look.objects.create(person=account_of(by), scan=scan, what=what, hour=hour)
                 record(by=by, act=ACTS[what], target=scan, institution=scan.institution)
             new = True
         except IntegrityError:

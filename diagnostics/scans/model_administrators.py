@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 
 from .access import OF_THE_SHARED_MODEL, NotAllowed, roles_with
@@ -16,7 +17,7 @@ _ROLES = sorted({role for permission in OF_THE_SHARED_MODEL for role in roles_wi
 
 
 @transaction.atomic
-def appoint(*, by: Any, user: Any) -> bool:
+def appoint(*, by: Actor | None, user: Actor) -> bool:
     """Make ``user`` a model administrator; whether they were none before. ``by`` None is the command line.
 
     Raises
@@ -27,17 +28,17 @@ def appoint(*, by: Any, user: Any) -> bool:
         ``user`` has no role that works with models, so nothing would come of it.
     """
     _require_the_installation(by)
-    if not user.is_superuser and not Membership.objects.filter(user=user, role__in=_ROLES).exists():
+    if not user.is_superuser and not Membership.objects.filter(user=account_of(user), role__in=_ROLES).exists():
         raise Conflict("user", _("Give this person the role of data manager or administrator first."))
-    _row, made = ModelAdministrator.objects.get_or_create(user=user)
+    _row, made = ModelAdministrator.objects.get_or_create(user=account_of(user))
     user.__dict__.pop("_answers", None)
     if made:
-        record(by=by, act="model_administrator_made", target=user)
+        record(by=by, act="model_administrator_made", target=account_of(user))
     return made
 
 
 @transaction.atomic
-def dismiss(*, by: Any, user: Any) -> bool:
+def dismiss(*, by: Actor | None, user: Actor) -> bool:
     """Let ``user`` be a model administrator no longer; whether they were one.
 
     Raises
@@ -46,14 +47,14 @@ def dismiss(*, by: Any, user: Any) -> bool:
         ``by`` is no superuser.
     """
     _require_the_installation(by)
-    ended, _by_model = ModelAdministrator.objects.filter(user=user).delete()
+    ended, _by_model = ModelAdministrator.objects.filter(user=account_of(user)).delete()
     user.__dict__.pop("_answers", None)
     if ended:
-        record(by=by, act="model_administrator_ended", target=user)
+        record(by=by, act="model_administrator_ended", target=account_of(user))
     return bool(ended)
 
 
-def appoint_those_of_the_only_institution(*, by: Any) -> list[Any]:
+def appoint_those_of_the_only_institution(*, by: Actor | None) -> list[Any]:
     """Before a second institution is made: whoever changes models now keeps that; the people appointed.
 
     Called in the transaction that makes an institution. A superuser may dismiss them afterwards.
@@ -74,6 +75,6 @@ def appointable() -> models.QuerySet[Any]:
     return people.filter(pk__in=Membership.objects.filter(role__in=_ROLES).values("user"))
 
 
-def _require_the_installation(by: Any) -> None:
+def _require_the_installation(by: Actor | None) -> None:
     if by is not None and not (by.is_active and by.is_superuser):
         raise NotAllowed(_("Only the administrator of the installation appoints model administrators."))

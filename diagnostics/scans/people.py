@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
 
@@ -32,7 +33,7 @@ class Joined:
 
 
 @transaction.atomic
-def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -> Joined:
+def add_member(*, by: Actor | None, user: Actor, institution_code: str, role: Role | str) -> Joined:
     """Give ``user`` a role in an institution. ``by`` None is the command line, which also makes the institution.
 
     Giving a role twice is giving it once: ``created`` says which it was.
@@ -56,13 +57,14 @@ def add_member(*, by: Any, user: Any, institution_code: str, role: Role | str) -
     institution_made = institution is None
     if institution is None:
         institution = _make_institution(institution_code)
-    membership, created = Membership.objects.get_or_create(user=user, institution=institution, role=role)
-    if role in ADMIN_ROLES and not user.is_staff:
-        type(user).objects.filter(pk=user.pk).update(is_staff=True)
-        user.is_staff = True
+    account = account_of(user)
+    membership, created = Membership.objects.get_or_create(user=account, institution=institution, role=role)
+    if role in ADMIN_ROLES and not account.is_staff:
+        type(account).objects.filter(pk=account.pk).update(is_staff=True)
+        account.is_staff = True
     if created:
-        user.__dict__.pop("_held", None)
-        record(by=by, act="role_given", target=user, institution=institution, role=str(role))
+        account.__dict__.pop("_held", None)
+        record(by=by, act="role_given", target=account, institution=institution, role=str(role))
     return Joined(membership, created, institution_made)
 
 
@@ -74,7 +76,7 @@ left = Signal()
 
 
 @transaction.atomic
-def remove_member(*, by: Any, membership: Membership, work_to: Any | None = None) -> None:
+def remove_member(*, by: Actor | None, membership: Membership, work_to: Any | None = None) -> None:
     """Take a role away from somebody; what they did stays theirs.
 
     What they hold or are kept as a reader here goes back to everybody, or to the reader ``work_to``.
@@ -100,7 +102,7 @@ def remove_member(*, by: Any, membership: Membership, work_to: Any | None = None
 
 
 @transaction.atomic
-def deactivate(*, by: Any, user: Any, work_to: Any | None = None) -> None:
+def deactivate(*, by: Actor | None, user: Actor, work_to: Any | None = None) -> None:
     """Let somebody sign in no longer; what they did stays theirs. Twice is once. ``by`` None is the command line.
 
     What they hold or are kept as a reader goes back to everybody, or to the reader ``work_to``.
@@ -118,16 +120,17 @@ def deactivate(*, by: Any, user: Any, work_to: Any | None = None) -> None:
             raise Conflict("is_active", _("You cannot close your own account. Ask another administrator."))
         if not people_administered_by(by).filter(pk=user.pk).exists():
             raise NotAllowed(_("Only a person's own administrator may do this for them."))
+    account = account_of(user)
     leaving.send(sender=type(user), by=by, user=user, work_to=work_to)
-    if type(user).objects.filter(pk=user.pk, is_active=True).update(is_active=False):
-        places = list(Institution.objects.filter(memberships__user=user).distinct()[:2])
+    if type(account).objects.filter(pk=account.pk, is_active=True).update(is_active=False):
+        places = list(Institution.objects.filter(memberships__user=account).distinct()[:2])
         only = places[0] if len(places) == 1 else None
-        record(by=by, act="person_deactivated", target=user, institution=only)
-    user.is_active = False
+        record(by=by, act="person_deactivated", target=account, institution=only)
+    account.is_active = False
     left.send(sender=type(user), by=by, user=user, work_to=work_to)
 
 
-def _institution(by: Any, code: str) -> Institution | None:
+def _institution(by: Actor | None, code: str) -> Institution | None:
     """The institution with this code, as far as ``by`` administers it; None only where it may be made."""
     if by is None:
         return Institution.objects.filter(code_folded=folded(code)).first()
@@ -153,7 +156,7 @@ def _make_institution(code: str) -> Institution:
     return institution
 
 
-def people_administered_by(user: Any) -> models.QuerySet[Any]:
+def people_administered_by(user: Actor) -> models.QuerySet[Any]:
     """The people whom ``user`` may change: those who belong to institutions of theirs and to no other.
 
     Somebody who also works elsewhere, or who administers the installation, is out of one institution's reach: who
@@ -171,7 +174,7 @@ def people_administered_by(user: Any) -> models.QuerySet[Any]:
     )
 
 
-def audit_events_for(user: Any) -> models.QuerySet[AuditEvent]:
+def audit_events_for(user: Actor) -> models.QuerySet[AuditEvent]:
     """The events that ``user`` may look at: those of institutions in which they may, or all for a superuser.
 
     What was done to models concerns everybody whom they serve, so every administrator sees it.

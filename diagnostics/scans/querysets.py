@@ -6,11 +6,13 @@ from django.db import connection, models
 from django.db.models import Value
 from django.db.models.functions import Upper
 
+from diagnostics.actors import Actor
+
 from .access import Permission, within
 
 
 class ScanQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "ScanQuerySet":
+    def visible_to(self, user: Actor) -> "ScanQuerySet":
         """Scans of the institutions in which ``user`` may see scans; for anybody else they do not exist."""
         return self.filter(within(user, Permission.SEE_SCANS))
 
@@ -20,7 +22,7 @@ class ScanQuerySet(models.QuerySet[Any]):
 
 
 class PatientQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "PatientQuerySet":
+    def visible_to(self, user: Actor) -> "PatientQuerySet":
         """Patients of the institutions in which ``user`` may see scans."""
         return self.filter(within(user, Permission.SEE_SCANS))
 

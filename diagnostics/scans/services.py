@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.errors import Invalid, Message
 
@@ -47,7 +48,7 @@ class Filing:
     study_date: date | None
 
 
-def institution_for(user: Any, permission: Permission, code: str | None = None) -> Institution:
+def institution_for(user: Actor, permission: Permission, code: str | None = None) -> Institution:
     """The institution in which ``user`` wants to use ``permission``: the one named, or their only one.
 
     Raises
@@ -125,7 +126,7 @@ def _may_be_a_study(day: date) -> bool:
     return EARLIEST_STUDY <= day <= latest_study()
 
 
-def note_ended_file(*, by: Any, institution: Institution, data: bytes, code: str) -> None:
+def note_ended_file(*, by: Actor, institution: Institution, data: bytes, code: str) -> None:
     """Keep who handed in a file whose decoding had to be ended: its hash and size, nothing of what it says."""
     with transaction.atomic():
         record(
@@ -187,7 +188,7 @@ def _write(key: str, content: bytes) -> Ahead | None:
 
 def store(
     *,
-    by: Any,
+    by: Actor,
     institution: Institution,
     taken: Taken,
     keys: dict[str, str],
@@ -224,7 +225,7 @@ def store(
                 priority=priority,
                 source=source,
                 reference_label=reference_label,
-                uploaded_by=by,
+                uploaded_by=account_of(by),
                 analysis=Analysis.QUEUED if queued else None,
             )
     except IntegrityError:
@@ -271,7 +272,7 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
     return study
 
 
-def give_reference_label(*, by: Any, scan: Scan, label: str) -> None:
+def give_reference_label(*, by: Actor, scan: Scan, label: str) -> None:
     """Add the reference label that an imported folder gives to a scan that has none yet.
 
     Raises

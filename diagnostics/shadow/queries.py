@@ -1,12 +1,12 @@
 """The challenger beside the model in use, on the cases of which a person may know the AI's opinion."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db.models import Prefetch
 
+from diagnostics.actors import Actor
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews.labels import contradicts
@@ -63,7 +63,7 @@ class Beside:
         return self.agreement.n >= self.wanted
 
 
-def beside_live(user: Any, version: ModelVersion, live: ModelVersion, *, shown: int = 50) -> Beside:
+def beside_live(user: Actor, version: ModelVersion, live: ModelVersion, *, shown: int = 50) -> Beside:
     """Compare ``version`` with ``live`` on the scans that both have scored and whose opinion ``user`` may know."""
     mine = ShadowOpinion.objects.filter(model_version=version)
     theirs = Prediction.objects.filter(model_version=live, state=PredictionState.READY)

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.kept_sentences import in_words
@@ -27,7 +28,7 @@ ACTIVE = (TrainingState.QUEUED, TrainingState.RUNNING)
 
 
 class TrainingRunQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> "TrainingRunQuerySet":
+    def visible_to(self, user: Actor) -> "TrainingRunQuerySet":
         """Runs on dataset versions that ``user`` may see."""
         return self.filter(dataset__in=DatasetVersion.objects.visible_to(user))
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
@@ -61,7 +62,7 @@ class TrainingPlan:
         return max(self.labels.values()) / min(self.labels.values()) if self.labels else None
 
 
-def plan(*, by: Any, dataset: DatasetVersion, recipe: Mapping[str, Any] | None = None) -> TrainingPlan:
+def plan(*, by: Actor, dataset: DatasetVersion, recipe: Mapping[str, Any] | None = None) -> TrainingPlan:
     """Work out what a run would do, and change nothing. What stands against it: ``services.blocking_reason``."""
     wanted = {**DEFAULTS, **(recipe or {})}
     train = dataset.items.filter(split="train")
@@ -83,7 +84,7 @@ def plan(*, by: Any, dataset: DatasetVersion, recipe: Mapping[str, Any] | None =
     )
 
 
-def news(by: Any, dataset: DatasetVersion) -> News:
+def news(by: Actor, dataset: DatasetVersion) -> News:
     """What is new in ``dataset`` since the live model was trained, as far as ``by`` may know."""
     live = registry.live()
     run = TrainingRun.objects.visible_to(by).filter(produced=live).select_related("dataset").first() if live else None
@@ -98,7 +99,7 @@ def news(by: Any, dataset: DatasetVersion) -> News:
     return News(base, dataset.items.count() - known, base.items.count() - known, known - same)
 
 
-def unchanged(by: Any, dataset: DatasetVersion) -> str:
+def unchanged(by: Actor, dataset: DatasetVersion) -> str:
     """Why another training would learn nothing new, as a sentence; empty where it could."""
     found = news(by, dataset)
     if not found.nothing:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from diagnostics.actors import Actor
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateResult, ModelState, ModelVersion
@@ -11,7 +12,7 @@ from diagnostics.registry.models import GateResult, ModelState, ModelVersion
 from .models import TrainingRun
 
 
-def models_for(user: Any) -> QuerySet[ModelVersion]:
+def models_for(user: Actor) -> QuerySet[ModelVersion]:
     """All model versions with ``details_open`` on each: whether ``user`` may read its card, spec and whole report.
 
     Those count the scans of every institution that took part in its training; a model that came with the software, or
@@ -22,7 +23,7 @@ def models_for(user: Any) -> QuerySet[ModelVersion]:
     return ModelVersion.objects.annotate(details_open=~Exists(foreign))
 
 
-def details_are_open(user: Any, version: ModelVersion) -> bool:
+def details_are_open(user: Actor, version: ModelVersion) -> bool:
     """Whether ``user`` may read what counts the scans of every institution that took part: card, gate's numbers."""
     theirs = TrainingRun.objects.visible_to(user).values("pk")
     return not TrainingRun.objects.filter(produced=version).exclude(pk__in=theirs).exists()

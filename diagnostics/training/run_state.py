@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
@@ -251,7 +251,7 @@ def _end(run_id: Any, fence: uuid.UUID, state: TrainingState, sentence: str) -> 
         note(run, "training_failed" if sentence else "training_stopped")
 
 
-def note(run: TrainingRun, act: str, *, by: AbstractBaseUser | None = None, **detail: Any) -> None:
+def note(run: TrainingRun, act: str, *, by: Actor | None = None, **detail: Any) -> None:
     """Record an act on a run in each institution of its dataset."""
     institutions: list[Any] = list(run.dataset.institutions.all())
     for institution in institutions or [None]:

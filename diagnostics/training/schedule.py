@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.datasets import services as datasets
 from diagnostics.datasets.models import DatasetVersion
@@ -26,7 +27,7 @@ def policy() -> Retraining:
     return found
 
 
-def policy_for(user: Any) -> Retraining | None:
+def policy_for(user: Actor) -> Retraining | None:
     """The policy, for whoever may train in each institution that it concerns: it says how many labels wait there."""
     found = Retraining.objects.prefetch_related("institutions").select_related("set_by").first() or Retraining()
     places = list(found.institutions.all()) if found.pk else []
@@ -35,7 +36,7 @@ def policy_for(user: Any) -> Retraining | None:
 
 def set_policy(
     *,
-    by: Any,
+    by: Actor,
     enabled: bool,
     new_labels: int,
     institutions: Sequence[Institution],
@@ -74,7 +75,7 @@ def set_policy(
     with transaction.atomic():
         found = policy()
         found.enabled, found.new_labels, found.lineage = enabled, new_labels, lineage.strip() or "main"
-        found.recipe, found.set_by, found.last_word = wanted, by, ""
+        found.recipe, found.set_by, found.last_word = wanted, account_of(by), ""
         found.save()
         found.institutions.set(institutions)
         concerned: list[Institution | None] = [*institutions] or [None]

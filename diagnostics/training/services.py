@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.errors import Conflict
 from diagnostics.registry import services as registry
@@ -66,9 +66,7 @@ class Unchanged(NotTrainable):
     code = "unchanged"
 
 
-def queue(
-    *, by: AbstractBaseUser, dataset: DatasetVersion, config: Mapping[str, Any], anyway: bool = False
-) -> TrainingRun:
+def queue(*, by: Actor, dataset: DatasetVersion, config: Mapping[str, Any], anyway: bool = False) -> TrainingRun:
     """Queue a training run.
 
     Parameters
@@ -107,7 +105,7 @@ def queue(
     return _queued(by, dataset, recipe)
 
 
-def rerun(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
+def rerun(*, by: Actor, run: TrainingRun) -> TrainingRun:
     """Queue a run once more: the same dataset, the same recipe, the same beginning. Its report will say how far the
     two models are apart.
 
@@ -131,7 +129,7 @@ def rerun(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
 
 
 def _queued(
-    by: AbstractBaseUser, dataset: DatasetVersion, recipe: dict[str, Any], repeats: TrainingRun | None = None
+    by: Actor, dataset: DatasetVersion, recipe: dict[str, Any], repeats: TrainingRun | None = None
 ) -> TrainingRun:
     with transaction.atomic():
         try:
@@ -155,7 +153,7 @@ def _queued(
     return run
 
 
-def blocking_reason(*, by: Any, dataset: DatasetVersion, anyway: bool = False) -> str:
+def blocking_reason(*, by: Actor, dataset: DatasetVersion, anyway: bool = False) -> str:
     """Why ``by`` cannot start a training on this dataset now, as a sentence; empty where they can."""
     if not all(may(by, Permission.TRAIN, institution) for institution in dataset.institutions.all()):
         return _("Training on this dataset needs the role data manager or administrator in each of its institutions.")
@@ -193,7 +191,7 @@ def _lacks(part: str, finding: str) -> str:
     }[part, finding]
 
 
-def cancel(*, by: AbstractBaseUser, run: TrainingRun) -> TrainingRun:
+def cancel(*, by: Actor, run: TrainingRun) -> TrainingRun:
     """Cancel a run: a waiting one at once, a running one within seconds.
 
     Raises
@@ -228,7 +226,7 @@ def active() -> TrainingRun | None:
     return TrainingRun.objects.filter(active=True).select_related("dataset").first()
 
 
-def _occupied(by: Any, other: TrainingRun) -> str:
+def _occupied(by: Actor, other: TrainingRun) -> str:
     if TrainingRun.objects.visible_to(by).filter(pk=other.pk).exists():
         words = {"number": other.number, "percent": f"{other.progress * 100:.0f}"}
         if other.state == TrainingState.QUEUED:

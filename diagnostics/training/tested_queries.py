@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews.queries import scans_for
@@ -18,7 +18,7 @@ from .tested import TestedScan
 FEW = 30  # scans below which a subgroup's numbers carry a warning
 
 
-def tested_for(user: Any, version: ModelVersion) -> "QuerySet[TestedScan]":
+def tested_for(user: Actor, version: ModelVersion) -> "QuerySet[TestedScan]":
     """The tested scans that ``user`` may open: a candidate's word is an AI's opinion like any other."""
     known = scans_for(user).filter(Q(blinded=False)).values("pk")
     return TestedScan.objects.filter(version=version, scan__in=known).select_related(
@@ -26,7 +26,7 @@ def tested_for(user: Any, version: ModelVersion) -> "QuerySet[TestedScan]":
     )
 
 
-def behind_cell(user: Any, version: ModelVersion, truth: str, opinion: str) -> "QuerySet[TestedScan]":
+def behind_cell(user: Actor, version: ModelVersion, truth: str, opinion: str) -> "QuerySet[TestedScan]":
     """The scans behind a cell of the confusion matrix, the surest first."""
     binary = TUMOUR in version.spec.get("leaves", ())
     truths = (TUMOUR, *TYPES) if binary and truth == TUMOUR else (truth,)
@@ -34,7 +34,7 @@ def behind_cell(user: Any, version: ModelVersion, truth: str, opinion: str) -> "
     return tested_for(user, version).filter(truth__in=truths, label=opinion).order_by(order, "pk")
 
 
-def changed(user: Any, version: ModelVersion) -> "QuerySet[TestedScan]":
+def changed(user: Actor, version: ModelVersion) -> "QuerySet[TestedScan]":
     """The scans of which the candidate says otherwise than the model that was in use beside it."""
     return (
         tested_for(user, version)
@@ -59,7 +59,7 @@ class Subgroup:
         return self.n < FEW
 
 
-def subgroups(user: Any, version: ModelVersion) -> list[Subgroup]:
+def subgroups(user: Actor, version: ModelVersion) -> list[Subgroup]:
     """Accuracy of the finding by institution, file format, where the label comes from, and size of the image."""
     rows = list(tested_for(user, version))
     sources = dict(

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.errors import Denied
 
 from . import attempts
@@ -27,7 +28,7 @@ class NotFresh(Denied):
     field = "password"
 
 
-def remember(sender: Any, request: Any, user: Any, **_: Any) -> None:
+def remember(sender: Any, request: Any, user: Actor, **_: Any) -> None:
     """Django's word that somebody has just signed in, by whichever door."""
     request.session[SESSION_KEY] = time.time()
 

@@ -12,6 +12,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from diagnostics.actors import Actor
+
 from . import habits
 from .keys import PAGES, TITLES, Action, PageKeys, actions_of, delivered
 
@@ -31,7 +33,7 @@ class Line:
         return self.key != self.action.key
 
 
-def _sections(user: Any, page: str = "", entered: Mapping[str, str] = {}, errors: Mapping[str, str] = {}) -> Any:
+def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, errors: Mapping[str, str] = {}) -> Any:
     """The pages with their groups of lines; ``page`` with what was entered there."""
     for name, groups in PAGES.items():
         keys = {**PageKeys(user, name).by_action, **(entered if name == page else {})}

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.errors import Invalid
 from diagnostics.reviews.models import Certainty, Label
 
@@ -208,7 +208,7 @@ def with_own(page: str, own: Iterable[tuple[str, str]]) -> dict[str, str]:
 class PageKeys:
     """The keys of one page for one person; asked for when first shown."""
 
-    def __init__(self, user: Any, page: str) -> None:
+    def __init__(self, user: Actor, page: str) -> None:
         self.user = user
         self.page = page
 
@@ -216,7 +216,7 @@ class PageKeys:
     def by_action(self) -> dict[str, str]:
         if not self.user.is_authenticated:
             return delivered(self.page)
-        return with_own(self.page, self.user.own_keys.filter(page=self.page).values_list("action", "key"))
+        return with_own(self.page, account_of(self.user).own_keys.filter(page=self.page).values_list("action", "key"))
 
     def as_json(self) -> str:
         """For the page's script."""

@@ -1,10 +1,9 @@
 """Which passwords are refused: those that whoever knows the person, the place and the season guesses quickly."""
 
-from typing import Any
-
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.scans.models import Institution
 
 from .guessing import NEEDED, digits_of_guesses
@@ -15,7 +14,7 @@ _OWN = ("username", "first_name", "last_name", "email")
 class GuessableValidator:
     """Refuses what takes fewer than ten thousand million guesses; asked only where a password is set."""
 
-    def validate(self, password: str, user: Any = None) -> None:
+    def validate(self, password: str, user: Actor | None = None) -> None:
         """
         Raises
         ------

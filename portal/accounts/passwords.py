@@ -1,7 +1,6 @@
 """What a new password ends: other sessions, links that wait, tokens; and what its person is told."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db import transaction
 
@@ -38,6 +37,6 @@ def usable_tokens(user: User) -> list[ApiToken]:
     return [token for token in user.api_tokens.select_related("user") if token.usable]
 
 
-def tell(user: User, by: Any = None) -> None:
+def tell(user: User, by: object = None) -> None:
     """Tell the person that their password is another one."""
     letters.tell("password_changed", user=user, to=user.email, by=by)

@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.disk import is_full
 
@@ -33,7 +34,7 @@ ROW, BEGAN, SEEN = "open_session", "began_at", "seen_at"
 NOTED_EVERY_SECONDS = 60
 
 
-def begin(sender: Any, request: Any, user: Any, **_more: Any) -> None:
+def begin(sender: Any, request: Any, user: User, **_more: Any) -> None:
     """Django's word that somebody has just signed in, by whichever door."""
     if request.session.session_key is None:
         request.session.create()
@@ -81,7 +82,7 @@ def end(rows: Iterable[OpenSession]) -> int:
 
 
 @transaction.atomic
-def end_others(*, user: User, by: Any, but: int = 0, why: str) -> int:
+def end_others(*, user: User, by: Actor | None, but: int = 0, why: str) -> int:
     """End the sessions of ``user`` except the one whose row is ``but``; how many there were.
 
     ``why`` is a code for the audit: ``asked | password_changed | password_reset | deactivated``.
@@ -153,7 +154,7 @@ class SessionLimitsMiddleware:
         session.modified = changed_before
 
     def _over(self, request: HttpRequest, sentence: str) -> None:
-        user: Any = request.user
+        user = account_of(request.user)
         row = row_of(request)
         logout(request)
         with transaction.atomic():

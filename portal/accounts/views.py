@@ -51,7 +51,7 @@ class SignIn(auth.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        user: Any = form.get_user()
+        user: User = form.get_user()
         with transaction.atomic():
             response = super().form_valid(form)
             services.note(act="signed_in", user=user, by=user, address=attempts.address_of(self.request))

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.models import AuditChain, AuditEvent, AuditLink, Look
 from diagnostics.scans.access import Permission, institutions_where, may
 from diagnostics.scans.people import audit_events_for
@@ -23,7 +24,7 @@ class AuditEventAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_AUDIT), "at")
     search_fields = ("=target_id", "act", "actor__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return audit_events_for(user)
 
 
@@ -35,7 +36,7 @@ class AuditChainAdmin(ReadOnlyModelAdmin):
     list_display = ("id", "length", "hash")
     fields = ("length", "hash")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         rows = AuditChain.objects.all()
         return rows if may(user, Permission.SEE_AUDIT) else rows.none()
 
@@ -52,7 +53,7 @@ class LookAdmin(ReadOnlyModelAdmin):
     list_display = ("hour", "person", "scan", "what")
     list_select_related = ("person", "scan")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Look.objects.filter(scan__institution__in=institutions_where(user, Permission.SEE_AUDIT))
 
 
@@ -66,7 +67,7 @@ class AuditLinkAdmin(ReadOnlyModelAdmin):
     search_fields = ("=event_id",)
     ordering = ("-event_id",)
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         events = audit_events_for(user).order_by().filter(pk=OuterRef("event_id"))
         return AuditLink.objects.filter(Exists(events))
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.scans.access import NotAllowed, Permission, institutions_where, may
 
 from .counting import CappedList, CappedPaginator
@@ -25,7 +26,7 @@ class ReadOnlyModelAdmin(admin.ModelAdmin):
     actions = None
     list_per_page = 50
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         """The rows that ``user`` may see."""
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.models import DatasetItem, DatasetPlan, DatasetVersion, RuledOut, TrainingRun
 from diagnostics.scans.access import Permission, may
 from diagnostics.training.models import ACTIVE
@@ -36,7 +37,7 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
     change_list_template = "admin/diagnostics/datasetversion/change_list.html"
     change_form_template = "admin/diagnostics/datasetversion/change_form.html"
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return DatasetVersion.objects.visible_to(user)
 
     @column(gettext_lazy("scans"))
@@ -114,7 +115,7 @@ class DatasetItemAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("scan__institution", Permission.FREEZE_DATASET), "split", "label", "label_source")
     search_fields = ("=scan__id", "=scan__sha256", "=group", "=dataset__number")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return DatasetItem.objects.filter(dataset__in=DatasetVersion.objects.visible_to(user))
 
 
@@ -128,7 +129,7 @@ class RuledOutAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("scan__institution", Permission.FREEZE_DATASET), "label", "at")
     search_fields = ("=scan__id", "=ruling", "reason")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return RuledOut.objects.visible_to(user)
 
 
@@ -155,8 +156,8 @@ class DatasetPlanAdmin(ReadOnlyModelAdmin):
         "finished_at",
     )
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
-        return DatasetPlan.objects.all() if user.is_superuser else DatasetPlan.objects.filter(by=user)
+    def visible(self, user: Actor) -> "QuerySet[Any]":
+        return DatasetPlan.objects.all() if user.is_superuser else DatasetPlan.objects.filter(by=account_of(user))
 
 
 @admin.register(TrainingRun)
@@ -184,7 +185,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
     )
     change_form_template = "admin/diagnostics/trainingrun/change_form.html"
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return TrainingRun.objects.visible_to(user).select_related("dataset", "produced", "created_by")
 
     @column(gettext_lazy("progress"), "progress")

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.models import Alert, AlertRule
 from diagnostics.monitoring import services
 from diagnostics.monitoring.models import DEFAULT_LIMITS, Watched
@@ -46,7 +47,7 @@ class AlertAdmin(ReadOnlyModelAdmin):
     )
     search_fields = ("note", "owner__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Alert.objects.visible_to(user)
 
 
@@ -60,7 +61,7 @@ class LimitForm(forms.Form):
         queryset=get_user_model().objects.none(), label=gettext_lazy("Who looks after it"), required=False
     )
 
-    def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         places = institutions_where(by, Permission.ADMINISTER)
         people = get_user_model().objects.filter(
@@ -78,7 +79,7 @@ class AlertRuleAdmin(ReadOnlyModelAdmin):
     list_select_related = ("owner",)
     change_list_template = "admin/diagnostics/alertrule/change_list.html"
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return AlertRule.objects.all() if may(user, Permission.ADMINISTER) else AlertRule.objects.none()
 
     def get_urls(self) -> list[URLPattern]:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
+from diagnostics.actors import Actor
 from diagnostics.annotations.queries import annotations_for
 from diagnostics.cases.models import CaseState
 from diagnostics.models import Annotation, Case, Claim, Comment, Control, Prediction, Read
@@ -26,7 +27,7 @@ class PredictionAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=scan__id", "=scan__sha256")
     fields = fields_of(Prediction, without=("fence", "heatmap"))
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return predictions_for(user).filter(Q(blinded=False))
 
 
@@ -42,7 +43,7 @@ class CaseAdmin(ReadOnlyModelAdmin):
     # Why a case has a second reader may tell what the AI thinks; which one is a control is told after it is read.
     fields = fields_of(Case, without=("second_read", "control"))
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Case.objects.visible_to(user)
 
 
@@ -57,7 +58,7 @@ class ClaimAdmin(ReadOnlyModelAdmin):
     search_fields = ("=case__id", "holder__username")
     fields = fields_of(Claim, without=("token",))
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Claim.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_READS))
 
 
@@ -71,7 +72,7 @@ class ReadAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "label", "may_train", "adopted")
     search_fields = ("=case__id", "reader__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return reads_for(user)
 
 
@@ -85,7 +86,7 @@ class AnnotationAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "withdrawn")
     search_fields = ("=case__id", "=mark", "author__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return annotations_for(user)
 
 
@@ -99,7 +100,7 @@ class ControlAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_READS), "truth")
     search_fields = ("=case__id", "=source__id")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         theirs = institutions_where(user, Permission.SEE_READS)
         return Control.objects.filter(institution__in=theirs, case__state=CaseState.DONE)
 
@@ -114,5 +115,5 @@ class CommentAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind")
     search_fields = ("=case__id", "author__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return comments_for(user)

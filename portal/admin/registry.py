@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
+from diagnostics.actors import Actor
 from diagnostics.models import (
     GateResult,
     GateRules,
@@ -48,7 +49,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
     change_list_template = "admin/diagnostics/modelversion/change_list.html"
     change_form_template = "admin/diagnostics/modelversion/change_form.html"
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         # Models belong to the installation: whoever may see models anywhere sees each.
         return ModelVersion.objects.all() if may(user, Permission.SEE_MODELS) else ModelVersion.objects.none()
 
@@ -89,7 +90,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             context.update(
                 may_promote=may_propose and version.state != ModelState.LIVE,
                 may_assign_aliases=may(request.user, Permission.ASSIGN_MODEL_ALIASES),
-                approval_needed=may_propose and requests.terms_for(by=request.user, version=version).approval_needed,  # type: ignore[arg-type]
+                approval_needed=may_propose and requests.terms_for(by=request.user, version=version).approval_needed,
                 **promotion.evidence(request.user, version),
             )
         return super().render_change_form(request, context, *args, **kwargs)
@@ -99,7 +100,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
         """Look at the candidate beside the live model and at the gate, say why, and put it into use or propose it."""
         self.needs(request, Permission.PROPOSE_PROMOTION)
         version = get_object_or_404(self.visible(request.user), pk=pk)
-        terms = requests.terms_for(by=request.user, version=version)  # type: ignore[arg-type]
+        terms = requests.terms_for(by=request.user, version=version)
         form = promotion.promotion_form(request, terms, request.POST if request.method == "POST" else None)
         done = promotion.put_forward(request, version, form, terms) if request.method == "POST" else ""
         if done:
@@ -204,7 +205,7 @@ class PromotionAdmin(ReadOnlyModelAdmin):
     list_filter = ("kind", "at")
     search_fields = ("reason", "version__name", "by__username")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Promotion.objects.all() if may(user, Permission.SEE_MODELS) else Promotion.objects.none()
 
 
@@ -213,7 +214,7 @@ class OfTheInstallation(ReadOnlyModelAdmin):
 
     sees = Permission.SEE_MODELS
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         rows = self.model._default_manager
         return rows.all() if may(user, Permission.SEE_MODELS) else rows.none()
 
@@ -245,7 +246,7 @@ class GateRulesAdmin(OfTheInstallation):
             given = dict(form.cleaned_data)
             reason = given.pop("reason")
             with refusals_in_form(form, services.ReasonMissing, gate.BadRules):
-                declared = gate.declare(by=request.user, rules=given, reason=reason)  # type: ignore[arg-type]
+                declared = gate.declare(by=request.user, rules=given, reason=reason)
                 messages.success(request, _("Gate rules %(n)s hold from now on.") % {"n": declared.number})
                 return HttpResponseRedirect(reverse("admin:diagnostics_gaterules_changelist"))
         return self.act_page(
@@ -318,7 +319,7 @@ class _Unblinded(ReadOnlyModelAdmin):
 
     sees = Permission.SEE_MODELS
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         rows = self.model._default_manager
         if not may(user, Permission.SEE_MODELS):
             return rows.none()

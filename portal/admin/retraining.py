@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.actors import Actor
 from diagnostics.models import Institution, Retraining
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training import schedule
@@ -38,7 +39,7 @@ class PolicyForm(TrainForm):
         widget=forms.CheckboxSelectMultiple,
     )
 
-    def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["institutions"].queryset = institutions_where(by, Permission.TRAIN)  # type: ignore[attr-defined]
 
@@ -56,7 +57,7 @@ class RetrainingAdmin(ReadOnlyModelAdmin):
     fields = ("enabled", "new_labels", "lineage", "institutions", "recipe", "set_by", "considered_at", "last_word")
     change_list_template = "admin/diagnostics/retraining/change_list.html"
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         found = schedule.policy_for(user)
         return Retraining.objects.filter(pk=found.pk) if found is not None and found.pk else Retraining.objects.none()
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 
+from diagnostics.actors import Actor
 from diagnostics.models import Patient, Scan, Study
 from diagnostics.scans.access import Permission
 
@@ -21,7 +22,7 @@ class PatientAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_SCANS),)
     search_fields = ("pseudonym",)
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Patient.objects.visible_to(user)
 
 
@@ -35,7 +36,7 @@ class StudyAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("patient__institution", Permission.SEE_SCANS),)
     search_fields = ("accession", "patient__pseudonym")
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Study.objects.filter(patient__in=Patient.objects.visible_to(user))
 
 
@@ -66,5 +67,5 @@ class ScanAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=sha256", "patient__pseudonym", "study__accession")
     fields = fields_of(Scan, without=("fingerprint", "pixels", "preview", "original"))
 
-    def visible(self, user: Any) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Any]":
         return Scan.objects.visible_to(user)

@@ -26,6 +26,7 @@ from rest_framework.response import Response
 from diagnostics.scans.access import NotAllowed
 from portal.accounts.models import ApiToken, KeptAnswer
 
+from .asked import person_of
 from .problems import InvalidInput, KeyReused
 
 HEADER = "Idempotency-Key"
@@ -49,7 +50,7 @@ def once(
     if not _KEY.match(key):
         raise InvalidInput({HEADER: [_("A key has 1 to 200 visible ASCII characters.")]})
     digest, standing = _digest_of(request.data), _standing_of(request)
-    person: Any = request.user
+    person = person_of(request)
     oldest = timezone.now() - KEPT_FOR
     known = KeptAnswer.objects.filter(user=person, key=key, address=request.path, created_at__gte=oldest)
     if not known.exists():
@@ -98,7 +99,7 @@ def _digest_of(data: Any) -> str:
 
 
 def _standing_of(request: Request) -> str:
-    user: Any = request.user
+    user = person_of(request)
     roles = sorted(user.memberships.values_list("institution", "role"))
     scopes = request.auth.scopes if isinstance(request.auth, ApiToken) else None
     return hashlib.sha256(json.dumps([roles, user.is_superuser, scopes]).encode()).hexdigest()

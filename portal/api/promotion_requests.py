@@ -13,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from diagnostics.actors import Actor
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import ModelVersion, PromotionRequest
 from diagnostics.predictions.standing import cases_not_begun
@@ -36,7 +37,7 @@ def fresh_token(request: Request) -> ApiToken | None:
 
 
 @contextmanager
-def telling_what_is_needed(by: Any, version: ModelVersion) -> Iterator[None]:
+def telling_what_is_needed(by: Actor, version: ModelVersion) -> Iterator[None]:
     """Let the refusal of an exception say what is needed, so that a program can show it: the name to be typed, how
     long the reason, what the gate said, how many waiting cases the model would analyse, and whether another
     administrator must approve."""

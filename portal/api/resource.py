@@ -16,8 +16,9 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from diagnostics.scans.folding import folded
-from portal.accounts.models import Scope
+from portal.accounts.models import Scope, User
 
+from .asked import person_of
 from .idempotency import HEADER, once
 from .problems import TooLarge
 from .strict import PAGING, Page, Query, checked
@@ -63,9 +64,9 @@ class Resource(GenericViewSet):
     may_miss: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def person(self) -> Any:
+    def person(self) -> User:
         """Who asks."""
-        return self.request.user
+        return person_of(self.request)
 
     def scope_of(self, action: str) -> str:
         """The scope that a token needs for ``action``."""

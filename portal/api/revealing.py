@@ -7,10 +7,11 @@ and then asks for the opinion needs no further request. What is asked for is rec
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from diagnostics.actors import Actor
 from diagnostics.reviews import services as reviews
 
 
-def told(person: Any, rows: Sequence[Any], *, scan: Callable[[Any], Any], says: Callable[[Any], bool]) -> None:
+def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], Any], says: Callable[[Any], bool]) -> None:
     """Take the blinds off ``rows`` that ``person`` has locked a blind read of, and record where an opinion is told.
 
     Each row has ``blinded`` and ``revealable`` (:func:`diagnostics.reviews.queries.may_be_revealed`). ``scan`` gives
@@ -23,7 +24,7 @@ def told(person: Any, rows: Sequence[Any], *, scan: Callable[[Any], Any], says: 
         row.blinded = says(row) and scan(row) not in revealed
 
 
-def before_final(person: Any, case: Any, said: Any) -> None:
+def before_final(person: Actor, case: Any, said: Any) -> None:
     """Reveal before a final read that comes with an Idempotency-Key: a refusal would take back what it did."""
     if case is not None and isinstance(said, Mapping) and said.get("stage") == "final":
         reviews.reveal_before_final(by=person, case=case, claim_token=said.get("claim_token"))

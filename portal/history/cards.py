@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from diagnostics.actors import Actor
 from diagnostics.models import Prediction, Study
 from diagnostics.predictions.services import status_of
 from diagnostics.reviews.queries import deciding_reads, opinion_for, own_statements
@@ -32,7 +33,7 @@ class Visit:
     cards: list[Card]
 
 
-def cards_of(user: Any, scans: Sequence[Any]) -> list[Card]:
+def cards_of(user: Actor, scans: Sequence[Any]) -> list[Card]:
     """Some scans of ``reviews.queries.scans_for``, in their order, in a fixed number of queries."""
     here = [scan.pk for scan in scans]
     # A done case is open to everybody who may see the scan.

@@ -85,7 +85,7 @@ def _way_into_use(
     asked = requests.pending_for(version)
     exception = needed_for(by=request.user, version=version, stands=gate.standing(version))
     if terms is None and may(request.user, Permission.PROPOSE_PROMOTION):
-        terms = requests.terms_for(by=request.user, version=version)  # type: ignore[arg-type]
+        terms = requests.terms_for(by=request.user, version=version)
     if form is not None and isinstance(form, DecisionForm) is (asked is None):
         # Since the page was shown, somebody has made a proposal or ended it: the form has no place there now.
         errors_as_messages(request, form)
@@ -123,7 +123,7 @@ def card(request: HttpRequest, pk: UUID) -> HttpResponse:
 def promote(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Put a model into use, or propose it where another administrator must agree."""
     version = _model(request, pk)
-    terms = requests.terms_for(by=request.user, version=version)  # type: ignore[arg-type]
+    terms = requests.terms_for(by=request.user, version=version)
     form = promotion.promotion_form(request, terms, request.POST)
     return _answer(request, version, form, promotion.put_forward(request, version, form, terms), terms)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.urls import reverse
 from django.utils.formats import date_format
@@ -10,6 +9,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from diagnostics.actors import Actor
 from diagnostics.models import DatasetVersion, ModelVersion, PromotionRequest, TrainingRun
 from diagnostics.scans.access import Permission, may
 
@@ -26,7 +26,7 @@ class NextStep:
 
 
 def next_steps(
-    user: Any,
+    user: Actor,
     *,
     live: ModelVersion | None,
     candidate: ModelVersion | None,
@@ -89,7 +89,7 @@ def next_steps(
     return steps
 
 
-def _proposal(user: Any, asked: PromotionRequest) -> NextStep:
+def _proposal(user: Actor, asked: PromotionRequest) -> NextStep:
     """A proposal ends unseen after some days, so whoever may decide meets it first."""
     url = reverse("lab:model", args=[asked.version_id])
     words = {

@@ -8,6 +8,7 @@ from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
+from diagnostics.actors import Actor
 from diagnostics.datasets import queries, services
 from diagnostics.models import DatasetPlan, DatasetVersion
 from portal.ui.refusals import refusals_as_messages, refusals_in_form
@@ -25,7 +26,7 @@ def counts_for_page(counts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan_for_page(user: Any, form: FreezeForm) -> dict[str, Any]:
+def plan_for_page(user: Actor, form: FreezeForm) -> dict[str, Any]:
     """What freezing would make now of what the form asks for, what stands against it, and the worker's row."""
     wanted = form.wanted()
     look = pipeline.plan_dataset(by=user, wanted=wanted) if wanted is not None else None

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.datasets.queries import readers_for
 from diagnostics.models import Institution
 from diagnostics.scans.access import Permission, institutions_where
@@ -57,7 +58,7 @@ class FreezeForm(forms.Form):
         """The query where it says anything of ours; what else stands in an address asks for nothing."""
         return query if any(name in query for name in cls.base_fields) else None
 
-    def __init__(self, *args: Any, by: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         theirs = institutions_where(by, Permission.FREEZE_DATASET)
         for name in ("institutions", "exclude_institutions"):

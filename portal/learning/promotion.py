@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor
 from diagnostics.models import ModelVersion, PromotionRequest
 from diagnostics.predictions.standing import cases_not_begun
 from diagnostics.registry import gate, queries, requests
@@ -46,7 +47,7 @@ def put_forward(request: HttpRequest, version: ModelVersion, form: PromotionForm
         if not terms.approval_needed:
             freshness.require(request, given.get("password", ""))
         made = requests.put_forward(
-            by=request.user,  # type: ignore[arg-type]
+            by=request.user,
             version=version,
             reason=given["reason"],
             name=given.get("name", ""),
@@ -66,7 +67,7 @@ def decide(request: HttpRequest, asked: PromotionRequest, act: str, form: Decisi
     """Approve, decline or withdraw a proposal; the sentence that says so, or "" with the refusal in the form."""
     if not form.is_valid():
         return ""
-    user: Any = request.user
+    user: Actor = request.user
     given = form.cleaned_data
     with refusals_in_form(form, *REFUSED, renamed={"reason": "exception"}):
         if act == "approve":
@@ -86,24 +87,24 @@ def roll_back(request: HttpRequest, form: RollBackForm) -> str:
     if not form.is_valid():
         return ""
     with refusals_in_form(form, *REFUSED):
-        done = registry.roll_back(by=request.user, **form.cleaned_data)  # type: ignore[arg-type]
+        done = registry.roll_back(by=request.user, **form.cleaned_data)
         return _("%(name)s is in use again.") % {"name": done.version}
     return ""
 
 
-def challenge(user: Any, version: ModelVersion) -> str:
+def challenge(user: Actor, version: ModelVersion) -> str:
     """Let a model score live cases in the shadow; the sentence that says so."""
     registry.challenge(by=user, version=version)
     return _("%(name)s scores live cases in the shadow from now on.") % {"name": version}
 
 
-def retire(user: Any, version: ModelVersion) -> str:
+def retire(user: Actor, version: ModelVersion) -> str:
     """Put a candidate or the challenger aside; the sentence that says so."""
     registry.retire(by=user, version=version)
     return _("%(name)s is put aside.") % {"name": version}
 
 
-def evidence(user: Any, version: ModelVersion) -> dict[str, Any]:
+def evidence(user: Actor, version: ModelVersion) -> dict[str, Any]:
     """What there is to go by, for a page: the figures beside the dummy and the live model, and the gate's word."""
     return {
         "rows": queries.rows(version),

@@ -63,4 +63,4 @@ def run_again(request: HttpRequest, run: TrainingRun) -> TrainingRun | None:
 def cancel(request: HttpRequest, run: TrainingRun) -> None:
     """Cancel a run; a message says where there was nothing left to cancel."""
     with refusals_as_messages(request, services.NothingToCancel, level=messages.INFO):
-        services.cancel(by=request.user, run=run)  # type: ignore[arg-type]
+        services.cancel(by=request.user, run=run)

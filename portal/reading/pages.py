@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from diagnostics.actors import Actor, account_of
 from diagnostics.annotations.queries import moments_of
 from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
@@ -55,7 +56,7 @@ ENTRIES = ("choice", "label", "certainty", "reason", "comment", "may_train", "he
 class CasePage:
     """One case as one person meets it. Everything is asked for once, and only when it is shown."""
 
-    def __init__(self, user: Any, case: Case) -> None:
+    def __init__(self, user: Actor, case: Case) -> None:
         self.user = user
         self.case = case
         self.scan = case.scan
@@ -282,7 +283,7 @@ class CasePage:
     @cached_property
     def goes_on(self) -> bool:
         """Whether the main button of the final read brings the next case."""
-        return goes_on(self.user)
+        return goes_on(account_of(self.user))
 
     @cached_property
     def progress(self) -> Progress | None:

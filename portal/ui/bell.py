@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from diagnostics.actors import Actor
 from diagnostics.registry import services as registry
 from diagnostics.reviews.notices import notifications_for, permitted
 from diagnostics.scans.counting import as_word, counted
@@ -26,7 +27,7 @@ class Bell:
 NEW = {"in_portal": True, "read_at__isnull": True}
 
 
-def bell_of(user: Any) -> Bell:
+def bell_of(user: Actor) -> Bell:
     """The new notifications of ``user``."""
     return Bell(notifications_for(user).filter(**NEW).order_by()[: MOST + 1].count())
 
@@ -35,7 +36,7 @@ class News:
     """What a page's frame tells: the bell, and the alarm that a model's files are damaged. Asked for together, once,
     when the first of them is shown; an alarm, which hardly ever stands, is fetched after that."""
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, user: Actor) -> None:
         self.user = user
 
     @cached_property

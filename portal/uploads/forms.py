@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Actor
 from diagnostics.errors import Invalid
 from diagnostics.models import Institution
 from diagnostics.predictions.queries import STATUSES
@@ -56,7 +57,7 @@ class FilingForm(forms.Form):
         label=_("Institution"), queryset=Institution.objects.none(), empty_label=None, to_field_name="code"
     )
 
-    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         theirs = institutions_where(user, Permission.SUBMIT_SCAN)
         several = list(theirs[:2])

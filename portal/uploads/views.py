@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnostics import pipeline
+from diagnostics.actors import Actor
 from diagnostics.disk import StorageFull
 from diagnostics.errors import Invalid, Unavailable
 from diagnostics.models import Scan
@@ -52,7 +53,7 @@ class Outcome:
     full: bool = False
 
 
-def _submit(user: Any, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
+def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
     """Hand one file to the domain; whatever it says becomes a sentence for this file alone."""
     name = file.name or _("a file without a name")
     if file.size is not None and file.size > settings.MAX_UPLOAD_BYTES:
@@ -130,7 +131,7 @@ class Row:
     retry: bool
 
 
-def _row(user: Any, scan: Any) -> Row:
+def _row(user: Actor, scan: Any) -> Row:
     status, opinion = status_of(scan), opinion_for(user, scan)
     return Row(
         scan=scan,

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnostics.actors import Actor
 from diagnostics.errors import Conflict
 from diagnostics.reviews import services
 from diagnostics.reviews.models import Label
@@ -72,7 +73,7 @@ def guarded(request: HttpRequest) -> None:
         raise PermissionDenied(_("The worklist is for readers and data managers."))
 
 
-def _rows(cases: list[Any], tab: str, user: Any) -> list[Row]:
+def _rows(cases: list[Any], tab: str, user: Actor) -> list[Row]:
     reads, settles = may(user, Permission.READ_CASE), may(user, Permission.ADJUDICATE)
     claimable = {"unclaimed": reads, "second": reads, "adjudicate": settles}.get(tab, False)
     return [

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
+from diagnostics.actors import Actor
 from diagnostics.errors import Invalid, Unavailable
 from diagnostics.management.command import DomainCommand
 from diagnostics.scans import planner_statistics
@@ -77,7 +78,7 @@ class Command(DomainCommand):
                 "known (yes, no, glioma, meningioma, pituitary, notumor)."
             )
 
-    def _one(self, by: Any, institution: Institution, file: Path, label: str, worklist: bool) -> str:
+    def _one(self, by: Actor, institution: Institution, file: Path, label: str, worklist: bool) -> str:
         try:
             data = file.read_bytes()
             submitted = pipeline.submit_scan(

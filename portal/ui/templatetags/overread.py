@@ -20,6 +20,7 @@ from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.words import label_in_words
+from portal.accounts.models import User
 from portal.ui.cautions import caution, cautions_in_short
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
@@ -195,7 +196,7 @@ def mentions(text: str, autoescape: bool = True) -> SafeString:
 
 
 @register.filter
-def initials(user: Any) -> str:
+def initials(user: User) -> str:
     """Two letters for the round badge in the header."""
     names = [part for part in (user.first_name, user.last_name) if part] or [user.username]
     return "".join(part[0] for part in names[:2]).upper()

@@ -10,6 +10,7 @@ from diagnostics import pipeline
 from diagnostics.scans import people, phantom
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority, Scan
+from portal.accounts.models import User
 
 CODE = "demo"
 PHANTOMS: tuple[tuple[int, phantom.Lesion | None, Priority], ...] = (
@@ -57,7 +58,7 @@ class Command(BaseCommand):
             people.add_member(by=None, user=user, institution_code=CODE, role=role)
         return shown
 
-    def _phantoms(self, by: Any) -> int:
+    def _phantoms(self, by: User) -> int:
         institution = by.memberships.get(institution__code=CODE).institution
         stored = 0
         for number, (seed, lesion, priority) in enumerate(PHANTOMS, 1):
