@@ -1,5 +1,7 @@
 """People and tokens in the Django admin: every act calls a service."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +25,7 @@ from diagnostics.scans import model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_where, may
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator
 from diagnostics.scans.services import Conflict
+from portal.ui.refusals import refusals_as_messages, refusals_in_form
 
 from . import addresses, freshness, passwords, services, sessions
 from .forms import TokenForm
@@ -228,7 +231,7 @@ class PersonAdmin(UserAdmin):
         form = AddPersonForm(request.POST or None, by=request.user)  # type: ignore[arg-type]
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data
-            try:
+            with _faults_in_form(form), refusals_in_form(form, Conflict):
                 user = services.add_person(
                     by=request.user,  # type: ignore[arg-type]
                     username=wanted["username"],
@@ -239,11 +242,6 @@ class PersonAdmin(UserAdmin):
                     role=wanted["role"],
                     institution_code=wanted["institution"].code,
                 )
-            except ValidationError as error:
-                _show(form, error)
-            except Conflict as error:
-                form.add_error(error.field, error.sentence)
-            else:
                 messages.success(request, _("%(name)s can sign in now.") % {"name": user.username})
                 return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[user.pk]))
         return self._page(request, str(_("Add a person")), form, act=_("Add"))
@@ -277,13 +275,10 @@ class PersonAdmin(UserAdmin):
         membership = get_object_or_404(Membership.objects.filter(user__in=reach.values("pk")), pk=pk)
         form = TakeRoleForm(request.POST, membership=membership)
         if request.method == "POST":
-            try:
+            with refusals_as_messages(request, Conflict):
                 if not form.is_valid():
                     raise Conflict("work_to", _("Choose another reader of the same institution."))
                 people.remove_member(by=request.user, membership=membership, work_to=form.cleaned_data.get("work_to"))
-            except Conflict as error:
-                messages.error(request, error.sentence)
-            else:
                 messages.success(request, _("The role is taken away."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[membership.user_id]))
 
@@ -291,14 +286,11 @@ class PersonAdmin(UserAdmin):
         """Appoint somebody to change the model that all institutions share, or end that."""
         user = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method == "POST":
-            try:
+            with refusals_as_messages(request, Conflict):
                 if "end" in request.POST:
                     model_administrators.dismiss(by=request.user, user=user)
                 else:
                     model_administrators.appoint(by=request.user, user=user)
-            except Conflict as error:
-                messages.error(request, error.sentence)
-            else:
                 messages.success(request, _("That is changed."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[pk]))
 
@@ -335,8 +327,16 @@ class AddPersonForm(RoleForm):
     field_order = ("username", "password", "first_name", "last_name", "email", "institution", "role")
 
 
+@contextmanager
+def _faults_in_form(form: forms.BaseForm) -> Iterator[None]:
+    """Put what a service finds at fault with a new account beside the fields it is about."""
+    try:
+        yield
+    except ValidationError as error:
+        _show(form, error)
+
+
 def _show(form: forms.BaseForm, error: ValidationError) -> None:
-    """Put a service's refusal beside the fields it is about."""
     if hasattr(error, "error_dict"):
         for field, problems in error.message_dict.items():
             form.add_error(field if field in form.fields else None, problems)

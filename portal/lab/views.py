@@ -24,6 +24,7 @@ from diagnostics.training.recipe import DEFAULTS, in_words
 from portal.learning import datasets as learning
 from portal.learning import training
 from portal.learning.forms import FreezeForm, ReasonForm, TrainForm
+from portal.ui.refusals import refusals_as_messages
 
 from .next_steps import next_steps
 
@@ -119,14 +120,11 @@ def _dataset_page(request: HttpRequest, version: DatasetVersion, form: TrainForm
 def manifest(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The manifest, as frozen."""
     version = _dataset(request, pk)
-    try:
-        content = datasets.manifest(version)
-    except datasets.ManifestDamaged as fault:
-        messages.error(request, str(fault))
-        return redirect("lab:dataset", pk=pk)
-    answer = HttpResponse(content, content_type="application/x-ndjson")
-    answer["Content-Disposition"] = f'attachment; filename="dataset-v{version.number}.jsonl"'
-    return answer
+    with refusals_as_messages(request, datasets.ManifestDamaged):
+        answer = HttpResponse(datasets.manifest(version), content_type="application/x-ndjson")
+        answer["Content-Disposition"] = f'attachment; filename="dataset-v{version.number}.jsonl"'
+        return answer
+    return redirect("lab:dataset", pk=pk)
 
 
 @require_POST
