@@ -38,12 +38,13 @@ faults: environment-dev ## kill, lose and repeat for real; minutes
 bench: environment ## measure speed as ratios and write benchmarks/results.md; some minutes
 	@exec $(IN) -m benchmarks --note "$(NOTE)"
 
-lint: environment-dev ## ruff, mypy, import-linter, djangofmt
+lint: environment-dev ## ruff, mypy, import-linter, djangofmt, oxlint
 	@$(IN) -m ruff check .
 	@$(IN) -m mypy portal diagnostics mlcore celery_worker.py
 	@$(IN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 	@.venv/bin/djangofmt --check --quiet templates
 	@.venv/bin/djangofmt check --quiet templates
+	@.venv/bin/oxlint --quiet static/js tests/viewer
 
 format: environment-dev ## lay the code out with ruff, and the templates with djangofmt
 	@$(IN) -m ruff format .

@@ -7,8 +7,8 @@ import { signedInAgain } from "./session.js";
 
 const AT_ONCE = 3;
 
-const form = document.querySelector("form[data-hand-in]");
-if (form) bind(form);
+const found = document.querySelector("form[data-hand-in]");
+if (found) bind(found);
 
 /** @param {HTMLFormElement} form */
 function bind(form) {

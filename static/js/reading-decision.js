@@ -28,25 +28,31 @@ function offer(select, fitting) {
 
 /** Show what the choice asks for: the list of labels for another one, the reasons that fit where it differs. */
 function arrange() {
-  const choices = find("[data-choices]");
-  const choice = chosen("choice");
-  const other = find("[data-other]");
-  let opened = false;
-  if (other && choices) {
-    opened = other.hidden && choice?.value === "other";
-    other.hidden = choice?.value !== "other";
-  }
-  for (const reason of panel()?.querySelectorAll("[data-reason]") ?? []) {
-    const label = reason.closest("form").querySelector("input[name=label]:checked");
-    const final = choices && choice?.value !== "other" ? choice : label;
-    const fitting = final?.dataset.reasons?.split(" ") ?? [];
-    const before = reason.hidden;
-    reason.hidden = fitting.length === 0 && !reason.querySelector(".field__error");
-    if (final) offer(reason.querySelector("select"), fitting);
-    opened ||= before && !reason.hidden;
-  }
+  const reasons = [...(panel()?.querySelectorAll("[data-reason]") ?? [])];
+  const opened = [arrangeOther(), ...reasons.map(arrangeReason)].includes(true);
   // All that is to be answered, down to the confidence, stays in sight together.
   if (opened) find("[data-decision] [data-certainties]")?.scrollIntoView({ block: "nearest" });
+}
+
+/** Show the list of labels where another one is chosen; true where it was hidden until now. */
+function arrangeOther() {
+  const other = find("[data-other]");
+  if (!other || !find("[data-choices]")) return false;
+  const before = other.hidden;
+  other.hidden = chosen("choice")?.value !== "other";
+  return before && !other.hidden;
+}
+
+/** Show the reasons that fit the answer; true where they were hidden until now. */
+function arrangeReason(reason) {
+  const choice = chosen("choice");
+  const label = reason.closest("form").querySelector("input[name=label]:checked");
+  const final = find("[data-choices]") && choice?.value !== "other" ? choice : label;
+  const fitting = final?.dataset.reasons?.split(" ") ?? [];
+  const before = reason.hidden;
+  reason.hidden = fitting.length === 0 && !reason.querySelector(".field__error");
+  if (final) offer(reason.querySelector("select"), fitting);
+  return before && !reason.hidden;
 }
 
 /** True once anything was entered, so that news from the server does not wipe it out. */

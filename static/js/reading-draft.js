@@ -14,6 +14,20 @@ const AGAIN_MS = 5_000;
 /** A name of this page, so that its own saves are told from another tab's; no secret. */
 const pageName = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+/** Say what became of a save: kept, not kept and why, or overtaken by another tab. */
+function tell(form, { ok, status, said, again }) {
+  const failed = form.querySelector("[data-draft-failed]");
+  const conflict = status === 409 && said.entries !== undefined;
+  failed.hidden = ok || conflict;
+  showConflict(form, conflict ? said : null);
+  if (ok) {
+    form.elements.namedItem("draft_revision").value = said.revision;
+    form.querySelector("[data-draft-state]").textContent = said.said;
+  } else if (!conflict) {
+    form.querySelector("[data-draft-why]").textContent = again ? failed.dataset.again : (said.sentence ?? "");
+  }
+}
+
 /** `unsaved`: the page came with entries that are no draft yet, such as a read that was refused or undone. */
 export function bindDraft({ unsaved = false } = {}) {
   const tab = pageName();
@@ -32,19 +46,10 @@ export function bindDraft({ unsaved = false } = {}) {
     const answer = await post(form.dataset.draft, body, { leaving }).catch(() => null);
     const said = answer && answer.status < 500 ? await answer.json().catch(() => ({})) : {};
     if (mine !== round || !form.isConnected) return false;
-    const failed = form.querySelector("[data-draft-failed]");
-    const conflict = answer?.status === 409 && said.entries !== undefined;
-    failed.hidden = answer?.ok === true || conflict;
-    showConflict(form, conflict ? said : null);
-    if (answer?.ok) {
-      form.elements.namedItem("draft_revision").value = said.revision;
-      form.querySelector("[data-draft-state]").textContent = said.said;
-    } else if (!conflict) {
-      // What the server refuses it would refuse again; a network or a server in trouble may recover.
-      const again = answer === null || answer.status >= 500;
-      form.querySelector("[data-draft-why]").textContent = again ? failed.dataset.again : (said.sentence ?? "");
-      if (again) later(form, AGAIN_MS);
-    }
+    // What the server refuses it would refuse again; a network or a server in trouble may recover.
+    const again = answer === null || answer.status >= 500;
+    if (again) later(form, AGAIN_MS);
+    tell(form, { ok: answer?.ok === true, status: answer?.status, said, again });
     return answer?.ok === true;
   }
 

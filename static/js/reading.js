@@ -32,13 +32,13 @@ bindKeysPanel(keys);
  * While something is measured, arrows and Enter are the image's, also after an answer was clicked: a radio button that
  * kept the focus would take them, and change the answer. Whoever came to it by Tab wants to choose by arrows.
  */
-function bindAnswers(viewport, tools) {
+function bindAnswers({ canvas }, measuring) {
   let clicked = false;
   document.addEventListener("pointerdown", () => (clicked = true), true);
   document.addEventListener("keydown", () => (clicked = false), true);
   document.addEventListener("click", ({ target }) => {
-    if (clicked && tools.measures && target.matches("[data-panel] input:is([type=radio], [type=checkbox])")) {
-      viewport.canvas.focus({ preventScroll: true });
+    if (clicked && measuring.measures && target.matches("[data-panel] input:is([type=radio], [type=checkbox])")) {
+      canvas.focus({ preventScroll: true });
     }
   });
 }

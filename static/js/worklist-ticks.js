@@ -28,7 +28,10 @@ export function bindTicks() {
     if (event.target.matches("[data-tick-all]")) {
       for (const box of ticks()) box.checked = event.target.checked;
     } else if (!event.target.matches("[data-tick]")) return;
-    for (const box of ticks()) box.checked ? ticked.add(box.value) : ticked.delete(box.value);
+    for (const { checked, value } of ticks()) {
+      if (checked) ticked.add(value);
+      else ticked.delete(value);
+    }
     tell();
   });
   // The list draws itself anew every few seconds; what was ticked stays so as long as the case is there.

@@ -22,10 +22,9 @@ const FLAG_LINEAR_EXACT = 4;
 /** The bytes are not a container that this version can show. */
 export class Unreadable extends Error {}
 
-/** Turn the container's bytes into an image: pixels, size, rescale, the file's own window, spacing. */
-export function decodeContainer(buffer) {
-  const view = new DataView(buffer);
-  if (buffer.byteLength < HEADER_BYTES || view.getUint32(0, false) !== 0x4f565244) {
+/** Which version this is, and the array that its pixels are. */
+function decodeKind(view) {
+  if (view.byteLength < HEADER_BYTES || view.getUint32(0, false) !== 0x4f565244) {
     throw new Unreadable("not a pixel container");
   }
   const Pixels = ARRAYS[view.getUint16(6, true)];
@@ -33,6 +32,13 @@ export function decodeContainer(buffer) {
   if (!VERSIONS.includes(version) || !Pixels) {
     throw new Unreadable("unknown version or type of the pixel container");
   }
+  return { version, Pixels };
+}
+
+/** Turn the container's bytes into an image: pixels, size, rescale, the file's own window, spacing. */
+export function decodeContainer(buffer) {
+  const view = new DataView(buffer);
+  const { version, Pixels } = decodeKind(view);
   const width = view.getUint32(8, true);
   const height = view.getUint32(12, true);
   const bytes = width * height * Pixels.BYTES_PER_ELEMENT;
