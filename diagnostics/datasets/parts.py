@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlcore.data.labels import READABLE, contradict, finding_of
+from mlcore.data.labels import contradict, finding_of
 from mlcore.data.split import SPLITS, split_by_group
 from mlcore.images import fingerprint
 
@@ -183,8 +183,3 @@ def groups_by_finding(items: Sequence[Labelled], groups: Sequence[str]) -> Count
     """Count the independent groups in which each finding occurs."""
     pairs = {(group, finding_of(item.label)) for item, group in zip(items, groups, strict=True)}
     return Counter(finding for _, finding in pairs)
-
-
-def in_order(labels: Mapping[str, int]) -> list[str]:
-    """Labels in the order of the tree."""
-    return [label for label in READABLE if label in labels]

@@ -83,11 +83,6 @@ def specific(tables: np.ndarray) -> np.ndarray:
     return _ratio(both, both + tables[..., 0, 1] + tables[..., 1, 0])
 
 
-def table_of(first: Sequence[str], second: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-    """Count what the first said against what the second said; float64 (K, K) in the order of `labels`."""
-    return _tables_by_group(first, second, labels, range(len(first))).sum(axis=0)
-
-
 def _tables_by_group(
     first: Sequence[str], second: Sequence[str], labels: Sequence[str], groups: Sequence[object]
 ) -> np.ndarray:
