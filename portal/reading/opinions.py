@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from diagnostics.models import Prediction
 from diagnostics.predictions.doubt import UNCERTAIN, Doubt, doubt_of
 from diagnostics.reviews.words import label_in_words
-from portal.ui.cautions import caution
 from portal.ui.templatetags.overread import percent
+from portal.ui.warnings import warning_sentence
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def in_words(prediction: Prediction) -> Opinion:
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     doubt = doubt_of(prediction)
     also = _also(doubt)
-    warnings = [caution(code) for code in prediction.warnings if code != UNCERTAIN]
+    warnings = [warning_sentence(code) for code in prediction.warnings if code != UNCERTAIN]
     if doubt.uncertain:
-        warnings.append(f"{caution(UNCERTAIN)} {also}".strip())
+        warnings.append(f"{warning_sentence(UNCERTAIN)} {also}".strip())
     return Opinion(
         prediction=prediction,
         words=label_in_words(prediction.label),

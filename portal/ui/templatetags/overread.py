@@ -21,13 +21,13 @@ from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.words import label_in_words
 from portal.accounts.models import User
-from portal.ui.cautions import caution, cautions_in_short
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
+from portal.ui.warnings import warning_sentence, warnings_in_short
 
 register = template.Library()
-register.filter("caution", caution)
-register.filter("cautions_in_short", cautions_in_short)
+register.filter("warning_sentence", warning_sentence)
+register.filter("warnings_in_short", warnings_in_short)
 
 
 @register.simple_tag

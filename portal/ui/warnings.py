@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 
-def caution(code: Any) -> str:
+def warning_sentence(code: Any) -> str:
     """A warning as a sentence; one that is not known as it stands."""
     words = {
         "out_of_distribution": _(
@@ -21,7 +21,7 @@ def caution(code: Any) -> str:
     return words.get(str(code), str(code))
 
 
-def cautions_in_short(codes: list[Any]) -> str:
+def warnings_in_short(codes: list[Any]) -> str:
     """All warnings of an opinion in a line of a list; empty where there is none."""
     words = {
         "out_of_distribution": _("unlike what it learned from"),
