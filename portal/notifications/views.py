@@ -17,8 +17,8 @@ from diagnostics.notifications.models import Kind, Notification
 from diagnostics.notifications.services import mark_read, mark_unread
 from diagnostics.reviews.notices import notifications_for
 from diagnostics.scans.access import Permission, may
-from portal.ui.bell import bell_of
 from portal.ui.paging import page_of
+from portal.ui.unread_count import unread_count_of
 
 SHOWN = ("new", "all")
 # The icon of each kind, for the eye; the words tell the same.
@@ -49,18 +49,18 @@ def listed(request: HttpRequest) -> HttpResponse:
     page = page_of(rows, order=("-created_at", "-id"), after=request.GET.get("after", ""))
     marked = [(row, ICONS[row.kind]) for row in page.rows]
     context = {"rows": marked, "after": page.after, "paged": "after" in request.GET, "show": show}
-    context["bell"] = bell_of(request.user)
+    context["unread_count"] = unread_count_of(request.user)
     return render(request, "notifications/list.html", context)
 
 
 @require_safe
 @login_required
-def bell(request: HttpRequest) -> HttpResponse:
+def unread_count(request: HttpRequest) -> HttpResponse:
     """The bell with its count, asked for by itself: 204 while it is as the page shows it (``shown``)."""
-    now = bell_of(request.user)
+    now = unread_count_of(request.user)
     if request.GET.get("shown", "") == str(now.count):
         return HttpResponse(status=204)
-    return render(request, "notifications/_bell.html", {"bell": now})
+    return render(request, "notifications/_bell.html", {"unread_count": now})
 
 
 def _address(request: HttpRequest, row: Notification) -> str:

@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from diagnostics.reviews.worklist import unfinished
 from diagnostics.scans.access import Permission, may
 
-from .bell import News
+from .unread_count import News
 
 THEME_COOKIE = "theme"
 THEMES = ("dark", "light")
@@ -61,7 +61,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         context["may"] = {permission.value: may(user, permission) for permission in Permission}
         # Asked only where a page's frame is drawn: a fragment or a download costs no query.
         news = News(user)
-        context["bell"] = lambda: news.bell
+        context["unread_count"] = lambda: news.unread_count
         context["model_alarm"] = SimpleLazyObject(lambda: news.alarm)
         context["left_unread"] = left_unread(request, context["room"])
     return context

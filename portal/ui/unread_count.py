@@ -14,8 +14,8 @@ MOST = 99  # beyond it the exact number helps nobody
 
 
 @dataclass(frozen=True)
-class Bell:
-    """``count`` is at most ``MOST`` + 1; ``text`` is what the bell shows."""
+class UnreadCount:
+    """``count`` is at most ``MOST`` + 1; ``text`` is what the bell in the header shows."""
 
     count: int
 
@@ -27,9 +27,9 @@ class Bell:
 NEW = {"in_portal": True, "read_at__isnull": True}
 
 
-def bell_of(user: Actor) -> Bell:
+def unread_count_of(user: Actor) -> UnreadCount:
     """The new notifications of ``user``."""
-    return Bell(notifications_for(user).filter(**NEW).order_by()[: MOST + 1].count())
+    return UnreadCount(notifications_for(user).filter(**NEW).order_by()[: MOST + 1].count())
 
 
 class News:
@@ -49,9 +49,9 @@ class News:
         )
 
     @cached_property
-    def bell(self) -> Bell:
+    def unread_count(self) -> UnreadCount:
         # Which comments may be seen is a question ten times as long: only where there is one to ask about.
-        return bell_of(self.user) if self._found["of a comment"] else Bell(self._found["new"])
+        return unread_count_of(self.user) if self._found["of a comment"] else UnreadCount(self._found["new"])
 
     @property
     def alarm(self) -> Any:
