@@ -190,14 +190,14 @@ class OwnKey(models.Model):
         return f"{self.action}: {self.key or 'no key'}"
 
 
-class Habit(models.Model):
+class Preferences(models.Model):
     """How a person likes to read, where that is not as delivered."""
 
-    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="habit")
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="preferences")
     goes_on = models.BooleanField(default=True, help_text="After submitting the next case opens by itself.")
 
     def __str__(self) -> str:
-        return f"habit {self.pk}"
+        return f"preferences {self.pk}"
 
 
 class KeptAnswer(models.Model):

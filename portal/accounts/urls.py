@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
-from . import habit_pages, security_pages, views
+from . import preference_pages, security_pages, views
 
 app_name = "accounts"
 # Django's form views take PUT for POST; nobody sends it, so nobody may.
@@ -29,8 +29,8 @@ urlpatterns = [
     path("sessions/end/", security_pages.sessions_end, name="sessions-end"),
     path("sessions/<int:pk>/end/", security_pages.session_end, name="session-end"),
     path("notifications/", views.notifications, name="notifications"),
-    path("keys/", habit_pages.keys, name="keys"),
-    path("after-submitting/", habit_pages.after_submitting, name="after-submitting"),
+    path("keys/", preference_pages.keys, name="keys"),
+    path("after-submitting/", preference_pages.after_submitting, name="after-submitting"),
     path("tokens/", security_pages.token_make, name="token-make"),
     path("tokens/<int:pk>/revoke/", security_pages.token_revoke, name="token-revoke"),
 ]

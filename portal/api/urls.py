@@ -12,7 +12,7 @@ from .documentation import DocsView, SchemaView
 from .model_versions import ModelVersionViewSet
 from .monitor import AlertViewSet, MonitorView, NextLabelsView
 from .notifications import NotificationViewSet
-from .own_habits import OwnHabitsView
+from .own_preferences import OwnPreferencesView
 from .patients import PatientViewSet, StudyViewSet
 from .people import InstitutionViewSet, UserViewSet
 from .predictions import PredictionViewSet
@@ -44,7 +44,7 @@ router.register("audit-events", AuditEventViewSet, "auditevent")
 
 urlpatterns = [
     path("v1/users/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
-    path("v1/users/me/habits/", OwnHabitsView.as_view({"get": "show", "post": "choose"}), name="own-habits"),
+    path("v1/users/me/habits/", OwnPreferencesView.as_view({"get": "show", "post": "choose"}), name="own-habits"),
     path("v1/metrics/agreement/", AgreementView.as_view({"get": "show"}), name="agreement"),
     path("v1/metrics/next-labels/", NextLabelsView.as_view({"get": "show"}), name="next-labels"),
     path("v1/metrics/monitor/", MonitorView.as_view({"get": "show"}), name="monitor"),

@@ -40,7 +40,7 @@ from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import ReadingMode
-from portal.accounts.habits import PageKeys, goes_on
+from portal.accounts.preferences import PageKeys, goes_on
 
 from .forms import AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from diagnostics.scans.access import Role
-from portal.accounts import habits
+from portal.accounts import preferences
 from portal.accounts.keys import PageKeys
 from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW
@@ -47,7 +47,7 @@ def test_keys_are_entered_by_pressing_them_and_work_on_the_reading_page(open_pag
     case = CaseFactory(scan=ScanFactory(institution=institution))
     PredictionFactory(scan=case.scan, p=0.9)
     ClaimFactory(case=case, holder=reader)
-    habits.choose_keys(by=reader, page="reading", keys={"label-2": "]", "submit": ";"})
+    preferences.choose_keys(by=reader, page="reading", keys={"label-2": "]", "submit": ";"})
     page.goto(f"/cases/{case.pk}/")
     image_ready(page)
     pressed = page.locator("[data-act=invert]")
@@ -77,7 +77,7 @@ def test_keys_are_entered_by_pressing_them_and_work_on_the_reading_page(open_pag
 
 def test_keys_of_the_worklist(open_page, institution, reader):
     CaseFactory(scan=ScanFactory(institution=institution))
-    habits.choose_keys(by=reader, page="worklist", keys={"next": "]", "search": "n"})
+    preferences.choose_keys(by=reader, page="worklist", keys={"next": "]", "search": "n"})
     page = open_page(reader)
     page.goto("/worklist/")
     expect(page.locator("[data-keys-panel]")).to_have_attribute("data-unbound", "")

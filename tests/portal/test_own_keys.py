@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from diagnostics.audit.models import AuditEvent
 from diagnostics.scans.access import Role
-from portal.accounts import habits
+from portal.accounts import preferences
 from portal.accounts.keys import PAGES, PageKeys, delivered
-from portal.accounts.models import Habit, OwnKey
+from portal.accounts.models import OwnKey, Preferences
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
 from tests.markup import flat
 from tests.portal.api.asking import V1, assert_problem, bearer
@@ -48,7 +48,7 @@ def test_keys_as_delivered_are_each_for_one_action(page):
 
 
 def test_choosing_a_key_changes_that_one_alone(ada):
-    habits.choose_keys(by=ada, page="reading", keys={"invert": "ä"})
+    preferences.choose_keys(by=ada, page="reading", keys={"invert": "ä"})
     assert keys_of(ada) == {**delivered("reading"), "invert": "ä"}
     assert keys_of(ada, "worklist") == delivered("worklist")
     event = AuditEvent.objects.get(act="keys_changed")
@@ -56,13 +56,13 @@ def test_choosing_a_key_changes_that_one_alone(ada):
 
 
 def test_two_actions_may_exchange_their_keys(ada):
-    habits.choose_keys(by=ada, page="reading", keys={"invert": "r", "rotate": "i"})
+    preferences.choose_keys(by=ada, page="reading", keys={"invert": "r", "rotate": "i"})
     assert (keys_of(ada)["invert"], keys_of(ada)["rotate"]) == ("r", "i")
 
 
 def test_a_key_that_is_taken_is_refused_and_nothing_is_stored(ada):
-    with pytest.raises(habits.BadKeys) as refused:
-        habits.choose_keys(by=ada, page="reading", keys={"invert": "r", "fit": "§"})
+    with pytest.raises(preferences.BadKeys) as refused:
+        preferences.choose_keys(by=ada, page="reading", keys={"invert": "r", "fit": "§"})
     assert refused.value.sentences["invert"] == "“r” is also the key of “Turn to the right”."
     assert set(refused.value.sentences) == {"invert", "rotate"}
     assert not OwnKey.objects.exists() and not AuditEvent.objects.exists()
@@ -70,30 +70,30 @@ def test_a_key_that_is_taken_is_refused_and_nothing_is_stored(ada):
 
 @pytest.mark.parametrize("key", ["?", "F5", "Ctrl+s", "Enter", "ab", "\x00"])
 def test_a_key_that_cannot_be_used_is_refused(ada, key):
-    with pytest.raises(habits.BadKeys) as refused:
-        habits.choose_keys(by=ada, page="reading", keys={"invert": key})
+    with pytest.raises(preferences.BadKeys) as refused:
+        preferences.choose_keys(by=ada, page="reading", keys={"invert": key})
     assert list(refused.value.sentences) == ["invert"]
 
 
 @pytest.mark.parametrize(("entered", "kept"), [("I", "i"), (" ", "Space"), ("shift+6", "Shift+6"), ("", "")])
 def test_keys_are_kept_in_one_spelling(ada, entered, kept):
-    habits.choose_keys(by=ada, page="reading", keys={"reset": "§", "invert": entered})
+    preferences.choose_keys(by=ada, page="reading", keys={"reset": "§", "invert": entered})
     assert keys_of(ada)["invert"] == kept
 
 
 def test_the_same_key_may_serve_on_both_pages(ada):
-    habits.choose_keys(by=ada, page="worklist", keys={"down": "i"})
+    preferences.choose_keys(by=ada, page="worklist", keys={"down": "i"})
     assert (keys_of(ada, "worklist")["down"], keys_of(ada)["invert"]) == ("i", "i")
 
 
 def test_back_to_the_keys_as_delivered_leaves_no_row(ada):
-    habits.choose_keys(by=ada, page="reading", keys={"invert": "§"})
-    habits.keys_as_delivered(by=ada, page="reading")
+    preferences.choose_keys(by=ada, page="reading", keys={"invert": "§"})
+    preferences.keys_as_delivered(by=ada, page="reading")
     assert keys_of(ada) == delivered("reading") and not OwnKey.objects.exists()
 
 
 def test_an_action_that_comes_with_a_later_version_takes_no_key_away(ada):
-    habits.choose_keys(by=ada, page="reading", keys={"rotate": "§", "invert": "r"})
+    preferences.choose_keys(by=ada, page="reading", keys={"rotate": "§", "invert": "r"})
     OwnKey.objects.filter(action__in=["rotate", "fit"]).delete()  # as if they had not been there yet
     assert (keys_of(ada)["invert"], keys_of(ada)["rotate"], keys_of(ada)["fit"]) == ("r", "", "=")
 
@@ -135,7 +135,7 @@ def test_every_hint_shows_one_s_own_keys(client, ada, place):
     case = CaseFactory(scan=ScanFactory(institution=place))
     PredictionFactory(scan=case.scan)
     ClaimFactory(case=case, holder=ada)
-    habits.choose_keys(by=ada, page="reading", keys={"submit": "ß", "label-2": "§", "tool-pan": "&"})
+    preferences.choose_keys(by=ada, page="reading", keys={"submit": "ß", "label-2": "§", "tool-pan": "&"})
     html = client.get(reverse("reading:case", args=[case.pk])).content.decode()
     html = flat(html)
     assert '<kbd aria-hidden="true">ß</kbd>' in html and '<kbd aria-hidden="true">n</kbd>' not in html
@@ -156,7 +156,7 @@ def test_main_button_does_what_was_chosen(client, ada, place):
     for wanted, then in (("no", "stay"), ("yes", "next")):
         client.post(reverse("accounts:after-submitting"), {"goes_on": wanted})
         assert main.findall(client.get(address).content.decode()) == [then]
-    assert Habit.objects.count() == 1
+    assert Preferences.objects.count() == 1
     assert client.post(reverse("accounts:after-submitting"), {"goes_on": "maybe"}).status_code == 400
 
 
@@ -175,5 +175,5 @@ def test_keys_that_collide_are_refused_by_the_api_and_nothing_else_is_changed(ad
     wanted = {"goes_on": False, "worklist": {"down": "x"}, "reading": {"invert": "r", "nowhere": "x"}}
     problem = assert_problem(mine.post(f"{V1}/users/me/habits/", wanted, format="json"), 400)
     assert "There is no such action on this page." in problem["errors"]["reading"]
-    assert not OwnKey.objects.exists() and not Habit.objects.exists()
+    assert not OwnKey.objects.exists() and not Preferences.objects.exists()
     assert_problem(bearer(ada, "read").post(f"{V1}/users/me/habits/", wanted, format="json"), 403)

@@ -38,7 +38,7 @@ from diagnostics.annotations.services import Change, annotate
 from diagnostics.cases.models import Stage
 from diagnostics.reviews import services as reviews
 from diagnostics.scans.access import Role
-from portal.accounts.models import ApiToken, Habit, KeptAnswer, OwnKey
+from portal.accounts.models import ApiToken, KeptAnswer, OwnKey, Preferences
 from tests import factories
 from tests.access import world as access
 
@@ -155,7 +155,7 @@ def _odds_and_ends(home: rows.Institution, people: dict) -> None:
     """What people have set for themselves, a control that waits, a limit that was set."""
     reader = people["radiologist"]
     OwnKey.objects.create(user=reader, page="worklist", action="down", key="n")
-    Habit.objects.create(user=reader, goes_on=False)
+    Preferences.objects.create(user=reader, goes_on=False)
     KeptAnswer.objects.create(
         user=reader, key="k", address="/api/v1/scans/", body_sha256="0" * 64, standing="0" * 64, status=201, body={}
     )

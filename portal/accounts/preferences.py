@@ -7,7 +7,7 @@ from django.db import transaction
 from diagnostics.audit.services import record
 
 from .keys import MAX_KEY, BadKeys, PageKeys, checked, delivered
-from .models import Habit, OwnKey, User
+from .models import OwnKey, Preferences, User
 from .services import home_of
 
 __all__ = ["MAX_KEY", "BadKeys", "PageKeys", "choose_after_submitting", "choose_keys", "goes_on", "keys_as_delivered"]
@@ -43,13 +43,13 @@ def keys_as_delivered(*, by: User, page: str) -> dict[str, str]:
 
 def goes_on(user: User) -> bool:
     """Whether the main button after a final read brings the next case."""
-    kept = Habit.objects.filter(user=user).values_list("goes_on", flat=True).first()
+    kept = Preferences.objects.filter(user=user).values_list("goes_on", flat=True).first()
     return True if kept is None else kept
 
 
 @transaction.atomic
-def choose_after_submitting(*, by: User, goes_on: bool) -> Habit:
+def choose_after_submitting(*, by: User, goes_on: bool) -> Preferences:
     """Choose whether the next case opens by itself after a final read."""
-    habit, _made = Habit.objects.update_or_create(user=by, defaults={"goes_on": goes_on})
+    chosen, _made = Preferences.objects.update_or_create(user=by, defaults={"goes_on": goes_on})
     record(by=by, act="habit_changed", target=by, institution=home_of(by), goes_on=goes_on)
-    return habit
+    return chosen

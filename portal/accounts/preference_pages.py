@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from diagnostics.actors import Actor
 
-from . import habits
+from . import preferences
 from .keys import PAGES, TITLES, Action, PageKeys, actions_of, delivered
 
 FIELD = "key-"
@@ -46,7 +46,7 @@ def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, erro
 
 
 def _show(request: HttpRequest, *, status: int = 200, **filled: Any) -> HttpResponse:
-    context = {"sections": list(_sections(request.user, **filled)), "goes_on": habits.goes_on(request.user)}  # type: ignore[arg-type]
+    context = {"sections": list(_sections(request.user, **filled)), "goes_on": preferences.goes_on(request.user)}  # type: ignore[arg-type]
     return render(request, "accounts/keys.html", context, status=status)
 
 
@@ -60,13 +60,13 @@ def keys(request: HttpRequest) -> HttpResponse:
     if page not in PAGES:
         raise BadRequest(_("There is no such page."))
     if "deliver" in request.POST:
-        habits.keys_as_delivered(by=request.user, page=page)  # type: ignore[arg-type]
+        preferences.keys_as_delivered(by=request.user, page=page)  # type: ignore[arg-type]
         messages.success(request, _("The keys are as delivered again."))
         return redirect("accounts:keys")
     wanted = {name: request.POST[FIELD + name] for name in actions_of(page) if FIELD + name in request.POST}
     try:
-        habits.choose_keys(by=request.user, page=page, keys=wanted)  # type: ignore[arg-type]
-    except habits.BadKeys as refused:
+        preferences.choose_keys(by=request.user, page=page, keys=wanted)  # type: ignore[arg-type]
+    except preferences.BadKeys as refused:
         return _show(request, status=400, page=page, entered=wanted, errors=refused.sentences)
     messages.success(request, _("Your keys are saved. They work in every browser in which you sign in."))
     return redirect("accounts:keys")
@@ -79,6 +79,6 @@ def after_submitting(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("goes_on", "")
     if wanted not in ("yes", "no"):
         raise BadRequest(_("Choose one of the two."))
-    habits.choose_after_submitting(by=request.user, goes_on=wanted == "yes")  # type: ignore[arg-type]
+    preferences.choose_after_submitting(by=request.user, goes_on=wanted == "yes")  # type: ignore[arg-type]
     messages.success(request, _("Saved."))
     return redirect("accounts:keys")

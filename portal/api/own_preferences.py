@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.accounts import habits
+from portal.accounts import preferences
 from portal.accounts.keys import MAX_KEY, PAGES, PageKeys
 from portal.accounts.models import Scope
 
@@ -40,8 +40,8 @@ class NewHabits(Strict):
     worklist = _some_keys()
 
 
-class OwnHabitsView(Resource):
-    """One's own keys and habits of reading."""
+class OwnPreferencesView(Resource):
+    """One's own keys and preferences of reading."""
 
     serializer_class = HabitsShape
     scopes: ClassVar[dict[str, str]] = {"choose": Scope.REVIEW}
@@ -50,7 +50,7 @@ class OwnHabitsView(Resource):
     def show(self, request: Request) -> Response:
         """The keys that work for this person, and what follows a read."""
         keys = {page: PageKeys(self.person, page).by_action for page in PAGES}
-        return Response(HabitsShape({"goes_on": habits.goes_on(self.person), **keys}).data)
+        return Response(HabitsShape({"goes_on": preferences.goes_on(self.person), **keys}).data)
 
     @extend_schema(request=NewHabits, responses=HabitsShape)
     @transaction.atomic
@@ -60,9 +60,9 @@ class OwnHabitsView(Resource):
         for page in PAGES:
             if page in wanted:
                 try:
-                    habits.choose_keys(by=self.person, page=page, keys=wanted[page])
-                except habits.BadKeys as refused:
+                    preferences.choose_keys(by=self.person, page=page, keys=wanted[page])
+                except preferences.BadKeys as refused:
                     raise InvalidInput({page: list(refused.sentences.values())}) from None
         if "goes_on" in wanted:
-            habits.choose_after_submitting(by=self.person, goes_on=wanted["goes_on"])
+            preferences.choose_after_submitting(by=self.person, goes_on=wanted["goes_on"])
         return self.show(request)
