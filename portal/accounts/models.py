@@ -194,7 +194,7 @@ class Preferences(models.Model):
     """How a person likes to read, where that is not as delivered."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="preferences")
-    goes_on = models.BooleanField(default=True, help_text="After submitting the next case opens by itself.")
+    auto_advance = models.BooleanField(default=True, help_text="After submitting the next case opens by itself.")
 
     def __str__(self) -> str:
         return f"preferences {self.pk}"

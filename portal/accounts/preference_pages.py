@@ -46,7 +46,10 @@ def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, erro
 
 
 def _show(request: HttpRequest, *, status: int = 200, **filled: Any) -> HttpResponse:
-    context = {"sections": list(_sections(request.user, **filled)), "goes_on": preferences.goes_on(request.user)}  # type: ignore[arg-type]
+    context = {
+        "sections": list(_sections(request.user, **filled)),
+        "auto_advance": preferences.auto_advance(request.user),
+    }  # type: ignore[arg-type]
     return render(request, "accounts/keys.html", context, status=status)
 
 
@@ -76,9 +79,9 @@ def keys(request: HttpRequest) -> HttpResponse:
 @login_required
 def after_submitting(request: HttpRequest) -> HttpResponse:
     """Choose what follows a final read."""
-    wanted = request.POST.get("goes_on", "")
+    wanted = request.POST.get("auto_advance", "")
     if wanted not in ("yes", "no"):
         raise BadRequest(_("Choose one of the two."))
-    preferences.choose_after_submitting(by=request.user, goes_on=wanted == "yes")  # type: ignore[arg-type]
+    preferences.choose_after_submitting(by=request.user, auto_advance=wanted == "yes")  # type: ignore[arg-type]
     messages.success(request, _("Saved."))
     return redirect("accounts:keys")

@@ -10,7 +10,15 @@ from .keys import MAX_KEY, BadKeys, PageKeys, checked, delivered
 from .models import OwnKey, Preferences, User
 from .services import home_of
 
-__all__ = ["MAX_KEY", "BadKeys", "PageKeys", "choose_after_submitting", "choose_keys", "goes_on", "keys_as_delivered"]
+__all__ = [
+    "MAX_KEY",
+    "BadKeys",
+    "PageKeys",
+    "choose_after_submitting",
+    "choose_keys",
+    "auto_advance",
+    "keys_as_delivered",
+]
 
 
 @transaction.atomic
@@ -41,15 +49,15 @@ def keys_as_delivered(*, by: User, page: str) -> dict[str, str]:
     return choose_keys(by=by, page=page, keys=delivered(page))
 
 
-def goes_on(user: User) -> bool:
+def auto_advance(user: User) -> bool:
     """Whether the main button after a final read brings the next case."""
-    kept = Preferences.objects.filter(user=user).values_list("goes_on", flat=True).first()
+    kept = Preferences.objects.filter(user=user).values_list("auto_advance", flat=True).first()
     return True if kept is None else kept
 
 
 @transaction.atomic
-def choose_after_submitting(*, by: User, goes_on: bool) -> Preferences:
+def choose_after_submitting(*, by: User, auto_advance: bool) -> Preferences:
     """Choose whether the next case opens by itself after a final read."""
-    chosen, _made = Preferences.objects.update_or_create(user=by, defaults={"goes_on": goes_on})
-    record(by=by, act="habit_changed", target=by, institution=home_of(by), goes_on=goes_on)
+    chosen, _made = Preferences.objects.update_or_create(user=by, defaults={"auto_advance": auto_advance})
+    record(by=by, act="habit_changed", target=by, institution=home_of(by), auto_advance=auto_advance)
     return chosen

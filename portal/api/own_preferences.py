@@ -50,7 +50,7 @@ class OwnPreferencesView(Resource):
     def show(self, request: Request) -> Response:
         """The keys that work for this person, and what follows a read."""
         keys = {page: PageKeys(self.person, page).by_action for page in PAGES}
-        return Response(HabitsShape({"goes_on": preferences.goes_on(self.person), **keys}).data)
+        return Response(HabitsShape({"goes_on": preferences.auto_advance(self.person), **keys}).data)
 
     @extend_schema(request=NewHabits, responses=HabitsShape)
     @transaction.atomic
@@ -64,5 +64,5 @@ class OwnPreferencesView(Resource):
                 except preferences.BadKeys as refused:
                     raise InvalidInput({page: list(refused.sentences.values())}) from None
         if "goes_on" in wanted:
-            preferences.choose_after_submitting(by=self.person, goes_on=wanted["goes_on"])
+            preferences.choose_after_submitting(by=self.person, auto_advance=wanted["goes_on"])
         return self.show(request)

@@ -40,7 +40,7 @@ from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import ReadingMode
-from portal.accounts.preferences import PageKeys, goes_on
+from portal.accounts.preferences import PageKeys, auto_advance
 
 from .forms import AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words
@@ -281,9 +281,9 @@ class CasePage:
         return PageKeys(self.user, "reading")
 
     @cached_property
-    def goes_on(self) -> bool:
+    def auto_advance(self) -> bool:
         """Whether the main button of the final read brings the next case."""
-        return goes_on(account_of(self.user))
+        return auto_advance(account_of(self.user))
 
     @cached_property
     def progress(self) -> Progress | None:

@@ -279,7 +279,7 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:theme": {"theme": "dark"},
     "accounts:password-reset": {"email": "a@example.org"},
     "accounts:keys": {"page": "worklist", "key-down": "§"},
-    "accounts:after-submitting": {"goes_on": "no"},
+    "accounts:after-submitting": {"auto_advance": "no"},
     "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
     "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},
     "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},

@@ -154,10 +154,10 @@ def test_main_button_does_what_was_chosen(client, ada, place):
     main = re.compile(r'name="then" value="(\w+)" data-submit')
     assert main.findall(client.get(address).content.decode()) == ["next"]
     for wanted, then in (("no", "stay"), ("yes", "next")):
-        client.post(reverse("accounts:after-submitting"), {"goes_on": wanted})
+        client.post(reverse("accounts:after-submitting"), {"auto_advance": wanted})
         assert main.findall(client.get(address).content.decode()) == [then]
     assert Preferences.objects.count() == 1
-    assert client.post(reverse("accounts:after-submitting"), {"goes_on": "maybe"}).status_code == 400
+    assert client.post(reverse("accounts:after-submitting"), {"auto_advance": "maybe"}).status_code == 400
 
 
 def test_habits_over_the_api(ada):

@@ -155,7 +155,7 @@ def _odds_and_ends(home: rows.Institution, people: dict) -> None:
     """What people have set for themselves, a control that waits, a limit that was set."""
     reader = people["radiologist"]
     OwnKey.objects.create(user=reader, page="worklist", action="down", key="n")
-    Preferences.objects.create(user=reader, goes_on=False)
+    Preferences.objects.create(user=reader, auto_advance=False)
     KeptAnswer.objects.create(
         user=reader, key="k", address="/api/v1/scans/", body_sha256="0" * 64, standing="0" * 64, status=201, body={}
     )
