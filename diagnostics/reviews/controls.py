@@ -117,7 +117,7 @@ def _make(control: Control, source: Scan, truth: str) -> bool:
         patient = Patient.objects.create(
             institution=control.institution,
             pseudonym=pseudonym_like(control.institution, beside.patient.pseudonym),
-            made_up=True,
+            is_synthetic=True,
         )
         study = Study.objects.create(patient=patient, accession=like(beside.study.accession), date=beside.study.date)
         scan = Scan.objects.create(

@@ -180,7 +180,9 @@ class Patient(models.Model):
         ],
     )
     pseudonym_folded = FoldedField(of="pseudonym", max_length=256)
-    made_up = models.BooleanField(default=False, editable=False, help_text=_("Of a control case: nobody is meant."))
+    is_synthetic = models.BooleanField(
+        default=False, editable=False, help_text=_("Of a control case: nobody is meant.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 

@@ -240,10 +240,10 @@ def store(
 def _patient(institution: Institution, pseudonym: str) -> Patient:
     """The patient of this pseudonym, made where there is none. One who was made up gives their pseudonym away."""
     name = folded(pseudonym)
-    made_up = Patient.objects.filter(institution=institution, pseudonym_folded=name, made_up=True).first()
-    if made_up is not None:
-        made_up.pseudonym = pseudonym_like(institution, pseudonym)
-        made_up.save(update_fields=["pseudonym", "pseudonym_folded", "updated_at"])
+    synthetic = Patient.objects.filter(institution=institution, pseudonym_folded=name, is_synthetic=True).first()
+    if synthetic is not None:
+        synthetic.pseudonym = pseudonym_like(institution, pseudonym)
+        synthetic.save(update_fields=["pseudonym", "pseudonym_folded", "updated_at"])
     return Patient.objects.get_or_create(
         institution=institution, pseudonym_folded=name, defaults={"pseudonym": pseudonym}
     )[0]

@@ -24,7 +24,7 @@ def as_controls(world: World, source_id: object, *words: str) -> None:
     for word, beside in zip(words, others, strict=False):
         case = Case.objects.get(pk=world.rows[word])
         Case.objects.filter(pk=case.pk).update(control=True)
-        Patient.objects.filter(scans=case.scan_id).update(made_up=True)
+        Patient.objects.filter(scans=case.scan_id).update(is_synthetic=True)
         Control.objects.create(
             institution=case.institution, beside=beside, case=case, source_id=source_id, truth="glioma"
         )

@@ -78,7 +78,7 @@ def test_control_is_made_like_a_scan_that_has_just_come(place, known, beside, co
     assert scan.reference_label == "" and scan.sha256 != known.sha256
     assert (scan.width, scan.height, scan.format) == (known.width, known.height, known.format)
     # A patient of the usual shape whom nobody else is.
-    assert scan.patient.made_up and scan.patient.pseudonym != "P-0042"
+    assert scan.patient.is_synthetic and scan.patient.pseudonym != "P-0042"
     assert len(scan.patient.pseudonym) == len("P-0042") and scan.patient.pseudonym.startswith("P-")
     assert scan.study.accession.startswith("ACC-") and scan.study.date == beside.scan.study.date
     row = Control.objects.get()
@@ -266,13 +266,13 @@ def test_known_scan_whose_file_is_gone_holds_nothing_up(place, known, beside):
 
 def test_real_patient_takes_a_made_up_ones_pseudonym(place, control, monkeypatch):
     monkeypatch.setattr(pipeline, "nudge", lambda *_: True)
-    made_up = control.scan.patient
+    synthetic = control.scan.patient
     real = pipeline.submit_scan(
-        by=person(Role.TECHNOLOGIST, place), institution=place, data=picture(900), patient=made_up.pseudonym
+        by=person(Role.TECHNOLOGIST, place), institution=place, data=picture(900), patient=synthetic.pseudonym
     ).scan
-    assert real.patient != made_up and not real.patient.made_up
-    assert Patient.objects.get(pk=made_up.pk).pseudonym != made_up.pseudonym
-    assert control.scan.patient_id == made_up.pk
+    assert real.patient != synthetic and not real.patient.is_synthetic
+    assert Patient.objects.get(pk=synthetic.pk).pseudonym != synthetic.pseudonym
+    assert control.scan.patient_id == synthetic.pk
 
 
 def test_text_of_the_same_shape():
