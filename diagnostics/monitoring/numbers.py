@@ -145,7 +145,7 @@ def _finished(places: Sequence[Any], version: ModelVersion) -> Any:
     return Prediction.objects.filter(
         model_version=version,
         scan__institution__in=places,
-        scan__patient__made_up=False,  # a control is a scan that has been counted
+        scan__patient__is_synthetic=False,  # a control is a scan that has been counted
         state__in=(PredictionState.READY, PredictionState.FAILED),
     )
 

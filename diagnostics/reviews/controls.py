@@ -94,7 +94,7 @@ def _known_scan(control: Control) -> tuple[Scan, str] | None:
     source = (
         Scan.objects.filter(labelled | Q(pk__in=answers), institution=control.institution, rejected_code="")
         .exclude(patient=control.beside.scan.patient_id)
-        .exclude(patient__made_up=True)
+        .exclude(patient__is_synthetic=True)
         .annotate(used=Count("controls"))
         .order_by("used", "pk")
         .first()

@@ -67,7 +67,7 @@ def beside_live(user: Actor, version: ModelVersion, live: ModelVersion, *, shown
     """Compare ``version`` with ``live`` on the scans that both have scored and whose opinion ``user`` may know."""
     mine = ShadowOpinion.objects.filter(model_version=version)
     theirs = Prediction.objects.filter(model_version=live, state=PredictionState.READY)
-    known = scans_for(user).filter(blinded=False, patient__made_up=False)  # type: ignore[misc]
+    known = scans_for(user).filter(blinded=False, patient__is_synthetic=False)  # type: ignore[misc]
     scans = list(
         known.filter(shadow_opinions__in=mine.filter(failure=""), predictions__in=theirs)
         .distinct()
