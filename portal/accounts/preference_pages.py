@@ -46,10 +46,8 @@ def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, erro
 
 
 def _show(request: HttpRequest, *, status: int = 200, **filled: Any) -> HttpResponse:
-    context = {
-        "sections": list(_sections(request.user, **filled)),
-        "auto_advance": preferences.auto_advance(request.user),
-    }  # type: ignore[arg-type]
+    next_opens = preferences.auto_advance(request.user)  # type: ignore[arg-type]
+    context = {"sections": list(_sections(request.user, **filled)), "auto_advance": next_opens}
     return render(request, "accounts/keys.html", context, status=status)
 
 
