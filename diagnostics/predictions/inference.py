@@ -21,7 +21,7 @@ from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.scans import decoding
 from mlcore.images.decoded import Refused
-from mlcore.images.decoding.pool import Ended
+from mlcore.images.decoding.process import Ended
 from mlcore.networks.artifact import ArtifactDamaged
 from mlcore.serving.predict import Opinion, Predictor
 

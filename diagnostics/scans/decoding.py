@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from diagnostics.errors import Unavailable
 from mlcore.images.decoded import Decoded
-from mlcore.images.decoding.pool import DecodingPool, Ended, Limits
+from mlcore.images.decoding.pool import DecodingPool
 from mlcore.images.decoding.pool import DecodingUnavailable as NoProcess
+from mlcore.images.decoding.process import Ended, Limits
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from django.utils.functional import lazy
 
 from diagnostics.errors import Invalid
 from mlcore.images.decoded import SHAPE_ONLY, Refused
-from mlcore.images.decoding.pool import Ended
+from mlcore.images.decoding.process import Ended
 
 from . import decoding
 from .decoding import DecodingUnavailable

@@ -18,7 +18,7 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.models import Scan
-from mlcore.images.decoding.pool import Ended, Used
+from mlcore.images.decoding.process import Ended, Used
 from mlcore.networks.engine import checked
 from tests.factories import PredictionFactory, ScanFactory
 

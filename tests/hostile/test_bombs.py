@@ -10,7 +10,8 @@ from diagnostics.models import AuditEvent, Scan
 from diagnostics.scans import decoding
 from diagnostics.scans.access import Role
 from diagnostics.scans.intake import FileRefused
-from mlcore.images.decoding.pool import DecodingPool, Limits
+from mlcore.images.decoding.pool import DecodingPool
+from mlcore.images.decoding.process import Limits
 from tests.factories import InstitutionFactory, person, phantom
 from tests.hostile.bombs import BOMBS, SEED
 

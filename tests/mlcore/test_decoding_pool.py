@@ -17,7 +17,8 @@ from mlcore.images import viewer_file
 from mlcore.images.decode import decode
 from mlcore.images.decoded import Decoded, GreyTable, Refused
 from mlcore.images.decoding import wire
-from mlcore.images.decoding.pool import DecodingPool, DecodingUnavailable, Ended, Limits
+from mlcore.images.decoding.pool import DecodingPool, DecodingUnavailable
+from mlcore.images.decoding.process import Ended, Limits
 from mlcore.images.fingerprint import fingerprint
 from tests.hostile import bombs
 from tests.mlcore.phantom import head, jpeg, png

@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from diagnostics.models import AuditEvent, Scan
 from diagnostics.scans import decoding
 from diagnostics.scans.access import Role
-from mlcore.images.decoding.pool import DecodingPool, Limits
+from mlcore.images.decoding.pool import DecodingPool
+from mlcore.images.decoding.process import Limits
 from tests import processes
 from tests.factories import CaseFactory, InstitutionFactory, ScanFactory, person, phantom
 from tests.hostile import bombs

@@ -6,7 +6,6 @@ This side is light: it loads no decoder. See `mlcore.images.decoding.server` for
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import socket
@@ -15,141 +14,24 @@ import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlcore.images.decoded import Decoded, Refused
 from mlcore.images.decoding import wire
+from mlcore.images.decoding.process import Decoder, Ended, Limits, Used
 from mlcore.images.decoding.wire import Broken, Gone, TooLate
 
 _ROOT = Path(__file__).resolve().parents[3]
 # The environment of the decoding processes: nothing that is a secret.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "PYTHONHOME", "VIRTUAL_ENV")
 _START_SECONDS = 60.0
-# So long a file may take before it is asked, again and again, how much processor time it has used.
-_USUAL_SECONDS = 0.06
 # With so many MB a decoder begins; one that has used this much of what it may have, and dies, wanted more.
 _BEGINS_MB, _NEARLY = 50.0, 0.6
 
 
 class DecodingUnavailable(RuntimeError):
     """No process can be had to decode in. Nothing was decoded; the same file may be sent again."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one file may take.
-
-    Attributes
-    ----------
-    memory_mb : float
-        Beyond the 50 MB with which a decoding process begins.
-    cpu_seconds : float
-        Of processor time.
-    wall_seconds : float
-        From question to answer.
-    files : int
-        After so many a process is replaced.
-    """
-
-    memory_mb: float = 224.0
-    cpu_seconds: float = 1.6
-    wall_seconds: float = 30.0
-    files: int = 200
-
-
-@dataclass(frozen=True)
-class Used:
-    """What a decoding process has taken in its life.
-
-    Attributes
-    ----------
-    status : int or None
-        How it ended, as `os.wait` tells it; None where nobody could tell.
-    cpu_seconds : float
-        Of processor time.
-    memory_mb : float
-        At most, of memory of its own and shared.
-    """
-
-    status: int | None = None
-    cpu_seconds: float = 0.0
-    memory_mb: float = 0.0
-
-
-class Ended(Refused):
-    """A file whose decoding was ended.
-
-    Parameters
-    ----------
-    cause : str
-        `memory`, `time` or `crash`.
-    used : Used
-        What its process had taken.
-    """
-
-    def __init__(self, cause: str, used: Used) -> None:
-        super().__init__({"memory": "too_much_memory", "time": "too_slow"}.get(cause, "damaged"))
-        self.cause, self.used = cause, used
-
-    def __reduce__(self) -> tuple[type[Refused], tuple[str, str]]:
-        return (Refused, (self.code, self.sentence))
-
-
-class _Decoder:
-    """One decoding process, seen from here."""
-
-    def __init__(self, control: socket.socket, limits: Limits) -> None:
-        self.channel, theirs = socket.socketpair()
-        self.status, told = socket.socketpair()
-        self.limits = limits
-        wanted = wire.WANTED.pack(limits.memory_mb, limits.cpu_seconds, limits.files)
-        try:
-            socket.send_fds(control, [wanted], [theirs.fileno(), told.fileno()])
-        except OSError:
-            self.close()
-            raise
-        finally:
-            theirs.close()
-            told.close()
-        self.channel.settimeout(limits.wall_seconds)
-
-    def has_ended(self) -> bool:
-        return wire.ready(self.status, 0)
-
-    def ask(self, job: dict[str, Any], data: bytes) -> Any:
-        """The answer to one job; raises `Broken` and `TooLate`."""
-        until = time.monotonic() + self.limits.wall_seconds
-        try:
-            wire.ask(self.channel, job, data)
-        except TimeoutError as error:
-            raise TooLate from error
-        except OSError as error:
-            raise Gone from error
-        while not wire.ready(self.channel, _USUAL_SECONDS) and time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                self.status.send(wire.STEP_BACK)
-        return wire.answered(self.channel, until)
-
-    def ended(self, *, kill: bool) -> Used:
-        """Wait for its end, which is near unless ``kill`` is to bring it; what it had taken."""
-        if kill:
-            with contextlib.suppress(OSError):
-                self.status.send(wire.KILL)
-        told = b""
-        if wire.ready(self.status, 5.0):
-            with contextlib.suppress(OSError):
-                told = self.status.recv(64)
-        self.close()
-        if len(told) != wire.ENDED.size:
-            return Used()
-        status, seconds, kilobytes = wire.ENDED.unpack(told)
-        return Used(status, seconds, kilobytes / 1024)
-
-    def close(self) -> None:
-        self.channel.close()
-        self.status.close()
 
 
 class DecodingPool:
@@ -180,7 +62,7 @@ class DecodingPool:
 
     def _begin(self) -> None:
         self._free = threading.Condition()
-        self._idle: list[_Decoder] = []
+        self._idle: list[Decoder] = []
         self._busy = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -295,7 +177,7 @@ class DecodingPool:
             return DecodingUnavailable("A process that decodes could not be limited.")
         return Ended("crash", used)
 
-    def _borrowed(self) -> _Decoder:
+    def _borrowed(self) -> Decoder:
         """A process that nobody else uses."""
         until = time.monotonic() + self.limits.wall_seconds
         with self._free:
@@ -313,7 +195,7 @@ class DecodingPool:
                 if not self._free.wait(until - time.monotonic()):
                     raise DecodingUnavailable("All processes that decode are busy.")
 
-    def _give_back(self, decoder: _Decoder, kept: bool) -> None:
+    def _give_back(self, decoder: Decoder, kept: bool) -> None:
         with self._free:
             self._busy -= 1
             if kept:
@@ -322,7 +204,7 @@ class DecodingPool:
                 decoder.close()
             self._free.notify()
 
-    def _forked(self) -> _Decoder:
+    def _forked(self) -> Decoder:
         for _ in range(2):
             control = self._serve()
             try:
@@ -330,7 +212,7 @@ class DecodingPool:
                     if not wire.ready(control, _START_SECONDS) or control.recv(1) != wire.READY:
                         break
                     self._ready = True
-                return _Decoder(control, self.limits)
+                return Decoder(control, self.limits)
             except OSError:
                 self._stop()
         self._stop()
