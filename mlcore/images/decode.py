@@ -69,6 +69,20 @@ def decode(data: bytes) -> Decoded:
         raise Refused("empty")
     if len(data) > BYTE_LIMIT:
         raise Refused("too_large", f"The file is larger than {BYTE_LIMIT // (1024 * 1024)} MB.")
+    decoded = _by_its_decoder(data)
+    if decoded is None:
+        raise _refusal_of_unread(data)
+    return decoded
+
+
+def _by_its_decoder(data: bytes) -> Decoded | None:
+    """Decode a file with the decoder that its first bytes ask for; None where they ask for none.
+
+    Raises
+    ------
+    Refused
+        And nothing else.
+    """
     try:
         if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             return decode_raster(data)
@@ -84,12 +98,17 @@ def decode(data: bytes) -> Decoded:
         raise
     except BaseException as error:  # the edge to hostile bytes: decoders in C and Rust, whose panics are no Exception
         raise Refused("damaged") from error
+    return None
+
+
+def _refusal_of_unread(data: bytes) -> Refused:
+    """Say what a file is that no decoder reads: of another kind, the beginning of an image, or no image."""
     kind = refusal_of(data)
     if kind is not None:
-        raise Refused("unsupported_format", kind)
+        return Refused("unsupported_format", kind)
     if len(data) < 12 and (PNG_MAGIC.startswith(data[:8]) or JPEG_MAGIC.startswith(data[:3])):
-        raise Refused("truncated")
-    raise Refused("not_an_image")
+        return Refused("truncated")
+    return Refused("not_an_image")
 
 
 def rescaled(decoded: Decoded) -> np.ndarray:

@@ -149,23 +149,10 @@ def first_image(data: bytes) -> Jpeg:
             raise Refused("truncated")
         if marker == _TEM or marker in _RESTARTS:
             continue
-        if at + 2 > len(data):
-            raise Refused("truncated")
-        end = at + struct.unpack(">H", data[at : at + 2])[0]
-        if end < at + 2:
-            raise Refused("damaged")
-        if end > len(data):
-            raise Refused("truncated")
-        body, at = data[at + 2 : end], end
+        body, at = _body(data, at)
         _take_segment(image, marker, body)
         if marker == _SOS:
-            found = _MARKER.search(data, at)
-            if found is None:
-                raise Refused("truncated")
-            image.coded.append(len(image.parts))
-            image.parts.append(_FILLED.sub(b"\xff", data[at : found.start()].rstrip(b"\xff")))
-            _check_restarts(image.parts[-1])
-            at = found.start()
+            at = _take_coded(image, data, at)
     image.parts.append(b"\xff\xd9")
     _check_complete(image)
     _check_passes(image)
@@ -218,6 +205,18 @@ def _next_marker(data: bytes, at: int) -> tuple[int, int]:
     return marker, filling.end() + 1
 
 
+def _body(data: bytes, at: int) -> tuple[bytes, int]:
+    """Give what a segment holds behind its length, which stands here, and where it ends."""
+    if at + 2 > len(data):
+        raise Refused("truncated")
+    end = at + struct.unpack(">H", data[at : at + 2])[0]
+    if end < at + 2:
+        raise Refused("damaged")
+    if end > len(data):
+        raise Refused("truncated")
+    return data[at + 2 : end], end
+
+
 def _take_segment(image: Jpeg, marker: int, body: bytes) -> None:
     """Keep a segment, or leave it out where it does not change the picture."""
     if marker in _FRAMES or marker == _JPEG_LS:
@@ -228,18 +227,26 @@ def _take_segment(image: Jpeg, marker: int, body: bytes) -> None:
         _take_height(image, body)
         return
     elif marker in _NOTES:
-        if marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 12:
-            image.density = struct.unpack(">HH", body[8:12])
-        if not any(marker == kept and body.startswith(name) for kept, name in _KEPT_NOTES):
+        if not _read_note(image, marker, body):
             return
-        if marker == _ADOBE and (len(body) < 12 or body[11] > _LAST_TRANSFORM):
-            raise Refused("damaged")
-    elif marker in _TABLES and _SWALLOWED.search(body):
-        raise Refused("truncated")
-    elif marker not in _TABLES:
+    elif marker in _TABLES:
+        if _SWALLOWED.search(body):
+            raise Refused("truncated")
+    else:
         # Within coded data nothing else may stand: the picture broke off.
         raise Refused("truncated" if image.coded else "damaged")
     image.parts.append(bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body)
+
+
+def _read_note(image: Jpeg, marker: int, body: bytes) -> bool:
+    """Take from a note what it says of the density; tell whether it is one of those that change the picture."""
+    if marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 12:
+        image.density = struct.unpack(">HH", body[8:12])
+    if not any(marker == kept and body.startswith(name) for kept, name in _KEPT_NOTES):
+        return False
+    if marker == _ADOBE and (len(body) < 12 or body[11] > _LAST_TRANSFORM):
+        raise Refused("damaged")
+    return True
 
 
 def _take_frame(image: Jpeg, marker: int, body: bytes) -> None:
@@ -268,6 +275,17 @@ def _take_scan(image: Jpeg, body: bytes) -> None:
             raise Refused("damaged")
         if bits & 0x0F == 0:
             image.left[component][first : last + 1] = [False] * (last + 1 - first)
+
+
+def _take_coded(image: Jpeg, data: bytes, at: int) -> int:
+    """Keep a scan's coded data, which stand here, without filling; give where they end."""
+    found = _MARKER.search(data, at)
+    if found is None:
+        raise Refused("truncated")
+    image.coded.append(len(image.parts))
+    image.parts.append(_FILLED.sub(b"\xff", data[at : found.start()].rstrip(b"\xff")))
+    _check_restarts(image.parts[-1])
+    return found.start()
 
 
 def _take_height(image: Jpeg, body: bytes) -> None:

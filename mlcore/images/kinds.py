@@ -17,6 +17,7 @@ ADVICE: dict[str, str] = {
     "list": "It lists images and holds none: upload the images themselves.",
 }
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 # In this order: a longer beginning before a shorter one.
 _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"GIF87a", "GIF", "picture"),
@@ -46,7 +47,7 @@ _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd7\xcd\xc6\x9a", "WMF", "picture"),
     (b"SIMPLE  =", "FITS", "volume"),
     (b"NRRD0", "NRRD", "volume"),
-    (b"\x89HDF\r\n\x1a\n", "HDF5 (MINC 2)", "volume"),
+    (_HDF5, "HDF5 (MINC 2)", "volume"),
     (b"CDF\x01", "NetCDF (MINC)", "volume"),
     (b"CDF\x02", "NetCDF (MINC)", "volume"),
     (b"CDF\x05", "NetCDF (MINC)", "volume"),
@@ -89,6 +90,7 @@ _INFLATED = 4096
 _BEFORE = ((b"<?", b"?>"), (b"<!--", b"-->"), (b"<!", b">"))
 _ELEMENT = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)")
 _META_IMAGE = re.compile(rb"^\s*(?:ObjectType|ObjectSubType|Comment|NDims)\s*=", re.IGNORECASE)
+_META_IMAGE_SIZE = re.compile(rb"^\s*(?:DimSize|ElementType)\s*=", re.MULTILINE | re.IGNORECASE)
 _AFNI = re.compile(rb"^\s*type\s*=\s*(?:string|integer|float)-attribute")
 _PNM = re.compile(rb"^P[1-7fF]\s")
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
@@ -151,23 +153,36 @@ def _as_box(data: bytes) -> tuple[str, str] | None:
 
 
 def _as_volume(data: bytes) -> tuple[str, str] | None:
+    name = _nifti(data) or _described_volume(data)
+    if name is None and _is_mgh(data):
+        name = "MGH"
+    if name is None and any(data[at : at + len(_HDF5)] == _HDF5 for at in (512, 1024, 2048)):
+        name = "HDF5 (MINC 2)"
+    return None if name is None else (name, "volume")
+
+
+def _nifti(data: bytes) -> str | None:
+    """Analyze and what came of it: a header of 348 bytes, or 540, that begins with its own length."""
     if len(data) >= 348 and data[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c"):
-        told = data[344:348] in (b"n+1\x00", b"ni1\x00")
-        return ("NIfTI", "volume") if told else ("Analyze or NIfTI", "volume")
+        return "NIfTI" if data[344:348] in (b"n+1\x00", b"ni1\x00") else "Analyze or NIfTI"
     if data[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") and data[4:7] in (b"n+2", b"ni2"):
-        return "NIfTI-2", "volume"
-    if _META_IMAGE.match(data) and re.search(rb"^\s*(?:DimSize|ElementType)\s*=", data[:_LOOKED_AT], re.M | re.I):
-        return "MetaImage", "volume"
-    if _AFNI.match(data):
-        return "AFNI", "volume"
-    if data[:4] == b"\x00\x00\x00\x01" and len(data) >= 284:
-        # FreeSurfer: version 1, four sides and a type, big-endian.
-        *sides, kind = struct.unpack(">5i", data[4:24])
-        if all(1 <= side <= 10_000 for side in sides) and kind in (0, 1, 3, 4):
-            return "MGH", "volume"
-    if any(data[at : at + 8] == b"\x89HDF\r\n\x1a\n" for at in (512, 1024, 2048)):
-        return "HDF5 (MINC 2)", "volume"
+        return "NIfTI-2"
     return None
+
+
+def _described_volume(data: bytes) -> str | None:
+    """Headers that are lines of text, with the name of a field at the beginning of each."""
+    if _META_IMAGE.match(data) and _META_IMAGE_SIZE.search(data[:_LOOKED_AT]):
+        return "MetaImage"
+    return "AFNI" if _AFNI.match(data) else None
+
+
+def _is_mgh(data: bytes) -> bool:
+    """FreeSurfer: version 1, four sides and a type, big-endian."""
+    if data[:4] != b"\x00\x00\x00\x01" or len(data) < 284:
+        return False
+    *sides, kind = struct.unpack(">5i", data[4:24])
+    return all(1 <= side <= 10_000 for side in sides) and kind in (0, 1, 3, 4)
 
 
 def _as_archive(data: bytes) -> tuple[str, str] | None:

@@ -60,31 +60,10 @@ def decode_raster(data: bytes) -> Decoded:
         `truncated`, `damaged`, `too_large`, `too_small`, `elongated`, `multi_frame`, `unsupported_format`.
     """
     file = png.read(data) if data.startswith(png.MAGIC) else jpeg.first_image(data)
-    try:
-        with _opened(file.data) as image:
-            check_sides(image.height, image.width)
-            turn = _orientation(image)
-            if isinstance(file, png.Png) and file.depth == 16 and file.colour in _HALVES:
-                grey, colour = _grey_of_sixteen(file)
-            else:
-                image.load()
-                if isinstance(file, jpeg.Jpeg):
-                    file.check_whole(image)
-                    grey, colour = _grey(image)
-                else:
-                    grey, colour = _grey(file.without_clear(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refused("too_large") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        if isinstance(error, Refused):
-            raise
-        raise Refused("truncated" if "truncated" in str(error) else "damaged") from error
+    grey, colour, turn = _through_pillow(file)
     for step in _TURNS.get(turn, ()):
         grey = grey.transpose(step)
-    pixels = np.array(grey)
-    pixels = np.ascontiguousarray(pixels, dtype=np.uint16 if pixels.dtype.itemsize > 1 else np.uint8)
-    if isinstance(file, png.Png) and pixels.dtype == np.uint16 and len(file.clear) == 1:
-        pixels[pixels == file.clear[0]] = 0
+    pixels = _pixels(grey, file)
     aspect = _aspect(file.density)
     kind = "png" if isinstance(file, png.Png) else "jpeg"
     return Decoded(
@@ -95,6 +74,46 @@ def decode_raster(data: bytes) -> Decoded:
         meta={"format": kind.upper()},
         colour=colour,
     )
+
+
+def _through_pillow(file: png.Png | jpeg.Jpeg) -> tuple[Image.Image, float, int]:
+    """Decode a file whose structure holds: one grey channel, how coloured the image was, and its orientation.
+
+    Raises
+    ------
+    Refused
+        Whatever Pillow says of the file.
+    """
+    try:
+        with _opened(file.data) as image:
+            check_sides(image.height, image.width)
+            turn = _orientation(image)
+            return *_grey_of_file(file, image), turn
+    except Refused:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Refused("too_large") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise Refused("truncated" if "truncated" in str(error) else "damaged") from error
+
+
+def _grey_of_file(file: png.Png | jpeg.Jpeg, image: ImageFile.ImageFile) -> tuple[Image.Image, float]:
+    if isinstance(file, png.Png) and file.depth == 16 and file.colour in _HALVES:
+        return _grey_of_sixteen(file)
+    image.load()
+    if isinstance(file, png.Png):
+        return _grey(file.without_clear(image))
+    file.check_whole(image)
+    return _grey(image)
+
+
+def _pixels(grey: Image.Image, file: png.Png | jpeg.Jpeg) -> np.ndarray:
+    """Give a grey channel as uint8 or uint16 (H, W), black where a grey PNG names one value as transparent."""
+    pixels = np.array(grey)
+    pixels = np.ascontiguousarray(pixels, dtype=np.uint16 if pixels.dtype.itemsize > 1 else np.uint8)
+    if isinstance(file, png.Png) and pixels.dtype == np.uint16 and len(file.clear) == 1:
+        pixels[pixels == file.clear[0]] = 0
+    return pixels
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:

@@ -83,15 +83,25 @@ def pack(value: Any, pieces: list[Any]) -> Any:
         return value
     if isinstance(value, datetime.date):
         return {"$date": value.isoformat()}
+    if isinstance(value, bytes | np.ndarray):
+        return _pack_piece(value, pieces)
+    if isinstance(value, np.generic):
+        return value.item()
+    return _pack_group(value, pieces)
+
+
+def _pack_piece(value: bytes | np.ndarray, pieces: list[Any]) -> dict[str, Any]:
+    """Put bytes or an array beside the words; in them stands its number, and how an array lies in it."""
     if isinstance(value, bytes):
         pieces.append(value)
         return {"$bytes": len(pieces) - 1}
-    if isinstance(value, np.ndarray):
-        whole = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
-        pieces.append(whole.reshape(-1).view(np.uint8).data)
-        return {"$array": len(pieces) - 1, "dtype": whole.dtype.str, "shape": list(whole.shape)}
-    if isinstance(value, np.generic):
-        return value.item()
+    whole = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+    pieces.append(whole.reshape(-1).view(np.uint8).data)
+    return {"$array": len(pieces) - 1, "dtype": whole.dtype.str, "shape": list(whole.shape)}
+
+
+def _pack_group(value: Any, pieces: list[Any]) -> Any:
+    """Pack what holds other values, each of them in turn."""
     if dataclasses.is_dataclass(value) and type(value).__name__ in _KINDS:
         fields = {field.name: pack(getattr(value, field.name), pieces) for field in dataclasses.fields(value)}
         return {"$kind": type(value).__name__, "fields": fields}

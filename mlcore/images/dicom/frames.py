@@ -114,25 +114,36 @@ def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
     Offset tables are often wrong. They are asked only where the fragments themselves leave it open, and believed only
     where they point to the beginning of a fragment.
     """
-    (_, table), *parts = fragments_of(value)
-    if _begins(table):  # a writer that left the offset table out
-        behind = 8 + len(table)
-        parts, table = [(0, table), *((at + behind, part) for at, part in parts)], memoryview(b"")
-    parts = [(at, part) for at, part in parts if part]
+    table, parts = _table_and_parts(value)
     if len(parts) < frames:
         raise Refused("truncated")
     if frames == 1:
         return b"".join(part for _, part in parts)
     if len(parts) == frames:
         return bytes(parts[0][1])
+    places = {at for at, _ in parts}
     begins = [at for at, part in parts if _begins(part)]
-    tables = [
-        [each for (each,) in struct.iter_unpack("<I", table[: len(table) // 4 * 4])],
-        [each for (each,) in struct.iter_unpack("<Q", extended[: len(extended) // 8 * 8])],
-        begins if len(begins) == frames else [],
-    ]
-    known = {at for at, _ in parts}
-    for offsets in tables:
-        if len(offsets) == frames and offsets[0] == 0 and offsets[1] > 0 and set(offsets) <= known:
+    for offsets in (_offsets("<I", table), _offsets("<Q", extended), begins):
+        if _are_of_frames(offsets, frames, places):
             return b"".join(part for at, part in parts if at < offsets[1])
     raise Refused("damaged")
+
+
+def _table_and_parts(value: memoryview) -> tuple[memoryview, list[tuple[int, memoryview]]]:
+    """Give the basic offset table and the fragments that hold anything, each with its offset from the first."""
+    (_, table), *parts = fragments_of(value)
+    if _begins(table):  # a writer that left the offset table out
+        behind = 8 + len(table)
+        parts, table = [(0, table), *((at + behind, part) for at, part in parts)], memoryview(b"")
+    return table, [(at, part) for at, part in parts if part]
+
+
+def _offsets(layout: str, table: memoryview | bytes) -> list[int]:
+    """Give the offsets of a table; what is left over at its end is none."""
+    whole = len(table) // struct.calcsize(layout)
+    return [each for (each,) in struct.iter_unpack(layout, table[: whole * struct.calcsize(layout)])]
+
+
+def _are_of_frames(offsets: list[int], frames: int, places: set[int]) -> bool:
+    """Tell whether there is an offset for each frame, the first of them 0, and each where a fragment begins."""
+    return len(offsets) == frames and offsets[0] == 0 and offsets[1] > 0 and set(offsets) <= places

@@ -68,6 +68,26 @@ def header_of(dataset: Dataset) -> Header:
     frames = whole(dataset, "NumberOfFrames", 1)
     if frames < 0:
         raise Refused("damaged")
+    frames = max(frames, 1)
+    photometric, samples = _photometric_and_samples(dataset)
+    allocated, stored, high = _bits(dataset, keyword, rows * columns * samples * frames)
+    return Header(
+        keyword=keyword,
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        samples=samples,
+        photometric=photometric,
+        allocated=allocated,
+        stored=stored,
+        high=high,
+        signed=whole(dataset, "PixelRepresentation", 0) == 1,
+        planar=1 if whole(dataset, "PlanarConfiguration", 0) == 1 else 0,
+    )
+
+
+def _photometric_and_samples(dataset: Dataset) -> tuple[str, int]:
+    """Give the photometric interpretation and the samples of a pixel; what is missing follows from the other."""
     photometric = word(dataset, "PhotometricInterpretation")
     samples = whole(dataset, "SamplesPerPixel", 0) or (3 if photometric in COLOUR[:-1] else 1)
     if not photometric:
@@ -75,25 +95,18 @@ def header_of(dataset: Dataset) -> Header:
         photometric = "RGB" if samples == 3 else "PALETTE COLOR" if palette else "MONOCHROME2"
     if photometric not in GREY + COLOUR or samples not in (1, 3):
         raise Refused("colour_dicom")
+    return photometric, samples
+
+
+def _bits(dataset: Dataset, keyword: str, values: int) -> tuple[int, int, int]:
+    """Give bits allocated, bits stored and the highest bit of an image of so many values; none exceeds the former."""
     allocated = whole(dataset, "BitsAllocated", {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword, 0))
     if allocated < 1:
-        allocated = _bits_by_length(dataset, rows * columns * samples * max(frames, 1))
+        allocated = _bits_by_length(dataset, values)
     high = whole(dataset, "HighBit", -1)
     stored = whole(dataset, "BitsStored", high + 1 if 0 < high < allocated else allocated)
     stored = stored if 0 < stored <= allocated else allocated
-    return Header(
-        keyword=keyword,
-        rows=rows,
-        columns=columns,
-        frames=max(frames, 1),
-        samples=samples,
-        photometric=photometric,
-        allocated=allocated,
-        stored=stored,
-        high=high if stored - 1 <= high < allocated else stored - 1,
-        signed=whole(dataset, "PixelRepresentation", 0) == 1,
-        planar=1 if whole(dataset, "PlanarConfiguration", 0) == 1 else 0,
-    )
+    return allocated, stored, high if stored - 1 <= high < allocated else stored - 1
 
 
 def _bits_by_length(dataset: Dataset, values: int) -> int:

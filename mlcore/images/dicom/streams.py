@@ -23,7 +23,9 @@ _JP2_BOX = b"\x00\x00\x00\x0cjP"
 # Frame headers of JPEG (ISO/IEC 10918-1 B.2.2) and JPEG-LS (14495-1 C.2.2): the decoder itself tells sequential,
 # progressive and arithmetic ones apart.
 _LOSSY, _LOSSLESS, _NEAR = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), (0xC3,), (0xF7,)
+_FRAME_HEADERS = {*range(0xC0, 0xD0), *_NEAR} - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = b"\xff\xd9"
+_START_OF_CODESTREAM, _START_OF_TILE_PART = b"\xff\x4f", b"\xff\x90"
 _RLE_HEADER = 64
 _MOST_SEGMENTS = 15
 
@@ -62,22 +64,27 @@ def stream_of(frame: bytes) -> Stream | None:
 
 
 def _jpeg(frame: bytes) -> Stream:
-    found = set()
-    for marker, at in _segments(frame):
-        known = marker in _LOSSY + _LOSSLESS + _NEAR
-        if known or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            if not known or at + 8 > len(frame):
-                raise Refused("damaged")
-            precision, rows, columns, samples = struct.unpack(">BHHB", frame[at + 2 : at + 8])
-            kind = JPEGLosslessSV1 if marker in _LOSSLESS else JPEGLSLossless if marker in _NEAR else JPEGBaseline8Bit
-            if kind == JPEGBaseline8Bit and precision != 8:
-                kind = JPEGExtended12Bit
-            if not 2 <= precision <= 16:
-                raise Refused("damaged")
-            found.add(Stream(kind, rows, columns, samples, precision))
+    found = {_frame_header(frame, marker, at) for marker, at in _segments(frame) if marker in _FRAME_HEADERS}
     if len(found) != 1:
         raise Refused("damaged")
     return found.pop()
+
+
+def _frame_header(frame: bytes, marker: int, at: int) -> Stream:
+    if marker not in _LOSSY + _LOSSLESS + _NEAR or at + 8 > len(frame):
+        raise Refused("damaged")
+    precision, rows, columns, samples = struct.unpack(">BHHB", frame[at + 2 : at + 8])
+    if not 2 <= precision <= 16:
+        raise Refused("damaged")
+    return Stream(_jpeg_kind(marker, precision), rows, columns, samples, precision)
+
+
+def _jpeg_kind(marker: int, precision: int) -> UID:
+    if marker in _LOSSLESS:
+        return JPEGLosslessSV1
+    if marker in _NEAR:
+        return JPEGLSLossless
+    return JPEGBaseline8Bit if precision == 8 else JPEGExtended12Bit
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int]]:
@@ -113,32 +120,47 @@ def _jpeg_2000(frame: bytes) -> Stream:
 def check_tiles(frame: bytes) -> None:
     """Refuse a JPEG 2000 stream that lacks a part of a tile: decoders would show what is there, blurred or black."""
     at = frame.find(_JPEG_2000)
+    tiles = _number_of_tiles(frame, at)
+    # For each tile decoders set aside some kilobytes, whatever is in it.
+    check_parts(tiles)
+    if len(_tiles_from(frame, _first_tile_part(frame, at))) < tiles:
+        raise Refused("truncated")
+
+
+def _number_of_tiles(frame: bytes, at: int) -> int:
+    """Read from the SIZ segment of a stream how many tiles cover its image (ISO/IEC 15444-1 A.5.1)."""
     right, bottom, _, _, wide, high, left, top = struct.unpack(">8I", frame[at + 8 : at + 40])
     if not wide or not high:
         raise Refused("damaged")
-    tiles = -(-(right - left) // wide) * -(-(bottom - top) // high)
-    # For each tile decoders set aside some kilobytes, whatever is in it.
-    check_parts(tiles)
-    at += 2
-    while frame[at : at + 2] != b"\xff\x90":
+    return -(-(right - left) // wide) * -(-(bottom - top) // high)
+
+
+def _first_tile_part(frame: bytes, at: int) -> int:
+    """Walk the segments of the main header; give where the first part of a tile begins."""
+    at += len(_START_OF_CODESTREAM)
+    while frame[at : at + 2] != _START_OF_TILE_PART:
         if at + 4 > len(frame) or frame[at] != 0xFF:
             raise Refused("truncated" if at + 4 > len(frame) else "damaged")
         at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return at
+
+
+def _tiles_from(frame: bytes, at: int) -> set[int]:
+    """Walk the parts of tiles (ISO/IEC 15444-1 A.4.2), each of which must be whole; give the tiles that are there."""
     seen = set()
-    while frame[at : at + 2] == b"\xff\x90":
+    while frame[at : at + 2] == _START_OF_TILE_PART:
         if at + 12 > len(frame):
             raise Refused("truncated")
         tile, length = struct.unpack(">HI", frame[at + 4 : at + 10])
         seen.add(tile)
         if length == 0:  # up to the end of the stream
-            if frame.rfind(b"\xff\xd9") < at:
+            if frame.rfind(_END_OF_IMAGE) < at:
                 raise Refused("truncated")
             break
         if length < 12 or at + length > len(frame):
             raise Refused("truncated")
         at += length
-    if len(seen) < tiles:
-        raise Refused("truncated")
+    return seen
 
 
 def checked_jpeg_ls(frame: bytes) -> bytes:

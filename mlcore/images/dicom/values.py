@@ -75,25 +75,33 @@ def padding_of(stored: np.ndarray, dataset: Dataset, header: Header, words: Call
     found in the type of the pixels. A value that stored bits cannot hold is looked for in the words. What is no number
     is padding whether or not the file declares it.
     """
-    is_float = header.keyword != "PixelData"
-    none = np.isnan(stored) if is_float else np.zeros(stored.shape, bool)
     ends = _ends_of_padding(dataset, header)
-    if ends is None or any(math.isnan(each) for each in ends):
-        return none
-    if is_float:
-        # An end of 32 bits beside pixels of 64 is that of the rounded pixel.
-        kind = np.float32 if "DoubleFloatPixelPaddingValue" not in dataset else stored.dtype.type
-        return none | ((stored.astype(kind) >= kind(min(ends))) & (stored.astype(kind) <= kind(max(ends))))
-    if not all(math.isfinite(each) and each == int(each) for each in ends):
-        return none
-    least, most = sorted(_in_the_type_of_pixels(int(each), header) for each in ends)
+    if header.keyword != "PixelData":
+        none = np.isnan(stored)
+        return none if ends is None else none | _float_padding(stored, dataset, ends)
+    if ends is None or not all(math.isfinite(each) and each == int(each) for each in ends):
+        return np.zeros(stored.shape, bool)
+    return _whole_padding(stored, header, (int(ends[0]), int(ends[1])), words)
+
+
+def _float_padding(stored: np.ndarray, dataset: Dataset, ends: tuple[float, float]) -> np.ndarray:
+    # An end of 32 bits beside pixels of 64 is that of the rounded pixel.
+    kind = np.float32 if "DoubleFloatPixelPaddingValue" not in dataset else stored.dtype.type
+    rounded = stored.astype(kind)
+    return (rounded >= kind(min(ends))) & (rounded <= kind(max(ends)))
+
+
+def _whole_padding(
+    stored: np.ndarray, header: Header, ends: tuple[int, int], words: Callable[[], np.ndarray]
+) -> np.ndarray:
+    least, most = sorted(_in_the_type_of_pixels(each, header) for each in ends)
     low = -(2 ** (header.stored - 1)) if header.signed else 0
     fits = low <= least and most < low + 2**header.stored
     looked_at = stored if fits else words()
     padding = (looked_at >= least) & (looked_at <= most)
     if header.allocated > 16 and not padding.any():
         # An element of 16 bits says of wider pixels what it says, or the same bits with the other sign.
-        least, most = sorted(_with_the_other_sign(int(each)) for each in ends)
+        least, most = sorted(_with_the_other_sign(each) for each in ends)
         padding = (stored >= least) & (stored <= most)
     return padding
 
@@ -106,12 +114,16 @@ def _with_the_other_sign(end: int) -> int:
 
 
 def _ends_of_padding(dataset: Dataset, header: Header) -> tuple[float, float] | None:
-    """Give both ends as the file has them, by the element that belongs to its pixels or else by another."""
+    """Give both ends as the file has them, by the element that belongs to its pixels or else by another.
+
+    None where the file has none, or one that is no number.
+    """
     for name in sorted(_PADDING, key=lambda name: name.removesuffix("PaddingValue") + "Data" != header.keyword):
         first = _end_of_padding(dataset, name)
         if first is not None:
             limit = _end_of_padding(dataset, name.replace("Value", "RangeLimit"))
-            return first, first if limit is None or math.isnan(limit) else limit
+            ends = first, first if limit is None or math.isnan(limit) else limit
+            return None if math.isnan(first) else ends
     return None
 
 
