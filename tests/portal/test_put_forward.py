@@ -10,7 +10,7 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
 from tests.factories import InstitutionFactory, person
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +112,33 @@ def outcome(door: str, who: User, version, body: dict[str, str]) -> str:
         return "proposed"
     assert answer.status_code in (400, 403)
     return "denied" if answer.status_code == 403 else "refused"
+
+
+ROLL_BACK = {
+    "lab": lambda client, body: client.post(reverse("lab:roll-back"), body, follow=True),
+    "admin": lambda client, body: client.post(reverse("admin:diagnostics_modelversion_roll_back"), body, follow=True),
+    "api": lambda client, body: client.post(
+        reverse("api:modelversion-rollback"), body, content_type="application/json"
+    ),
+}
+
+
+@pytest.mark.parametrize("door", ROLL_BACK)
+@pytest.mark.parametrize(
+    ("role", "reason", "done"),
+    [("administrator", "Worse.", True), ("administrator", " ", False), ("data_manager", "Worse.", False)],
+)
+@pytest.mark.parametrize("two", [False, True])
+def test_the_former_model_comes_back_by_every_door_alike(door, role, reason, done, two, candidate, settings):
+    """One administrator is enough to go back, whatever the installation wants for going on."""
+    place, former = InstitutionFactory(), registry.live()
+    put_into_use(person(Role.ADMINISTRATOR, place), candidate)
+    settings.SECOND_ADMINISTRATOR = two
+    client = Client()
+    client.force_login(person(Role(role), place, is_staff=True))
+    ROLL_BACK[door](client, {"reason": reason, "to": str(former.pk)})
+    assert registry.live() == (former if done else candidate)
+    assert Promotion.objects.filter(kind="rollback").exists() is done
 
 
 @pytest.mark.parametrize("door", DOORS)
