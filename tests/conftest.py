@@ -43,6 +43,9 @@ def _own_environment() -> None:
     if os.environ.get("OVERREAD_TEST_REDIS_URL"):
         os.environ["REDIS_URL"] = servers.own_database(os.environ["OVERREAD_TEST_REDIS_URL"])
     os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+    # The processes that tests start would compile everything anew each time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # Playwright's synchronous interface runs an event loop in this very thread; no code of ours is asynchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
@@ -61,7 +64,9 @@ settings.WHITENOISE_AUTOREFRESH = True
 # WhiteNoise warns where there is no such folder, and warnings are errors here.
 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
-from tests import processes  # noqa: E402
+from pytest_django.plugin import DjangoDbBlocker, blocking_manager_key  # noqa: E402
+
+from tests import databases, processes  # noqa: E402
 
 NO_BROWSER = (
     "no Chromium was found: `sudo apt install chromium` (or name one in OVERREAD_CHROMIUM) lets the browser tests run"
@@ -101,6 +106,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     skipped = [report for report in reporter.stats.get("skipped", []) if "browser" in report.keywords]
     if skipped and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        with config.stash[blocking_manager_key].unblock():
+            databases.drop_template()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest, django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The database that all tests of this process share: a copy of one that was migrated once for all processes."""
+    cache = getattr(request.config, "cache", None)
+    kept = cache.mkdir("overread-tables") if cache else Path(os.environ["OVERREAD_TEST_FOLDER"])
+    with django_db_blocker.unblock(), databases.shared(kept):
+        yield
 
 
 @pytest.fixture(scope="session")

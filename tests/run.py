@@ -10,6 +10,8 @@ import psycopg
 import redis
 
 ROOT = Path(__file__).resolve().parent.parent
+# Without bytecode each of some hundred processes compiles what it imports anew.
+NOT_INHERITED = ("OVERREAD_TEST_DATABASE_URL", "OVERREAD_TEST_REDIS_URL", "PYTHONDONTWRITEBYTECODE")
 SENSITIVE = ["tests/diagnostics", "tests/access", "tests/journeys", "tests/faults"]
 
 
@@ -44,11 +46,7 @@ def run(name: str, environment: dict[str, str], arguments: list[str]) -> int:
     begun = time.monotonic()
     processes = str(os.cpu_count() or 2)
     command = [sys.executable, "-m", "pytest", "-q", "-n", processes, "--dist", "worksteal", *arguments]
-    inherited = {
-        variable: value
-        for variable, value in os.environ.items()
-        if variable not in ("OVERREAD_TEST_DATABASE_URL", "OVERREAD_TEST_REDIS_URL")
-    }
+    inherited = {variable: value for variable, value in os.environ.items() if variable not in NOT_INHERITED}
     code = subprocess.run(command, cwd=ROOT, env={**inherited, **environment}).returncode
     print(f"=== {name}: {'passed' if code in (0, 5) else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
     return 0 if code == 5 else code
