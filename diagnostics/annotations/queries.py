@@ -17,8 +17,8 @@ from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.moments import Moment
 from diagnostics.reviews.moments import moments_of as moments_of_reviews
 from diagnostics.reviews.queries import live_claim, reads_for
+from diagnostics.reviews.visible_scans import VisibleScan
 from diagnostics.scans.access import Permission, may, within
-from diagnostics.scans.models import Scan
 
 from .models import Annotation
 
@@ -50,10 +50,10 @@ def may_annotate(user: Actor, case: Case) -> bool:
     )
 
 
-def moments_of(user: Actor, scans: Sequence[Scan]) -> list[Moment]:
+def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
     """What happened to some scans, marks included, oldest first: those of ``reviews.moments.moments_of``, and one
     moment for each author of standing marks on a case, at their last change."""
-    places = [scan.pk for scan in scans]
+    places = [seen.scan.pk for seen in scans]
     marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")
     grouped: dict[tuple[Any, Any], list[Annotation]] = {}
     for mark in marks:

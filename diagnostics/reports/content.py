@@ -16,7 +16,8 @@ from diagnostics.annotations.queries import annotations_for, standing
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
-from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, opinion_for, reads_for
+from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, reads_for
+from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.reviews.words import label_in_words
 
 SEATS = {
@@ -85,7 +86,8 @@ def report_for(user: Actor, case: Case) -> Report:
     reads = list(latest(reads_for(user).filter(case=case)))
     done = case.state == CaseState.DONE
     decided = deciding_reads().filter(case=case).first() if done else None
-    opinion = opinion_for(user, case.scan)
+    seen = visible_scan(user, case.scan)
+    opinion = opinion_for(seen) if seen is not None else None
     return Report(
         case=case,
         done=done,

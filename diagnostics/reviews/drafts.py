@@ -19,10 +19,11 @@ from diagnostics.scans.access import require
 from .claims import claim, live_with, tell
 from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
 from .notices import turn_over
-from .queries import opinion_for, own_blind_read, own_final_read, permission_for
+from .queries import own_blind_read, own_final_read, permission_for
 from .reasons import check_draft
 from .refusals import InvalidRead, StaleDraft, WrongStage
 from .revealing import undo_blind
+from .visible_scans import opinion_for, visible_scan
 
 UNDO_SECONDS = 10
 GRACE_SECONDS = 2  # a click in the last moment takes a while to arrive
@@ -63,7 +64,9 @@ def save_draft(
     with transaction.atomic():
         live_with(by, case, claim_token)
         blind = own_blind_read(by, case)
-        check_draft(entries, blind.label if blind is not None else "", opinion_for(by, case.scan))
+        seen = visible_scan(by, case.scan)
+        opinion = opinion_for(seen) if seen is not None else None
+        check_draft(entries, blind.label if blind is not None else "", opinion)
         sent = _Sent(dict(entries), base, tab[:MAX_TAB], nth)
         kept, stale = _stored(by, case, sent)
     if stale:

@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from diagnostics.actors import Actor
 from diagnostics.cases.models import CaseState
 from diagnostics.predictions.models import PredictionState
-from diagnostics.scans.models import Scan
 
 from .models import Claim, ReadKind
 from .queries import oversees, reads_for
+from .visible_scans import VisibleScan
 from .words import label_in_words, sentence_of, time_of
 
 
@@ -30,10 +30,10 @@ class Moment:
     scan_id: Any = None
 
 
-def moments_of(user: Actor, scans: Sequence[Scan]) -> list[Moment]:
+def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
     """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
-    moments = [moment for scan in scans for moment in _moments_on(scan)]
-    places = {scan.pk for scan in scans}
+    moments = [moment for seen in scans for moment in _moments_on(seen)]
+    places = {seen.scan.pk for seen in scans}
     reads = list(reads_for(user).filter(case__scan__in=places))
     first = {(read.claim_id, read.reader_id): read.seconds for read in reads if read.kind == ReadKind.BLIND}
     for read in reads:
@@ -55,8 +55,9 @@ def _claims_for(user: Actor) -> QuerySet[Claim]:
     )
 
 
-def _moments_on(scan: Any) -> list[Moment]:
+def _moments_on(seen: VisibleScan) -> list[Moment]:
     """What the rows of :func:`scans_for` already hold."""
+    scan: Any = seen.scan  # with its newest predictions
     moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Handed in")), scan, scan.pk)]
     for prediction in scan.newest_predictions:
         at = prediction.finished_at or prediction.created_at
@@ -64,7 +65,7 @@ def _moments_on(scan: Any) -> list[Moment]:
         if prediction.state == PredictionState.FAILED:
             said = f"{_('No AI result')}: {prediction.failure}"
             moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
-        elif prediction.state == PredictionState.READY and not scan.blinded:
+        elif prediction.state == PredictionState.READY and not seen.blinded:
             said = "{}: {}".format(_("AI's opinion"), label_in_words(prediction.label))
             moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
     return moments

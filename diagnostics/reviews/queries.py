@@ -3,7 +3,8 @@
 A reader is blind to the AI's opinion of a scan until the case is done, or until it was revealed to them after they had
 locked their own blind read of it (:mod:`.revealing`), and to what other readers said until the case is done. Where an
 institution hides the AI, its readers stay blind.
-Portal code gets at an opinion only through :func:`opinion_for`, or through rows annotated ``blinded`` here.
+Portal code gets at an opinion only through :func:`.visible_scans.opinion_for`, or through rows annotated ``blinded``
+here.
 """
 
 from typing import Any
@@ -29,8 +30,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
-from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.predictions.services import current
+from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, roles_with, within
 from diagnostics.scans.models import ReadingMode, Scan
 
@@ -63,17 +63,6 @@ def _sees_before_reading(user: Actor, institution: str, reads_in: frozenset[Any]
     if user.is_superuser:
         return ~Q(**{f"{institution}__in": reads_in})
     return Q(**{f"{institution}__in": places_with(user, roles_with(Permission.SEE_OPINIONS)) - reads_in})
-
-
-def just_stored(user: Actor, scan: Scan, prediction: Prediction | None) -> Scan:
-    """A scan that ``user`` handed in a moment ago, as :func:`scans_for` would give it, without asking the database.
-
-    Nobody can have claimed or read it, so only what their roles say counts.
-    """
-    reads = scan.institution_id in places_with(user, READING_ROLES)
-    scan.blinded = reads or not may(user, Permission.SEE_OPINIONS, scan.institution)  # type: ignore[attr-defined]
-    scan.newest_predictions = [] if prediction is None else [prediction]  # type: ignore[attr-defined]
-    return scan
 
 
 def _sees_after_speaking(user: Actor, scan: str, institution: str, reads_in: frozenset[Any]) -> Q:
@@ -121,21 +110,6 @@ def may_be_revealed(user: Actor, *, scan: str) -> Any:
 def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
     """Rows of those of the ``places`` that read in this mode."""
     return Q(**{f"{institution}__in": sorted(places), f"{institution}__reading_mode": mode})
-
-
-def scans_for(user: Actor) -> QuerySet[Scan]:
-    """Visible scans with ``blinded`` and ``newest_predictions`` (newest first) on each."""
-    return scans_as_shown_to(user, Scan.objects.visible_to(user))
-
-
-def scans_as_shown_to(user: Actor, scans: QuerySet[Scan]) -> QuerySet[Scan]:
-    """Scans that are known to be visible, as :func:`scans_for` gives them."""
-    newest = Prediction.objects.with_model().order_by("-created_at", "-id")
-    return (
-        scans.select_related("institution", "patient", "study", "uploaded_by")
-        .prefetch_related(Prefetch("predictions", queryset=newest, to_attr="newest_predictions"))
-        .annotate(blinded=blinded(user, scan="pk", institution="institution"))
-    )
 
 
 def predictions_for(user: Actor) -> QuerySet[Prediction]:
@@ -195,18 +169,6 @@ def is_blinded(user: Actor, scan: Scan) -> bool:
         .first()
     )
     return answer is None or bool(answer)
-
-
-def opinion_for(user: Actor, scan: Scan) -> Prediction | None:
-    """The AI's opinion as far as ``user`` may know it: None while blinded, or while there is none.
-
-    On rows of :func:`scans_for` and :func:`cases_for` no query is made.
-    """
-    hidden = scan.blinded if hasattr(scan, "blinded") else is_blinded(user, scan)
-    if hidden:
-        return None
-    prediction = current(scan)
-    return prediction if prediction is not None and prediction.state == PredictionState.READY else None
 
 
 def live_claim(user: Actor, case: Case) -> Claim | None:

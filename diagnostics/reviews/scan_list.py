@@ -8,8 +8,8 @@ from diagnostics.scans.models import Patient, Scan
 from diagnostics.scans.querysets import beginning_with
 
 from .ordering import policies_of
-from .queries import scans_as_shown_to
 from .strands import MOST_STRANDS, Listed
+from .visible_scans import scans_as_shown_to
 
 NEWEST = ("-created_at", "-id")
 

@@ -11,7 +11,8 @@ from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews.labels import contradicts
 from diagnostics.reviews.models import Label
-from diagnostics.reviews.queries import deciding_reads, scans_for
+from diagnostics.reviews.queries import deciding_reads
+from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.models import Scan
 from mlcore.measure.agreement import Measured, share
 from mlcore.measure.metrics import group_weights

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.registry.models import ModelVersion
-from diagnostics.reviews.queries import scans_for
+from diagnostics.reviews.visible_scans import scans_for
 from mlcore.data.labels import NO_TUMOUR, TUMOUR, TYPES
 from mlcore.measure.agreement import Measured, share
 

@@ -27,7 +27,7 @@ from diagnostics.models import (
 )
 from diagnostics.registry import gate, queries, requests, services
 from diagnostics.registry.models import ModelState
-from diagnostics.reviews.queries import scans_for
+from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import Permission, may
 from portal.learning import promotion
 from portal.learning.forms import ReasonForm, RollBackForm

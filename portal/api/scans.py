@@ -21,7 +21,8 @@ from diagnostics import pipeline
 from diagnostics.models import Scan
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current, failure_of, status_of
-from diagnostics.reviews.queries import just_stored, may_be_revealed, opinion_for, scans_for
+from diagnostics.reviews.queries import may_be_revealed
+from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Priority
@@ -35,6 +36,7 @@ from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
 from .strict import Changes, Name, Nothing, OneOf, Strict
 
+FILES = ("pixels", "preview", "original")
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
@@ -47,44 +49,46 @@ class ScanLinks(serializers.Serializer[Any]):
     original = serializers.URLField(help_text="The untouched file; open to those who may hand in scans.")
 
 
-class ScanShape(serializers.Serializer[Scan]):
+class ScanShape(serializers.Serializer[VisibleScan]):
     """A scan, how far its analysis is, and the AI's opinion as far as this person may know it."""
 
-    id = serializers.UUIDField()
-    sha256 = serializers.CharField(help_text="Of the original bytes.")
+    id = serializers.UUIDField(source="scan.id")
+    sha256 = serializers.CharField(source="scan.sha256", help_text="Of the original bytes.")
     status = serializers.SerializerMethodField()
     failure = serializers.SerializerMethodField(help_text="Why there is no opinion, as a sentence.")
     blinded = serializers.BooleanField(help_text="This person must not learn the AI's opinion yet.")
     prediction = serializers.SerializerMethodField(help_text="Null while blinded or not ready.")
-    institution = serializers.CharField(source="institution.code")
-    patient = serializers.CharField(source="patient.pseudonym")
-    patient_id = serializers.UUIDField()
-    study_id = serializers.UUIDField()
-    accession = serializers.CharField(source="study.accession")
-    study_date = serializers.DateField(source="study.date", allow_null=True)
-    priority = PriorityWord()
-    format = serializers.ChoiceField(choices=list(FORMATS))
-    width = serializers.IntegerField()
-    height = serializers.IntegerField()
-    frames = serializers.IntegerField(help_text="In the file; the scan is the first, the others were not read.")
+    institution = serializers.CharField(source="scan.institution.code")
+    patient = serializers.CharField(source="scan.patient.pseudonym")
+    patient_id = serializers.UUIDField(source="scan.patient_id")
+    study_id = serializers.UUIDField(source="scan.study_id")
+    accession = serializers.CharField(source="scan.study.accession")
+    study_date = serializers.DateField(source="scan.study.date", allow_null=True)
+    priority = PriorityWord(source="scan.priority")
+    format = serializers.ChoiceField(source="scan.format", choices=list(FORMATS))
+    width = serializers.IntegerField(source="scan.width")
+    height = serializers.IntegerField(source="scan.height")
+    frames = serializers.IntegerField(
+        source="scan.frames", help_text="In the file; the scan is the first, the others were not read."
+    )
     note = serializers.SerializerMethodField(help_text="What must be known of the image, as a sentence.")
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField(source="scan.created_at")
+    updated_at = serializers.DateTimeField(source="scan.updated_at")
     links = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.ChoiceField(choices=SCAN_STATUSES))
-    def get_status(self, scan: Scan) -> str:
-        return status_of(scan)
+    def get_status(self, seen: VisibleScan) -> str:
+        return status_of(seen.scan)
 
-    def get_failure(self, scan: Scan) -> str | None:
-        return failure_of(scan)
+    def get_failure(self, seen: VisibleScan) -> str | None:
+        return failure_of(seen.scan)
 
-    def get_note(self, scan: Scan) -> str | None:
-        return scan.note or None
+    def get_note(self, seen: VisibleScan) -> str | None:
+        return seen.scan.note or None
 
     @extend_schema_field(Opinion(allow_null=True))
-    def get_prediction(self, scan: Scan) -> dict[str, Any] | None:
-        opinion = opinion_for(self.context["request"].user, scan)
+    def get_prediction(self, seen: VisibleScan) -> dict[str, Any] | None:
+        opinion = opinion_for(seen)
         return self._opinion.to_representation(opinion) if opinion is not None else None
 
     @cached_property
@@ -93,10 +97,13 @@ class ScanShape(serializers.Serializer[Scan]):
         return Opinion(context=self.context)
 
     @extend_schema_field(ScanLinks)
-    def get_links(self, scan: Scan) -> dict[str, str]:
+    def get_links(self, seen: VisibleScan) -> dict[str, str]:
         return {
-            "self": address(self.context, "scan-detail", pk=scan.pk),
-            **{name: address(self.context, f"scan-{name}", pk=scan.pk) for name in ("pixels", "preview", "original")},
+            "self": address(self.context, "scan-detail", pk=seen.scan.pk),
+            **{
+                name: address(self.context, f"scan-{name}", pk=seen.scan.pk)
+                for name in ("pixels", "preview", "original")
+            },
         }
 
 
@@ -156,10 +163,9 @@ class ScanViewSet(Resource):
 
     def told(self, rows: Sequence[Any]) -> Sequence[Any]:
         """An opinion that is told here is revealed, see :mod:`.revealing`. A HEAD request is told nothing."""
-        if self.request.method == "HEAD":
-            return rows
-        told(self.person, rows, scan=lambda scan: scan.pk, says=_says)
-        return rows
+        if self.request.method != "HEAD":
+            told(self.person, rows, scan=lambda scan: scan.pk, says=_says)
+        return visible(rows)
 
     @extend_schema(
         request={"multipart/form-data": HandIn},
@@ -183,10 +189,10 @@ class ScanViewSet(Resource):
             source=Scan.Source.API,
         )
         if submitted.created:
-            scan = just_stored(self.person, submitted.scan, submitted.prediction)
+            seen = just_stored(self.person, submitted.scan, submitted.prediction)
         else:
-            (scan,) = self.told([self.get_queryset().get(pk=submitted.scan.pk)])
-        shape = self.get_serializer(scan).data
+            (seen,) = self.told([self.get_queryset().get(pk=submitted.scan.pk)])
+        shape = self.get_serializer(seen).data
         return Response(
             shape,
             status=status.HTTP_201_CREATED if submitted.created else status.HTTP_200_OK,
@@ -200,7 +206,8 @@ class ScanViewSet(Resource):
         self.body(Nothing)
         scan = self.get_object()
         pipeline.retry_prediction(by=self.person, scan=scan)
-        return Response(self.get_serializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
+        (seen,) = visible([self.get_object()])
+        return Response(self.get_serializer(seen).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True)

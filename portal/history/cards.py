@@ -7,9 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from diagnostics.actors import Actor
-from diagnostics.models import Prediction, Study
+from diagnostics.models import Prediction, Scan, Study
 from diagnostics.predictions.services import status_of
-from diagnostics.reviews.queries import deciding_reads, opinion_for, own_statements
+from diagnostics.reviews.queries import deciding_reads, own_statements
+from diagnostics.reviews.visible_scans import VisibleScan, opinion_for
 from diagnostics.reviews.words import label_in_words
 
 
@@ -17,7 +18,7 @@ from diagnostics.reviews.words import label_in_words
 class Card:
     """One scan. ``label`` is the one that decided its case; ``own`` one's own word while the case is open."""
 
-    scan: Any
+    scan: Scan
     status: str
     label: str
     own: str
@@ -33,17 +34,17 @@ class Visit:
     cards: list[Card]
 
 
-def cards_of(user: Actor, scans: Sequence[Any]) -> list[Card]:
-    """Some scans of ``reviews.queries.scans_for``, in their order, in a fixed number of queries."""
-    here = [scan.pk for scan in scans]
+def cards_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Card]:
+    """Some scans of ``reviews.visible_scans.scans_for``, in their order, in a fixed number of queries."""
+    here = [seen.scan.pk for seen in scans]
     # A done case is open to everybody who may see the scan.
     decided = {
         read.case.scan_id: read.label for read in deciding_reads().filter(case__scan__in=here).select_related("case")
     }
     own = {read.case.scan_id: read.label for read in own_statements(user).filter(case__scan__in=here)}
     found = []
-    for scan in scans:
-        opinion = opinion_for(user, scan)
+    for seen in scans:
+        scan, opinion = seen.scan, opinion_for(seen)
         label = decided.get(scan.pk, "")
         mine = "" if label else own.get(scan.pk, "")
         found.append(

@@ -20,8 +20,9 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.queries import own_statements, scans_for
+from diagnostics.reviews.queries import own_statements
 from diagnostics.reviews.services import differs
+from diagnostics.reviews.visible_scans import VisibleScan, scans_for
 from diagnostics.reviews.words import label_in_words, seconds_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.looks import ACTS, looked_at
@@ -60,9 +61,9 @@ def patients(request: HttpRequest) -> HttpResponse:
 def patient(request: HttpRequest, pk: Any) -> HttpResponse:
     """One patient: scans, opinions by model version, reads, in the order of time."""
     found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
-    scans = list(scans_for(request.user).filter(patient=found).order_by("-created_at", "-id")[:SCANS_SHOWN])
+    scans = scans_for(request.user).filter(patient=found).order_by("-created_at", "-id")[:SCANS_SHOWN].visible()
     cards = cards_of(request.user, scans)
-    names = {scan.pk: scan.study.accession or str(scan) for scan in scans}
+    names = {seen.scan.pk: seen.scan.study.accession or str(seen.scan) for seen in scans}
     moments = [
         {"moment": moment, "scan_id": moment.scan_id, "scan_name": names[moment.scan_id]}
         for moment in reversed(moments_of(request.user, scans))
@@ -78,6 +79,10 @@ def patient(request: HttpRequest, pk: Any) -> HttpResponse:
     return render(request, "history/patient.html", context)
 
 
+def _by_date(seen: VisibleScan) -> tuple[date, datetime]:
+    return seen.scan.study.date or date.max, seen.scan.created_at
+
+
 @require_safe
 @login_required
 def compare(request: HttpRequest, pk: Any) -> HttpResponse:
@@ -91,11 +96,11 @@ def compare(request: HttpRequest, pk: Any) -> HttpResponse:
         messages.info(request, _("Choose two scans to compare."))
         return redirect("history:patient", pk)
     all_of_them = scans_for(request.user).filter(patient=found, rejected_code="")
-    pair = sorted(all_of_them.filter(pk__in=wanted), key=lambda scan: (scan.study.date or date.max, scan.created_at))
+    pair = sorted(all_of_them.filter(pk__in=wanted).visible(), key=_by_date)
     if len(pair) != 2:
         raise Http404
-    left, right = pair
-    for each in pair:
+    left, right = (seen.scan for seen in pair)
+    for each in (left, right):
         looked_at(by=request.user, scan_id=each.pk)
     context = {
         "patient": found,

@@ -1,4 +1,4 @@
-"""The AI's opinion in words. Only ever made from what ``reviews.queries.opinion_for`` gives."""
+"""The AI's opinion in words. Only ever made from what ``reviews.visible_scans.opinion_for`` gives."""
 
 from dataclasses import dataclass
 

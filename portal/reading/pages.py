@@ -26,16 +26,15 @@ from diagnostics.reviews.queries import (
     latest,
     live_claim,
     may_read,
-    opinion_for,
     own_blind_read,
     own_final_read,
     permission_for,
     reads_for,
-    scans_for,
     step_of,
 )
 from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
+from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
 from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
@@ -77,12 +76,13 @@ class CasePage:
     @cached_property
     def prediction(self) -> Prediction | None:
         """The AI's opinion as far as this person may know it."""
-        return opinion_for(self.user, self.seen)
+        return opinion_for(self.seen)
 
     @cached_property
-    def seen(self) -> Scan:
+    def seen(self) -> VisibleScan:
         """The scan with how much of it this person may know now; asked when first needed, so after what they did."""
-        return scans_for(self.user).get(pk=self.case.scan_id)
+        (seen,) = scans_for(self.user).filter(pk=self.case.scan_id).visible()
+        return seen
 
     @property
     def history(self) -> list[Moment]:
@@ -94,11 +94,11 @@ class CasePage:
 
     @cached_property
     def status(self) -> str:
-        return status_of(self.seen)
+        return status_of(self.seen.scan)
 
     @cached_property
     def failure(self) -> str | None:
-        return failure_of(self.seen)
+        return failure_of(self.seen.scan)
 
     @property
     def hidden(self) -> bool:

@@ -22,8 +22,9 @@ from diagnostics.disk import StorageFull
 from diagnostics.errors import Invalid, Unavailable
 from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
-from diagnostics.reviews.queries import cases_for, opinion_for, scans_for
+from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.scan_list import scans_listed
+from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for, visible
 from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.looks import looked_at
@@ -123,7 +124,7 @@ def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, 
 class Row:
     """One line of the list, ready to be drawn."""
 
-    scan: Any
+    scan: Scan
     status: str
     failure: str | None
     opinion: Any
@@ -131,8 +132,9 @@ class Row:
     retry: bool
 
 
-def _row(user: Actor, scan: Any) -> Row:
-    status, opinion = status_of(scan), opinion_for(user, scan)
+def _row(user: Actor, seen: VisibleScan) -> Row:
+    scan, opinion = seen.scan, opinion_for(seen)
+    status = status_of(scan)
     return Row(
         scan=scan,
         status=status,
@@ -153,7 +155,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     )
     after = request.GET.get("after", "")
     page = page_of(found.cases, order=found.order, after=after, size=PAGE_SIZE, first=found.first)
-    rows = [_row(request.user, scan) for scan in page.rows]
+    rows = [_row(request.user, seen) for seen in visible(page.rows)]
     return {
         "form": form,
         "rows": rows,
@@ -200,13 +202,14 @@ def scans(request: HttpRequest) -> HttpResponse:
 @login_required
 def scan(request: HttpRequest, pk: Any) -> HttpResponse:
     """One scan: its state, what to do about it, its facts, and who has said what so far as one may know."""
-    found: Any = get_object_or_404(scans_for(request.user), pk=pk)
+    (seen,) = visible([get_object_or_404(scans_for(request.user), pk=pk)])
+    found: Any = seen.scan  # with its newest predictions
     looked_at(by=request.user, scan_id=found.pk)
-    row = _row(request.user, found)
+    row = _row(request.user, seen)
     context = {
         "row": row,
         "scan": found,
-        "predictions": [] if found.blinded else found.newest_predictions,
+        "predictions": [] if seen.blinded else found.newest_predictions,
         "case": cases_for(request.user).filter(scan=found).order_by("-opened_at").first(),
         "may_work": any(
             may(request.user, permission, found.institution_id)

@@ -17,8 +17,8 @@ from diagnostics.annotations.models import Annotation
 from diagnostics.annotations.queries import annotations_for, may_annotate, moments_of, standing
 from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
 from diagnostics.models import AuditEvent, Claim
-from diagnostics.reviews.queries import scans_for
 from diagnostics.reviews.services import StaleClaim, claim, record_read, release
+from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
@@ -30,7 +30,7 @@ LINE = [[1.0, 2.0], [30.5, 40.25]]
 
 
 def history(user, case):
-    return moments_of(user, scans_for(user).filter(pk=case.scan_id))
+    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture

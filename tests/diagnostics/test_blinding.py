@@ -1,11 +1,16 @@
 """Who may know the AI's opinion when: one table, asked of every query that can answer."""
 
+import subprocess
+import sys
+
 import pytest
+from django.conf import settings
 
 from diagnostics.annotations.queries import moments_of
 from diagnostics.reviews import queries, services, worklist
+from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible, visible_scan
 from diagnostics.scans.access import Role
-from diagnostics.scans.models import ReadingMode
+from diagnostics.scans.models import ReadingMode, Scan
 from portal.accounts.models import User
 from tests.factories import (
     CaseFactory,
@@ -21,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def history(user, case):
-    return moments_of(user, queries.scans_for(user).filter(pk=case.scan_id))
+    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture
@@ -40,11 +45,11 @@ def blind_everywhere(user, case):
     """What each way of asking says; they must agree."""
     answers = {
         queries.is_blinded(user, case.scan),
-        queries.scans_for(user).get().blinded,
+        scans_for(user).get().blinded,
         queries.predictions_for(user).get().blinded,
         queries.cases_for(user).get().blinded,
-        queries.opinion_for(user, queries.scans_for(user).get()) is None,
-        queries.opinion_for(user, case.scan) is None,
+        opinion_for(scans_for(user).visible()[0]) is None,
+        opinion_for(visible_scan(user, case.scan)) is None,
         not any(moment.kind == "opinion" for moment in history(user, case)),
     }
     assert len(answers) == 1, answers
@@ -111,9 +116,10 @@ def test_answer_to_an_upload_is_blinded_as_the_lists_are(mode, also_reads, role,
     if also_reads:
         MembershipFactory(user=by, institution=institution, role=Role.RADIOLOGIST)
     scan = CaseFactory(scan=ScanFactory(institution=institution)).scan
-    told = queries.just_stored(by, scan, PredictionFactory(scan=scan))
-    assert told.blinded is queries.scans_for(by).get().blinded
-    assert queries.opinion_for(by, told) == queries.opinion_for(by, queries.scans_for(by).get())
+    told = just_stored(by, scan, PredictionFactory(scan=scan))
+    (listed,) = scans_for(by).visible()
+    assert told.blinded is listed.blinded
+    assert opinion_for(told) == opinion_for(listed)
 
 
 @pytest.mark.parametrize(
@@ -130,16 +136,16 @@ def test_blind_by_mode(mode, blind_with_claim, case, institution):
 
 def test_stranger_sees_nothing_at_all(case):
     stranger = person(Role.DATA_MANAGER, InstitutionFactory())
-    assert not queries.scans_for(stranger).exists()
+    assert not scans_for(stranger).exists()
     assert not queries.predictions_for(stranger).exists()
     assert not queries.cases_for(stranger).exists()
     assert not queries.reads_for(stranger).exists()
-    assert queries.is_blinded(stranger, case.scan) and queries.opinion_for(stranger, case.scan) is None
+    assert queries.is_blinded(stranger, case.scan) and visible_scan(stranger, case.scan) is None
 
 
 def test_deactivated_person_sees_nothing(case, institution):
     gone = person(Role.ADMINISTRATOR, institution, is_active=False)
-    assert not queries.scans_for(gone).exists() and queries.opinion_for(gone, case.scan) is None
+    assert not scans_for(gone).exists() and visible_scan(gone, case.scan) is None
 
 
 def test_reads_of_an_open_case_are_hidden_from_other_readers(case, institution):
@@ -163,8 +169,8 @@ def test_lists_ask_the_same_number_of_queries_for_ten_and_thirty(institution):
     user = person(Role.RADIOLOGIST, institution)
 
     def look():
-        for scan in queries.scans_for(user):
-            queries.opinion_for(user, scan)
+        for seen in scans_for(user).visible():
+            opinion_for(seen)
         for case in worklist.tab(user, "unclaimed"):
             assert case.scan.patient.pseudonym and case.holder_id is None
 
@@ -180,3 +186,34 @@ def test_lists_ask_the_same_number_of_queries_for_ten_and_thirty(institution):
             look()
         counts.append(len(caught))
     assert counts[0] == counts[1]
+
+
+def test_plain_scan_leads_to_no_opinion(case, institution):
+    manager = person(Role.DATA_MANAGER, institution)
+    scan = Scan.objects.get(pk=case.scan_id)
+    assert opinion_for(visible_scan(manager, scan)) is not None
+    scan.blinded = None  # whatever may be set on it by mistake
+    for plain in (scan, case.scan, None):
+        with pytest.raises(TypeError):
+            opinion_for(plain)
+    for rows in ([scan], Scan.objects.all()):
+        with pytest.raises(TypeError):
+            visible(rows)
+    with pytest.raises(TypeError):
+        VisibleScan(scan, False, scan.predictions.get())
+
+
+@pytest.mark.slow
+def test_plain_scan_is_refused_by_its_type(tmp_path):
+    code = tmp_path / "asks.py"
+    code.write_text(
+        "from diagnostics.reviews.visible_scans import VisibleScan, opinion_for\n"
+        "from diagnostics.scans.models import Scan\n"
+        "def right(seen: VisibleScan) -> None:\n    opinion_for(seen)\n"
+        "def wrong(scan: Scan) -> None:\n    opinion_for(scan)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", str(code)], cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=280
+    )
+    found = [line for line in done.stdout.splitlines() if line.startswith(str(code)) and "error:" in line]
+    assert len(found) == 1 and ':6: error: Argument 1 to "opinion_for" has incompatible type "Scan"' in found[0]

@@ -12,6 +12,7 @@ from diagnostics.datasets.labelling import labelled
 from diagnostics.reviews import queries, services, thread, worklist
 from diagnostics.reviews.models import Claim, Read
 from diagnostics.reviews.services import AlreadyDone, InvalidRead, StaleClaim, WrongStage
+from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
 from tests.diagnostics.test_reviews import at_once
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 
 def history(user, case):
-    return moments_of(user, queries.scans_for(user).filter(pk=case.scan_id))
+    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture
