@@ -18,6 +18,7 @@ from diagnostics.models import Alert, Institution, Prediction, TrainingRun
 from diagnostics.monitoring import numbers
 from diagnostics.predictions.models import PredictionState
 from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
 
 WORDS = {
     "overrides": "Reads that override the AI",
@@ -61,10 +62,10 @@ class Collector:
         if live is not None:
             yield from self._of_model(live)
 
-    def _of_model(self, live: object) -> Iterator[Metric]:
+    def _of_model(self, live: ModelVersion) -> Iterator[Metric]:
         places = list(Institution.objects.values_list("pk", flat=True))
-        said = numbers.analyses(places, live, numbers.RECENT_DAYS)  # type: ignore[arg-type]
-        judged = numbers.reads(places, live, numbers.RECENT_DAYS)  # type: ignore[arg-type]
+        said = numbers.analyses(places, live, numbers.RECENT_DAYS)
+        judged = numbers.reads(places, live, numbers.RECENT_DAYS)
         for number in (*numbers.of_reads(judged), *numbers.of_analyses(said)):
             words = f"{WORDS[number.key]}, of the last {numbers.RECENT_DAYS} days"
             yield GaugeMetricFamily(f"overread_{number.key}", words, value=number.k)
@@ -74,7 +75,7 @@ class Collector:
             slowest = seconds[min(int(0.95 * len(seconds)), len(seconds) - 1)]
             yield GaugeMetricFamily("overread_analysis_seconds_p95", "From being queued to the opinion", value=slowest)
         index = GaugeMetricFamily("overread_stability_index", "Population stability index", labels=["of"])
-        for key, _name, each in numbers.drifts(places, live):  # type: ignore[arg-type]
+        for key, _name, each in numbers.drifts(places, live):
             if each.index is not None:
                 index.add_metric([key], each.index)
         yield index

@@ -400,7 +400,7 @@ def _queued_again(scan: Scan) -> Prediction:
 
 
 def current(scan: Scan) -> Prediction | None:
-    """The newest prediction of a scan. Uses the prefetched ones of ``reviews.visible_scans.scans_for`` where present."""
+    """The newest prediction of a scan; of those that ``reviews.visible_scans.scans_for`` has fetched, where it has."""
     newest = getattr(scan, "newest_predictions", None)
     if newest is None:
         newest = list(scan.predictions.with_model().order_by("-created_at", "-id"))

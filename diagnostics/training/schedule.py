@@ -97,13 +97,13 @@ def consider() -> TrainingRun | None:
     Whoever switched it on is answerable; what they may not do does not happen, and the policy says why.
     """
     found = policy()
-    if not found.enabled or not due(found):
+    if not found.enabled or found.set_by is None or not due(found):
         return None
     by, places = found.set_by, list(found.institutions.all())
     try:
-        version = datasets.freeze(by=by, institutions=places, lineage=found.lineage)  # type: ignore[arg-type]
+        version = datasets.freeze(by=by, institutions=places, lineage=found.lineage)
         with transaction.atomic():
-            run = queue(by=by, dataset=version, config=dict(found.recipe))  # type: ignore[arg-type]
+            run = queue(by=by, dataset=version, config=dict(found.recipe))
             for place in places:
                 record(
                     by=None,

@@ -25,6 +25,8 @@ from diagnostics.scans import model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_where, may
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator
 from diagnostics.scans.services import Conflict
+from portal.accounts.signed_in import person_of
+from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_as_messages, refusals_in_form
 
 from . import addresses, freshness, passwords, services, sessions
@@ -59,10 +61,12 @@ class PersonForm:
     """What an administrator changes about a person; another address needs a password given lately."""
 
     request: HttpRequest
+    cleaned_data: dict[str, Any]
+    instance: User
 
     def clean_email(self) -> str:
-        given: str = self.cleaned_data["email"]  # type: ignore[attr-defined]
-        if given != self.instance.email and not freshness.is_fresh(self.request):  # type: ignore[attr-defined]
+        given: str = self.cleaned_data["email"]
+        if given != self.instance.email and not freshness.is_fresh(self.request):
             raise ValidationError(
                 format_html(
                     gettext(
@@ -83,7 +87,7 @@ class RoleForm(forms.Form):
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["institution"].queryset = institutions_where(by, Permission.ADMINISTER)  # type: ignore[attr-defined]
+        choose_from(self, "institution", institutions_where(by, Permission.ADMINISTER))
 
 
 def _administers(request: HttpRequest) -> bool:
@@ -163,7 +167,7 @@ class PersonAdmin(UserAdmin):
         return False  # what a person did stays theirs; an account that is no longer wanted is made inactive
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        services.note(act="person_changed", user=obj, by=request.user)  # type: ignore[arg-type]
+        services.note(act="person_changed", user=obj, by=person_of(request))
         return super().log_change(request, obj, message)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
@@ -178,7 +182,7 @@ class PersonAdmin(UserAdmin):
             changed = user is not None and user.password != former
             if user is not None and changed:
                 own = sessions.row_of(request) if user.pk == request.user.pk else 0
-                passwords.password_was_set(by=request.user, user=user, act="password_set", keep=own)  # type: ignore[arg-type]
+                passwords.password_was_set(by=person_of(request), user=user, act="password_set", keep=own)
         if user is not None and changed:
             passwords.tell(user, by=request.user)
         return response
@@ -195,12 +199,12 @@ class PersonAdmin(UserAdmin):
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if obj.email != former.email:
-                addresses.changed_by_administrator(by=request.user, user=obj)  # type: ignore[arg-type]
+                addresses.changed_by_administrator(by=person_of(request), user=obj)
             if closing:
                 people.deactivate(by=request.user, user=obj, work_to=form.cleaned_data.get("work_to"))
                 sessions.end_others(user=obj, by=request.user, why="deactivated")
         if obj.email != former.email:
-            addresses.tell_both(by=request.user, user=obj, former=former.email)  # type: ignore[arg-type]
+            addresses.tell_both(by=person_of(request), user=obj, former=former.email)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -228,12 +232,12 @@ class PersonAdmin(UserAdmin):
         """A new account with its first role."""
         if not _administers(request):
             raise NotAllowed(_("This needs the role administrator."))
-        form = AddPersonForm(request.POST or None, by=request.user)  # type: ignore[arg-type]
+        form = AddPersonForm(request.POST or None, by=person_of(request))
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data
             with _faults_in_form(form), refusals_in_form(form, Conflict):
                 user = services.add_person(
-                    by=request.user,  # type: ignore[arg-type]
+                    by=person_of(request),
                     username=wanted["username"],
                     password=wanted["password"],
                     email=wanted["email"],
@@ -249,7 +253,7 @@ class PersonAdmin(UserAdmin):
     def give_role(self, request: HttpRequest, pk: int) -> HttpResponse:
         """One more role for somebody."""
         user = get_object_or_404(self.get_queryset(request), pk=pk)
-        form = RoleForm(request.POST or None, by=request.user)  # type: ignore[arg-type]
+        form = RoleForm(request.POST or None, by=person_of(request))
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data
             joined = people.add_member(
@@ -306,7 +310,7 @@ class PersonAdmin(UserAdmin):
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data
             _row, token = services.make_token(
-                by=request.user,  # type: ignore[arg-type]
+                by=person_of(request),
                 user=user,
                 name=wanted["name"],
                 scopes=wanted["scopes"],
@@ -365,7 +369,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         done = 0
         for token in chosen:
             try:
-                services.revoke_token(by=request.user, token=token)  # type: ignore[arg-type]
+                services.revoke_token(by=person_of(request), token=token)
                 done += 1
             except services.AlreadyRevoked:
                 continue

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.notifications.models import Kind, NotificationChoices
+from portal.accounts.signed_in import person_of
 
 from . import attempts, freshness
 from .models import ApiToken, Scope, User
@@ -59,9 +60,10 @@ class OwnPasswordMixin:
     """A form whose field ``old_password`` is looked at as often as is allowed."""
 
     request: HttpRequest
+    cleaned_data: dict[str, Any]
 
     def clean_old_password(self) -> str:
-        given: str = self.cleaned_data["old_password"]  # type: ignore[attr-defined]
+        given: str = self.cleaned_data["old_password"]
         try:
             freshness.check_own_password(self.request, given)
         except freshness.NotFresh as refusal:
@@ -127,11 +129,11 @@ class AddressForm(OwnPasswordMixin, TokensMixin):
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
-        self.offer(usable_tokens(request.user))  # type: ignore[arg-type]
+        self.offer(usable_tokens(person_of(request)))
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"]
-        if address == self.request.user.email:  # type: ignore[union-attr]
+        if address == person_of(self.request).email:
             raise ValidationError(gettext("This is your address already."))
         return address
 

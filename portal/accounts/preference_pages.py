@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from diagnostics.actors import Actor
+from portal.accounts.signed_in import person_of
 
 from . import preferences
 from .keys import PAGES, TITLES, Action, PageKeys, actions_of, delivered
@@ -46,7 +47,7 @@ def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, erro
 
 
 def _show(request: HttpRequest, *, status: int = 200, **filled: Any) -> HttpResponse:
-    next_opens = preferences.auto_advance(request.user)  # type: ignore[arg-type]
+    next_opens = preferences.auto_advance(person_of(request))
     context = {"sections": list(_sections(request.user, **filled)), "auto_advance": next_opens}
     return render(request, "accounts/keys.html", context, status=status)
 
@@ -61,12 +62,12 @@ def keys(request: HttpRequest) -> HttpResponse:
     if page not in PAGES:
         raise BadRequest(_("There is no such page."))
     if "deliver" in request.POST:
-        preferences.keys_as_delivered(by=request.user, page=page)  # type: ignore[arg-type]
+        preferences.keys_as_delivered(by=person_of(request), page=page)
         messages.success(request, _("The keys are as delivered again."))
         return redirect("accounts:keys")
     wanted = {name: request.POST[FIELD + name] for name in actions_of(page) if FIELD + name in request.POST}
     try:
-        preferences.choose_keys(by=request.user, page=page, keys=wanted)  # type: ignore[arg-type]
+        preferences.choose_keys(by=person_of(request), page=page, keys=wanted)
     except preferences.BadKeys as refused:
         return _show(request, status=400, page=page, entered=wanted, errors=refused.sentences)
     messages.success(request, _("Your keys are saved. They work in every browser in which you sign in."))
@@ -80,6 +81,6 @@ def after_submitting(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("auto_advance", "")
     if wanted not in ("yes", "no"):
         raise BadRequest(_("Choose one of the two."))
-    preferences.choose_after_submitting(by=request.user, auto_advance=wanted == "yes")  # type: ignore[arg-type]
+    preferences.choose_after_submitting(by=person_of(request), auto_advance=wanted == "yes")
     messages.success(request, _("Saved."))
     return redirect("accounts:keys")

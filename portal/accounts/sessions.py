@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.disk import is_full
+from portal.accounts.signed_in import person_of
 
 from .attempts import address_of
 from .models import OpenSession, User
@@ -121,7 +122,7 @@ class SessionLimitsMiddleware:
         began, seen = request.session.get(BEGAN), request.session.get(SEEN)
         if began is None or seen is None:
             # Signed in before there were rows: it is entered now, and its time begins.
-            _enter(request, request.user, now)  # type: ignore[arg-type]
+            _enter(request, person_of(request), now)
         elif now - began > settings.SESSION_COOKIE_AGE:
             self._over(request, _("Your session has ended. Sign in again."))
         elif now - seen > settings.SESSION_IDLE_MINUTES * 60:

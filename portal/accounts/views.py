@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnostics.notifications.services import choices_of, choose
 from diagnostics.scans.access import PERMISSIONS, Role
 from diagnostics.scans.models import ModelAdministrator
+from portal.accounts.signed_in import person_of
 from portal.ui.context import THEME_COOKIE, THEMES
 
 from . import addresses, attempts, devices, services, sessions
@@ -111,8 +112,8 @@ def theme(request: HttpRequest) -> HttpResponseRedirect:
 
 
 def account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
-    user = request.user
-    memberships = user.memberships.select_related("institution")  # type: ignore[union-attr]
+    user = person_of(request)
+    memberships = user.memberships.select_related("institution")
     return render(
         request,
         "accounts/account.html",
@@ -120,10 +121,10 @@ def account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> 
             "details": OwnDetailsForm(instance=user),
             "token_form": TokenForm(),
             "told": NotificationsForm.of(choices_of(user)),
-            "tokens": user.api_tokens.select_related("user"),  # type: ignore[union-attr]
-            "sessions": [(row, in_words(row.agent)) for row in sessions.standing(user)],  # type: ignore[arg-type]
+            "tokens": user.api_tokens.select_related("user"),
+            "sessions": [(row, in_words(row.agent)) for row in sessions.standing(user)],
             "this_session": sessions.row_of(request),
-            "waits": addresses.waiting(user),  # type: ignore[arg-type]
+            "waits": addresses.waiting(user),
             "idle_minutes": settings.SESSION_IDLE_MINUTES,
             "model_administrator": ModelAdministrator.objects.filter(user=user.pk).exists(),
             "memberships": [(m, WHAT_ROLES_MAY[Role(m.role)]) for m in memberships],

@@ -16,6 +16,7 @@ from diagnostics.models import Alert, AlertRule
 from diagnostics.monitoring import services
 from diagnostics.monitoring.models import DEFAULT_LIMITS, Watched
 from diagnostics.scans.access import Permission, institutions_where, may, roles_with
+from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_in_form
 
 from .base import ReadOnlyModelAdmin, by_institution
@@ -67,7 +68,7 @@ class LimitForm(forms.Form):
         people = get_user_model().objects.filter(
             memberships__institution__in=places, memberships__role__in=roles_with(Permission.SEE_MODELS)
         )
-        self.fields["owner"].queryset = people.distinct()  # type: ignore[attr-defined]
+        choose_from(self, "owner", people.distinct())
 
 
 @admin.register(AlertRule)

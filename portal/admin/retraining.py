@@ -16,6 +16,7 @@ from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training import schedule
 from diagnostics.training.recipe import NotTrainable
 from portal.learning.forms import TrainForm
+from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_in_form
 
 from .base import ReadOnlyModelAdmin
@@ -41,7 +42,7 @@ class PolicyForm(TrainForm):
 
     def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["institutions"].queryset = institutions_where(by, Permission.TRAIN)  # type: ignore[attr-defined]
+        choose_from(self, "institutions", institutions_where(by, Permission.TRAIN))
 
 
 _POLICY = ("enabled", "new_labels", "lineage", "institutions")

@@ -25,8 +25,8 @@ from rest_framework.response import Response
 
 from diagnostics.scans.access import NotAllowed
 from portal.accounts.models import ApiToken, KeptAnswer
+from portal.accounts.signed_in import person_of
 
-from .asked import person_of
 from .problems import InvalidInput, KeyReused
 
 HEADER = "Idempotency-Key"

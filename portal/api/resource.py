@@ -17,8 +17,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from diagnostics.scans.folding import folded
 from portal.accounts.models import Scope, User
+from portal.accounts.signed_in import person_of
 
-from .asked import person_of
 from .idempotency import HEADER, once
 from .problems import TooLarge
 from .strict import PAGING, Page, Query, checked

@@ -19,6 +19,7 @@ from diagnostics.monitoring import numbers, services
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import NotAllowed, Permission, require
 from portal.ui import charts_over_time
+from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_as_messages
 
 PAGE_SIZE = 50
@@ -42,7 +43,7 @@ class MonitorForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["version"].queryset = ModelVersion.objects.order_by("-number")  # type: ignore[attr-defined]
+        choose_from(self, "version", ModelVersion.objects.order_by("-number"))
 
 
 def _asked(request: HttpRequest) -> tuple[MonitorForm, ModelVersion | None, int]:

@@ -13,15 +13,16 @@ from django.views.decorators.http import require_POST, require_safe
 from diagnostics.datasets import background
 from diagnostics.models import DatasetPlan
 from diagnostics.scans.access import Permission, require
+from portal.ui.requests import HtmxRequest
 
 
 @require_safe
 @login_required
-def waited_for(request: HttpRequest, pk: UUID) -> HttpResponse:
+def waited_for(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """How far a worker is; htmx asks for the part that changes, and for the whole page once it has ended."""
     require(request.user, Permission.FREEZE_DATASET)
     work = get_object_or_404(DatasetPlan.objects.select_related("produced"), pk=pk, by=request.user)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         answer = render(request, "lab/_plan_waits.html", {"work": work})
         if not work.active:
             answer["HX-Refresh"] = "true"

@@ -25,6 +25,7 @@ from portal.learning import datasets as learning
 from portal.learning import training
 from portal.learning.forms import FreezeForm, ReasonForm, TrainForm
 from portal.ui.refusals import refusals_as_messages
+from portal.ui.requests import HtmxRequest
 
 from .next_steps import next_steps
 
@@ -146,11 +147,11 @@ def _run(request: HttpRequest, pk: UUID) -> TrainingRun:
 
 @require_safe
 @login_required
-def run(request: HttpRequest, pk: UUID) -> HttpResponse:
+def run(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """How far a training is; looks for news by itself until it has ended."""
     found = _run(request, pk)
     context = {"run": found, "recipe": in_words(found.config), "may_train": may(request.user, Permission.TRAIN)}
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return render(request, "lab/run.html", context)
     answer = render(request, "lab/_progress.html", context)
     if found.state not in ACTIVE:

@@ -12,6 +12,7 @@ from diagnostics.datasets.queries import readers_for
 from diagnostics.models import Institution
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.training.recipe import HYPERPARAMETERS
+from portal.ui.fields import choose_from
 
 
 class FreezeForm(forms.Form):
@@ -62,8 +63,8 @@ class FreezeForm(forms.Form):
         super().__init__(*args, **kwargs)
         theirs = institutions_where(by, Permission.FREEZE_DATASET)
         for name in ("institutions", "exclude_institutions"):
-            self.fields[name].queryset = theirs  # type: ignore[attr-defined]
-        self.fields["exclude_readers"].queryset = readers_for(by)  # type: ignore[attr-defined]
+            choose_from(self, name, theirs)
+        choose_from(self, "exclude_readers", readers_for(by))
         self.fields["institutions"].initial = [place.code for place in theirs]
 
     def defaults(self) -> dict[str, Any]:

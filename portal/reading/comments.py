@@ -18,6 +18,7 @@ from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.thread import thread_of
 from diagnostics.scans.access import Permission, may
 from portal.ui.refusals import add_to
+from portal.ui.requests import HtmxRequest
 
 from .forms import RemarkForm
 
@@ -42,10 +43,10 @@ def _context(request: HttpRequest, case: Case, form: RemarkForm) -> dict[str, An
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def comments(request: HttpRequest, pk: Any) -> HttpResponse:
+def comments(request: HtmxRequest, pk: Any) -> HttpResponse:
     """The thread as a page of its own, and what is written into it; asked by htmx, the thread alone."""
     case = _case(request, pk)
-    part = bool(request.htmx)  # type: ignore[attr-defined]
+    part = bool(request.htmx)
     if request.method != "POST":
         return _shown(request, case, RemarkForm(), part=part)
     form = RemarkForm(request.POST)

@@ -21,6 +21,7 @@ from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for
 from diagnostics.scans.access import Permission, may
 from portal.ui.refusals import add_to, in_json
+from portal.ui.requests import HtmxRequest
 
 from .forms import TakeOverForm
 from .pages import CasePage, entries_of, only_entered, show
@@ -67,10 +68,10 @@ def _reason(chosen: str, label: str, prediction: Prediction | None) -> str:
 
 @require_safe
 @login_required
-def case(request: HttpRequest, pk: Any) -> HttpResponse:
+def case(request: HtmxRequest, pk: Any) -> HttpResponse:
     """One case: image, where the reader stands, what happened so far. Asked by htmx: has the opinion landed?"""
     page = page_of(request, pk)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         if page.pending:
             return HttpResponse(status=204)
         return render(request, "reading/_panel.html", {**page.context(), "form": page.form()})

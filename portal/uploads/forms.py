@@ -12,6 +12,7 @@ from diagnostics.predictions.queries import STATUSES
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Priority
 from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, filing, latest_study
+from portal.ui.fields import choose_from
 from portal.ui.refusals import add_to
 
 STATUS_NAMES = {
@@ -65,7 +66,7 @@ class FilingForm(forms.Form):
         if self.only is not None:
             del self.fields["institution"]
         else:
-            self.fields["institution"].queryset = theirs  # type: ignore[attr-defined]
+            choose_from(self, "institution", theirs)
         self.fields["study_date"].widget.attrs.update(
             {"min": EARLIEST_STUDY.isoformat(), "max": latest_study().isoformat()}
         )

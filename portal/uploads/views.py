@@ -31,6 +31,7 @@ from diagnostics.scans.looks import looked_at
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
 from portal.ui.refusals import refusals_as_messages
+from portal.ui.requests import HtmxRequest
 
 from .forms import FilingForm, FilterForm
 
@@ -184,12 +185,12 @@ def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 @require_safe
 @login_required
-def scans(request: HttpRequest) -> HttpResponse:
+def scans(request: HtmxRequest) -> HttpResponse:
     """The list; asked by htmx, only its live part: 204 where nothing changed, 286 once nothing is under way."""
     require(request.user, Permission.SEE_SCANS)
     context = _list_context(request)
     live = _live(request, context)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return render(request, "uploads/list.html", {**context, **live})
     if not live["pending"]:
         return render(request, "uploads/_live.html", live, status=286)
@@ -200,7 +201,7 @@ def scans(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def scan(request: HttpRequest, pk: Any) -> HttpResponse:
+def scan(request: HtmxRequest, pk: Any) -> HttpResponse:
     """One scan: its state, what to do about it, its facts, and who has said what so far as one may know."""
     (seen,) = visible([get_object_or_404(scans_for(request.user), pk=pk)])
     found: Any = seen.scan  # with its newest predictions
@@ -217,7 +218,7 @@ def scan(request: HttpRequest, pk: Any) -> HttpResponse:
         ),
         "pending": row.status in PENDING,
     }
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         if request.headers.get("X-Seen") == row.status:
             return HttpResponse(status=204 if context["pending"] else 286)
         return render(request, "uploads/_scan.html", context, status=200 if context["pending"] else 286)

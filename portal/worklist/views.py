@@ -32,6 +32,7 @@ from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.preferences import PageKeys
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
+from portal.ui.requests import HtmxRequest
 
 from .forms import FilterForm
 
@@ -196,10 +197,10 @@ def uuids(given: list[str]) -> set[UUID]:
 
 @require_safe
 @login_required
-def worklist(request: HttpRequest) -> HttpResponse:
+def worklist(request: HtmxRequest) -> HttpResponse:
     """The list; asked by htmx, only its live part, and nothing at all where nothing changed."""
     guarded(request)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         views = list(services.views_of(request.user))
         # Somebody's own mark in a link (utm_source=mail) says nothing about what to see.
         said = services.query_within(request.GET) or "after" in request.GET

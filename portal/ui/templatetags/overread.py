@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AbstractUser
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.utils import timezone
@@ -20,7 +21,6 @@ from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.nobody import count_for
 from diagnostics.reviews.words import label_in_words
-from portal.accounts.models import User
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
 from portal.ui.warnings import warning_sentence, warnings_in_short
@@ -196,7 +196,7 @@ def mentions(text: str, autoescape: bool = True) -> SafeString:
 
 
 @register.filter
-def initials(user: User) -> str:
+def initials(user: AbstractUser) -> str:
     """Two letters for the round badge in the header."""
     names = [part for part in (user.first_name, user.last_name) if part] or [user.username]
     return "".join(part[0] for part in names[:2]).upper()
