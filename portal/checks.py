@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from celery import current_app
 from django.conf import settings
@@ -39,7 +38,7 @@ def register_all() -> None:
     register("overread")(bundled_model)
 
 
-def data_folder(**_: Any) -> Sequence[CheckMessage]:
+def data_folder(**_: object) -> Sequence[CheckMessage]:
     """The data folder, or the nearest one above that exists, can be written to."""
     nearest = next(folder for folder in (settings.DATA_DIR, *settings.DATA_DIR.parents) if folder.exists())
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
@@ -53,7 +52,7 @@ def data_folder(**_: Any) -> Sequence[CheckMessage]:
     ]
 
 
-def secret_key(**_: Any) -> Sequence[CheckMessage]:
+def secret_key(**_: object) -> Sequence[CheckMessage]:
     """A production's secret key is long and various enough that nobody guesses it, and nobody else's."""
     key = settings.SECRET_KEY
     if len(key) < 50 or len(set(key)) < 10:
@@ -66,7 +65,7 @@ def secret_key(**_: Any) -> Sequence[CheckMessage]:
     return [Error(fault, hint=hint, id="overread.E002")]
 
 
-def hosts(**_: Any) -> Sequence[CheckMessage]:
+def hosts(**_: object) -> Sequence[CheckMessage]:
     """A production answers to its own names only."""
     named = [host for host in settings.ALLOWED_HOSTS if host not in ("localhost", "127.0.0.1", "[::1]")]
     if "*" in named:
@@ -96,7 +95,7 @@ def hosts(**_: Any) -> Sequence[CheckMessage]:
     return []
 
 
-def mail(**_: Any) -> Sequence[CheckMessage]:
+def mail(**_: object) -> Sequence[CheckMessage]:
     """A production can send the mail that resets a password."""
     if settings.PRODUCTION and settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
         return [
@@ -109,7 +108,7 @@ def mail(**_: Any) -> Sequence[CheckMessage]:
     return []
 
 
-def broker(**_: Any) -> Sequence[CheckMessage]:
+def broker(**_: object) -> Sequence[CheckMessage]:
     """The broker's address is one that Celery's Redis transport understands."""
     if settings.CELERY_BROKER_URL.startswith(BROKERS):
         return []
@@ -122,7 +121,7 @@ def broker(**_: Any) -> Sequence[CheckMessage]:
     ]
 
 
-def bucket(**_: Any) -> Sequence[CheckMessage]:
+def bucket(**_: object) -> Sequence[CheckMessage]:
     """The settings of the file storage are complete."""
     named = bool(os.environ.get("AWS_STORAGE_BUCKET_NAME"))
     endpoint = bool(os.environ.get("AWS_S3_ENDPOINT_URL"))
@@ -139,7 +138,7 @@ def bucket(**_: Any) -> Sequence[CheckMessage]:
     return [Error(fault, hint=hint, id="overread.E006")]
 
 
-def celery(**_: Any) -> Sequence[CheckMessage]:
+def celery(**_: object) -> Sequence[CheckMessage]:
     """The process's Celery application is ours: another one has no broker, and nudges would go nowhere."""
     if current_app.main == "overread":
         return []
@@ -152,7 +151,7 @@ def celery(**_: Any) -> Sequence[CheckMessage]:
     ]
 
 
-def bundled_model(**_: Any) -> Sequence[CheckMessage]:
+def bundled_model(**_: object) -> Sequence[CheckMessage]:
     """The model that comes with the software is there."""
     folder = Path(settings.BUNDLED_MODEL)
     if (folder / "spec.json").is_file():

@@ -6,7 +6,6 @@ after each one, for SQLite drops them where a migration makes a table anew.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -83,7 +82,7 @@ def missing() -> list[str]:
     return sorted(set(_wanted()) - _standing())
 
 
-def put_up(**_: Any) -> None:
+def put_up(**_: object) -> None:
     """Put up what is missing; nothing where the tables are not there (a database of an earlier version)."""
     absent = missing()
     if not absent or not set(TABLES) <= set(connection.introspection.table_names()):
@@ -121,9 +120,9 @@ def lifted() -> Iterator[None]:
         put_up()
 
 
-def put_up_by_migration(apps: Any, schema_editor: Any) -> None:
+def put_up_by_migration(apps: object, schema_editor: object) -> None:
     put_up()
 
 
-def take_down_by_migration(apps: Any, schema_editor: Any) -> None:
+def take_down_by_migration(apps: object, schema_editor: object) -> None:
     take_down()

@@ -16,7 +16,7 @@ BEFORE_THE_FIRST = bytes(32)
 class AuditEventQuerySet(models.QuerySet[Any]):
     """Events can be added and looked at. The database refuses the rest too, whoever asks it."""
 
-    def update(self, **kwargs: Any) -> int:
+    def update(self, **kwargs: object) -> int:
         raise AuditIsAppendOnly("An audit event is never edited.")
 
     def delete(self) -> tuple[int, dict[str, int]]:
@@ -56,7 +56,7 @@ class AuditEvent(models.Model):
             raise AuditIsAppendOnly("An audit event is never edited.")
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
         raise AuditIsAppendOnly("An audit event is never deleted.")
 
 

@@ -128,7 +128,7 @@ class _Unchanging(models.Model):
             raise RegistryIsAppendOnly(f"{self._meta.verbose_name} is never edited.")
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
         raise RegistryIsAppendOnly(f"{self._meta.verbose_name} is never deleted.")
 
 

@@ -87,7 +87,7 @@ def free_work_of(*, by: Actor, user: Actor, work_to: Any | None = None) -> int:
     return freed
 
 
-def on_leaving(*, user: Actor, work_to: Any | None, **_more: Any) -> None:
+def on_leaving(*, user: Actor, work_to: Any | None, **_more: object) -> None:
     """Before somebody leaves (:data:`diagnostics.scans.people.leaving`).
 
     Raises
@@ -97,7 +97,7 @@ def on_leaving(*, user: Actor, work_to: Any | None, **_more: Any) -> None:
     check_heir(user=user, work_to=work_to)
 
 
-def on_left(*, by: Actor, user: Actor, work_to: Any | None, **_more: Any) -> None:
+def on_left(*, by: Actor, user: Actor, work_to: Any | None, **_more: object) -> None:
     """After somebody has left (:data:`diagnostics.scans.people.left`)."""
     free_work_of(by=by, user=user, work_to=work_to)
 

@@ -53,7 +53,7 @@ class _Tensor:
         return np.lib.stride_tricks.as_strided(whole[self.offset :], self.shape, strides).copy()
 
 
-def _tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_rest: Any) -> _Tensor:
+def _tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_rest: object) -> _Tensor:
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 

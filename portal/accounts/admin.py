@@ -37,18 +37,18 @@ from .security_pages import again_first
 from .views import sign_out
 
 
-def _sign_in(request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+def _sign_in(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     """One door for all: the portal's, which counts failures and writes the audit."""
     if request.user.is_authenticated:
         raise PermissionDenied(_("The administration is for data managers and administrators."))
     return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
 
-def _sign_out(request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
+def _sign_out(request: HttpRequest, extra_context: object = None) -> HttpResponseBase:
     return sign_out(request)
 
 
-def _change_password(request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+def _change_password(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     return HttpResponseRedirect(reverse("accounts:password-change"))
 
 
@@ -103,13 +103,13 @@ class MembershipInline(admin.TabularInline):
     fields = ("institution", "role", "created_at")
     readonly_fields = fields
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return _administers(request)
 
 
@@ -147,23 +147,23 @@ class PersonAdmin(UserAdmin):
         ]
         return groups
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_readonly_fields(self, request: HttpRequest, obj: object = None) -> Any:
         return ("last_login", "date_joined")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _administers(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return _administers(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return _administers(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # A person made without a role would be out of every institution's reach: the page for that gives one at once.
         return _administers(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # what a person did stays theirs; an account that is no longer wanted is made inactive
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -378,14 +378,14 @@ class ApiTokenAdmin(admin.ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _administers(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return _administers(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False

@@ -28,7 +28,7 @@ class NotFresh(Denied):
     field = "password"
 
 
-def remember(sender: Any, request: Any, user: Actor, **_: Any) -> None:
+def remember(sender: object, request: Any, user: Actor, **_: object) -> None:
     """Django's word that somebody has just signed in, by whichever door."""
     request.session[SESSION_KEY] = time.time()
 

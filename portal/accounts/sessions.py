@@ -35,7 +35,7 @@ ROW, BEGAN, SEEN = "open_session", "began_at", "seen_at"
 NOTED_EVERY_SECONDS = 60
 
 
-def begin(sender: Any, request: Any, user: User, **_more: Any) -> None:
+def begin(sender: object, request: Any, user: User, **_more: object) -> None:
     """Django's word that somebody has just signed in, by whichever door."""
     if request.session.session_key is None:
         request.session.create()

@@ -38,19 +38,19 @@ class ReadOnlyModelAdmin(admin.ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may(request.user, self.sees)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return may(request.user, self.sees)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
         return CappedList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -79,7 +79,7 @@ def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFi
         title = _("institution")
         parameter_name = "institution"
 
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
             return [(place.code, place.name) for place in institutions_where(request.user, permission)]
 
         def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
@@ -95,7 +95,7 @@ def by_words(name: str, words: Iterable[str]) -> type[admin.SimpleListFilter]:
         title = name.replace("_", " ")
         parameter_name = name
 
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
             return [(word, word.replace("_", " ")) for word in words]
 
         def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":

@@ -61,7 +61,7 @@ class InstitutionAdmin(ReadOnlyModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("code",) if obj else ()
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: object, change: bool) -> None:
         """Whatever the form says goes through the audited service."""
         said = {name: getattr(obj, name) for name in ("name", "reading_mode", *POLICIES)}
         if change:

@@ -227,7 +227,7 @@ class CaseViewSet(Resource):
         return CaseDetail(case, context=self.get_serializer_context()).data if case is not None else None
 
     @extend_schema(responses=CaseDetail)
-    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, **kwargs: object) -> Response:
         """One case."""
         return Response(CaseDetail(self.get_object(), context=self.get_serializer_context()).data)
 
@@ -260,21 +260,21 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=None, responses=ClaimShape)
     @action(detail=True, methods=["post"])
-    def claim(self, request: Request, **kwargs: Any) -> Response:
+    def claim(self, request: Request, **kwargs: object) -> Response:
         """Claim this case. One's own live claim is answered again, renewed."""
         self.body(Nothing)
         return Response(ClaimShape(reviews.claim(by=self.person, case=self.get_object())).data)
 
     @extend_schema(request=TakeOver, responses=ClaimShape)
     @action(detail=True, methods=["post"], url_path="take-over")
-    def take_over(self, request: Request, **kwargs: Any) -> Response:
+    def take_over(self, request: Request, **kwargs: object) -> Response:
         """Take a case that somebody else holds; says why."""
         case, given = self.get_object(), self.body(TakeOver)
         return Response(ClaimShape(reviews.take_over(by=self.person, case=case, reason=given["reason"])).data)
 
     @extend_schema(request=GivenBack, responses={204: OpenApiResponse(description="Given back.")})
     @action(detail=True, methods=["post"])
-    def release(self, request: Request, **kwargs: Any) -> Response:
+    def release(self, request: Request, **kwargs: object) -> Response:
         """Give the case back unread."""
         case, given = self.get_object(), self.body(GivenBack)
         own = live_claim(self.person, case)
@@ -283,14 +283,14 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=ClaimToken, responses=ClaimShape)
     @action(detail=True, methods=["post"])
-    def renew(self, request: Request, **kwargs: Any) -> Response:
+    def renew(self, request: Request, **kwargs: object) -> Response:
         """Extend the lease, because the reader is at work."""
         case, given = self.get_object(), self.body(ClaimToken)
         return Response(ClaimShape(reviews.renew(by=self.person, case=case, claim_token=given["claim_token"])).data)
 
     @extend_schema(responses=ReadShape(many=True))
     @action(detail=True)
-    def reads(self, request: Request, **kwargs: Any) -> Response:
+    def reads(self, request: Request, **kwargs: object) -> Response:
         """The reads of this case that this person may see, in the order in which they were made."""
         self.ordered_by = "created_at"
         page: Any = self.paginate_queryset(reads_for(self.person).filter(case=self.get_object()))
@@ -298,7 +298,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=NewRead, responses={201: ReadShape})
     @reads.mapping.post
-    def record(self, request: Request, **kwargs: Any) -> Response:
+    def record(self, request: Request, **kwargs: object) -> Response:
         """Record the blind or the final read. The final read ends the case and its claim."""
         case, given = self.get_object(), self.body(NewRead)
         read = reviews.record_read(
@@ -313,7 +313,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(responses=AnnotationShape(many=True))
     @action(detail=True)
-    def annotations(self, request: Request, **kwargs: Any) -> Response:
+    def annotations(self, request: Request, **kwargs: object) -> Response:
         """Every revision of the marks on this case's image that this person may see, oldest first."""
         self.ordered_by = "created_at"
         page: Any = self.paginate_queryset(annotations_for(self.person).filter(case=self.get_object()))
@@ -322,7 +322,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=NewAnnotation, responses={201: AnnotationShape})
     @annotations.mapping.post
-    def mark(self, request: Request, **kwargs: Any) -> Response:
+    def mark(self, request: Request, **kwargs: object) -> Response:
         """Mark the image, change one's own mark, or withdraw it. Needs the claim, or one's own final read."""
         case, given = self.get_object(), self.body(NewAnnotation)
         (kept,) = annotate(by=self.person, case=case, changes=[change_of(given)])
@@ -335,28 +335,28 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=Question, responses=CaseDetail)
     @action(detail=True, methods=["post"], url_path="second-opinion")
-    def second_opinion(self, request: Request, **kwargs: Any) -> Response:
+    def second_opinion(self, request: Request, **kwargs: object) -> Response:
         """Ask for a second reader, who reads blind to the first. One's own read is still to be given."""
         case, given = self.get_object(), self.body(Question)
         return self._detail(reviews.ask_second_opinion(by=self.person, case=case, **given))
 
     @extend_schema(request=Return, responses=CaseDetail)
     @action(detail=True, methods=["post"], url_path="return")
-    def return_to_reader(self, request: Request, **kwargs: Any) -> Response:
+    def return_to_reader(self, request: Request, **kwargs: object) -> Response:
         """Send a disagreement back to one of its readers instead of settling it."""
         case, given = self.get_object(), self.body(Return)
         return self._detail(reviews.return_case(by=self.person, case=case, **given))
 
     @extend_schema(request=Recall, responses=CaseDetail)
     @action(detail=True, methods=["post"])
-    def recall(self, request: Request, **kwargs: Any) -> Response:
+    def recall(self, request: Request, **kwargs: object) -> Response:
         """Take a returned case back, to settle it all the same."""
         case, given = self.get_object(), self.body(Recall)
         return self._detail(reviews.recall(by=self.person, case=case, reason=given["reason"]))
 
     @extend_schema(responses=Talk)
     @action(detail=True)
-    def thread(self, request: Request, **kwargs: Any) -> Response:
+    def thread(self, request: Request, **kwargs: object) -> Response:
         """Both readers' statements, unnamed, for the adjudicator at work; and the comments that one may see."""
         return self._talk(self.get_object())
 
@@ -366,7 +366,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=Answer, responses={201: Talk})
     @thread.mapping.post
-    def answer(self, request: Request, **kwargs: Any) -> Response:
+    def answer(self, request: Request, **kwargs: object) -> Response:
         """Answer the adjudicator who returned the case to this person."""
         case, given = self.get_object(), self.body(Answer)
         reviews.answer(by=self.person, case=case, comment=given["comment"])
@@ -374,7 +374,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(responses=RemarkShape(many=True))
     @action(detail=True)
-    def comments(self, request: Request, **kwargs: Any) -> Response:
+    def comments(self, request: Request, **kwargs: object) -> Response:
         """The entries of this case's thread that this person may see, oldest first."""
         self.ordered_by = "created_at"
         found = comments_for(self.person).filter(case=self.get_object()).select_related("author", "case__institution")
@@ -383,7 +383,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(request=NewRemark, responses={201: RemarkShape})
     @comments.mapping.post
-    def comment(self, request: Request, **kwargs: Any) -> Response:
+    def comment(self, request: Request, **kwargs: object) -> Response:
         """Write into the thread. While the case is open it reaches nobody whom it could sway."""
         case, given = self.get_object(), self.body(NewRemark)
         made = reviews.comment(by=self.person, case=case, text=given["text"])
@@ -392,7 +392,7 @@ class CaseViewSet(Resource):
 
     @extend_schema(responses={(200, "application/pdf"): bytes})
     @action(detail=True)
-    def report(self, request: Request, **kwargs: Any) -> Any:
+    def report(self, request: Request, **kwargs: object) -> Any:
         """The case as a PDF, with what this person may see of it: image, marks, reads by role, the AI's opinion."""
         case = self.get_object()
         if request.method != "HEAD" and case.blinded and status_of(case.scan) == "ready":  # told in the document

@@ -221,7 +221,7 @@ class DatasetVersionViewSet(Resource):
 
     @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.BINARY})
     @action(detail=True)
-    def manifest(self, request: Request, **kwargs: Any) -> HttpResponse:
+    def manifest(self, request: Request, **kwargs: object) -> HttpResponse:
         """The manifest, verified by its hash: one JSON object a line."""
         version = self.get_object()
         return HttpResponse(

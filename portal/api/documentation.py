@@ -35,7 +35,7 @@ class SchemaView(APIView):
     renderer_classes = (OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer, OpenApiYamlRenderer2)
     schema = None
 
-    def get(self, request: Request, **kwargs: Any) -> Response:
+    def get(self, request: Request, **kwargs: object) -> Response:
         return Response(described(), headers={"Cache-Control": "public, max-age=300"})
 
 

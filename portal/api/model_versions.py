@@ -154,13 +154,13 @@ class ModelVersionViewSet(Resource):
         return models_for(self.person)
 
     @extend_schema(responses=ModelDetail)
-    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, **kwargs: object) -> Response:
         """One model version, with its spec and the whole report."""
         return self._detail(self.get_object())
 
     @extend_schema(responses={(200, "text/markdown"): OpenApiTypes.STR})
     @action(detail=True)
-    def card(self, request: Request, **kwargs: Any) -> HttpResponse:
+    def card(self, request: Request, **kwargs: object) -> HttpResponse:
         """The model card, in Markdown, as a download."""
         version = self.get_object()
         if not version.details_open or not version.card:
@@ -173,7 +173,7 @@ class ModelVersionViewSet(Resource):
 
     @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: RequestShape})
     @action(detail=True, methods=["post"])
-    def promote(self, request: Request, **kwargs: Any) -> Response:
+    def promote(self, request: Request, **kwargs: object) -> Response:
         """Put this model into use; the one that was becomes the previous one.
 
         Where somebody else must agree (a second administrator, as the installation wants it or for an exception from
@@ -195,7 +195,7 @@ class ModelVersionViewSet(Resource):
 
     @extend_schema(request=None, responses=ModelDetail)
     @action(detail=True, methods=["post"])
-    def challenge(self, request: Request, **kwargs: Any) -> Response:
+    def challenge(self, request: Request, **kwargs: object) -> Response:
         """Let this model score live cases in the shadow, where no reader sees it; the challenger there was stops."""
         self.body(Nothing)
         registry.challenge(by=self.person, version=self.get_object())
@@ -203,7 +203,7 @@ class ModelVersionViewSet(Resource):
 
     @extend_schema(request=None, responses=ModelDetail)
     @action(detail=True, methods=["post"])
-    def retire(self, request: Request, **kwargs: Any) -> Response:
+    def retire(self, request: Request, **kwargs: object) -> Response:
         """Put this candidate or challenger aside."""
         self.body(Nothing)
         registry.retire(by=self.person, version=self.get_object())
@@ -211,7 +211,7 @@ class ModelVersionViewSet(Resource):
 
     @extend_schema(responses=GateShape)
     @action(detail=True)
-    def gate(self, request: Request, **kwargs: Any) -> Response:
+    def gate(self, request: Request, **kwargs: object) -> Response:
         """What the gate says of this model now, with the numbers of each rule where they may be known."""
         version: Any = self.get_object()
         stands = gate.standing(version)

@@ -176,7 +176,7 @@ class AlertViewSet(Resource):
 
     @extend_schema(request=Note, responses=AlertShape)
     @action(detail=True, methods=["post"])
-    def acknowledge(self, request: Request, **kwargs: Any) -> Response:
+    def acknowledge(self, request: Request, **kwargs: object) -> Response:
         """Take it on."""
         alert, given = self.get_object(), self.body(Note)
         return Response(AlertShape(services.acknowledge(by=self.person, alert=alert, note=given["note"])).data)

@@ -56,7 +56,7 @@ class NotificationViewSet(Resource):
 
     @extend_schema(request=None, responses=NotificationShape)
     @action(detail=True, methods=["post"])
-    def read(self, request: Request, **kwargs: Any) -> Response:
+    def read(self, request: Request, **kwargs: object) -> Response:
         """Mark it as read. Twice is once."""
         self.body(Nothing)
         mark_read(Notification.objects.filter(pk=self.get_object().pk))

@@ -102,7 +102,7 @@ class PredictionViewSet(Resource):
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
     @action(detail=True)
-    def heatmap(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+    def heatmap(self, request: Request, **kwargs: object) -> HttpResponseBase:
         """The heat map, aligned with the image. For whoever is blinded it does not exist."""
         (prediction,) = self.told([self.get_object()])
         if prediction.blinded or prediction.state != PredictionState.READY:

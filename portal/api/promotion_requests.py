@@ -142,7 +142,7 @@ class PromotionRequestViewSet(Resource):
 
     @extend_schema(request=Approval, responses=RequestShape)
     @action(detail=True, methods=["post"])
-    def approve(self, request: Request, **kwargs: Any) -> Response:
+    def approve(self, request: Request, **kwargs: object) -> Response:
         """Put the model into use. Never one's own request."""
         asked, given = self._approval
         with telling_what_is_needed(self.person, asked.version):
@@ -151,14 +151,14 @@ class PromotionRequestViewSet(Resource):
 
     @extend_schema(request=Refusal, responses=RequestShape)
     @action(detail=True, methods=["post"])
-    def decline(self, request: Request, **kwargs: Any) -> Response:
+    def decline(self, request: Request, **kwargs: object) -> Response:
         """Leave the model where it is, and say why."""
         asked, given = self.get_object(), self.body(Refusal)
         return Response(self._shown(requests.decline(by=self.person, request=asked, words=given["reason"])))
 
     @extend_schema(request=None, responses=RequestShape)
     @action(detail=True, methods=["post"])
-    def withdraw(self, request: Request, **kwargs: Any) -> Response:
+    def withdraw(self, request: Request, **kwargs: object) -> Response:
         """Take back one's own request."""
         self.body(Nothing)
         return Response(self._shown(requests.withdraw(by=self.person, request=self.get_object())))

@@ -103,7 +103,7 @@ class ReadViewSet(Resource):
 
     @extend_schema(request=Statement, responses={201: ReadShape})
     @action(detail=True, methods=["post"])
-    def amend(self, request: Request, **kwargs: Any) -> Response:
+    def amend(self, request: Request, **kwargs: object) -> Response:
         """Supersede one's own final read by a new revision; the comment says why."""
         read = self.get_object()
         amended = reviews.amend(by=self.person, read=read, **stated(self.body(Statement)))
@@ -112,7 +112,7 @@ class ReadViewSet(Resource):
 
     @extend_schema(request=None, responses=Undone)
     @action(detail=True, methods=["post"])
-    def undo(self, request: Request, **kwargs: Any) -> Response:
+    def undo(self, request: Request, **kwargs: object) -> Response:
         """Take back one's own final read within ten seconds, or a blind one before the opinion was asked for.
 
         The case is this person's again; the answer has the claim.

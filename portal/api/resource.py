@@ -96,7 +96,7 @@ class Resource(GenericViewSet):
         page: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(self.told(page), many=True).data)
 
-    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, **kwargs: object) -> Response:
         """One of them."""
         return Response(self.get_serializer(self.told([self.get_object()])[0]).data)
 
@@ -138,5 +138,5 @@ class Nowhere(APIView):
     throttle_classes = ()
     schema = None
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         raise Http404

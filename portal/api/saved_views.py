@@ -52,7 +52,7 @@ class SavedViewSet(Resource):
 
     @extend_schema(request=None, responses={204: OpenApiResponse(description="Forgotten.")})
     @action(detail=True, methods=["post"])
-    def forget(self, request: Request, **kwargs: Any) -> Response:
+    def forget(self, request: Request, **kwargs: object) -> Response:
         """Forget a view."""
         self.body(Nothing)
         reviews.forget_view(by=self.person, view=self.get_object())

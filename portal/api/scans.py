@@ -201,7 +201,7 @@ class ScanViewSet(Resource):
 
     @extend_schema(request=None, responses={202: ScanShape})
     @action(detail=True, methods=["post"])
-    def retry(self, request: Request, **kwargs: Any) -> Response:
+    def retry(self, request: Request, **kwargs: object) -> Response:
         """Analyse a scan again whose analysis failed; poll the scan."""
         self.body(Nothing)
         scan = self.get_object()
@@ -211,7 +211,7 @@ class ScanViewSet(Resource):
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True)
-    def pixels(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+    def pixels(self, request: Request, **kwargs: object) -> HttpResponseBase:
         """The true pixel values without any metadata: a 48-byte header, then the pixels row by row (docs/api.md)."""
         scan = self.get_object()
         looked_at(by=self.person, scan_id=scan.pk)
@@ -225,7 +225,7 @@ class ScanViewSet(Resource):
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
     @action(detail=True)
-    def preview(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+    def preview(self, request: Request, **kwargs: object) -> HttpResponseBase:
         """A small picture made anew from the pixels."""
         scan = self.get_object()
         looked_at(by=self.person, scan_id=scan.pk)
@@ -239,7 +239,7 @@ class ScanViewSet(Resource):
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True)
-    def original(self, request: Request, **kwargs: Any) -> HttpResponseBase:
+    def original(self, request: Request, **kwargs: object) -> HttpResponseBase:
         """The untouched original as a download. It may carry the patient's name, so readers do not get it."""
         scan = self.get_object()
         if not may(self.person, Permission.SUBMIT_SCAN, scan.institution):

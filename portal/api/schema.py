@@ -91,7 +91,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
     target_class = "portal.api.authentication.BearerTokenAuthentication"
     name = "token"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: object) -> dict[str, Any]:
         return {
             "type": "http",
             "scheme": "bearer",

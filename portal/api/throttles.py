@@ -2,7 +2,6 @@
 
 import math
 import time
-from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -20,7 +19,7 @@ class PerToken(BaseThrottle):
     DRF's own keeps the time of every request in a list, which thousands a minute outgrow.
     """
 
-    def allow_request(self, request: Request, view: Any) -> bool:
+    def allow_request(self, request: Request, view: object) -> bool:
         auth = request.auth
         who = f"token-{auth.pk}" if isinstance(auth, ApiToken) else f"user-{request.user.pk}"
         self.now = time.time()

@@ -125,7 +125,7 @@ class TrainingRunViewSet(Resource):
         return TrainingRun.objects.visible_to(self.person).select_related("produced", "created_by")
 
     @extend_schema(responses=RunDetail)
-    def retrieve(self, request: Request, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, **kwargs: object) -> Response:
         """One run, with its log. Poll this while the status is `queued` or `running`."""
         return self._detail(self.get_object())
 
@@ -147,7 +147,7 @@ class TrainingRunViewSet(Resource):
 
     @extend_schema(request=None, responses={202: RunDetail})
     @action(detail=True, methods=["post"])
-    def again(self, request: Request, **kwargs: Any) -> Response:
+    def again(self, request: Request, **kwargs: object) -> Response:
         """Run it once more; the report of what it makes says under `repeats` how far the two models are apart."""
         self.body(Nothing)
         return self._begun(pipeline.rerun_training(by=self.person, run=self.get_object()))
@@ -169,7 +169,7 @@ class TrainingRunViewSet(Resource):
 
     @extend_schema(request=None, responses={202: RunDetail})
     @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, **kwargs: Any) -> Response:
+    def cancel(self, request: Request, **kwargs: object) -> Response:
         """Ask the run to stop; it ends as `cancelled` at the next step."""
         self.body(Nothing)
         run = self.get_object()

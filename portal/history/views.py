@@ -3,6 +3,7 @@
 import uuid
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -58,7 +59,7 @@ def patients(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def patient(request: HttpRequest, pk: Any) -> HttpResponse:
+def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One patient: scans, opinions by model version, reads, in the order of time."""
     found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
     scans = scans_for(request.user).filter(patient=found).order_by("-created_at", "-id")[:SCANS_SHOWN].visible()
@@ -85,7 +86,7 @@ def _by_date(seen: VisibleScan) -> tuple[date, datetime]:
 
 @require_safe
 @login_required
-def compare(request: HttpRequest, pk: Any) -> HttpResponse:
+def compare(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Two scans of one patient side by side, the earlier on the left; ``scan`` names each."""
     found = get_object_or_404(Patient.objects.visible_to(request.user).select_related("institution"), pk=pk)
     try:

@@ -16,10 +16,10 @@ _LEVELS = {"h1": "h2", "h2": "h3", "h3": "h4", "h4": "h5", "h5": "h5", "h6": "h5
 class _Renderer(RendererHTML):
     """Tables that scroll and whose numbers stand at the right, without the inline styles that our policy refuses."""
 
-    def table_open(self, *_: Any) -> str:
+    def table_open(self, *_: object) -> str:
         return '<div class="table-wrap" tabindex="0"><table class="table">\n'
 
-    def table_close(self, *_: Any) -> str:
+    def table_close(self, *_: object) -> str:
         return "</table></div>\n"
 
     def renderToken(

@@ -1,6 +1,6 @@
 """What concerns oneself: the page, the bell in the header, and the way to what it is about."""
 
-from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -75,7 +75,7 @@ def _address(request: HttpRequest, row: Notification) -> str:
 
 @require_safe
 @login_required
-def follow(request: HttpRequest, pk: Any) -> HttpResponseRedirect:
+def follow(request: HttpRequest, pk: UUID) -> HttpResponseRedirect:
     """On to what it is about; whoever goes there has read it. The address stands in mails, so it names nobody."""
     row = get_object_or_404(notifications_for(request.user), pk=pk)
     mark_read(Notification.objects.filter(pk=row.pk))
@@ -84,7 +84,7 @@ def follow(request: HttpRequest, pk: Any) -> HttpResponseRedirect:
 
 @require_POST
 @login_required
-def read(request: HttpRequest, pk: Any) -> HttpResponseRedirect:
+def read(request: HttpRequest, pk: UUID) -> HttpResponseRedirect:
     """Mark one as read; ``new=1`` puts it back among the new ones."""
     row = get_object_or_404(_mine(request), pk=pk)
     if "new" not in request.POST:

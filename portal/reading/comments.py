@@ -1,6 +1,7 @@
 """A case's thread: what one may see of it, a word of one's own, and whom one may mention."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -25,7 +26,7 @@ from .forms import RemarkForm
 WORKS = (Permission.READ_CASE, Permission.ADJUDICATE, Permission.SEE_READS)
 
 
-def _case(request: HttpRequest, pk: Any) -> Case:
+def _case(request: HttpRequest, pk: UUID) -> Case:
     """The case, for everybody who may see it: also for technologists, to whom the reading page is closed."""
     found: Case = get_object_or_404(cases_for(request.user), pk=pk)
     return found
@@ -43,7 +44,7 @@ def _context(request: HttpRequest, case: Case, form: RemarkForm) -> dict[str, An
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def comments(request: HtmxRequest, pk: Any) -> HttpResponse:
+def comments(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """The thread as a page of its own, and what is written into it; asked by htmx, the thread alone."""
     case = _case(request, pk)
     part = bool(request.htmx)
@@ -72,7 +73,7 @@ def _shown(request: HttpRequest, case: Case, form: RemarkForm, *, part: bool, st
 
 @require_safe
 @login_required
-def people(request: HttpRequest, pk: Any) -> JsonResponse:
+def people(request: HttpRequest, pk: UUID) -> JsonResponse:
     """Whom one may mention here, of those whose name begins with ``q``: people who may see this case."""
     case = _case(request, pk)
     found = people_like(request.user, case, request.GET.get("q", "")[:150])

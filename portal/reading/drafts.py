@@ -1,6 +1,6 @@
 """Keep what is entered while it is entered, and take back what was submitted a moment ago."""
 
-from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -23,7 +23,7 @@ from .views import on_conflict_as_it_is_now, page_of
 @require_POST
 @login_required
 @in_json
-def draft(request: HttpRequest, pk: Any) -> HttpResponse:
+def draft(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Keep the entries of the form; 409 with a sentence when the claim has ended, or the step that they belong to.
 
     Where another page has saved something else since, 409 with both: ``kept`` and ``yours`` in words, ``entries`` and
@@ -89,7 +89,7 @@ def _entries(page: CasePage, read: Read) -> dict[str, str]:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def undo(request: HttpRequest, pk: Any) -> HttpResponse:
+def undo(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take back what was stated here last: a blind read before the reveal, a final read given a moment ago.
 
     What it said stands in the form again.

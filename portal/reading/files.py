@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -72,13 +73,13 @@ class Squeezed:
         self.file.close()
 
 
-def _scan(request: HttpRequest, pk: Any) -> Scan:
+def _scan(request: HttpRequest, pk: UUID) -> Scan:
     return get_object_or_404(Scan.objects.visible_to(request.user), pk=pk)
 
 
 @require_safe
 @login_required
-def pixels(request: HttpRequest, pk: Any) -> HttpResponseBase:
+def pixels(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The true pixels without any metadata, in the container that the viewer reads."""
     scan = _scan(request, pk)
     looked_at(by=request.user, scan_id=scan.pk)
@@ -106,7 +107,7 @@ def pixels(request: HttpRequest, pk: Any) -> HttpResponseBase:
 
 @require_safe
 @login_required
-def preview(request: HttpRequest, pk: Any) -> HttpResponseBase:
+def preview(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """A small picture for lists, made anew from the pixels."""
     scan = _scan(request, pk)
     looked_at(by=request.user, scan_id=scan.pk)
@@ -121,7 +122,7 @@ def preview(request: HttpRequest, pk: Any) -> HttpResponseBase:
 
 @require_safe
 @login_required
-def original(request: HttpRequest, pk: Any) -> HttpResponseBase:
+def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The untouched original as a download.
 
     It may carry the patient's name. Whoever hands in scans of the institution has it anyway; a reader needs the
@@ -144,7 +145,7 @@ def original(request: HttpRequest, pk: Any) -> HttpResponseBase:
 
 @require_safe
 @login_required
-def heatmap(request: HttpRequest, pk: Any) -> HttpResponseBase:
+def heatmap(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """A prediction's heat map. For a blinded reader it does not exist, as for a stranger."""
     prediction = get_object_or_404(predictions_for(request.user), pk=pk, blinded=False)
     looked_at(by=request.user, scan_id=prediction.scan_id)

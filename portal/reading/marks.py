@@ -3,6 +3,7 @@
 import json
 import uuid
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -23,7 +24,7 @@ MOST_CHANGES = 400  # in one request
 @require_http_methods(["GET", "POST"])
 @login_required
 @in_json
-def annotations(request: HttpRequest, pk: Any) -> HttpResponse:
+def annotations(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Marks that stand, as far as this person may see them; a POST stores changes and answers their revisions."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     if request.method == "GET":

@@ -1,7 +1,7 @@
 """A case as a document to print or to file."""
 
 import io
-from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest
@@ -17,7 +17,7 @@ from .files import SANDBOX
 
 @require_safe
 @login_required
-def report(request: HttpRequest, pk: Any) -> FileResponse:
+def report(request: HttpRequest, pk: UUID) -> FileResponse:
     """The case's report as a PDF, with what this person may see of it now. Its name says nothing of the patient."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -25,7 +26,7 @@ from .views import attempt, on_conflict_as_it_is_now, page_of
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def adjudicate(request: HttpRequest, pk: Any) -> HttpResponse:
+def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Settle a disagreement; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
     if entered := only_entered(request, page):
@@ -75,7 +76,7 @@ def _say(
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def second_opinion(request: HttpRequest, pk: Any) -> HttpResponse:
+def second_opinion(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for a second reader; the read of one's own is still to be given."""
     page = page_of(request, pk)
     form = CommentForm(request.POST)
@@ -95,7 +96,7 @@ def second_opinion(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def send_back(request: HttpRequest, pk: Any) -> HttpResponse:
+def send_back(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Return a disagreement to one of its readers."""
     page = page_of(request, pk)
     form = ReturnForm(request.POST)
@@ -115,7 +116,7 @@ def send_back(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def answer(request: HttpRequest, pk: Any) -> HttpResponse:
+def answer(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Answer the adjudicator who returned the case."""
     page = page_of(request, pk)
     form = CommentForm(request.POST)
@@ -130,7 +131,7 @@ def answer(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def recall(request: HttpRequest, pk: Any) -> HttpResponse:
+def recall(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take a returned case back, to settle it."""
     page = page_of(request, pk)
     form = TakeOverForm({"reason": request.POST.get("why", "")})

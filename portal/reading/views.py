@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -27,7 +28,7 @@ from .forms import TakeOverForm
 from .pages import CasePage, entries_of, only_entered, show
 
 
-def page_of(request: HttpRequest, pk: Any) -> CasePage:
+def page_of(request: HttpRequest, pk: UUID) -> CasePage:
     """The case as this person meets it; 404 for a stranger, 403 for a colleague who does not work with cases."""
     # The predictions come with the page's own look at the scan.
     case = get_object_or_404(cases_for(request.user).prefetch_related(None), pk=pk)
@@ -42,7 +43,7 @@ def on_conflict_as_it_is_now(view: Callable[[HttpRequest, Any], HttpResponse]) -
     the reader had entered."""
 
     @wraps(view)
-    def told(request: HttpRequest, pk: Any) -> HttpResponse:
+    def told(request: HttpRequest, pk: UUID) -> HttpResponse:
         try:
             return view(request, pk)
         except Conflict as refused:
@@ -68,7 +69,7 @@ def _reason(chosen: str, label: str, prediction: Prediction | None) -> str:
 
 @require_safe
 @login_required
-def case(request: HtmxRequest, pk: Any) -> HttpResponse:
+def case(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """One case: image, where the reader stands, what happened so far. Asked by htmx: has the opinion landed?"""
     page = page_of(request, pk)
     if request.htmx:
@@ -81,7 +82,7 @@ def case(request: HtmxRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def blind(request: HttpRequest, pk: Any) -> HttpResponse:
+def blind(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Lock the blind read; until the reveal it can be undone."""
     page = page_of(request, pk)
     if entered := only_entered(request, page):
@@ -107,7 +108,7 @@ def blind(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def reveal(request: HttpRequest, pk: Any) -> HttpResponse:
+def reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show the AI's opinion; the blind read stands from now on."""
     page = page_of(request, pk)
     services.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
@@ -117,7 +118,7 @@ def reveal(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def final(request: HttpRequest, pk: Any) -> HttpResponse:
+def final(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Record the final read; ``then=next`` goes on with the next case."""
     page = page_of(request, pk)
     if entered := only_entered(request, page):
@@ -171,7 +172,7 @@ def final(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def amend(request: HttpRequest, pk: Any) -> HttpResponse:
+def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Put a new revision beside one's own final read."""
     page = page_of(request, pk)
     form = page.amend_form(request.POST)
@@ -202,7 +203,7 @@ def amend(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def release(request: HttpRequest, pk: Any) -> HttpResponse:
+def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the case back unread."""
     page = page_of(request, pk)
     services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
@@ -213,7 +214,7 @@ def release(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @in_json
-def renew(request: HttpRequest, pk: Any) -> HttpResponse:
+def renew(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Extend the lease while the reader is at work; 409 with a sentence when it has ended."""
     page = page_of(request, pk)
     lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
@@ -221,7 +222,7 @@ def renew(request: HttpRequest, pk: Any) -> HttpResponse:
     return JsonResponse({"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"})
 
 
-def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
+def _claimed(request: HttpRequest, pk: UUID, _lease: Claim) -> HttpResponse:
     """On with the case; where something had been entered before, it stands in the form again."""
     entries = entries_of(request.POST) if "kept" in request.POST else {}
     if not entries:
@@ -233,7 +234,7 @@ def _claimed(request: HttpRequest, pk: Any, _lease: Claim) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def claim(request: HttpRequest, pk: Any) -> HttpResponse:
+def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim the case again after the lease has ended, with what had been entered."""
     page = page_of(request, pk)
     return _claimed(request, pk, services.claim(by=request.user, case=page.case))
@@ -242,7 +243,7 @@ def claim(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 @login_required
 @on_conflict_as_it_is_now
-def take_over(request: HttpRequest, pk: Any) -> HttpResponse:
+def take_over(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take the case from whoever holds it, saying why."""
     page = page_of(request, pk)
     form = TakeOverForm({"reason": request.POST.get("why", "")})

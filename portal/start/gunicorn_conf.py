@@ -37,7 +37,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(worker: object) -> None:
     """Start what decodes before the first upload comes; after the fork, so that each process has its own."""
     from diagnostics.scans.decoding import start_ahead
 

@@ -4,6 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -201,7 +202,7 @@ def scans(request: HtmxRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def scan(request: HtmxRequest, pk: Any) -> HttpResponse:
+def scan(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """One scan: its state, what to do about it, its facts, and who has said what so far as one may know."""
     (seen,) = visible([get_object_or_404(scans_for(request.user), pk=pk)])
     found: Any = seen.scan  # with its newest predictions
@@ -227,7 +228,7 @@ def scan(request: HtmxRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 @login_required
-def retry(request: HttpRequest, pk: Any) -> HttpResponse:
+def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Have a scan analysed again whose analysis failed."""
     found = get_object_or_404(scans_for(request.user), pk=pk)
     with refusals_as_messages(request):

@@ -1,6 +1,6 @@
 """What is done from the list besides claiming: releasing and dealing out cases, and keeping a view of it."""
 
-from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -50,7 +50,7 @@ def assign(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def release(request: HttpRequest, pk: Any) -> HttpResponse:
+def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Release a case that one holds unread, from wherever one went on to."""
     guarded(request)
     case = get_object_or_404(cases_for(request.user), pk=pk)
@@ -89,7 +89,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def forget_view(request: HttpRequest, pk: Any) -> HttpResponse:
+def forget_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Forget one of one's own views."""
     guarded(request)
     view = get_object_or_404(services.views_of(request.user), pk=pk)

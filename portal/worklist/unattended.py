@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -50,7 +51,7 @@ def nobodys(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
-def _act(request: HttpRequest, pk: Any, service: Callable[..., Any], said: str) -> HttpResponse:
+def _act(request: HttpRequest, pk: UUID, service: Callable[..., Any], said: str) -> HttpResponse:
     _guarded(request)
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:
@@ -63,14 +64,14 @@ def _act(request: HttpRequest, pk: Any, service: Callable[..., Any], said: str) 
 
 @require_POST
 @login_required
-def free(request: HttpRequest, pk: Any) -> HttpResponse:
+def free(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give a case that is kept for somebody who has left back to the others."""
     return _act(request, pk, services.free_case, _("The case is free for others."))
 
 
 @require_POST
 @login_required
-def finish(request: HttpRequest, pk: Any) -> HttpResponse:
+def finish(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Finish a case with its first read, as nobody can give the second one."""
     waive = partial(services.waive_second_reader, reason=request.POST.get("reason", ""))
     return _act(request, pk, waive, _("The case is finished with its first read."))

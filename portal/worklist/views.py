@@ -227,7 +227,7 @@ def read_next(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def claim(request: HttpRequest, pk: Any) -> HttpResponse:
+def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim one case and open it."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:

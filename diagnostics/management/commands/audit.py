@@ -32,7 +32,7 @@ class Command(DomainCommand):
         anew = what.add_parser("anew", help="After a restore on servers: put aside anchors newer than the database.")
         anew.add_argument("--reason", required=True)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         getattr(self, f"_{options['what']}")(options)
 
     def _verify(self, options: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ class Command(DomainCommand):
         parser.add_argument("--by", required=True, metavar="NAME", help="Who is answerable: a data manager.")
         parser.add_argument("--out", type=Path, required=True, help="A folder; it is made.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         from diagnostics.training.originals import read_original
         from mlcore.data.dataset import read_manifest
 

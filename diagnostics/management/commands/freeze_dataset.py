@@ -38,7 +38,7 @@ class Command(DomainCommand):
         )
         parser.add_argument("--plan", action="store_true", help="Change nothing.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
             raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})

@@ -28,7 +28,7 @@ class Command(DomainCommand):
             help="Files without a row count as an upload on its way for so long (default: 60).",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         tally = stock.Tally()
         found = repaired = 0
         young = timedelta(minutes=options["young"])

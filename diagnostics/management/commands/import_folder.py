@@ -39,7 +39,7 @@ class Command(DomainCommand):
             help="Put labelled images on the worklist too (images without a label always are).",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         root: Path = options["path"]
         if not root.is_dir():
             raise CommandError(_("%(root)s is not a folder. Give the folder that holds the images.") % {"root": root})

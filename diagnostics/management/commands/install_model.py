@@ -23,7 +23,7 @@ class Command(DomainCommand):
             help="a model folder (default: the bundled one)",
         )
 
-    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+    def handle(self, *args: object, folder: Path, **options: Any) -> None:
         if not (folder / WEIGHTS).is_file():
             raise CommandError(
                 _(

@@ -20,7 +20,7 @@ class Command(DomainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         try:
             contents = copies.restore(options["folder"])
         except OSError as error:

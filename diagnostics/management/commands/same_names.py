@@ -31,7 +31,7 @@ class Command(DomainCommand):
         parser.add_argument("act", nargs="?", choices=ACTS, help="What to do; nothing lists them.")
         parser.add_argument("names", nargs="*", metavar="NAME", help="What the act is about.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         mender, act, names = Mender(), options["act"], options["names"]
         if act is not None:
             wanted = ACTS[act]

@@ -39,7 +39,7 @@ class Command(DomainCommand):
             else:
                 parser.add_argument(flag, type=_KINDS[each.kind], default=each.default, help=str(each.help))
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         by = get_user_model().objects.named(options["by"]).filter(is_active=True).first()
         if by is None:
             raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})

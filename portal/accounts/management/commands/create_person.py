@@ -31,7 +31,7 @@ class Command(DomainCommand):
         parser.add_argument("--first-name", default="")
         parser.add_argument("--last-name", default="")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         # Read before anything else: whoever pipes a password must not be left with a broken pipe.
         given = sys.stdin.readline().rstrip("\r\n") if options["password_stdin"] else None
         try:

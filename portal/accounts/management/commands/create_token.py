@@ -24,7 +24,7 @@ class Command(DomainCommand):
         )
         parser.add_argument("--name", default="Made on the command line", help="What it is for.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         user = User.objects.named(options["user"]).first()
         if user is None:
             raise CommandError(

@@ -19,7 +19,7 @@ class Command(DomainCommand):
         parser.add_argument("username", help="The name they sign in with.")
         parser.add_argument("--work-to", metavar="NAME", default="", help="The reader who gets their open cases.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         user, heir = self._person(options["username"]), None
         if options["work_to"]:
             heir = self._person(options["work_to"])

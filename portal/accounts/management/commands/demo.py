@@ -1,7 +1,6 @@
 """``manage.py demo``: people of each role and a handful of synthetic phantoms: every page has something in it."""
 
 import secrets
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         "in synthetic phantom scans. Run again, it makes only what is missing and shows no password twice."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         shown = self._people()
         technologist = get_user_model().objects.get(username=f"{CODE}-{Role.TECHNOLOGIST.value}")
         stored = self._phantoms(technologist)

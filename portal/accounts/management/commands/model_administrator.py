@@ -21,7 +21,7 @@ class Command(DomainCommand):
         parser.add_argument("username", nargs="?", help="The name they sign in with.")
         parser.add_argument("--end", action="store_true", help="Take it away instead.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         name = options["username"]
         if name is None:
             names = [row.user.username for row in ModelAdministrator.objects.select_related("user")]

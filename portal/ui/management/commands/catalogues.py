@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="Change nothing; fail where anything is out of date.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         if catalogues is None:
             raise CommandError("Babel is missing: `make environment-dev` installs it.")
         root = Path(settings.BASE_DIR)
