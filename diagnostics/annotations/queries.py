@@ -55,7 +55,7 @@ def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
     moment for each author of standing marks on a case, at their last change."""
     places = [seen.scan.pk for seen in scans]
     marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")
-    grouped: dict[tuple[Any, Any], list[Annotation]] = {}
+    grouped: dict[tuple[Any, object], list[Annotation]] = {}
     for mark in marks:
         grouped.setdefault((mark.case_id, mark.author_id), []).append(mark)
     made = [

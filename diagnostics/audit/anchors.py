@@ -51,7 +51,7 @@ class Anchor:
         """The same with this installation's signature."""
         return Anchor(self.at, self.chains, _key_id(), self._mac())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         said = {"format": FORMAT, "at": self.at, "events": self.events, "chains": self.chains}
         return {**said, "key": self.key, "signature": self.signature}
 

@@ -1,14 +1,13 @@
 """Each act as a sentence, to follow the name of whoever did it: "ada handed in a scan"."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from .models import AuditEvent
 
 # Words in %(…)s come from the event's detail: codes, numbers and ids, never a patient's data.
-SENTENCES: dict[str, Any] = {
+SENTENCES: dict[str, object] = {
     "scan_stored": _("handed in a scan"),
     "file_ended": _("handed in a file whose decoding was ended by its limits"),
     "scan_submitted_again": _("handed in a scan that was here already"),
@@ -107,7 +106,7 @@ SENTENCES: dict[str, Any] = {
 }
 
 
-class _Detail(dict[str, Any]):
+class _Detail(dict[str, object]):
     """An event's detail; a word that an older event lacks is said to be missing, not an error."""
 
     def __missing__(self, key: str) -> str:
@@ -122,5 +121,5 @@ def sentence_of(event: AuditEvent) -> str:
     return str(sentence) % _Detail(_words(event.detail))
 
 
-def _words(detail: Mapping[str, Any]) -> dict[str, Any]:
+def _words(detail: Mapping[str, object]) -> dict[str, object]:
     return {key: str(value).replace("_", " ") if key == "role" else value for key, value in detail.items()}

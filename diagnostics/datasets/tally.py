@@ -15,13 +15,13 @@ _CONFLICTS_LISTED = 100
 _CHANGES_LISTED = 100
 
 
-def counts(items: Sequence[Planned], institutions: Sequence[Institution], left_out: Counter[str]) -> dict[str, Any]:
+def counts(items: Sequence[Planned], institutions: Sequence[Institution], left_out: Counter[str]) -> dict[str, object]:
     """Count scans, groups and patients; by part, label, label source and institution."""
     codes = {institution.pk: institution.code for institution in institutions}
     table = Counter(
         (each.part, each.labelled.label, str(each.labelled.source), codes[each.labelled.institution]) for each in items
     )
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "scans": len(items),
         "groups": len({each.group for each in items}),
         "patients": len({each.labelled.patient for each in items}),
@@ -39,7 +39,7 @@ def counts(items: Sequence[Planned], institutions: Sequence[Institution], left_o
     return found
 
 
-def conflicts(sets: Sequence[Sequence[Labelled]]) -> dict[str, Any]:
+def conflicts(sets: Sequence[Sequence[Labelled]]) -> dict[str, object]:
     """Count the sets of look-alikes whose labels cannot all be right, and list the first of them."""
     there = [inside for inside in sets if contradict(each.label for each in inside)]
     return {
@@ -60,7 +60,7 @@ def named(readers: Sequence[Any], institutions: Sequence[Institution]) -> dict[s
 
 def difference(
     items: Sequence[Planned], former: DatasetVersion | None, institutions: Sequence[Institution]
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """What came, went and changed its label since ``former``; None where there was none.
 
     Of the former version only the scans of ``institutions`` count: others' are not for this person to know of.
@@ -102,7 +102,7 @@ def difference(
     }
 
 
-def _rows(found: Counter[tuple[str, str, str]]) -> list[dict[str, Any]]:
+def _rows(found: Counter[tuple[str, str, str]]) -> list[dict[str, object]]:
     return [
         {"label": label, "label_source": source, "institution": code, "n": number}
         for (label, source, code), number in sorted(found.items())

@@ -81,7 +81,7 @@ def register(
     by: Actor | None,
     folder: Path,
     name: str = "",
-    report: Mapping[str, Any] | None = None,
+    report: Mapping[str, object] | None = None,
     kept_as: str = "",
 ) -> ModelVersion:
     """Keep a trained model and enter it as a candidate; the same model again gives the version that exists.
@@ -281,7 +281,7 @@ def _put_into_use(
     promotion = Promotion.objects.create(
         version=version, former=former, kind=kind, by=account_of(by), reason=reason, **more
     )
-    told: dict[str, Any] = {}
+    told: dict[str, object] = {}
     if kind == Promotion.Kind.PROMOTE:
         approver = more.get("approved_by")
         told = {
@@ -302,7 +302,7 @@ def _put_into_use(
     return promotion
 
 
-def _json(path: Path, *, needed: bool) -> dict[str, Any]:
+def _json(path: Path, *, needed: bool) -> dict[str, object]:
     try:
         # A measure that is no number would be refused by the database; as "not known" it is told apart from 0.
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda word: None)

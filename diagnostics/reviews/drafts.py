@@ -125,11 +125,11 @@ def _stored(by: Actor, case: Case, sent: _Sent) -> tuple[Draft, bool]:
     return kept, False
 
 
-def _aside(tab: str, at: datetime, entries: Mapping[str, str]) -> dict[str, Any]:
+def _aside(tab: str, at: datetime, entries: Mapping[str, str]) -> dict[str, object]:
     return {"tab": tab, "at": at.isoformat(), "entries": dict(entries)}
 
 
-def _newest(aside: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _newest(aside: list[dict[str, object]]) -> list[dict[str, object]]:
     """The newest few of what is kept aside, each once."""
     once = {json.dumps(each["entries"], sort_keys=True): each for each in aside}
     return list(once.values())[-MOST_ASIDE:]
@@ -206,7 +206,7 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
 
 def _put_back(by: Actor, case: Case, read: Read) -> None:
     """The case as it was before this read."""
-    fields: dict[str, Any] = {"state": CaseState.OPEN, "done_at": None, "stage": read.stage}
+    fields: dict[str, object] = {"state": CaseState.OPEN, "done_at": None, "stage": read.stage}
     if read.stage == Stage.FIRST and read.revision == 1 and case.second_read != SecondRead.ASKED:
         fields["second_read"] = ""  # chosen because of this read
     if read.revision > 1:  # it had been returned to them

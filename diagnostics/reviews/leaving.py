@@ -159,7 +159,7 @@ def _free(by: Actor | None, case_id: Any, *, user: Actor, work_to: Any | None) -
     if not kept and not held:
         return 0
     if kept and case.returned_at is not None:
-        fields: dict[str, Any] = {"stage": Stage.ADJUDICATION, "assigned_to": None, "returned_at": None}
+        fields: dict[str, object] = {"stage": Stage.ADJUDICATION, "assigned_to": None, "returned_at": None}
         heir = None
     else:
         was_read = any(claim.stage != Stage.ADJUDICATION for claim in held)

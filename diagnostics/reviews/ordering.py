@@ -96,7 +96,7 @@ def due(institution: Institution, priority: int, since: datetime) -> datetime:
     return since + timedelta(minutes=minutes[Priority(priority)])
 
 
-def place_of(institution: Institution, priority: int) -> dict[str, Any]:
+def place_of(institution: Institution, priority: int) -> dict[str, object]:
     """The place of a case that is opened now."""
     return {
         "due_at": due(institution, priority, timezone.now()),

@@ -243,7 +243,7 @@ def past_first() -> Q:
     return ~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False)
 
 
-def _in_tab(user: Actor) -> dict[str, Any]:
+def _in_tab(user: Actor) -> dict[str, object]:
     """What puts an open case into a tab; on rows that have ``holder_id``. Each case is in at most one for a person."""
     free = Q(holder_id__isnull=True)
     kept_for_me = Q(assigned_to=user, returned_at__isnull=True)

@@ -24,7 +24,7 @@ POLICIES = (
 )
 
 
-def _known(policies: dict[str, Any]) -> dict[str, Any]:
+def _known(policies: dict[str, object]) -> dict[str, object]:
     unknown = sorted(set(policies) - set(POLICIES))
     if unknown:
         raise TypeError(f"No such policy: {', '.join(unknown)}. Known are: {', '.join(POLICIES)}.")
@@ -70,7 +70,7 @@ def change_institution(
     """
     require(by, Permission.ADMINISTER, institution)
     row = Institution.objects.select_for_update().get(pk=institution.pk)
-    wanted: dict[str, Any] = {"name": name, "reading_mode": reading_mode, **_known(policies)}
+    wanted: dict[str, object] = {"name": name, "reading_mode": reading_mode, **_known(policies)}
     changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
     for key, value in changed.items():
         setattr(row, key, value)

@@ -185,6 +185,6 @@ def _one(rows: Any, column: str, name: str, what: str) -> Any:
     raise NotMended(_("There is no %(what)s %(name)s."), {"what": what, "name": name})
 
 
-def _visit(study: Any) -> tuple[str, Any]:
+def _visit(study: Any) -> tuple[str, object]:
     """What makes two studies of a patient one: the number, or where there is none the day."""
     return folded(study.accession), None if study.accession else study.date

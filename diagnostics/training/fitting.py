@@ -95,7 +95,7 @@ def fit(run_id: Any) -> ModelVersion | None:
 _EXPECTED = (NotTrainable, NotADataset, BadConfig, ManifestDamaged, ArtifactDamaged, OriginalDamaged)
 
 
-def _train(run: TrainingRun, place: Path, watch: "_Watch") -> tuple[Path, Mapping[str, Any], Compared]:
+def _train(run: TrainingRun, place: Path, watch: "_Watch") -> tuple[Path, Mapping[str, object], Compared]:
     """Everything between the claim and the candidate: gives the model folder, its report, and what the gate said."""
     run_state.record_environment(
         run_id=run.pk, fence=watch.fence, found={**surroundings(), "threads": settings.TRAINING_THREADS}

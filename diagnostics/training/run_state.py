@@ -66,7 +66,7 @@ def claim(run_id: Any) -> TrainingRun | None:
     return rows.get(pk=run_id) if taken else None
 
 
-def record_environment(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, Any]) -> None:
+def record_environment(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, object]) -> None:
     """Write down by what the run is carried out: versions, code, threads.
 
     Raises
@@ -106,7 +106,7 @@ def progress(*, run_id: Any, fence: uuid.UUID, step: Step) -> bool:
         row = held.values("log", "cancel_requested_at").first()
         if row is None:
             raise LostLease(f"Training run {run_id} is no longer held.")
-        changes: dict[str, Any] = {
+        changes: dict[str, object] = {
             "progress": min(max(step.fraction, 0.0), 1.0),
             "seconds_left": None if step.seconds_left is None else max(0, round(step.seconds_left)),
             "lease_until": _lease(now),
@@ -125,7 +125,7 @@ def succeed(
     run_id: Any,
     fence: uuid.UUID,
     folder: Path,
-    report: Mapping[str, Any],
+    report: Mapping[str, object],
     measured: Callable[[ModelVersion], None] = lambda version: None,
 ) -> ModelVersion:
     """Enter the model as a candidate and end the run, both or neither.
@@ -228,7 +228,7 @@ def _lease(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.TRAINING_LEASE_SECONDS)
 
 
-def ended(state: TrainingState, now: datetime) -> dict[str, Any]:
+def ended(state: TrainingState, now: datetime) -> dict[str, object]:
     """What a row says once it is over."""
     return {
         "state": state,

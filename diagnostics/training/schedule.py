@@ -1,7 +1,6 @@
 """Retraining by itself, when enough new labels wait: off until somebody switches it on, who is answerable for it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -41,7 +40,7 @@ def set_policy(
     new_labels: int,
     institutions: Sequence[Institution],
     lineage: str = "main",
-    recipe: dict[str, Any] | None = None,
+    recipe: dict[str, object] | None = None,
 ) -> Retraining:
     """Switch retraining by itself on or off.
 

@@ -66,7 +66,7 @@ class Unchanged(NotTrainable):
     code = "unchanged"
 
 
-def queue(*, by: Actor, dataset: DatasetVersion, config: Mapping[str, Any], anyway: bool = False) -> TrainingRun:
+def queue(*, by: Actor, dataset: DatasetVersion, config: Mapping[str, object], anyway: bool = False) -> TrainingRun:
     """Queue a training run.
 
     Parameters
@@ -129,7 +129,7 @@ def rerun(*, by: Actor, run: TrainingRun) -> TrainingRun:
 
 
 def _queued(
-    by: Actor, dataset: DatasetVersion, recipe: dict[str, Any], repeats: TrainingRun | None = None
+    by: Actor, dataset: DatasetVersion, recipe: dict[str, object], repeats: TrainingRun | None = None
 ) -> TrainingRun:
     with transaction.atomic():
         try:
@@ -241,7 +241,7 @@ def _occupied(by: Actor, other: TrainingRun) -> str:
     return _("Another training is under way on this installation, and one runs at a time. Try again later.")
 
 
-def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, Any]) -> str:
+def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, object]) -> str:
     """The id of the live model, whose weights can be the beginning."""
     live = registry.live()
     if live is None:

@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import storages
@@ -53,7 +52,7 @@ class Contents:
     files: int
     new_files: int
     missing: list[str]
-    anchor: dict[str, Any] = field(default_factory=dict)
+    anchor: dict[str, object] = field(default_factory=dict)
 
 
 def back_up(folder: Path) -> Contents:
@@ -267,7 +266,7 @@ def _ends_of(database: Path) -> dict[str, tuple[int, int, str]]:
         return {str(chain): (length, event or 0, bytes(head).hex()) for chain, length, event, head in found}
 
 
-def _anchor_of(database: Path) -> dict[str, Any]:
+def _anchor_of(database: Path) -> dict[str, object]:
     return anchors.Anchor(timezone.now().isoformat(timespec="seconds"), _ends_of(database)).signed().as_json()
 
 

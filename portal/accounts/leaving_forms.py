@@ -51,9 +51,9 @@ class PersonChangeForm(UserChangeForm):
                 cases,
             ) % {"n": cases}
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         """Nobody closes their own account."""
-        cleaned: dict[str, Any] = super().clean() or {}
+        cleaned: dict[str, object] = super().clean() or {}
         closing = "is_active" in self.changed_data and not cleaned.get("is_active")
         if closing and self.instance.pk == self.request.user.pk:
             self.add_error("is_active", _("You cannot close your own account. Ask another administrator."))

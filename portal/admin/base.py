@@ -53,7 +53,7 @@ class ReadOnlyModelAdmin(admin.ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
         return CappedList
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         # Django's own title would say "Select … to view", which nobody needs to be told.
         title = {"title": str(self.model._meta.verbose_name_plural).capitalize()}
         return super().changelist_view(request, {**title, **(extra_context or {})})
@@ -104,7 +104,7 @@ def by_words(name: str, words: Iterable[str]) -> type[admin.SimpleListFilter]:
     return ByWord
 
 
-def column(text: Any, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def column(text: Any, order: str | None = None) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """A computed column's heading and order."""
     return admin.display(description=text, ordering=order)
 

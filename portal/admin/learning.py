@@ -60,11 +60,11 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
         ]
         return own + super().get_urls()
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         may_freeze = may(request.user, Permission.FREEZE_DATASET)
         return super().changelist_view(request, {**(extra_context or {}), "may_freeze": may_freeze})
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def render_change_form(self, request: HttpRequest, context: dict[str, object], *args: Any, **kwargs: Any) -> Any:
         version = kwargs.get("obj")
         if version is not None:
             context.update(
@@ -201,7 +201,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
         ]
         return own + super().get_urls()
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def render_change_form(self, request: HttpRequest, context: dict[str, object], *args: Any, **kwargs: Any) -> Any:
         run = kwargs.get("obj")
         if run is not None:
             context.update(run=run, running=run.state in ACTIVE)

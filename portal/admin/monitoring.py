@@ -87,7 +87,7 @@ class AlertRuleAdmin(ReadOnlyModelAdmin):
         own = [path("set/", self.admin_site.admin_view(self.set), name="diagnostics_alertrule_set")]
         return own + super().get_urls()
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         shown = {"may_set": may(request.user, Permission.SET_LIMITS)}
         return super().changelist_view(request, {**(extra_context or {}), **shown})
 

@@ -1,7 +1,7 @@
 """The API's description of itself, for programs (OpenAPI 3.1) and for people (Swagger UI, served from here)."""
 
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from csp.decorators import csp_update
 from django.utils.decorators import method_decorator
@@ -19,9 +19,9 @@ from rest_framework.views import APIView
 
 
 @cache
-def described() -> dict[str, Any]:
+def described() -> dict[str, object]:
     """The description. It is the same for everybody and holds no data, so it is made once a process."""
-    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    made: dict[str, object] = SchemaGenerator().get_schema(request=None, public=True)
     return made
 
 

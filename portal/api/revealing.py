@@ -11,7 +11,7 @@ from diagnostics.actors import Actor
 from diagnostics.reviews import services as reviews
 
 
-def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], Any], says: Callable[[Any], bool]) -> None:
+def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], object], says: Callable[[Any], bool]) -> None:
     """Take the blinds off ``rows`` that ``person`` has locked a blind read of, and record where an opinion is told.
 
     Each row has ``blinded`` and ``revealable`` (:func:`diagnostics.reviews.queries.may_be_revealed`). ``scan`` gives

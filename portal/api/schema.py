@@ -64,7 +64,7 @@ class Schema(AutoSchema):
         """``ScanShape`` is the client's ``Scan``."""
         return str(super().get_serializer_name(serializer, direction)).removesuffix("Shape")
 
-    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, object] | None:
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
@@ -91,7 +91,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
     target_class = "portal.api.authentication.BearerTokenAuthentication"
     name = "token"
 
-    def get_security_definition(self, auto_schema: object) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: object) -> dict[str, object]:
         return {
             "type": "http",
             "scheme": "bearer",

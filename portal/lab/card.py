@@ -1,7 +1,6 @@
 """A model card's Markdown as HTML, in the looks of our pages."""
 
 from collections.abc import MutableMapping, Sequence
-from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
@@ -27,7 +26,7 @@ class _Renderer(RendererHTML):
         tokens: Sequence[Token],
         idx: int,
         options: OptionsDict,
-        env: MutableMapping[str, Any],
+        env: MutableMapping[str, object],
     ) -> str:
         token = tokens[idx]
         token.tag = _LEVELS.get(token.tag, token.tag)

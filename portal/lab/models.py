@@ -1,6 +1,5 @@
 """One model on a page: what it is worth, what the gate says, and every way into and out of use."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -80,7 +79,7 @@ def _way_into_use(
     version: ModelVersion,
     form: PromotionForm | DecisionForm | None,
     terms: requests.Terms | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What waits for a decision, and the form of whoever may make one: of the proposal, else of a promotion."""
     asked = requests.pending_for(version)
     exception = needed_for(by=request.user, version=version, stands=gate.standing(version))

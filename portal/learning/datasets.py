@@ -1,7 +1,5 @@
 """What a dataset holds or would hold, as rows for a page, and the act of freezing it."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
@@ -16,7 +14,7 @@ from portal.ui.refusals import refusals_as_messages, refusals_in_form
 from .forms import FreezeForm
 
 
-def counts_for_page(counts: dict[str, Any]) -> dict[str, Any]:
+def counts_for_page(counts: dict[str, object]) -> dict[str, object]:
     """The counts of a dataset as its pages show them."""
     return {
         "counts": counts,
@@ -26,7 +24,7 @@ def counts_for_page(counts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan_for_page(user: Actor, form: FreezeForm) -> dict[str, Any]:
+def plan_for_page(user: Actor, form: FreezeForm) -> dict[str, object]:
     """What freezing would make now of what the form asks for, what stands against it, and the worker's row."""
     wanted = form.wanted()
     look = pipeline.plan_dataset(by=user, wanted=wanted) if wanted is not None else None

@@ -104,7 +104,7 @@ def retire(user: Actor, version: ModelVersion) -> str:
     return _("%(name)s is put aside.") % {"name": version}
 
 
-def evidence(user: Actor, version: ModelVersion) -> dict[str, Any]:
+def evidence(user: Actor, version: ModelVersion) -> dict[str, object]:
     """What there is to go by, for a page: the figures beside the dummy and the live model, and the gate's word."""
     return {
         "rows": queries.rows(version),
@@ -114,7 +114,7 @@ def evidence(user: Actor, version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def in_the_way(exception: Needed | None) -> dict[str, Any]:
+def in_the_way(exception: Needed | None) -> dict[str, object]:
     """What has to be said where the gate has not let a model through: what it takes, and how many cases it meets."""
     return {
         "exception": exception,

@@ -1,7 +1,5 @@
 """What a training would do, and the acts that start one, run it again and cancel it."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest
@@ -23,7 +21,7 @@ def wants_it_anyway(request: HttpRequest) -> bool:
     return "anyway" in request.GET or "anyway" in request.POST
 
 
-def plan_for_page(request: HttpRequest, dataset: DatasetVersion, form: TrainForm) -> dict[str, Any]:
+def plan_for_page(request: HttpRequest, dataset: DatasetVersion, form: TrainForm) -> dict[str, object]:
     """What a training would do now, what stands against it, and the form of its recipe."""
     anyway = wants_it_anyway(request)
     return {

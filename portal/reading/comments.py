@@ -1,6 +1,5 @@
 """A case's thread: what one may see of it, a word of one's own, and whom one may mention."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -32,7 +31,7 @@ def _case(request: HttpRequest, pk: UUID) -> Case:
     return found
 
 
-def _context(request: HttpRequest, case: Case, form: RemarkForm) -> dict[str, Any]:
+def _context(request: HttpRequest, case: Case, form: RemarkForm) -> dict[str, object]:
     return {
         "case": case,
         "scan": case.scan,

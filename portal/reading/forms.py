@@ -102,7 +102,7 @@ class FinalForm(forms.Form):
         self.meant = {KEEP: own, ADOPT: opinion.label if opinion is not None else ""}
         _offer(self, opinion)
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         """Work out which label is meant, as ``final_label``."""
         cleaned = super().clean() or {}
         choice, label = cleaned.get("choice", ""), cleaned.get("label", "")

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -36,7 +35,7 @@ def annotations(request: HttpRequest, pk: UUID) -> HttpResponse:
     return JsonResponse({"revisions": {str(row.mark): row.revision for row in stored}, "at": at})
 
 
-def _shape(row: Annotation, *, mine: bool) -> dict[str, Any]:
+def _shape(row: Annotation, *, mine: bool) -> dict[str, object]:
     return {
         "id": str(row.mark),
         "revision": row.revision,

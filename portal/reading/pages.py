@@ -195,7 +195,7 @@ class CasePage:
         return draft_for(self.user, self.case) if self.claim is not None else None
 
     @cached_property
-    def aside(self) -> list[dict[str, Any]]:
+    def aside(self) -> list[dict[str, object]]:
         """What this reader entered in another tab and what did not become the draft, the newest first."""
         kept = self.draft.aside if self.draft is not None else []
         return [
@@ -322,7 +322,7 @@ class CasePage:
             return None
         return coming_up(self.user, after=self.case.pk)
 
-    def context(self) -> dict[str, Any]:
+    def context(self) -> dict[str, object]:
         return {
             "case": self.case,
             "scan": self.scan,
@@ -375,7 +375,7 @@ def show(
     *,
     form: forms.Form | None = None,
     take_over: TakeOverForm | None = None,
-    extra: dict[str, Any] | None = None,
+    extra: dict[str, object] | None = None,
     refusal: str = "",
     entries: dict[str, str] | None = None,
     status: int = 200,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -56,7 +55,7 @@ def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _say(
-    request: HttpRequest, page: CasePage, form: forms.Form, name: str, act: Callable[..., Any], done: str
+    request: HttpRequest, page: CasePage, form: forms.Form, name: str, act: Callable[..., object], done: str
 ) -> HttpResponse | None:
     """Do what ``form`` asks for; the page that says why it was refused, or None where it was done.
 

@@ -71,7 +71,7 @@ class FilingForm(forms.Form):
             {"min": EARLIEST_STUDY.isoformat(), "max": latest_study().isoformat()}
         )
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         cleaned = super().clean() or {}
         if "patient" in cleaned and "accession" in cleaned and "study_date" in cleaned:
             try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -51,7 +50,7 @@ def nobodys(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
-def _act(request: HttpRequest, pk: UUID, service: Callable[..., Any], said: str) -> HttpResponse:
+def _act(request: HttpRequest, pk: UUID, service: Callable[..., object], said: str) -> HttpResponse:
     _guarded(request)
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:

@@ -1,7 +1,6 @@
 """Charts in templates: ``{% chart it %}`` for one a view made, ``{% learning_charts epochs %}`` for a training."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
@@ -22,6 +21,6 @@ def chart(drawn: charts.LineChart | charts.Matrix | None) -> SafeString:
 
 
 @register.simple_tag
-def learning_charts(epochs: Sequence[Mapping[str, Any]]) -> SafeString:
+def learning_charts(epochs: Sequence[Mapping[str, object]]) -> SafeString:
     """Loss and AUROC over the epochs of a training."""
     return mark_safe("".join(chart(each) for each in charts_over_time.learning(epochs)))  # noqa: S308 - rendered above
