@@ -33,6 +33,13 @@ class Line:
     def changed(self) -> bool:
         return self.key != self.action.key
 
+    @property
+    def said(self) -> str:
+        """What stands beside the key: what is wrong with it, or which one it replaces."""
+        if self.error or not self.changed:
+            return self.error
+        return _("as delivered: %(key)s") % {"key": self.action.key}
+
 
 def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, errors: Mapping[str, str] = {}) -> Any:
     """The pages with their groups of lines; ``page`` with what was entered there."""

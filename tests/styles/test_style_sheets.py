@@ -48,3 +48,17 @@ def test_no_rule_says_a_property_twice_with_the_same_value():
         if times > 1
     ]
     assert twice == []
+
+
+def test_what_is_hidden_while_it_is_empty_can_be_empty():
+    """To ``:empty`` a line break is something: an element that it hides is written with nothing before its content."""
+    selectors = " ".join(token.serialize() for rule in rules() for token in rule.selector).replace(" ", "")
+    hidden = set(re.findall(r"\.([\w-]+):empty", selectors))
+    assert hidden
+    spaced = [
+        f"{path.relative_to(ROOT)}: {tag[0].strip()}"
+        for path in ROOT.glob("templates/**/*.html")
+        for tag in re.finditer(r"""<\w+\b(?:"[^"]*"|{%.*?%}|{{.*?}}|[^>"])*>\s+""", path.read_text())
+        if hidden & set(re.findall(r"[\w-]+", "".join(re.findall(r'class="([^"]*)"', tag[0]))))
+    ]
+    assert spaced == []
