@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +105,7 @@ def placed(items: Sequence[Item], folder: Path) -> list[Item]:
     found = {item.sha256: path for item in items if (path := folder / item.path).is_file()}
     lacking = {item.sha256 for item in items} - set(found)
     if lacking:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            if sha256 in lacking:
-                found.setdefault(sha256, path)
+        found |= _by_hash(folder, lacking)
     missing = [item for item in items if item.sha256 not in found]
     if missing:
         raise NotADataset(
@@ -116,6 +113,16 @@ def placed(items: Sequence[Item], folder: Path) -> list[Item]:
             f"hash {missing[0].sha256[:12]} (at {missing[0].path} in the portal's storage)."
         )
     return [dataclasses.replace(item, path=str(found[item.sha256])) for item in items]
+
+
+def _by_hash(folder: Path, wanted: set[str]) -> dict[str, Path]:
+    """Look through all files below a folder; give the first, by its path, of each hash that is wanted."""
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 in wanted:
+            found.setdefault(sha256, path)
+    return found
 
 
 def data_sha256(items: Sequence[Item]) -> str:
@@ -137,19 +144,29 @@ def labelled_files(path: Path) -> list[tuple[Path, str, str]]:
     if not path.is_dir():
         raise NotADataset(f"{path} is no folder.")
     found = []
-    for folder in [path, *sorted(p for p in path.iterdir() if p.is_dir())]:
-        for inside in sorted(p for p in folder.iterdir() if p.is_dir()):
-            label = label_from_folder(inside.name)
-            if label is None or (folder != path and label_from_folder(folder.name) is not None):
-                continue
-            files = sorted(p for p in inside.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            found += [(file, label, folder.resolve().name) for file in files]
+    for folder, label in _class_folders(path):
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        found += [(file, label, folder.parent.resolve().name) for file in files]
     if not found:
         raise NotADataset(
             f"{path} holds no images in class folders; wanted are folders named yes and no, "
             "or no_tumour, glioma, meningioma and pituitary."
         )
     return found
+
+
+def _class_folders(path: Path) -> Iterator[tuple[Path, str]]:
+    """Give (folder, label) of each class folder in a folder, or in one of its folders that is itself none."""
+    for source in [path, *_folders_in(path)]:
+        is_class = source != path and label_from_folder(source.name) is not None
+        for folder in _folders_in(source):
+            label = label_from_folder(folder.name)
+            if label is not None and not is_class:
+                yield folder, label
+
+
+def _folders_in(path: Path) -> list[Path]:
+    return sorted(p for p in path.iterdir() if p.is_dir())
 
 
 def decode_labelled(data: bytes) -> Decoded:

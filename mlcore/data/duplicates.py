@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,56 +52,90 @@ def duplicates(
     NotADataset
         Where the path is no folder, or holds no image.
     """
+    images, left_out = _read_all(path, on_refused, on_read)
+    if not images:
+        raise NotADataset(f"{path} holds no image that can be read.")
+    alike = twins([each.fingerprint for each in images], threshold=threshold)
+    groups = _groups(images, alike)
+    pairs = [(images[i], images[j], correlation) for i, j, correlation in alike]
+    return {
+        "images": len(images),
+        "different": len(groups),
+        "same_file": len(images) - len({each.sha256 for each in images}),
+        "same_hash": len(images) - len({each.hash for each in images}),
+        "alike": len(images) - len(groups),
+        "threshold": threshold,
+        "groups": [[each.listed() for each in inside] for inside in groups if len(inside) > 1],
+        "pairs": [_pair(*pair) for pair in pairs],
+        "conflicts": _conflicts(pairs),
+        "left_out": left_out,
+    }
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One image of the folder, and by what it is compared with the others."""
+
+    name: str
+    label: str | None
+    fingerprint: bytes
+    hash: int
+    sha256: str
+
+    def listed(self) -> dict[str, Any]:
+        return {"file": self.name, "label": self.label, "hash": f"{self.hash:016x}"}
+
+
+def _read_all(
+    path: Path, on_refused: Callable[[Path, Refused], None], on_read: Callable[[int, int], None]
+) -> tuple[list[_Image], int]:
+    """Read every image below a folder; give those that can be decoded, and how many cannot."""
     if not path.is_dir():
         raise NotADataset(f"{path} is no folder.")
     files = sorted(each for each in path.rglob("*") if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file())
-    names, labels, prints, shas = [], [], [], []
+    images = []
     for done, file in enumerate(files, start=1):
-        data = file.read_bytes()
         try:
-            prints.append(fingerprint(decode(data)))
+            images.append(_image(file, file.relative_to(path).as_posix()))
         except Refused as refused:
             on_refused(file, refused)
-        else:
-            names.append(file.relative_to(path).as_posix())
-            labels.append(label_from_folder(file.parent.name))
-            shas.append(hashlib.sha256(data).hexdigest())
         on_read(done, len(files))
-    if not names:
-        raise NotADataset(f"{path} holds no image that can be read.")
-    alike = twins(prints, threshold=threshold)
-    numbers = grouped(alike, shas)
-    hashes = [perceptual_hash(each) for each in prints]
-    members: dict[int, list[int]] = defaultdict(list)
-    for i, number in enumerate(numbers):
-        members[number].append(i)
-    pairs = [
-        {
-            "a": names[i],
-            "b": names[j],
-            "correlation": round(correlation, 4),
-            "same_file": shas[i] == shas[j],
-            "hash_distance": (hashes[i] ^ hashes[j]).bit_count(),
-        }
-        for i, j, correlation in alike
+    return images, len(files) - len(images)
+
+
+def _image(file: Path, name: str) -> _Image:
+    data = file.read_bytes()
+    seen = fingerprint(decode(data))
+    return _Image(
+        name=name,
+        label=label_from_folder(file.parent.name),
+        fingerprint=seen,
+        hash=perceptual_hash(seen),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _groups(images: Sequence[_Image], alike: Sequence[tuple[int, int, float]]) -> list[list[_Image]]:
+    """Put together what is alike or of the same bytes; groups stand in the order of their first image."""
+    members: dict[int, list[_Image]] = defaultdict(list)
+    for image, number in zip(images, grouped(alike, [each.sha256 for each in images]), strict=True):
+        members[number].append(image)
+    return list(members.values())
+
+
+def _conflicts(pairs: Sequence[tuple[_Image, _Image, float]]) -> list[dict[str, Any]]:
+    return [
+        {**_pair(a, b, correlation), "labels": [a.label, b.label]}
+        for a, b, correlation in pairs
+        if contradict(label for label in (a.label, b.label) if label is not None)
     ]
+
+
+def _pair(a: _Image, b: _Image, correlation: float) -> dict[str, Any]:
     return {
-        "images": len(names),
-        "different": len(members),
-        "same_file": len(names) - len(set(shas)),
-        "same_hash": len(names) - len(set(hashes)),
-        "alike": len(names) - len(members),
-        "threshold": threshold,
-        "groups": [
-            [{"file": names[i], "label": labels[i], "hash": f"{hashes[i]:016x}"} for i in inside]
-            for inside in members.values()
-            if len(inside) > 1
-        ],
-        "pairs": pairs,
-        "conflicts": [
-            {**pair, "labels": [labels[i], labels[j]]}
-            for pair, (i, j, _) in zip(pairs, alike, strict=True)
-            if contradict(label for label in (labels[i], labels[j]) if label is not None)
-        ],
-        "left_out": len(files) - len(names),
+        "a": a.name,
+        "b": b.name,
+        "correlation": round(correlation, 4),
+        "same_file": a.sha256 == b.sha256,
+        "hash_distance": (a.hash ^ b.hash).bit_count(),
     }
