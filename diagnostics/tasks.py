@@ -89,7 +89,8 @@ def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again; keep an anchor of the audit."""
     from diagnostics.audit import anchors
     from diagnostics.datasets import background
-    from diagnostics.notifications import services as notifications
+    from diagnostics.mail import outbox
+    from diagnostics.predictions import run_state
     from diagnostics.predictions import services as predictions
     from diagnostics.registry import requests
     from diagnostics.registry import services as registry
@@ -98,19 +99,19 @@ def reconcile() -> None:
     from diagnostics.shadow import services as shadow
     from diagnostics.training import services as training
 
-    predictions.abandon_exhausted()
+    run_state.abandon_exhausted()
     reviews.expire_claims()
     reviews.free_left_work()
     reviews.refresh_order()
     reviews.mix_in()
     live = registry.live()
-    if (live is not None and predictions.queue_missing(live)) or predictions.anything_waiting():
+    if (live is not None and predictions.queue_missing(live)) or run_state.anything_waiting():
         infer.delay()
     if background.anything_waiting():
         plan_datasets.delay()
     for run_id in training.due():
         train.delay(str(run_id))
-    if notifications.anything_to_mail():
+    if outbox.anything_to_mail():
         send_mails.delay()
     requests.expire()
     # Neither may pile up behind a training: the message is not worth keeping, for the next beat brings another.

@@ -1,12 +1,11 @@
 """Plans and freezes of very many scans, worked out by a worker: comparing half a million scans takes a minute.
 
-The row is the truth about the work, as for predictions: claimed by a conditional UPDATE with a fencing token and a
-lease, tried again when its worker is gone. A plan is no record. It is shown for some minutes and then thrown away.
+The row is the truth about the work, as for predictions: it is leased to a worker (:mod:`diagnostics.jobs.leases`), and
+tried again when its worker is gone. A plan is no record. It is shown for some minutes and then thrown away.
 """
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,11 +15,12 @@ import structlog
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor, account_of
+from diagnostics.jobs.leases import Leases
 from diagnostics.scans.access import NotAllowed, Permission, require
 from diagnostics.scans.models import Institution, Scan
 
@@ -33,7 +33,15 @@ LEASE_SECONDS = 900
 ATTEMPTS = 3
 FRESH = timedelta(minutes=15)  # so long a plan is shown before it is worked out anew
 KEPT = timedelta(days=1)
-PAUSE = timedelta(minutes=1)  # before what broke off is tried again
+PAUSE = 60  # seconds before what broke off is tried again
+
+LEASES = Leases(
+    DatasetPlan,
+    waiting=PlanState.QUEUED,
+    running=PlanState.RUNNING,
+    seconds=lambda: LEASE_SECONDS,
+    attempts=lambda: ATTEMPTS,
+)
 SEVERAL = ("institutions", "exclude_readers", "exclude_institutions")
 
 
@@ -111,19 +119,19 @@ def forget_all() -> None:
     plans = DatasetPlan.objects.filter(freezes=False)
     plans.filter(state__in=[PlanState.READY, PlanState.FAILED]).delete()
     # Without its fence the worker's result, which may still hold the old labels, is dropped.
-    plans.filter(state=PlanState.RUNNING).update(state=PlanState.QUEUED, fence=None, lease_until=None, attempts=0)
+    LEASES.restart(plans.filter(state=PlanState.RUNNING))
 
 
 def anything_waiting() -> bool:
     """Whether a row waits whose message may have been lost, or whose worker died."""
-    return DatasetPlan.objects.filter(_claimable()).exists()
+    return DatasetPlan.objects.filter(LEASES.claimable(timezone.now())).exists()
 
 
 def work() -> int:
     """Work off what waits, one row after the other; how many were."""
     DatasetPlan.objects.filter(finished_at__lt=timezone.now() - KEPT).delete()
     done = 0
-    while (row := _claimed()) is not None:
+    while (row := claimed()) is not None:
         _carry_out(row)
         done += 1
     return done
@@ -175,58 +183,47 @@ def _asked(by: Actor, key: str, wanted: Mapping[str, Any], **more: Any) -> Datas
         return found if found is not None else _asked(by, key, wanted, **more)
 
 
-def _claimable() -> Q:
-    return Q(state=PlanState.QUEUED) | Q(state=PlanState.RUNNING, lease_until__lt=timezone.now())
+def _free() -> "QuerySet[DatasetPlan]":
+    return DatasetPlan.objects.filter(LEASES.free(timezone.now()))
 
 
-def _claimed() -> DatasetPlan | None:
-    """Take the row that waits longest. One that was tried too often fails instead."""
-    while (first := DatasetPlan.objects.filter(_claimable()).order_by("created_at", "pk").first()) is not None:
-        fence = uuid.uuid4()
-        now = timezone.now()
-        if first.attempts >= ATTEMPTS:
-            given_up = _("It was tried %(n)d times and did not finish. Ask again, or choose fewer scans.")
-            DatasetPlan.objects.filter(_claimable(), pk=first.pk).update(
-                state=PlanState.FAILED, failure=given_up % {"n": ATTEMPTS}, lease_until=None, finished_at=now
-            )
-            continue
-        taken = DatasetPlan.objects.filter(_claimable(), pk=first.pk, attempts=first.attempts).update(
-            state=PlanState.RUNNING,
-            fence=fence,
-            lease_until=now + timedelta(seconds=LEASE_SECONDS),
-            attempts=F("attempts") + 1,
-            started_at=now,
-        )
-        if taken:
+def claimed() -> DatasetPlan | None:
+    """Take the row that waits longest; None where nothing waits."""
+    give_up()
+    while (first := _free().order_by("created_at", "pk").first()) is not None:
+        if LEASES.claim(LEASES.as_seen(first), started_at=timezone.now()) is not None:
             row: DatasetPlan = DatasetPlan.objects.select_related("by").get(pk=first.pk)
             return row
     return None
 
 
+def give_up() -> None:
+    """Fail what was tried too often."""
+    reason = _("It was tried %(n)d times and did not finish. Ask again, or choose fewer scans.")
+    for rows in LEASES.exhausted():
+        LEASES.abandon(rows, state=PlanState.FAILED, failure=reason % {"n": ATTEMPTS}, finished_at=timezone.now())
+
+
 def _carry_out(row: DatasetPlan) -> None:
     """Plan or freeze, in the language of whoever asked; a worker that lost its row writes nothing more into it."""
-    held = DatasetPlan.objects.filter(pk=row.pk, fence=row.fence, state=PlanState.RUNNING)
+    if row.fence is None:
+        return
     with translation.override(row.by.language or settings.LANGUAGE_CODE):
         try:
             wanted = _rows(row.wanted)
             if row.freezes:
-                version = services.freeze(by=row.by, **wanted, seen=row.seen)
-                outcome: dict[str, Any] = {"produced": version}
+                produced, result = services.freeze(by=row.by, **wanted, seen=row.seen), None
             else:
-                outcome = {"result": _result(services.plan(by=row.by, **wanted))}
+                produced, result = None, _result(services.plan(by=row.by, **wanted))
         except (services.NotFreezable, NotAllowed) as refusal:
-            _ended(held, state=PlanState.FAILED, failure=str(refusal))
+            LEASES.finish(row.fence, state=PlanState.FAILED, finished_at=timezone.now(), failure=str(refusal))
             return
         except Exception:
             # The next attempt, a minute from now, may succeed; the last one says so to whoever asked.
             log.exception("plan_broke_off", plan=str(row.pk))
-            held.update(lease_until=timezone.now() + PAUSE)
+            LEASES.postpone(row.fence, seconds=PAUSE)
             return
-    _ended(held, state=PlanState.READY, **outcome)
-
-
-def _ended(held: Any, **fields: Any) -> None:
-    held.update(lease_until=None, finished_at=timezone.now(), **fields)
+    LEASES.finish(row.fence, state=PlanState.READY, finished_at=timezone.now(), produced=produced, result=result)
 
 
 def _result(plan: services.Plan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
+from diagnostics.jobs.models import LeasedRow
 from diagnostics.reviews.models import Label, Read
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution, Scan
@@ -102,7 +103,7 @@ class PlanState(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
-class DatasetPlan(models.Model):
+class DatasetPlan(LeasedRow):
     """What somebody wants to see planned, or frozen, of so many scans that a worker does it.
 
     ``wanted`` holds the parameters, rows by their ids; ``key`` is their hash. ``result`` is what a page shows of the
@@ -116,9 +117,6 @@ class DatasetPlan(models.Model):
     freezes = models.BooleanField(default=False)
     seen = models.CharField(max_length=64, blank=True, default="", help_text=_("SHA-256 of the plan to be frozen."))
     state = models.CharField(max_length=8, choices=PlanState, default=PlanState.QUEUED)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    fence = models.UUIDField(null=True, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
     result = models.JSONField(null=True, blank=True)
     produced = models.ForeignKey(DatasetVersion, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     failure = models.TextField(blank=True, default="", help_text=_("Why there is no result, as a sentence."))

@@ -1,8 +1,6 @@
 """Mails about notifications: what happened and a link, nothing of a patient, a scan or an opinion.
 
-A mail leaves once. It is claimed like other work (``notifications.services.claim_mail``), and marked as being handed
-over before the mail server hears of it: a worker that dies before is followed by another, one that dies in between
-leaves a mail of which nobody can tell whether it left, and that is not sent again.
+A mail leaves once: see :mod:`.outbox`.
 """
 
 import smtplib
@@ -18,9 +16,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from diagnostics.notifications import services as notifications
 from diagnostics.notifications.models import Notification
 from diagnostics.reviews.notices import notifications_for, permitted
+
+from . import outbox
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +31,7 @@ def send_due() -> int:
     """Send a mail to each person for whom something is due; how many were sent."""
     count = 0
     for _turn in range(MOST_AT_ONCE):
-        taken = notifications.claim_mail()
+        taken = outbox.claim_mail()
         if taken is None:
             break
         count += _send(*taken)
@@ -43,7 +42,7 @@ def _send(fence: uuid.UUID, rows: Sequence[Notification]) -> int:
     """One mail with what its person may still know of ``rows``; 1 where it was sent."""
     person = rows[0].recipient
     # Rows may have been taken back since; the mail tells of those that are still ours.
-    told = notifications.begin_sending(fence, _sorted_out(fence, rows, person))
+    told = outbox.begin_sending(fence, _sorted_out(fence, rows, person))
     if not told:
         return 0
     try:
@@ -51,9 +50,9 @@ def _send(fence: uuid.UUID, rows: Sequence[Notification]) -> int:
     except (smtplib.SMTPException, OSError) as error:
         # What a mail server says may name the address: the kind of the error is enough.
         log.warning("mail_not_sent", person=person.pk, error=type(error).__name__)
-        notifications.not_sent(fence, f"The mail server did not take it ({type(error).__name__}).")
+        outbox.not_sent(fence, f"The mail server did not take it ({type(error).__name__}).")
         return 0
-    notifications.sent(fence)
+    outbox.sent(fence)
     return 1
 
 
@@ -65,8 +64,8 @@ def _sorted_out(fence: uuid.UUID, rows: Sequence[Notification], person: Any) -> 
     if not person.email:
         visible, later = set(), set()
     if later:
-        notifications.put_back(fence, later, due=timezone.now() + timedelta(seconds=HELD_SECONDS))
-    notifications.drop(fence, set(ids) - visible - later)
+        outbox.put_back(fence, later, due=timezone.now() + timedelta(seconds=HELD_SECONDS))
+    outbox.drop(fence, set(ids) - visible - later)
     return [row.pk for row in rows if row.pk in visible]
 
 

@@ -4,14 +4,13 @@ A notification is written by the act that causes it, in its transaction. Who may
 be shown yet, is answered by ``reviews.notices`` each time: it depends on cases and on who is blind.
 """
 
-import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from diagnostics.actors import Actor, account_of
@@ -135,104 +134,3 @@ def choose(*, by: Actor, in_portal: Collection[str], by_mail: Collection[str], d
     waiting.exclude(kind__in=kept.not_by_mail).update(mail_due_at=mail_due(kept, timezone.now()))
     record(by=by, act="notifications_chosen", target=account_of(by), digest=digest, not_by_mail=kept.not_by_mail)
     return kept
-
-
-# --- mail: claimed like other work
-
-
-def anything_to_mail() -> bool:
-    """Whether a mail is due, or its worker has died."""
-    now = timezone.now()
-    return Notification.objects.filter(_free(now) | _left_in_the_middle(now)).exists()
-
-
-def _free(now: datetime) -> Q:
-    """What may be taken: due, and nobody at work on it who has not been silent for too long."""
-    due = Q(mail_due_at__lte=now)
-    return due & (Q(mail_state=MailState.WAITING) | Q(mail_state=MailState.CLAIMED, mail_lease_until__lt=now))
-
-
-def _left_in_the_middle(now: datetime) -> Q:
-    return Q(mail_state=MailState.SENDING, mail_lease_until__lt=now)
-
-
-def claim_mail() -> tuple[uuid.UUID, list[Notification]] | None:
-    """Take everything that is due for one person, for one mail; None when nothing is.
-
-    What a worker took and had not begun to hand over is taken anew when its lease has run out.
-    """
-    now = timezone.now()
-    _give_up(now)
-    free = Notification.objects.filter(_free(now)).order_by("mail_due_at", "id")
-    person = free.values_list("recipient", flat=True).first()
-    if person is None:
-        return None
-    fence = uuid.uuid4()
-    ids = list(free.filter(recipient=person).values_list("pk", flat=True)[: settings.MAIL_LINES])
-    # One conditional UPDATE: what another worker took meanwhile is no longer free.
-    Notification.objects.filter(_free(now), pk__in=ids).update(
-        mail_state=MailState.CLAIMED,
-        mail_fence=fence,
-        mail_lease_until=now + timedelta(seconds=settings.MAIL_LEASE_SECONDS),
-    )
-    mine = list(_mine(fence, MailState.CLAIMED).select_related("recipient").order_by("created_at", "id"))
-    return (fence, mine) if mine else None
-
-
-UNSURE = "The worker ended while it handed the mail over. Nobody can tell whether it left, so it is not sent again."
-
-
-def _give_up(now: datetime) -> None:
-    """A mail whose worker died in the moment of handing it over may have left: it is never sent a second time."""
-    Notification.objects.filter(_left_in_the_middle(now)).update(
-        mail_state=MailState.FAILED, mail_lease_until=None, mail_failure=UNSURE
-    )
-
-
-def begin_sending(fence: uuid.UUID, ids: Collection[Any]) -> list[Notification]:
-    """The mail about these is handed over now: those that are still ours. From here on none goes back by itself."""
-    now = timezone.now()
-    _mine(fence, MailState.CLAIMED).filter(pk__in=ids, mail_lease_until__gt=now).update(
-        mail_state=MailState.SENDING, mail_lease_until=now + timedelta(seconds=settings.MAIL_LEASE_SECONDS)
-    )
-    return list(_mine(fence, MailState.SENDING).order_by("created_at", "id"))
-
-
-def sent(fence: uuid.UUID) -> int:
-    """The server has taken the mail."""
-    return _mine(fence, MailState.SENDING).update(
-        mail_state=MailState.SENT, mail_lease_until=None, mail_sent_at=timezone.now()
-    )
-
-
-def not_sent(fence: uuid.UUID, why: str) -> None:
-    """The server did not take the mail: it is tried again later, some times, then given up with the reason."""
-    now = timezone.now()
-    for row in _mine(fence, MailState.SENDING):
-        attempts = row.mail_attempts + 1
-        again = attempts < settings.MAIL_ATTEMPTS
-        Notification.objects.filter(pk=row.pk, mail_fence=fence, mail_state=MailState.SENDING).update(
-            mail_state=MailState.WAITING if again else MailState.FAILED,
-            mail_lease_until=None,
-            mail_attempts=attempts,
-            mail_due_at=now + timedelta(seconds=60 * 2**attempts),
-            mail_failure="" if again else why,
-        )
-
-
-def put_back(fence: uuid.UUID, ids: Collection[Any], *, due: datetime) -> None:
-    """These may not be told yet: look again later."""
-    _mine(fence, MailState.CLAIMED).filter(pk__in=ids).update(
-        mail_state=MailState.WAITING, mail_lease_until=None, mail_due_at=due
-    )
-
-
-def drop(fence: uuid.UUID, ids: Collection[Any]) -> None:
-    """These are no longer wanted, or no longer this person's to know."""
-    _mine(fence, MailState.CLAIMED).filter(pk__in=ids).update(
-        mail_state=MailState.NONE, mail_lease_until=None, mail_due_at=None
-    )
-
-
-def _mine(fence: uuid.UUID, state: MailState) -> QuerySet[Notification]:
-    return Notification.objects.filter(mail_fence=fence, mail_state=state)

@@ -25,7 +25,7 @@ from mlcore.images.decoding.process import Ended
 from mlcore.networks.artifact import ArtifactDamaged
 from mlcore.serving.predict import Opinion, Predictor
 
-from . import services
+from . import run_state, services
 from .models import Prediction
 
 log = structlog.get_logger(__name__)
@@ -50,12 +50,12 @@ def run_waiting() -> int:
     return done
 
 
-def _next_batch() -> services.Batch | None:
+def _next_batch() -> run_state.Batch | None:
     """Claim what waits. The model in use is asked for anew each time: a roll-back holds from the next batch on."""
     live = registry.live()
     if live is not None:
-        services.follow(live)
-    return services.claim_waiting(limit=settings.INFERENCE_BATCH)
+        run_state.follow(live)
+    return run_state.claim_waiting(limit=settings.INFERENCE_BATCH)
 
 
 def _warm(version: ModelVersion) -> None:
@@ -118,22 +118,22 @@ def predictor_for(version: ModelVersion) -> Predictor:
     return predictor
 
 
-def _run(batch: services.Batch) -> int:
+def _run(batch: run_state.Batch) -> int:
     """One batch from claim to commit."""
     try:
         speaker, predictor = serving(batch.model_version)
     except ArtifactDamaged:
-        failure = services.Failure(
+        failure = run_state.Failure(
             "model_damaged",
             gettext_noop(
                 "The model's files are damaged, so nothing was analysed. An administrator must put the former model "
                 "back or install this one again; then retry."
             ),
         )
-        return services.finish(
+        return run_state.finish(
             batch=batch, outcomes={prediction.pk: failure for prediction in batch.predictions}, provenance={}
         )
-    outcomes: dict[Any, services.Result | services.Failure] = {}
+    outcomes: dict[Any, run_state.Result | run_state.Failure] = {}
     files: list[tuple[Prediction, bytes]] = []
     for prediction in batch.predictions:
         try:
@@ -141,7 +141,7 @@ def _run(batch: services.Batch) -> int:
                 files.append((prediction, file.read()))
         except FileNotFoundError:
             log.error("original_missing", scan=str(prediction.scan_id))
-            outcomes[prediction.pk] = services.Failure(
+            outcomes[prediction.pk] = run_state.Failure(
                 "file_missing",
                 gettext_noop("The stored image is missing. Tell your administrator; hand the file in again."),
             )
@@ -154,9 +154,9 @@ def _run(batch: services.Batch) -> int:
     except Exception:
         # The edge of the task: whatever broke, the rows go back and are tried one at a time, three times at most.
         log.exception("batch_failed", size=len(batch.predictions), model_version=batch.model_version.number)
-        services.give_back(batch=batch)
+        run_state.give_back(batch=batch)
         return 0
-    written = services.finish(
+    written = run_state.finish(
         batch=batch,
         outcomes=outcomes,
         speaker=speaker,
@@ -168,12 +168,12 @@ def _run(batch: services.Batch) -> int:
     )
     if len(outcomes) < len(batch.predictions):
         # The machine may have ended the decoder, not the file: those are tried again, one at a time.
-        services.give_back(batch=batch)
+        run_state.give_back(batch=batch)
     return written
 
 
 @contextlib.contextmanager
-def _no_longer_than(seconds: float, batch: services.Batch) -> Iterator[None]:
+def _no_longer_than(seconds: float, batch: run_state.Batch) -> Iterator[None]:
     """End this process where a batch hangs: a worker that waits for ever would keep every other scan waiting.
 
     The pool starts another child at once; the rows are free by then, for their lease is over, and are tried singly.
@@ -192,14 +192,14 @@ def _no_longer_than(seconds: float, batch: services.Batch) -> Iterator[None]:
         watch.cancel()
 
 
-def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> services.Result | services.Failure:
+def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> run_state.Result | run_state.Failure:
     """Translate the model's answer, and store its heat map beside."""
     if isinstance(opinion, Ended):
         # It was decoded when it was uploaded, so it is no bad file: the scan stays readable, without an AI result.
-        return services.Failure(opinion.code, opinion.sentence)
+        return run_state.Failure(opinion.code, opinion.sentence)
     if isinstance(opinion, Refused):
-        return services.Failure(opinion.code, opinion.sentence, rejects=True)
-    result = services.Result(
+        return run_state.Failure(opinion.code, opinion.sentence, rejects=True)
+    result = run_state.Result(
         label=opinion.label,
         finding=opinion.finding,
         probabilities=opinion.probabilities,
@@ -209,8 +209,8 @@ def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> services.Res
     )
     try:
         result.check()
-    except services.NotAResult as error:
-        return services.Failure("not_a_result", f"{error} Nothing was published. Tell your administrator.")
+    except run_state.NotAResult as error:
+        return run_state.Failure("not_a_result", f"{error} Nothing was published. Tell your administrator.")
     default_storage.save(result.heatmap, ContentFile(heatmap_png(opinion.heatmap)))
     return result
 

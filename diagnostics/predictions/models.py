@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
+from diagnostics.jobs.models import LeasedRow
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Scan
@@ -32,7 +33,7 @@ class PredictionQuerySet(models.QuerySet[Any]):
         return self.select_related("model_version").defer(*bulky)
 
 
-class Prediction(models.Model):
+class Prediction(LeasedRow):
     """The row is the truth about the work: state, lease and fencing token decide who may finish it.
 
     ``probabilities`` maps each label of the model to a calibrated probability; they add up to 1.
@@ -42,9 +43,6 @@ class Prediction(models.Model):
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="predictions")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
     state = models.CharField(max_length=8, choices=PredictionState, default=PredictionState.QUEUED)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    fence = models.UUIDField(null=True, blank=True, help_text=_("Token of the claim that may finish this row."))
-    lease_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

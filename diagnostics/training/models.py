@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.jobs.models import LeasedRow
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Institution
@@ -33,7 +34,7 @@ class TrainingRunQuerySet(models.QuerySet[Any]):
         return self.filter(dataset__in=DatasetVersion.objects.visible_to(user))
 
 
-class TrainingRun(models.Model):
+class TrainingRun(LeasedRow):
     """One run. The row is the truth about the work: state, lease and fencing token, as for a prediction."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,9 +47,6 @@ class TrainingRun(models.Model):
         default=True,
         help_text=_("True while queued or running, else empty; unique, so one at a time."),
     )
-    attempts = models.PositiveSmallIntegerField(default=0)
-    fence = models.UUIDField(null=True, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
     progress = models.FloatField(default=0.0, help_text=_("0 to 1."))
     seconds_left = models.PositiveIntegerField(null=True, blank=True)
     epochs = models.JSONField(default=list, help_text=_("One object an epoch: loss, validation loss, AUROC."))

@@ -10,12 +10,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from diagnostics.actors import Actor
 from diagnostics.audit.services import record
+from diagnostics.jobs.leases import Leases
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 
@@ -24,6 +25,14 @@ from .models import TrainingRun, TrainingState
 ATTEMPTS = 2
 NUDGE_AFTER_SECONDS = 30  # a run that waits longer may have lost its message
 _LOG_KEPT = 20_000
+
+LEASES = Leases(
+    TrainingRun,
+    waiting=TrainingState.QUEUED,
+    running=TrainingState.RUNNING,
+    seconds=lambda: settings.TRAINING_LEASE_SECONDS,
+    attempts=lambda: ATTEMPTS,
+)
 
 
 class LostLease(RuntimeError):
@@ -46,24 +55,12 @@ def claim(run_id: Any) -> TrainingRun | None:
     Whoever gets the row holds its ``fence``; every later word must carry it.
     """
     now = timezone.now()
-    fence = uuid.uuid4()
-    taken = TrainingRun.objects.filter(
-        Q(state=TrainingState.QUEUED) | Q(state=TrainingState.RUNNING, lease_until__lt=now),
-        pk=run_id,
-        attempts__lt=ATTEMPTS,
-        cancel_requested_at=None,
-    ).update(
-        state=TrainingState.RUNNING,
-        fence=fence,
-        lease_until=_lease(now),
-        attempts=F("attempts") + 1,
-        started_at=now,
-        progress=0.0,
-        seconds_left=None,
-        updated_at=now,
-    )
+    wanted = TrainingRun.objects.filter(pk=run_id, cancel_requested_at=None)
+    fence = LEASES.claim(wanted, started_at=now, progress=0.0, seconds_left=None, updated_at=now)
+    if fence is None:
+        return None
     rows = TrainingRun.objects.select_related("dataset", "created_by", "repeats__produced")
-    return rows.get(pk=run_id) if taken else None
+    return rows.get(pk=run_id)
 
 
 def record_environment(*, run_id: Any, fence: uuid.UUID, found: Mapping[str, object]) -> None:
@@ -86,8 +83,7 @@ def renew(*, run_id: Any, fence: uuid.UUID) -> bool:
     LostLease
         The run is no longer this worker's.
     """
-    now = timezone.now()
-    if not _held(run_id, fence).update(lease_until=_lease(now)):
+    if not LEASES.renew(fence):
         raise LostLease(f"Training run {run_id} is no longer held.")
     return _held(run_id, fence).filter(cancel_requested_at__isnull=False).exists()
 
@@ -109,14 +105,13 @@ def progress(*, run_id: Any, fence: uuid.UUID, step: Step) -> bool:
         changes: dict[str, object] = {
             "progress": min(max(step.fraction, 0.0), 1.0),
             "seconds_left": None if step.seconds_left is None else max(0, round(step.seconds_left)),
-            "lease_until": _lease(now),
             "updated_at": now,
         }
         if step.epochs is not None:
             changes["epochs"] = [{name: _finite(value) for name, value in row.items()} for row in step.epochs]
         if step.line:
             changes["log"] = _longer(row["log"], step.line, now)
-        _held(run_id, fence).update(**changes)
+        LEASES.renew(fence, **changes)
     return row["cancel_requested_at"] is not None
 
 
@@ -147,8 +142,10 @@ def succeed(
         version = registry.register(by=run.created_by, folder=folder, report=report, kept_as=kept)
         measured(version)
         now = timezone.now()
-        _held(run_id, fence).update(
-            **ended(TrainingState.SUCCEEDED, now),
+        LEASES.finish(
+            fence,
+            state=TrainingState.SUCCEEDED,
+            **ended(now),
             produced=version,
             progress=1.0,
             log=_longer(run.log, f"done: {version} is a candidate", now),
@@ -186,31 +183,9 @@ def due() -> list[uuid.UUID]:
     state that was kept; the second time it is failed with a reason. A run whose message may be lost is given again.
     """
     now = timezone.now()
-    gone = TrainingRun.objects.filter(state=TrainingState.RUNNING, lease_until__lt=now)
-    for run in gone:
+    for run in TrainingRun.objects.filter(LEASES.lost(now)):
         with transaction.atomic():
-            still = gone.filter(pk=run.pk, fence=run.fence).select_for_update()
-            if run.cancel_requested_at is not None:
-                if still.update(**ended(TrainingState.CANCELLED, now)):
-                    note(run, "training_stopped")
-            elif run.attempts >= ATTEMPTS:
-                reason = gettext_noop(
-                    "The worker was lost again in the middle of this run, so it was given up. Perhaps the machine ran "
-                    "out of memory: try the small network, or smaller steps."
-                )
-                if still.update(**ended(TrainingState.FAILED, now), failure=reason):
-                    note(run, "training_failed")
-            else:
-                still.update(
-                    state=TrainingState.QUEUED,
-                    fence=None,
-                    lease_until=None,
-                    seconds_left=None,
-                    progress=0.0,
-                    log=_longer(run.log, "the worker was lost; another goes on after the last whole epoch", now),
-                    # So that it counts as waiting long enough below.
-                    updated_at=now - timedelta(seconds=NUDGE_AFTER_SECONDS + 1),
-                )
+            _put_right(run, now)
     waiting = TrainingRun.objects.filter(
         state=TrainingState.QUEUED, updated_at__lt=now - timedelta(seconds=NUDGE_AFTER_SECONDS)
     )
@@ -220,24 +195,37 @@ def due() -> list[uuid.UUID]:
     return found
 
 
+def _put_right(run: TrainingRun, now: datetime) -> None:
+    """Stop, give up or queue again a run whose worker is gone, unless somebody has done so."""
+    seen = LEASES.as_seen(run)
+    if run.cancel_requested_at is not None:
+        if LEASES.abandon(seen, state=TrainingState.CANCELLED, **ended(now)):
+            note(run, "training_stopped")
+    elif run.attempts >= ATTEMPTS:
+        reason = gettext_noop(
+            "The worker was lost again in the middle of this run, so it was given up. Perhaps the machine ran "
+            "out of memory: try the small network, or smaller steps."
+        )
+        if LEASES.abandon(seen, state=TrainingState.FAILED, **ended(now), failure=reason):
+            note(run, "training_failed")
+    else:
+        LEASES.requeue(
+            seen,
+            seconds_left=None,
+            progress=0.0,
+            log=_longer(run.log, "the worker was lost; another goes on after the last whole epoch", now),
+            # So that it counts as waiting long enough for a message of its own.
+            updated_at=now - timedelta(seconds=NUDGE_AFTER_SECONDS + 1),
+        )
+
+
 def _held(run_id: Any, fence: uuid.UUID) -> "QuerySet[TrainingRun]":
-    return TrainingRun.objects.filter(pk=run_id, state=TrainingState.RUNNING, fence=fence)
+    return LEASES.held(fence, only=[run_id])
 
 
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.TRAINING_LEASE_SECONDS)
-
-
-def ended(state: TrainingState, now: datetime) -> dict[str, object]:
-    """What a row says once it is over."""
-    return {
-        "state": state,
-        "active": None,
-        "lease_until": None,
-        "seconds_left": None,
-        "finished_at": now,
-        "updated_at": now,
-    }
+def ended(now: datetime) -> dict[str, Any]:
+    """What a row says once it is over, beside its state."""
+    return {"active": None, "seconds_left": None, "finished_at": now, "updated_at": now}
 
 
 def _end(run_id: Any, fence: uuid.UUID, state: TrainingState, sentence: str) -> None:
@@ -247,7 +235,7 @@ def _end(run_id: Any, fence: uuid.UUID, state: TrainingState, sentence: str) -> 
         if run is None:
             raise LostLease(f"Training run {run_id} is no longer held.")
         line = f"failed: {sentence}" if sentence else "cancelled"
-        _held(run_id, fence).update(**ended(state, now), failure=sentence, log=_longer(run.log, line, now))
+        LEASES.finish(fence, state=state, **ended(now), failure=sentence, log=_longer(run.log, line, now))
         note(run, "training_failed" if sentence else "training_stopped")
 
 

@@ -208,7 +208,7 @@ def cancel(*, by: Actor, run: TrainingRun) -> TrainingRun:
     with transaction.atomic():
         rows = TrainingRun.objects.filter(pk=run.pk)
         waiting = rows.filter(state=TrainingState.QUEUED).update(
-            **ended(TrainingState.CANCELLED, now), cancel_requested_at=now
+            state=TrainingState.CANCELLED, cancel_requested_at=now, **ended(now)
         )
         running = not waiting and rows.filter(state=TrainingState.RUNNING, cancel_requested_at=None).update(
             cancel_requested_at=now, updated_at=now

@@ -43,7 +43,7 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
 )
-from diagnostics.predictions import services as predictions
+from diagnostics.predictions import run_state
 from diagnostics.scans.access import Role
 from diagnostics.scans.looks import Look
 from portal.accounts.models import Scope, issue_token
@@ -151,12 +151,12 @@ def in_world(world: World, which: str) -> Iterator[None]:
             cursor.execute(statement)
     with around(), ids_drawn_alike():
         mail.outbox.clear()
-        batch = predictions.claim_waiting(limit=100)
+        batch = run_state.claim_waiting(limit=100)
         outcomes: dict[Any, Any] = {}
         for row in batch.predictions:
             heatmap = default_storage.save(f"heatmaps/{row.pk}.png", ContentFile(b"\x89PNG " + which.encode() * 9))
             other = "no_tumour" if LABELS[which] == "glioma" else "glioma"
-            outcomes[row.pk] = predictions.Result(
+            outcomes[row.pk] = run_state.Result(
                 label=LABELS[which],
                 finding="tumour" if which == "a" else "no_tumour",
                 probabilities={LABELS[which]: max(P[which], 1 - P[which]), other: min(P[which], 1 - P[which])},
@@ -164,7 +164,7 @@ def in_world(world: World, which: str) -> Iterator[None]:
                 warnings=["ood"] if which == "a" else [],
                 heatmap=heatmap,
             )
-        assert predictions.finish(batch=batch, outcomes=outcomes, provenance={"weights_sha256": "0" * 64}) >= 5
+        assert run_state.finish(batch=batch, outcomes=outcomes, provenance={"weights_sha256": "0" * 64}) >= 5
         # A challenger looks at the same scans in the shadow.
         ShadowOpinion.objects.create(
             scan_id=world.rows["scan"],

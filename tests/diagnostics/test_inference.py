@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage, storages
 from django.utils import timezone
 from PIL import Image
 
-from diagnostics.predictions import services
+from diagnostics.predictions import run_state, services
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
@@ -167,7 +167,7 @@ def test_batch_that_breaks_is_tried_singly_and_ends_failed(inference, box, monke
     monkeypatch.setattr(inference, "predictor_for", lambda version: Breaking())
     inference.run_waiting()
     assert sizes[0] == 2 and set(sizes[1:]) == {1}
-    assert services.abandon_exhausted() == 2
+    assert run_state.abandon_exhausted() == 2
     assert {Prediction.objects.get(pk=row.pk).failure_code for row in rows} == {"gave_up"}
 
 
@@ -206,7 +206,7 @@ def test_network_that_gives_no_numbers_publishes_nothing(inference, box, monkeyp
     predictor = inference.predictor_for(box)
     monkeypatch.setattr(predictor, "_run", lambda tensors: checked([(np.full((len(tensors), 4), np.nan), None)]))
     inference.run_waiting()
-    services.abandon_exhausted()
+    run_state.abandon_exhausted()
     row.refresh_from_db()
     assert (row.state, row.failure_code, row.probabilities) == ("failed", "gave_up", None)
 
@@ -217,7 +217,7 @@ def test_answers_that_are_too_few_are_given_to_nobody(inference, box, monkeypatc
     whole = predictor.predict
     monkeypatch.setattr(predictor, "predict", lambda files: whole(files)[1:])
     inference.run_waiting()
-    services.abandon_exhausted()
+    run_state.abandon_exhausted()
     assert {Prediction.objects.get(pk=row.pk).state for row in rows} == {"failed"}
 
 
@@ -239,23 +239,23 @@ def test_batch_that_hangs_ends_its_process(inference, box, monkeypatch):
     inference.run_waiting()
     assert ended.is_set()
     ended.clear()
-    with inference._no_longer_than(0.05, services.Batch(uuid.uuid4(), box, [row])):
+    with inference._no_longer_than(0.05, run_state.Batch(uuid.uuid4(), box, [row])):
         pass
     assert not ended.wait(0.2), "a batch that ended in time ends nobody"
 
 
 def test_worker_paused_past_its_lease_changes_nothing(inference, box, monkeypatch):
     row = waiting()
-    finish = services.finish
+    finish = run_state.finish
 
     def late(*, batch, outcomes, **more):
         """While this worker slept, another took the row and failed it."""
         Prediction.objects.filter(pk=row.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-        newer = services.claim_waiting(limit=1)
-        finish(batch=newer, outcomes={row.pk: services.Failure("x", "Another's word.")}, provenance={})
+        newer = run_state.claim_waiting(limit=1)
+        finish(batch=newer, outcomes={row.pk: run_state.Failure("x", "Another's word.")}, provenance={})
         return finish(batch=batch, outcomes=outcomes, **more)
 
-    monkeypatch.setattr(services, "finish", late)
+    monkeypatch.setattr(run_state, "finish", late)
     assert inference.run_waiting() == 0
     row.refresh_from_db()
     assert row.failure == "Another's word."

@@ -5,14 +5,16 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.core import mail as outbox
+from django.core import mail as mailbox
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from diagnostics.audit.services import NotInTransaction
+from diagnostics.mail import outbox
 from diagnostics.mail import services as mail
 from diagnostics.notifications import services as notifications
 from diagnostics.notifications.models import Kind, MailState, Notification
+from diagnostics.predictions import run_state
 from diagnostics.predictions import services as predictions
 from diagnostics.reviews import services
 from diagnostics.reviews.notices import notifications_for
@@ -134,7 +136,7 @@ def test_failed_analysis_tells_whoever_handed_the_scan_in_until_it_is_retried(in
     technologist = person(Role.TECHNOLOGIST, institution)
     scan = ScanFactory(institution=institution, uploaded_by=technologist)
     PredictionFactory(scan=scan, queued=True, attempts=3)
-    assert predictions.abandon_exhausted() == 1
+    assert run_state.abandon_exhausted() == 1
     assert told(technologist) == ["prediction_failed"]
     predictions.retry(by=technologist, scan=scan)
     assert told(technologist) == []
@@ -188,7 +190,7 @@ def test_each_way_is_chosen_for_itself(case, anna, bert, judge):
         row = Notification.objects.get()
         assert (row.in_portal, row.mail_state) == ((True, "none") if reader == anna else (False, "waiting"))
     later()
-    assert mail.send_due() == 1 and outbox.outbox[0].to == [bert.email]
+    assert mail.send_due() == 1 and mailbox.outbox[0].to == [bert.email]
 
 
 def test_unknown_kind_is_refused(anna):
@@ -206,19 +208,19 @@ def assigned(case, anna, judge):
 
 
 def test_mail_waits_until_the_cause_can_no_longer_be_undone(assigned):
-    assert not notifications.anything_to_mail() and mail.send_due() == 0
+    assert not outbox.anything_to_mail() and mail.send_due() == 0
     assert assigned.mail_due_at - assigned.created_at > timedelta(seconds=services.UNDO_SECONDS + 2)
     later()
-    assert notifications.anything_to_mail() and mail.send_due() == 1
-    assert not notifications.anything_to_mail() and mail.send_due() == 0
-    assert len(outbox.outbox) == 1
+    assert outbox.anything_to_mail() and mail.send_due() == 1
+    assert not outbox.anything_to_mail() and mail.send_due() == 0
+    assert len(mailbox.outbox) == 1
 
 
 def test_mail_tells_the_kind_and_a_link_and_nothing_of_the_patient(assigned, case, anna, settings):
     settings.PUBLIC_URL = "https://overread.example.org"
     later()
     mail.send_due()
-    (sent,) = outbox.outbox
+    (sent,) = mailbox.outbox
     assert sent.subject == "Overread: A case was assigned to you"
     assert f"https://overread.example.org/notifications/{assigned.pk}/" in sent.body
     whole = sent.message().as_string()
@@ -233,7 +235,7 @@ def test_one_mail_takes_everything_that_is_due_for_one_person(case, anna, bert, 
     services.assign(by=judge, cases=cases, to=anna)
     later()
     assert mail.send_due() == 1
-    assert outbox.outbox[0].subject == "Overread: 2 notifications"
+    assert mailbox.outbox[0].subject == "Overread: 2 notifications"
     assert set(Notification.objects.values_list("mail_state", flat=True)) == {"sent"}
 
 
@@ -246,7 +248,7 @@ def test_mail_about_what_is_no_longer_theirs_or_new_does_not_leave(assigned, ann
     else:
         type(anna).objects.filter(pk=anna.pk).update(email="")
     later()
-    assert mail.send_due() == 0 and outbox.outbox == []
+    assert mail.send_due() == 0 and mailbox.outbox == []
     assert Notification.objects.get().mail_state == MailState.NONE
 
 
@@ -281,17 +283,17 @@ def test_mail_that_the_server_refuses_is_tried_again_later_and_given_up_with_a_r
     row = Notification.objects.get()
     assert row.mail_state == MailState.FAILED and "SMTPServerDisconnected" in row.mail_failure
     assert all(one < next_one for one, next_one in pairwise(waits)), "each wait is longer"
-    assert not notifications.anything_to_mail()
+    assert not outbox.anything_to_mail()
 
 
 def test_worker_that_dies_before_it_hands_over_is_followed_by_another(assigned):
     later()
-    fence, _rows = notifications.claim_mail()
-    assert notifications.claim_mail() is None, "nobody else takes it meanwhile"
+    fence, _rows = outbox.claim_mail()
+    assert outbox.claim_mail() is None, "nobody else takes it meanwhile"
     Notification.objects.update(mail_lease_until=timezone.now() - timedelta(seconds=1))
-    assert notifications.anything_to_mail() and mail.send_due() == 1
-    assert notifications.begin_sending(fence, [assigned.pk]) == [], "the one who slept sends nothing"
-    assert len(outbox.outbox) == 1
+    assert outbox.anything_to_mail() and mail.send_due() == 1
+    assert outbox.begin_sending(fence, [assigned.pk]) == [], "the one who slept sends nothing"
+    assert len(mailbox.outbox) == 1
 
 
 def test_worker_that_dies_while_it_hands_over_leaves_a_mail_that_is_not_sent_twice(assigned, monkeypatch):
@@ -305,9 +307,9 @@ def test_worker_that_dies_while_it_hands_over_leaves_a_mail_that_is_not_sent_twi
     monkeypatch.undo()
     assert mail.send_due() == 0
     Notification.objects.update(mail_lease_until=timezone.now() - timedelta(seconds=1))
-    assert notifications.anything_to_mail() and mail.send_due() == 0
+    assert outbox.anything_to_mail() and mail.send_due() == 0
     row = Notification.objects.get()
-    assert (row.mail_state, outbox.outbox) == (MailState.FAILED, []) and "Nobody can tell" in row.mail_failure
+    assert (row.mail_state, mailbox.outbox) == (MailState.FAILED, []) and "Nobody can tell" in row.mail_failure
 
 
 # --- what the database holds

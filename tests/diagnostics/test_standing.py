@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from diagnostics.cases.models import Analysis, Case
-from diagnostics.predictions import services
+from diagnostics.predictions import run_state, services
 from diagnostics.predictions.models import Prediction
-from diagnostics.predictions.services import Failure, Result
+from diagnostics.predictions.run_state import Failure, Result
 from diagnostics.predictions.standing import differing, differing_scans, put_right
 from diagnostics.reviews.services import open_case
 from diagnostics.scans.access import Role
@@ -57,9 +57,9 @@ def says(case):
 
 
 def finished(outcome):
-    batch = services.claim_waiting(limit=1)
+    batch = run_state.claim_waiting(limit=1)
     (prediction,) = batch.predictions
-    assert services.finish(batch=batch, outcomes={prediction.pk: outcome}, provenance=FROM) == 1
+    assert run_state.finish(batch=batch, outcomes={prediction.pk: outcome}, provenance=FROM) == 1
     return prediction
 
 
@@ -67,9 +67,9 @@ def test_case_says_what_the_analysis_is_through_every_act(case, by):
     assert says(case) == "queued", "no model was live"
     assert services.queue_missing(ModelVersionFactory()) == 1
     assert says(case) == "queued"
-    batch = services.claim_waiting(limit=1)
+    batch = run_state.claim_waiting(limit=1)
     assert says(case) == "analysing"
-    services.give_back(batch=batch)
+    run_state.give_back(batch=batch)
     assert says(case) == "queued"
     finished(Failure("broken", "It broke off."))
     assert says(case) == "failed"
@@ -83,28 +83,28 @@ def test_case_says_what_the_analysis_is_through_every_act(case, by):
     assert says(case) == "ready"
     services.queue(scan=case.scan, version=ModelVersionFactory())
     assert says(case) == "queued", "a newer model speaks of it"
-    services.follow(ModelVersionFactory())
+    run_state.follow(ModelVersionFactory())
     assert says(case) == "queued"
 
 
 def test_case_of_an_analysis_that_was_given_up_says_so(case, settings):
     prediction = services.queue(scan=case.scan, version=ModelVersionFactory())
-    services.claim_waiting(limit=1)
+    run_state.claim_waiting(limit=1)
     Prediction.objects.filter(pk=prediction.pk).update(
         attempts=settings.INFERENCE_ATTEMPTS, lease_until=timezone.now() - timedelta(seconds=1)
     )
-    assert services.abandon_exhausted() == 1
+    assert run_state.abandon_exhausted() == 1
     assert says(case) == "failed"
 
 
 def test_case_says_what_the_newest_prediction_says_whatever_becomes_of_an_older_one(case):
     services.queue(scan=case.scan, version=ModelVersionFactory())
-    older = services.claim_waiting(limit=1)
+    older = run_state.claim_waiting(limit=1)
     services.queue(scan=case.scan, version=ModelVersionFactory())
     finished(GOOD)
     assert says(case) == "ready"
     failed = {older.predictions[0].pk: Failure("broken", "It broke off.")}
-    assert services.finish(batch=older, outcomes=failed, provenance=FROM) == 1
+    assert run_state.finish(batch=older, outcomes=failed, provenance=FROM) == 1
     assert says(case) == "ready"
 
 
@@ -124,7 +124,7 @@ def test_done_and_open_case_of_one_scan_say_the_same(case):
 def test_claim_that_fails_leaves_the_case_as_it_was(case):
     services.queue(scan=case.scan, version=ModelVersionFactory())
     with pytest.raises(RuntimeError), transaction.atomic():
-        services.claim_waiting(limit=1)
+        run_state.claim_waiting(limit=1)
         raise RuntimeError
     assert says(case) == "queued"
 
@@ -136,7 +136,7 @@ def test_claim_asks_as_much_for_one_case_as_for_eight(place):
         for _ in range(number):
             services.queue(scan=CaseFactory(scan=ScanFactory(institution=place)).scan, version=version)
         with CaptureQueriesContext(connection) as asked:
-            assert len(services.claim_waiting(limit=8).predictions) == number
+            assert len(run_state.claim_waiting(limit=8).predictions) == number
         return len(asked)
 
     assert questions(1) == questions(8)

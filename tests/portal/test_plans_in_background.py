@@ -129,8 +129,8 @@ def test_freeze_of_what_has_changed_since_says_so_and_freezes_nothing(client, no
 def test_worker_that_dies_is_followed_by_another_three_times(north, keeper, monkeypatch):
     row = background.look(by=keeper, wanted=wanted(north)).row
     for _ in range(background.ATTEMPTS):
-        assert background._claimed().pk == row.pk
-        assert background._claimed() is None, "held"
+        assert background.claimed().pk == row.pk
+        assert background.claimed() is None, "held"
         DatasetPlan.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         assert background.anything_waiting()
     assert background.work() == 0
@@ -140,9 +140,9 @@ def test_worker_that_dies_is_followed_by_another_three_times(north, keeper, monk
 
 def test_worker_that_slept_past_its_lease_changes_nothing(north, keeper):
     background.look(by=keeper, wanted=wanted(north))
-    slow = background._claimed()
+    slow = background.claimed()
     DatasetPlan.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    quick = background._claimed()
+    quick = background.claimed()
     background._carry_out(slow)
     slow.refresh_from_db()
     assert slow.state == "running" and slow.fence == quick.fence
@@ -198,7 +198,7 @@ def test_somebody_elses_plan_does_not_exist(client, north, keeper):
 
 def test_plan_that_a_worker_is_at_begins_anew_when_a_conflict_is_settled(north, keeper):
     background.look(by=keeper, wanted=wanted(north))
-    row = background._claimed()
+    row = background.claimed()
     background.forget_all()
     background._carry_out(row)
     row.refresh_from_db()
