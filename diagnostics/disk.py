@@ -3,7 +3,6 @@
 import contextlib
 import errno
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import DatabaseError
 from django.utils.translation import gettext_lazy as _
@@ -36,7 +35,7 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _says_so(error: Any) -> bool:
+def _says_so(error: object) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL_OF_FILES
     if isinstance(error, DatabaseError):

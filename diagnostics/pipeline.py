@@ -63,7 +63,7 @@ def submit_scan(
     ------
     NotAllowed
         ``by`` may not hand in scans here.
-    Conflict
+    InvalidEntry
         A word that files the scan is not acceptable; says which and what would be.
     FileRefused
         The file is not; says why and what is accepted.

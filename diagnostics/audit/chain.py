@@ -69,7 +69,7 @@ def content_of(
     act: str,
     target_type: str,
     target_id: str,
-    detail: Any,
+    detail: object,
 ) -> bytes:
     """The bytes that stand for an event: JSON of all its columns, the same from either database."""
     # To the millisecond: `dumpdata`, by which an installation moves to another database, writes no finer.
@@ -80,7 +80,7 @@ def content_of(
 _WRITTEN = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """JSON with whole floats as integers: PostgreSQL knows no difference between 1.0 and 1, or 1e22 and its digits."""
     if isinstance(value, float):
         exact = Decimal(repr(value))

@@ -224,7 +224,7 @@ def put_forward_into_use(
     reason: str,
     exception: str,
     name: str = "",
-    approved_by: Any = None,
+    approved_by: object = None,
     field: str = "exception",
 ) -> Promotion:
     """Put a model into use with what the gate says of it now, in the caller's locked transaction.

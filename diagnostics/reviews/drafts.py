@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -36,7 +35,7 @@ def save_draft(
     *,
     by: Actor,
     case: Case,
-    claim_token: Any,
+    claim_token: object,
     entries: Mapping[str, str],
     base: str | None = None,
     tab: str = "",

@@ -17,7 +17,7 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, SecondRead, Stage
 from diagnostics.scans.access import Permission, Role, may, require, roles_with
 from diagnostics.scans.models import Membership
-from diagnostics.scans.services import Conflict
+from diagnostics.scans.services import InvalidEntry
 
 from .assigning import may_be_given
 from .claims import end, locked, tell
@@ -70,10 +70,10 @@ def check_heir(*, user: Actor, work_to: Any | None) -> None:
 
     Raises
     ------
-    Conflict
+    InvalidEntry
     """
     if work_to is not None and not heirs_of(user).filter(user=work_to).exists():
-        raise Conflict("work_to", _("Choose another reader of the same institution who can sign in."))
+        raise InvalidEntry("work_to", _("Choose another reader of the same institution who can sign in."))
 
 
 def free_work_of(*, by: Actor, user: Actor, work_to: Any | None = None) -> int:
@@ -92,7 +92,7 @@ def on_leaving(*, user: Actor, work_to: Any | None, **_more: object) -> None:
 
     Raises
     ------
-    Conflict
+    InvalidEntry
     """
     check_heir(user=user, work_to=work_to)
 

@@ -24,7 +24,7 @@ from .refusals import StaleClaim, WrongStage
 
 
 @transaction.atomic
-def reveal(*, by: Actor, case: Case, claim_token: Any) -> Read:
+def reveal(*, by: Actor, case: Case, claim_token: object) -> Read:
     """Show the AI's opinion to the reader who has locked a blind read; it cannot be undone any more. Twice is once.
 
     Raises
@@ -66,7 +66,7 @@ def reveal_scans(*, by: Actor, scans: Iterable[Any]) -> set[Any]:
 
 
 @transaction.atomic
-def reveal_before_final(*, by: Actor, case: Case, claim_token: Any) -> None:
+def reveal_before_final(*, by: Actor, case: Case, claim_token: object) -> None:
     """A program states its final read without having asked for the opinion: what is answered may tell of it.
 
     A refusal for a missing reason says that the read differs from the AI's. So this comes first, and stays where the

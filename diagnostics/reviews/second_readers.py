@@ -4,8 +4,6 @@ First reader, then (by policy or asked for) a second one who is blind to the fir
 adjudicator settles it, or sends the case back to one of them with a comment.
 """
 
-from typing import Any
-
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -111,7 +109,7 @@ def finish_with_the_first(case: Case) -> None:
 
 
 @transaction.atomic
-def ask_second_opinion(*, by: Actor, case: Case, claim_token: Any, comment: str) -> Case:
+def ask_second_opinion(*, by: Actor, case: Case, claim_token: object, comment: str) -> Case:
     """The first reader of a case asks for a second one, who will read blind to the first.
 
     What is asked is shown to nobody who is still blind: it opens with the case.
@@ -140,7 +138,7 @@ def ask_second_opinion(*, by: Actor, case: Case, claim_token: Any, comment: str)
 
 
 @transaction.atomic
-def return_case(*, by: Actor, case: Case, claim_token: Any, reader: str, comment: str) -> Case:
+def return_case(*, by: Actor, case: Case, claim_token: object, reader: str, comment: str) -> Case:
     """An adjudicator sends the case back to reader ``a`` or ``b`` with a comment instead of settling it.
 
     Raises

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -109,7 +108,7 @@ def record_read(
     *,
     by: Actor,
     case: Case,
-    claim_token: Any,
+    claim_token: object,
     kind: str,
     label: str,
     certainty: str,
@@ -117,7 +116,7 @@ def record_read(
     comment: str = "",
     may_train: bool = False,
     heatmap_seen: bool = False,
-    seen: Any = CURRENT,
+    seen: object = CURRENT,
 ) -> Read:
     """Record the blind or the final read of a claimed case. The final read ends the claim, and the case with it
     unless a second reader or an adjudicator goes on.
@@ -152,7 +151,7 @@ class _Said:
 
 
 @transaction.atomic
-def _record(by: Actor, case: Case, claim_token: Any, kind: str, said: _Said, seen: Any) -> Read:
+def _record(by: Actor, case: Case, claim_token: object, kind: str, said: _Said, seen: object) -> Read:
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != case.stage:

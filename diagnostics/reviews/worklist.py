@@ -107,7 +107,7 @@ def _held_by(user: Actor) -> Any:
     )
 
 
-def coming_up(user: Actor, *, after: Any) -> Any | None:
+def coming_up(user: Actor, *, after: object) -> Any | None:
     """The id of the scan that *Read next* would most likely give ``user`` after the case ``after`` (an id)."""
     for waiting in (own_waiting(user, but=[after])[:1], first_waiting_for(user, 1, but=[after])):
         scan = waiting.values_list("scan", flat=True).first()

@@ -108,7 +108,7 @@ def within(user: Actor, permission: Permission, path: str = "institution") -> mo
     return models.Q(**{f"{path}__in": sorted(places_with(user, roles_with(permission)))})
 
 
-def may(user: Actor, permission: Permission, institution: Any = None) -> bool:
+def may(user: Actor, permission: Permission, institution: object = None) -> bool:
     """Whether ``user`` has ``permission`` in ``institution``, or (None) in any."""
     if not user.is_authenticated or not user.is_active:
         return False
@@ -160,7 +160,7 @@ def hold(user: Actor, memberships: list[Any]) -> None:
     account_of(user)._held = memberships
 
 
-def require(user: Actor, permission: Permission, institution: Any = None, *, sentence: Message = "") -> None:
+def require(user: Actor, permission: Permission, institution: object = None, *, sentence: Message = "") -> None:
     """Raise unless ``user`` has ``permission`` in ``institution`` (None: anywhere).
 
     Raises

@@ -8,7 +8,7 @@ from django.db import connections
 from django.db.models import CharField, QuerySet, Value
 
 
-def as_word(rows: QuerySet[Any], word: Any) -> QuerySet[Any]:
+def as_word(rows: QuerySet[Any], word: object) -> QuerySet[Any]:
     """The rows as nothing but a word, for :func:`counted`: a text, or an expression that gives one."""
     # Without an order: to count a thousand of a million, none of them need be sorted.
     expression = Value(word, output_field=CharField()) if isinstance(word, str) else word

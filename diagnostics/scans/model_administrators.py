@@ -11,7 +11,7 @@ from diagnostics.audit.services import record
 
 from .access import OF_THE_SHARED_MODEL, NotAllowed, roles_with
 from .models import Institution, Membership, ModelAdministrator
-from .services import Conflict
+from .services import InvalidEntry
 
 _ROLES = sorted({role for permission in OF_THE_SHARED_MODEL for role in roles_with(permission)})
 
@@ -24,12 +24,12 @@ def appoint(*, by: Actor | None, user: Actor) -> bool:
     ------
     NotAllowed
         ``by`` is no superuser.
-    Conflict
+    InvalidEntry
         ``user`` has no role that works with models, so nothing would come of it.
     """
     _require_the_installation(by)
     if not user.is_superuser and not Membership.objects.filter(user=account_of(user), role__in=_ROLES).exists():
-        raise Conflict("user", _("Give this person the role of data manager or administrator first."))
+        raise InvalidEntry("user", _("Give this person the role of data manager or administrator first."))
     _row, made = ModelAdministrator.objects.get_or_create(user=account_of(user))
     user.__dict__.pop("_answers", None)
     if made:

@@ -17,7 +17,7 @@ from .access import PERMISSIONS, NotAllowed, Permission, Role, institutions_wher
 from .folding import folded
 from .model_administrators import appoint_those_of_the_only_institution
 from .models import Institution, Membership
-from .services import Conflict
+from .services import InvalidEntry
 
 # The Django admin is a place of work for these; what they may do in it is asked of `may` again at each act.
 ADMIN_ROLES = tuple(role for role, carried in PERMISSIONS.items() if Permission.TRAIN in carried)
@@ -42,11 +42,11 @@ def add_member(*, by: Actor | None, user: Actor, institution_code: str, role: Ro
     ------
     NotAllowed
         ``by`` does not administer this institution.
-    Conflict
+    InvalidEntry
         There is no such role or institution, or the code cannot be one.
     """
     if role not in Role.values:
-        raise Conflict(
+        raise InvalidEntry(
             "role",
             _("There is no role “%(role)s”. Choose one of: %(known)s."),
             {"role": role, "known": ", ".join(Role.values)},
@@ -70,7 +70,7 @@ def add_member(*, by: Actor | None, user: Actor, institution_code: str, role: Ro
 
 # What becomes of the work of somebody who leaves is known to the rooms further on the way, which listen here. Sent
 # inside the transaction, with ``by``, ``user`` and ``work_to``: before the act, which a listener may refuse by raising
-# ``Conflict``, and after it.
+# ``InvalidEntry``, and after it.
 leaving = Signal()
 left = Signal()
 
@@ -85,13 +85,13 @@ def remove_member(*, by: Actor | None, membership: Membership, work_to: Any | No
     ------
     NotAllowed
         ``by`` does not administer this institution.
-    Conflict
+    InvalidEntry
         It is one's own role of administrator: nobody locks themselves out. Or ``work_to`` cannot get the work.
     """
     if by is not None:
         require(by, Permission.ADMINISTER, membership.institution)
         if membership.user_id == by.pk and membership.role == Role.ADMINISTRATOR and not by.is_superuser:
-            raise Conflict("role", _("You cannot take the role of administrator from yourself. Ask another one."))
+            raise InvalidEntry("role", _("You cannot take the role of administrator from yourself. Ask another one."))
     user = membership.user
     leaving.send(sender=Membership, by=by, user=user, work_to=work_to)
     record(by=by, act="role_taken", target=user, institution=membership.institution, role=str(membership.role))
@@ -111,13 +111,13 @@ def deactivate(*, by: Actor | None, user: Actor, work_to: Any | None = None) -> 
     ------
     NotAllowed
         ``by`` does not administer all that this person belongs to.
-    Conflict
+    InvalidEntry
         It is one's own account, or ``work_to`` cannot get the work.
     """
     if by is not None:
         require(by, Permission.ADMINISTER)
         if by.pk == user.pk:
-            raise Conflict("is_active", _("You cannot close your own account. Ask another administrator."))
+            raise InvalidEntry("is_active", _("You cannot close your own account. Ask another administrator."))
         if not people_administered_by(by).filter(pk=user.pk).exists():
             raise NotAllowed(_("Only a person's own administrator may do this for them."))
     account = account_of(user)
@@ -136,7 +136,7 @@ def _institution(by: Actor | None, code: str) -> Institution | None:
         return Institution.objects.filter(code_folded=folded(code)).first()
     found = institutions_where(by, Permission.ADMINISTER).filter(code_folded=folded(code)).first()
     if found is None:
-        raise Conflict("institution", _("There is no institution “%(code)s” that you administer."), {"code": code})
+        raise InvalidEntry("institution", _("There is no institution “%(code)s” that you administer."), {"code": code})
     return found
 
 
@@ -145,7 +145,7 @@ def _make_institution(code: str) -> Institution:
     try:
         institution.full_clean()
     except ValidationError as error:
-        raise Conflict(
+        raise InvalidEntry(
             "institution",
             _("“%(code)s” cannot be an institution's code: use up to 40 letters, digits, hyphens and underscores."),
             {"code": code},

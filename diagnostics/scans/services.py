@@ -30,7 +30,7 @@ _WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
 EARLIEST_STUDY = date(1970, 1, 1)  # the first MR images of a head are younger
 
 
-class Conflict(Invalid):
+class InvalidEntry(Invalid):
     """What was asked does not fit; ``field`` names the part, the message says what would."""
 
     field: str
@@ -55,7 +55,7 @@ def institution_for(user: Actor, permission: Permission, code: str | None = None
     ------
     NotAllowed
         There is none in which they have the permission.
-    Conflict
+    InvalidEntry
         None or an unknown one was named, and they have several. A foreign institution is as unknown as a missing one.
     """
     theirs = institutions_where(user, permission)
@@ -64,7 +64,7 @@ def institution_for(user: Actor, permission: Permission, code: str | None = None
         if found is None:
             require(user, permission)
             known = ", ".join(theirs.values_list("code", flat=True))
-            raise Conflict(
+            raise InvalidEntry(
                 "institution",
                 _("There is no institution “%(code)s” here for you. Yours: %(known)s."),
                 {"code": code, "known": known},
@@ -76,7 +76,7 @@ def institution_for(user: Actor, permission: Permission, code: str | None = None
         raise NotAllowed(_("There is no institution yet. An administrator adds the first one."))
     if len(several) > 1:
         known = ", ".join(theirs.values_list("code", flat=True))
-        raise Conflict(
+        raise InvalidEntry(
             "institution", _("You belong to several institutions. Name one of: %(known)s."), {"known": known}
         )
     return several[0]
@@ -87,26 +87,26 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
 
     Raises
     ------
-    Conflict
+    InvalidEntry
         Naming the field and what it accepts.
     """
     patient = patient.strip()
     if not patient:
-        raise Conflict("patient", _("Give the patient's pseudonym, for example P-0042."))
+        raise InvalidEntry("patient", _("Give the patient's pseudonym, for example P-0042."))
     try:
         Patient(pseudonym=patient).clean_fields(exclude={"institution"})
     except ValidationError as error:
-        raise Conflict("patient", " ".join(error.messages)) from error
+        raise InvalidEntry("patient", " ".join(error.messages)) from error
     accession = accession.strip()
     if len(accession) > MAX_ACCESSION or not accession.isprintable():
-        raise Conflict(
+        raise InvalidEntry(
             "accession",
             _("An accession number has at most %(max_accession)s printable characters."),
             {"max_accession": MAX_ACCESSION},
         )
     if study_date is not None and not _may_be_a_study(study_date):
         today = latest_study()
-        raise Conflict(
+        raise InvalidEntry(
             "study_date",
             _("The study date must lie between %(earliest_study)s and today, %(today)s."),
             {"earliest_study": EARLIEST_STUDY, "today": today},
@@ -261,7 +261,7 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
         defaults={"accession": place.accession, "date": day},
     )
     if not made and place.study_date and study.date and study.date != place.study_date:
-        raise Conflict(
+        raise InvalidEntry(
             "study_date",
             _(
                 "The study %(accession)s of this patient is dated %(date)s. Leave the date empty, or use "
@@ -277,13 +277,13 @@ def give_reference_label(*, by: Actor, scan: Scan, label: str) -> None:
 
     Raises
     ------
-    Conflict
+    InvalidEntry
         The scan already carries a different one.
     """
     if scan.reference_label == label:
         return
     if scan.reference_label:
-        raise Conflict(
+        raise InvalidEntry(
             "reference_label",
             _("It is already here with the label %(reference_label)s, not %(label)s."),
             {"reference_label": scan.reference_label, "label": label},

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -273,6 +272,6 @@ def _over(run: TrainingRun) -> str:
     }[TrainingState(run.state)]
 
 
-def _capital(row: Any) -> str:
+def _capital(row: object) -> str:
     words = str(row)
     return words[0].upper() + words[1:]

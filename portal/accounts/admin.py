@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_variables
 from diagnostics.scans import model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_where, may
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator
-from diagnostics.scans.services import Conflict
+from diagnostics.scans.services import InvalidEntry
 from portal.accounts.signed_in import person_of
 from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_as_messages, refusals_in_form
@@ -235,7 +235,7 @@ class PersonAdmin(UserAdmin):
         form = AddPersonForm(request.POST or None, by=person_of(request))
         if request.method == "POST" and form.is_valid():
             wanted = form.cleaned_data
-            with _faults_in_form(form), refusals_in_form(form, Conflict):
+            with _faults_in_form(form), refusals_in_form(form, InvalidEntry):
                 user = services.add_person(
                     by=person_of(request),
                     username=wanted["username"],
@@ -279,9 +279,9 @@ class PersonAdmin(UserAdmin):
         membership = get_object_or_404(Membership.objects.filter(user__in=reach.values("pk")), pk=pk)
         form = TakeRoleForm(request.POST, membership=membership)
         if request.method == "POST":
-            with refusals_as_messages(request, Conflict):
+            with refusals_as_messages(request, InvalidEntry):
                 if not form.is_valid():
-                    raise Conflict("work_to", _("Choose another reader of the same institution."))
+                    raise InvalidEntry("work_to", _("Choose another reader of the same institution."))
                 people.remove_member(by=request.user, membership=membership, work_to=form.cleaned_data.get("work_to"))
                 messages.success(request, _("The role is taken away."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[membership.user_id]))
@@ -290,7 +290,7 @@ class PersonAdmin(UserAdmin):
         """Appoint somebody to change the model that all institutions share, or end that."""
         user = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method == "POST":
-            with refusals_as_messages(request, Conflict):
+            with refusals_as_messages(request, InvalidEntry):
                 if "end" in request.POST:
                     model_administrators.dismiss(by=request.user, user=user)
                 else:

@@ -49,7 +49,7 @@ def add_person(
     ------
     ValidationError
         The name or the password is not acceptable; by field.
-    NotAllowed, Conflict
+    NotAllowed, InvalidEntry
         As :func:`diagnostics.scans.people.add_member`.
     """
     if by is not None:

@@ -86,7 +86,7 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
             **datasets.plan_for_page(request.user, form),
         )
 
-    def train(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def train(self, request: HttpRequest, pk: object) -> HttpResponse:
         """The recipe of a training on this dataset."""
         self.needs(request, Permission.TRAIN)
         version = get_object_or_404(self.visible(request.user), pk=pk)
@@ -207,7 +207,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
             context.update(run=run, running=run.state in ACTIVE)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def progress(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def progress(self, request: HttpRequest, pk: object) -> HttpResponse:
         """How far the run is: a part of its page, fetched every two seconds until it has ended."""
         run = get_object_or_404(self.visible(request.user), pk=pk)
         running = run.state in ACTIVE
@@ -218,7 +218,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
             status=200 if running else STOP_POLLING,
         )
 
-    def again(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def again(self, request: HttpRequest, pk: object) -> HttpResponse:
         """Ask whether the run is to be run once more; the second press queues it."""
         self.needs(request, Permission.TRAIN)
         run = get_object_or_404(self.visible(request.user), pk=pk)
@@ -235,7 +235,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
             status=409 if request.method == "POST" else 200,
         )
 
-    def cancel(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def cancel(self, request: HttpRequest, pk: object) -> HttpResponse:
         """Ask whether the run is to be cancelled; the second press cancels it."""
         self.needs(request, Permission.TRAIN)
         run = get_object_or_404(self.visible(request.user), pk=pk)

@@ -96,7 +96,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     @method_decorator(sensitive_post_parameters("password"))
-    def promote(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def promote(self, request: HttpRequest, pk: object) -> HttpResponse:
         """Look at the candidate beside the live model and at the gate, say why, and put it into use or propose it."""
         self.needs(request, Permission.PROPOSE_PROMOTION)
         version = get_object_or_404(self.visible(request.user), pk=pk)
@@ -121,7 +121,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             status=400 if form.errors else 200,
         )
 
-    def challenge(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def challenge(self, request: HttpRequest, pk: object) -> HttpResponse:
         """Let a model score live cases in the shadow."""
         return self._assign_alias(
             request,
@@ -132,7 +132,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             intro=_("It scores live cases where no reader sees it. The challenger there is now stops."),
         )
 
-    def retire(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def retire(self, request: HttpRequest, pk: object) -> HttpResponse:
         """Put a candidate or the challenger aside."""
         return self._assign_alias(
             request,
@@ -146,7 +146,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
     def _assign_alias(
         self,
         request: HttpRequest,
-        pk: Any,
+        pk: object,
         assign: Callable[[Any, ModelVersion], str],
         *,
         title: str,

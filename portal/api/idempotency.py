@@ -83,7 +83,7 @@ def _again(kept: KeptAnswer, digest: str, standing: str) -> Response:
     return Response(kept.body, status=kept.status, headers=headers)
 
 
-def _digest_of(data: Any) -> str:
+def _digest_of(data: object) -> str:
     """Hash of what was sent, whatever the boundary between the parts or the order of the keys."""
     found = hashlib.sha256()
     for name, values in sorted(data.lists()) if isinstance(data, QueryDict) else [("", [data])]:

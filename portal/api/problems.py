@@ -165,7 +165,7 @@ def _invalid(exc: ValidationError, headers: Mapping[str, str]) -> Response:
     return document(400, " ".join([*general, *fields]), headers=headers, errors=errors, accepted=accepted)
 
 
-def _sentences(found: Any) -> list[str]:
+def _sentences(found: object) -> list[str]:
     """Every sentence in DRF's nested error structure, flat."""
     if isinstance(found, Mapping):
         return [f"{name}: {sentence}" for name, inner in found.items() for sentence in _sentences(inner)]

@@ -60,7 +60,7 @@ class Schema(AutoSchema):
         query = self.view.listings.get(getattr(self.view, "action", ""))
         return [query] if query is not None else []
 
-    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+    def get_serializer_name(self, serializer: object, direction: object) -> str:
         """``ScanShape`` is the client's ``Scan``."""
         return str(super().get_serializer_name(serializer, direction)).removesuffix("Shape")
 

@@ -1,7 +1,5 @@
 """What narrows the lists of patients and of audit events; kept in the address."""
 
-from typing import Any
-
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -10,7 +8,7 @@ from diagnostics.audit.sentences import SENTENCES
 BUT_LOOKS = "but-looks"
 
 
-def _search(placeholder: Any) -> forms.TextInput:
+def _search(placeholder: object) -> forms.TextInput:
     return forms.TextInput(attrs={"type": "search", "placeholder": placeholder, "autocomplete": "off"})
 
 

@@ -3,8 +3,6 @@
 Whether somebody promotes or proposes is the registry's decision (``requests.terms_for``).
 """
 
-from typing import Any
-
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -24,7 +22,7 @@ from .gate import shown
 REFUSED = (registry.PromotionRefused, registry.ArtifactDamaged, freshness.NotFresh)
 
 
-def promotion_form(request: HttpRequest, terms: requests.Terms, data: Any = None) -> PromotionForm:
+def promotion_form(request: HttpRequest, terms: requests.Terms, data: object = None) -> PromotionForm:
     """The form that puts a model into use or proposes it, with the fields that are asked for."""
     return PromotionForm(
         data,
@@ -33,7 +31,7 @@ def promotion_form(request: HttpRequest, terms: requests.Terms, data: Any = None
     )
 
 
-def decision_form(request: HttpRequest, exception: Needed | None, data: Any = None) -> DecisionForm:
+def decision_form(request: HttpRequest, exception: Needed | None, data: object = None) -> DecisionForm:
     """The form that approves or declines what somebody proposed."""
     return DecisionForm(data, name_asked=exception is not None, password_asked=not freshness.is_fresh(request))
 

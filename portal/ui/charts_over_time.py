@@ -115,7 +115,7 @@ def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
     return [chart for chart in (loss, auroc) if chart is not None]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

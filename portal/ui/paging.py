@@ -94,7 +94,7 @@ def page_of(
     return Page(found, SEPARATOR.join(keys.place_of(found[-1])) if more else "")
 
 
-def _in_utc(value: Any) -> Any:
+def _in_utc(value: object) -> Any:
     """A time as every database can hold it: an offset at either end of time leads beyond it (OverflowError)."""
     if not isinstance(value, datetime):
         return value
@@ -113,5 +113,5 @@ def _beyond(order: tuple[str, ...], values: Sequence[Any]) -> Q:
     return Q(**{f"{name}__{side}e": value}) & (after | _beyond(order[1:], values[1:]))
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 
-def warning_sentence(code: Any) -> str:
+def warning_sentence(code: object) -> str:
     """A warning as a sentence; one that is not known as it stands."""
     words = {
         "out_of_distribution": _(

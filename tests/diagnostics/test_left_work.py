@@ -12,7 +12,7 @@ from diagnostics.reviews.services import InvalidRead, WrongStage
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
-from diagnostics.scans.services import Conflict
+from diagnostics.scans.services import InvalidEntry
 from portal.accounts.models import User
 from tests.diagnostics.test_two_readers import disagreement, final, send_back
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
@@ -141,7 +141,7 @@ def test_nothing_is_given_to_who_has_left_or_is_leaving(place, crew):
         services.assign(by=judge, cases=[case], to=stale)
     foreign = person(Role.RADIOLOGIST, InstitutionFactory())
     for heir in (anna, bert, judge, foreign):
-        with pytest.raises(Conflict):
+        with pytest.raises(InvalidEntry):
             people.deactivate(by=boss, user=anna, work_to=heir)
     assert fresh(anna).is_active
 
@@ -161,7 +161,7 @@ def test_who_may_deactivate_whom(place, crew):
         people.deactivate(by=judge, user=anna)
     with pytest.raises(NotAllowed):
         people.deactivate(by=person(Role.ADMINISTRATOR, InstitutionFactory()), user=anna)
-    with pytest.raises(Conflict):
+    with pytest.raises(InvalidEntry):
         people.deactivate(by=boss, user=boss)
     people.deactivate(by=boss, user=anna)
     people.deactivate(by=boss, user=anna)  # twice is once

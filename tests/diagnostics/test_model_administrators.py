@@ -12,7 +12,7 @@ from diagnostics.registry import gate, requests, services
 from diagnostics.registry.models import ModelState
 from diagnostics.scans import institutions, model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, may
-from diagnostics.scans.services import Conflict
+from diagnostics.scans.services import InvalidEntry
 from tests import factories as made
 from tests.diagnostics.shelf import put_into_use, stored_model
 from tests.diagnostics.test_registry import own_files  # noqa: F401 - files of this test's own
@@ -123,7 +123,7 @@ def test_only_a_superuser_appoints_and_dismisses(home):
 
 
 def test_nobody_is_appointed_whose_roles_work_with_no_model(home):
-    with pytest.raises(Conflict):
+    with pytest.raises(InvalidEntry):
         model_administrators.appoint(by=None, user=made.person(Role.RADIOLOGIST, home))
 
 

@@ -18,7 +18,7 @@ from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import NotAllowed, Permission, Role
 from diagnostics.scans.intake import FileRefused
 from diagnostics.scans.models import Patient, Priority, Scan, Study
-from diagnostics.scans.services import Conflict, institution_for
+from diagnostics.scans.services import InvalidEntry, institution_for
 from tests.factories import InstitutionFactory, MembershipFactory, UserFactory, live_model, person, phantom
 
 pytestmark = pytest.mark.django_db
@@ -116,7 +116,7 @@ def test_submit_checks_the_words_that_file_a_scan(technologist, words, field):
     if field is None:
         assert submit(technologist, **words).created
         return
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(InvalidEntry) as caught:
         submit(technologist, **words)
     assert caught.value.field == field and caught.value.sentence.endswith(".")
     assert not Scan.objects.exists() and not Patient.objects.exists()
@@ -157,7 +157,7 @@ def test_submit_into_a_foreign_institution_is_refused(technologist):
 def test_submit_of_one_study_on_two_dates_is_a_conflict(technologist):
     today = timezone.localdate()
     submit(technologist, accession="A-1", study_date=today)
-    with pytest.raises(Conflict, match="dated"):
+    with pytest.raises(InvalidEntry, match="dated"):
         submit(technologist, data=phantom(2), accession="A-1", study_date=today - timedelta(days=3))
     assert Scan.objects.count() == 1 and Study.objects.count() == 1
 
@@ -178,12 +178,12 @@ def test_institution_for_names_the_choice_and_hides_foreign_ones():
     assert institution_for(by, Permission.SUBMIT_SCAN) == one
     MembershipFactory(user=by, institution=two, role=Role.TECHNOLOGIST)
     by = type(by).objects.get(pk=by.pk)  # as each request loads them
-    with pytest.raises(Conflict) as several:
+    with pytest.raises(InvalidEntry) as several:
         institution_for(by, Permission.SUBMIT_SCAN)
     assert one.code in str(several.value) and foreign.code not in str(several.value)
-    with pytest.raises(Conflict) as unknown:
+    with pytest.raises(InvalidEntry) as unknown:
         institution_for(by, Permission.SUBMIT_SCAN, foreign.code)
-    with pytest.raises(Conflict) as missing:
+    with pytest.raises(InvalidEntry) as missing:
         institution_for(by, Permission.SUBMIT_SCAN, "nowhere")
     assert str(unknown.value).replace(foreign.code, "") == str(missing.value).replace("nowhere", "")
 

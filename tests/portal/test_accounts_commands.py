@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from diagnostics.models import AuditEvent, Institution, Membership
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Role
-from diagnostics.scans.services import Conflict
+from diagnostics.scans.services import InvalidEntry
 from portal.accounts.models import ApiToken, Scope, User
 from tests import factories as made
 
@@ -104,14 +104,14 @@ def test_administrator_gives_and_takes_roles_only_at_home() -> None:
     assert (joined.created, joined.institution_made) == (True, False)
     assert not people.add_member(by=ada, user=user, institution_code="home", role=Role.TECHNOLOGIST).created
     for code in ("away", "unknown"):
-        with pytest.raises(Conflict):
+        with pytest.raises(InvalidEntry):
             people.add_member(by=ada, user=user, institution_code=code, role=Role.TECHNOLOGIST)
     theirs = made.MembershipFactory(user=user, institution=away)
     with pytest.raises(NotAllowed):
         people.remove_member(by=ada, membership=theirs)
     people.remove_member(by=ada, membership=joined.membership)
     assert list(user.memberships.all()) == [theirs]
-    with pytest.raises(Conflict):
+    with pytest.raises(InvalidEntry):
         people.remove_member(by=ada, membership=ada.memberships.get())
 
 
