@@ -5,8 +5,13 @@ rows, claimed by a conditional UPDATE. TensorFlow is imported inside the bodies 
 forking pool would hang every child.
 """
 
+from typing import TYPE_CHECKING
+
 from celery import shared_task
 from django.conf import settings
+
+if TYPE_CHECKING:
+    from diagnostics.reconciling import Nudge
 
 
 @shared_task(name="diagnostics.tasks.infer")
@@ -87,37 +92,16 @@ def refresh_statistics() -> None:
 @shared_task(name="diagnostics.tasks.reconcile")
 def reconcile() -> None:
     """Find rows whose message was lost or whose worker died, and nudge again; keep an anchor of the audit."""
-    from diagnostics.audit import anchors
-    from diagnostics.datasets import background
-    from diagnostics.mail import outbox
-    from diagnostics.predictions import run_state
-    from diagnostics.predictions import services as predictions
-    from diagnostics.registry import requests
-    from diagnostics.registry import services as registry
-    from diagnostics.reviews import services as reviews
-    from diagnostics.scans.looks import forget_looks
-    from diagnostics.shadow import services as shadow
-    from diagnostics.training import services as training
+    from diagnostics import reconciling
 
-    run_state.abandon_exhausted()
-    reviews.expire_claims()
-    reviews.free_left_work()
-    reviews.refresh_order()
-    reviews.mix_in()
-    live = registry.live()
-    if (live is not None and predictions.queue_missing(live)) or run_state.anything_waiting():
-        infer.delay()
-    if background.anything_waiting():
-        plan_datasets.delay()
-    for run_id in training.due():
-        train.delay(str(run_id))
-    if outbox.anything_to_mail():
-        send_mails.delay()
-    requests.expire()
-    # Neither may pile up behind a training: the message is not worth keeping, for the next beat brings another.
-    for version_id in training.unjudged():
-        judge.apply_async([str(version_id)], expires=settings.RECONCILE_SECONDS)
-    if shadow.anything_due():
-        score_in_the_shadow.apply_async(expires=settings.RECONCILE_SECONDS)
-    forget_looks()
-    anchors.keep()
+    reconciling.reconcile(_nudge)
+
+
+def _nudge(nudge: "Nudge") -> None:
+    task = {each.name: each for each in (infer, train, send_mails, judge, score_in_the_shadow, plan_datasets)}[
+        f"diagnostics.tasks.{nudge.task}"
+    ]
+    if nudge.keep:
+        task.delay(*nudge.args)
+    else:
+        task.apply_async(nudge.args, expires=settings.RECONCILE_SECONDS)
