@@ -3,8 +3,8 @@
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -12,12 +12,14 @@ from diagnostics.actors import Actor
 from diagnostics.cases.models import Stage
 from diagnostics.reviews.models import Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
+from diagnostics.reviews.reading.statement import Door, through
 from diagnostics.scans.models import Institution, Scan
 from mlcore.data.labels import READABLE
 
 from .models import DatasetItem, RuledOut
 
 Source = DatasetItem.LabelSource
+BESIDE_LABEL = tuple(each for each in through(Door.MANIFEST) if each.name != "label")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Labelled:
     label: str
     source: str
     read: uuid.UUID | None
+    stated: dict[str, str] = field(default_factory=dict, hash=False)  # what its reader said besides the label
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,13 @@ def labelled(
     ).iterator(chunk_size=2000):
         scan, institution, patient, sha256, original, fingerprint, reference, source, rejected = row
         label, label_source, read, reason = "", "", None, ""
+        stated: dict[str, str] = {}
         if rejected:
             reason = "rejected"
         elif source == Scan.Source.DEMO and not demo:
             reason = "demo"
         elif scan in reads:
-            read, label, may_train, label_source = reads[scan]
+            read, label, may_train, label_source, stated = reads[scan]
             if not may_train:
                 reason = "may_not_train"
             elif label not in READABLE:
@@ -100,13 +104,25 @@ def labelled(
             left_out[reason] += 1
             continue
         found.append(
-            Labelled(scan, institution, patient, sha256, original, bytes(fingerprint), label, label_source, read)
+            Labelled(
+                scan, institution, patient, sha256, original, bytes(fingerprint), label, label_source, read, stated
+            )
         )
     return found, left_out
 
 
-def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[uuid.UUID, str, bool, str]]:
-    """The read that decides each scan's newest done case: id, label, whether it may train, which kind of source it is.
+class _Deciding(NamedTuple):
+    """The read that decides a scan's newest done case."""
+
+    read: uuid.UUID
+    label: str
+    may_train: bool
+    source: str
+    stated: dict[str, str]
+
+
+def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, _Deciding]:
+    """The read that decides each scan's newest done case.
 
     Of two readers who agree both must let it train, and it is adopted only where neither came to it without the AI.
     """
@@ -114,12 +130,28 @@ def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, tuple[u
         deciding_reads()
         .filter(case__institution__in=institutions)
         .order_by("case__done_at", "created_at", "id")
-        .values_list("case__scan_id", "id", "label", "may_train", "withheld", "adopted", "sole", "stage")
+        .values_list(
+            "case__scan_id",
+            "id",
+            "label",
+            "may_train",
+            "withheld",
+            "adopted",
+            "sole",
+            "stage",
+            *(each.name for each in BESIDE_LABEL),
+        )
     )
     return {
-        scan: (read, label, may and not withheld, _source(stage, adopted and sole))
-        for scan, read, label, may, withheld, adopted, sole, stage in rows.iterator(chunk_size=2000)
+        scan: _Deciding(read, label, may and not withheld, _source(stage, adopted and sole), _stated(values))
+        for scan, read, label, may, withheld, adopted, sole, stage, *values in rows.iterator(chunk_size=2000)
     }
+
+
+def _stated(values: Sequence[str]) -> dict[str, str]:
+    """What a reader said besides the label; a line of a manifest says nothing of what they left open."""
+    pairs = zip(BESIDE_LABEL, values, strict=True)
+    return {each.name: value for each, value in pairs if value != each.default}
 
 
 def _source(stage: str, adopted: bool) -> str:

@@ -38,6 +38,7 @@ def written(items: Sequence[Planned], regions: dict[Any, list[Any]]) -> bytes:
             "split": each.part,
             "scan": str(each.labelled.scan),
             "label_source": str(each.labelled.source),
+            **each.labelled.stated,
             **({"regions": regions[each.labelled.read]} if each.labelled.read in regions else {}),
         }
         for each in items

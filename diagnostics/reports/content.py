@@ -17,6 +17,7 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
 from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, reads_for
+from diagnostics.reviews.reading.statement import headline, lines
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.reviews.words import label_in_words
 
@@ -33,11 +34,9 @@ class Statement:
 
     seat: str
     kind: str
-    label: str
-    certainty: str
+    headline: str
     at: datetime
-    reason: str
-    comment: str
+    lines: list[str]
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,9 @@ def _statement(read: Read) -> Statement:
     return Statement(
         seat=str(SEATS[Stage(read.stage)]),
         kind=kind,
-        label=str(read.get_label_display()),
-        certainty=str(read.get_certainty_display()),
+        headline=headline(read),
         at=read.created_at,
-        reason=str(read.get_reason_display()) if read.reason else "",
-        comment=read.comment,
+        lines=lines(read),
     )
 
 

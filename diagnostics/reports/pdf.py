@@ -112,8 +112,8 @@ def _reads(report: Report) -> list[Flowable]:
         return [head, Paragraph(_text(_("None that you may see yet.")), BODY)]
     rows: list[list[Any]] = [[_("Reader"), _("Read"), _("Label and certainty"), _("When")]]
     for each in report.statements:
-        label: list[Any] = [Paragraph(_text(f"{each.label}, {each.certainty.lower()}"), BOLD)]
-        label += [Paragraph(_text(words), SMALL) for words in (each.reason, each.comment) if words]
+        label: list[Any] = [Paragraph(_text(each.headline), BOLD)]
+        label += [Paragraph(_text(words), SMALL) for words in each.lines]
         rows.append([each.seat, each.kind, label, _moment(each.at)])
     return [head, _table(rows, (0.2, 0.19, 0.4, 0.21))]
 

@@ -14,8 +14,9 @@ from diagnostics.predictions.models import PredictionState
 
 from .models import Claim, ReadKind
 from .queries import oversees, reads_for
+from .reading.sentences import sentence_of, time_of
 from .visible_scans import VisibleScan
-from .words import label_in_words, sentence_of, time_of
+from .words import label_in_words
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Like everything in :mod:`diagnostics.reviews.queries` this says what one person 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -15,18 +16,18 @@ from diagnostics.scans.access import READING_ROLES, Permission, may, places_with
 
 from .models import Comment, CommentKind, Knew, Read, ReadKind
 from .queries import blinded, final_read_at, live_claim
+from .reading.statement import Door, beside_label, columns
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What one of two readers said, without who it was. ``reader`` is ``a`` or ``b``."""
+    """What one of two readers said, without who it was: by field, and in words. ``reader`` is ``a`` or ``b``."""
 
     reader: str
-    label: str
-    certainty: str
-    comment: str
+    said: dict[str, Any]
     label_words: str
-    certainty_words: str
+    beside: str
+    comment: str
 
 
 READERS = {"a": Stage.FIRST, "b": Stage.SECOND}
@@ -47,14 +48,15 @@ def statements_for(user: Actor, case: Case) -> list[Statement]:
         if final is None:
             continue
         blind = case.reads.filter(reader=final.reader_id, kind=ReadKind.BLIND, label=final.label).first()
+        comment = blind.comment if blind is not None else ""
+        fields = {name: getattr(final, name) for name in columns(Door.THREAD)} | {"comment": comment}
         said.append(
             Statement(
                 reader=letter,
-                label=final.label,
-                certainty=final.certainty,
-                comment=blind.comment if blind is not None else "",
-                label_words=final.get_label_display(),
-                certainty_words=final.get_certainty_display().lower(),
+                said=fields,
+                label_words=str(final.get_label_display()),
+                beside=beside_label(final).lower(),
+                comment=comment,
             )
         )
     return said

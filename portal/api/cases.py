@@ -29,10 +29,11 @@ from portal.accounts.models import Scope, User
 from .annotations import AnnotationShape, NewAnnotation, change_of
 from .files import document
 from .idempotency import HEADER
-from .reads import ReadShape, Statement, stated
+from .reads import ReadShape
 from .resource import Resource
 from .revealing import before_final
 from .shapes import SCAN_STATUSES, PriorityWord
+from .statement import Statement, stated
 from .strict import Changes, Name, Nothing, OneOf, Page, Strict
 from .threads import NewRemark, RemarkShape, Talk
 

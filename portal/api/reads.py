@@ -11,16 +11,16 @@ from rest_framework.response import Response
 
 from diagnostics import pipeline
 from diagnostics.cases.models import Stage
-from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Claim, Read
 from diagnostics.reviews import services as reviews
-from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import reads_for
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, Name, Nothing, OneOf, Strict
+from .statement import Statement, filters, stated, told
+from .strict import Changes, Name, Nothing, OneOf
 
 
 class ReadShape(serializers.Serializer[Read]):
@@ -35,14 +35,8 @@ class ReadShape(serializers.Serializer[Read]):
     seat = serializers.SerializerMethodField(help_text="As first or second reader, or as adjudicator.")
     revision = serializers.IntegerField()
     mode = serializers.ChoiceField(choices=ReadingMode.values, help_text="The institution's policy at that time.")
-    label = serializers.ChoiceField(choices=Label.values)  # type: ignore[assignment]
-    certainty = serializers.ChoiceField(choices=Certainty.values)
-    reason = serializers.SerializerMethodField(help_text="Why it differs from the AI's opinion.")
-    comment = serializers.CharField()
-    may_train = serializers.BooleanField()
     adopted = serializers.BooleanField(help_text="The reader changed to the AI's label after seeing it.")
     prediction = serializers.UUIDField(source="prediction_id", allow_null=True, help_text="The opinion that was seen.")
-    heatmap_seen = serializers.BooleanField()
     seconds = serializers.IntegerField(allow_null=True)
     revealed_at = serializers.DateTimeField(
         allow_null=True, help_text="Of a blind read: when the AI's opinion was shown. Until then it can be undone."
@@ -55,21 +49,12 @@ class ReadShape(serializers.Serializer[Read]):
         # The name `stage` has always meant blind or final here.
         return read.stage
 
-    @extend_schema_field(serializers.ChoiceField(choices=Reason.values, allow_null=True))
-    def get_reason(self, read: Read) -> str | None:
-        return read.reason or None
-
-
-class Statement(Strict):
-    """What a reader states."""
-
-    label = OneOf(choices=Label.values)  # type: ignore[assignment]
-    certainty = OneOf(choices=Certainty.values)
-    reason = OneOf(
-        choices=Reason.values, required=False, allow_blank=True, allow_null=True, help_text="Needed if it differs."
-    )
-    comment = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=LONGEST_TEXT)
-    may_train = serializers.BooleanField(required=False, allow_null=True, default=False)
+    def get_fields(self) -> dict[str, Any]:
+        """What the machine knows of a read, and what its reader said."""
+        fields = super().get_fields()
+        names = list(fields)
+        after = names.index("mode") + 1
+        return {**{name: fields[name] for name in names[:after]}, **told(), **{n: fields[n] for n in names[after:]}}
 
 
 class Undone(serializers.Serializer[Claim]):
@@ -86,9 +71,10 @@ class ReadListing(Changes):
     institution = Name(required=False, source="case__institution__code_folded", help_text="Code.")
     reader = Name(required=False, source="reader__username_folded")
     stage = OneOf(choices=ReadKind.values, required=False, source="kind")
-    label = OneOf(choices=Label.values, required=False)  # type: ignore[assignment]
-    certainty = OneOf(choices=Certainty.values, required=False)
-    may_train = serializers.BooleanField(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """The paging, what the machine knows of a read, and what its reader said."""
+        return {**super().get_fields(), **filters()}
 
 
 class ReadViewSet(Resource):
@@ -119,14 +105,3 @@ class ReadViewSet(Resource):
         """
         self.body(Nothing)
         return Response(Undone(pipeline.undo_read(by=self.person, read=self.get_object())).data)
-
-
-def stated(given: dict[str, Any]) -> dict[str, Any]:
-    """A checked statement in the domain's words: what was left out is empty."""
-    return {
-        "label": given["label"],
-        "certainty": given["certainty"],
-        "reason": given.get("reason") or "",
-        "comment": given.get("comment") or "",
-        "may_train": bool(given["may_train"]),
-    }

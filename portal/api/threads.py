@@ -7,19 +7,21 @@ from rest_framework import serializers
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Comment
 from diagnostics.reviews.models import CommentKind
+from diagnostics.reviews.reading.statement import Door, through
 from diagnostics.reviews.thread import READERS, who_wrote
 
 from .strict import Strict
 
 
 class StatementShape(serializers.Serializer[Any]):
-    """What one of two readers said, without who it was."""
+    """What one of two readers said, without who it was; a comment only from a blind read by which they stood."""
 
     reader = serializers.ChoiceField(choices=list(READERS))
-    # mypy takes it for the caption that every field of DRF has
-    label = serializers.CharField()  # type: ignore[assignment]
-    certainty = serializers.CharField()
-    comment = serializers.CharField(help_text="From a blind read by which its reader stood; else empty.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """The reader, then what they said."""
+        said = {each.name: serializers.CharField(source=f"said.{each.name}") for each in through(Door.THREAD)}
+        return {**super().get_fields(), **said}
 
 
 class CommentShape(serializers.Serializer[Any]):

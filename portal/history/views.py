@@ -22,9 +22,10 @@ from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import own_statements
+from diagnostics.reviews.reading.sentences import seconds_in_words
 from diagnostics.reviews.services import differs
 from diagnostics.reviews.visible_scans import VisibleScan, scans_for
-from diagnostics.reviews.words import label_in_words, seconds_in_words
+from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.looks import ACTS, looked_at
 from diagnostics.scans.people import audit_events_for

@@ -13,6 +13,7 @@ from diagnostics import pipeline
 from diagnostics.models import Read
 from diagnostics.reviews import services
 from diagnostics.reviews.models import ReadKind
+from diagnostics.reviews.reading.statement import Step, at
 from portal.ui.refusals import in_json
 
 from .forms import ADOPT, KEEP, OTHER
@@ -69,21 +70,21 @@ def _number(sent: str) -> int:
 
 def _entries(page: CasePage, read: Read) -> dict[str, str]:
     """A read as its form had it."""
-    if read.kind == ReadKind.BLIND:
-        return {"label": read.label, "certainty": read.certainty, "comment": read.comment}
-    choice = OTHER
-    if page.blind_read is not None and page.blind_read.label == read.label:
-        choice = KEEP
-    elif read.prediction is not None and read.prediction.label == read.label:
-        choice = ADOPT
-    entries = {"choice": choice, "certainty": read.certainty, "reason": read.reason, "comment": read.comment}
-    if choice == OTHER or page.step == "adjudicate":
-        entries["label"] = read.label
-    if read.may_train:
-        entries["may_train"] = "1"
-    if read.heatmap_seen:
-        entries["heatmap_seen"] = "1"
+    step = Step.BLIND if read.kind == ReadKind.BLIND else Step.FINAL
+    stated = {each.name: getattr(read, each.name) for each in at(step)}
+    entries = {name: "1" if value is True else value for name, value in stated.items() if value}
+    if step == Step.BLIND:
+        return entries
+    entries["choice"] = _choice(page, read)
+    if entries["choice"] != OTHER and page.step != "adjudicate":
+        del entries["label"]
     return entries
+
+
+def _choice(page: CasePage, read: Read) -> str:
+    if page.blind_read is not None and page.blind_read.label == read.label:
+        return KEEP
+    return ADOPT if read.prediction is not None and read.prediction.label == read.label else OTHER
 
 
 @require_POST

@@ -1,84 +1,91 @@
 """What a reader states. The domain decides what is acceptable; these forms only say what was meant."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.limits import LONGEST_TEXT
-from diagnostics.models import Prediction
-from diagnostics.reviews.models import Certainty, Label, Reason
+from diagnostics.models import Prediction, Read
+from diagnostics.reviews.reading.statement import Door, Field, Kind, Said, Step, at, without_leftovers
 from diagnostics.reviews.services import offered_reasons
 
 KEEP, ADOPT, OTHER = "keep", "adopt", "other"
 
-LABELS = [(label.value, label.label) for label in Label]
-CERTAINTIES = [(certainty.value, certainty.label) for certainty in Certainty]
 CHOOSE_REASON = ("", _("Choose a reason"))
-REASONS = [CHOOSE_REASON, *((reason.value, reason.label) for reason in Reason)]
+# What is asked beside the fields themselves, where it is asked.
+HELP = {(Step.AMEND, "comment"): _("Say why you amend your read. The former one stays in the history.")}
+NEEDED = {(Step.AMEND, "comment"): _("Say why you amend your read.")}
 
 
-def _label(*, required: bool) -> forms.ChoiceField:
+def _field(each: Field, step: Step) -> forms.Field:
+    """One field of the statement as a form asks for it at this step."""
+    if Door.API_WRITE not in each.doors:  # the page says it by itself
+        return forms.BooleanField(required=False, widget=forms.HiddenInput)
+    if each.kind == Kind.YES_NO:
+        return forms.BooleanField(label=each.label, required=False)
+    if each.kind == Kind.TEXT:
+        return forms.CharField(
+            label=each.label,
+            required=(step, each.name) in NEEDED,
+            help_text=HELP.get((step, each.name), ""),
+            max_length=each.limit,
+            widget=forms.Textarea(attrs={"rows": 3, "data-comment": ""}),
+            error_messages={"required": NEEDED.get((step, each.name), "")},
+        )
+    choices = each.choices.choices if each.choices is not None else []
     return forms.ChoiceField(
-        label=_("Finding"),
-        choices=LABELS,
-        required=required,
-        widget=forms.RadioSelect,
-        error_messages={
-            "required": _("Choose what you see, or “Not assessable” or “Out of scope”."),
-            "invalid_choice": _("Choose one of the labels."),
-        },
+        label=each.label,
+        choices=choices if each.required or each.default else [CHOOSE_REASON, *choices],
+        # Where there is something to keep or to adopt, the label hangs on that choice.
+        required=each.required and (step, each.name) != (Step.FINAL, "label"),
+        widget=forms.RadioSelect if each.required else forms.Select,
+        error_messages={"required": each.missing, "invalid_choice": each.unknown} if each.required else {},
     )
 
 
-def _certainty() -> forms.ChoiceField:
-    return forms.ChoiceField(
-        label=_("Confidence"),
-        choices=CERTAINTIES,
-        widget=forms.RadioSelect,
-        error_messages={
-            "required": _("Say how certain you are: certain, probable or unsure."),
-            "invalid_choice": _("Choose certain, probable or unsure."),
-        },
-    )
+class StatementForm(forms.Form):
+    """What may be stated at one step, made of the table of :mod:`diagnostics.reviews.reading.statement`."""
+
+    step: ClassVar[Step]
+    opinion_seen: Prediction | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields = {**{each.name: _field(each, self.step) for each in at(self.step)}, **self.fields}
+        if reason := self.fields.get("reason"):
+            # Those that fit some label beside this opinion; which fits the one chosen is the domain's to say.
+            offered = [(each.value, each.label) for each in offered_reasons(self.opinion_seen)]
+            reason.widget.choices = [CHOOSE_REASON, *offered]
+
+    @property
+    def said(self) -> Said:
+        """What a valid form states, in the domain's words."""
+        # A box that is not ticked is not sent. Whatever else was not sent was not asked for: nobody has emptied it.
+        sent = [each for each in at(self.step) if each.kind == Kind.YES_NO or self.add_prefix(each.name) in self.data]
+        said: Any = {each.name: self.cleaned_data[each.name] or each.default for each in sent}
+        said["label"] = self.label_meant
+        return without_leftovers(said, self.opinion_seen)
+
+    @property
+    def label_meant(self) -> str:
+        return str(self.cleaned_data["label"])
 
 
-def _reason() -> forms.ChoiceField:
-    return forms.ChoiceField(label=_("Reason for disagreeing with the AI"), choices=REASONS, required=False)
-
-
-def _offer(form: forms.Form, opinion: Prediction | None) -> None:
-    """Show the reasons that fit some label beside this opinion; which fits the label chosen is the domain's to say."""
-    offered = [CHOOSE_REASON, *((reason.value, reason.label) for reason in offered_reasons(opinion))]
-    form.fields["reason"].widget.choices = offered
-
-
-def _comment(help_text: Any = "", *, required: bool = False) -> forms.CharField:
-    return forms.CharField(
-        label=_("Comment"),
-        required=required,
-        help_text=help_text,
-        max_length=LONGEST_TEXT,
-        widget=forms.Textarea(attrs={"rows": 3, "data-comment": ""}),
-        error_messages={"required": _("Say why you amend your read.")},
-    )
-
-
-class BlindForm(forms.Form):
+class BlindForm(StatementForm):
     """The read before the AI's opinion is shown."""
 
-    label = _label(required=True)
-    certainty = _certainty()
-    comment = _comment()
+    step = Step.BLIND
     claim_token = forms.CharField(widget=forms.HiddenInput)
 
 
-class FinalForm(forms.Form):
+class FinalForm(StatementForm):
     """The read that ends the case. ``choice`` is asked where there is something to keep or to adopt.
 
     ``opinion`` names the opinion that the page showed, so that nobody ends a case beside one that they never saw.
     """
 
+    step = Step.FINAL
     choice = forms.ChoiceField(
         label=_("Your final read"),
         required=False,
@@ -86,21 +93,20 @@ class FinalForm(forms.Form):
         widget=forms.RadioSelect,
         error_messages={"invalid_choice": _("Choose one of the answers on this page.")},
     )
-    label = _label(required=False)
-    certainty = _certainty()
-    reason = _reason()
-    comment = _comment()
-    may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
     without_ai = forms.BooleanField(label=_("Finish without the AI result"), required=False)
-    heatmap_seen = forms.BooleanField(required=False, widget=forms.HiddenInput)
     opinion = forms.CharField(required=False, widget=forms.HiddenInput)
     claim_token = forms.CharField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, own: str = "", opinion: Prediction | None = None, **kwargs: Any) -> None:
         """``own``: the label of the reader's blind read, or empty; ``opinion``: the one that is shown."""
+        self.opinion_seen = opinion
         super().__init__(*args, **kwargs)
+        self.order_fields(["choice"])
         self.meant = {KEEP: own, ADOPT: opinion.label if opinion is not None else ""}
-        _offer(self, opinion)
+
+    @property
+    def label_meant(self) -> str:
+        return str(self.cleaned_data["final_label"])
 
     def clean(self) -> dict[str, object]:
         """Work out which label is meant, as ``final_label``."""
@@ -119,19 +125,15 @@ class FinalForm(forms.Form):
         return cleaned
 
 
-class AmendForm(forms.Form):
-    """A new revision of one's own final read."""
+class AmendForm(StatementForm):
+    """A new revision of one's own final read, begun with what the former one says."""
 
-    label = _label(required=True)
-    certainty = _certainty()
-    reason = _reason()
-    comment = _comment(_("Say why you amend your read. The former one stays in the history."), required=True)
-    may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
+    step = Step.AMEND
 
-    def __init__(self, *args: Any, opinion: Prediction | None = None, **kwargs: Any) -> None:
-        """``opinion``: the one that the reader had seen."""
-        super().__init__(*args, **kwargs)
-        _offer(self, opinion)
+    def __init__(self, *args: Any, read: Read, **kwargs: Any) -> None:
+        self.opinion_seen = read.prediction
+        kept = {each.name: getattr(read, each.name) for each in at(self.step) if not each.anew}
+        super().__init__(*args, initial=kept, **kwargs)
 
 
 class TakeOverForm(forms.Form):
@@ -145,13 +147,10 @@ class TakeOverForm(forms.Form):
     )
 
 
-class AdjudicationForm(forms.Form):
+class AdjudicationForm(StatementForm):
     """The label that settles a disagreement. The AI's opinion plays no part in it."""
 
-    label = _label(required=True)
-    certainty = _certainty()
-    comment = _comment()
-    may_train = forms.BooleanField(label=_("This case may be used for training"), required=False)
+    step = Step.ADJUDICATE
     claim_token = forms.CharField(widget=forms.HiddenInput)
 
 

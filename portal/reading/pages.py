@@ -19,7 +19,7 @@ from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
-from diagnostics.reviews.models import Certainty, Label, ReadKind, Reason
+from diagnostics.reviews.models import Certainty, Label, ReadKind
 from diagnostics.reviews.moments import Moment
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
@@ -32,6 +32,7 @@ from diagnostics.reviews.queries import (
     reads_for,
     step_of,
 )
+from diagnostics.reviews.reading.statement import FIELDS, Kind, spoken
 from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
@@ -49,7 +50,7 @@ OTHERS_SHOWN = 24  # scans of one patient in the film strip
 READING = ("blind", "reveal", "final")  # the steps of a reader who holds the case
 
 # What a reader may have entered and must not lose when their claim has ended.
-ENTRIES = ("choice", "label", "certainty", "reason", "comment", "may_train", "heatmap_seen")
+ENTRIES = ("choice", *(each.name for each in FIELDS))
 
 
 class CasePage:
@@ -194,6 +195,13 @@ class CasePage:
         """What this reader had entered here and not yet stated, while they hold the case."""
         return draft_for(self.user, self.case) if self.claim is not None else None
 
+    @property
+    def draft_fields(self) -> str:
+        """The names of what a draft brings back that its reader can see, for the script."""
+        form = self.form(kept={"": ""})
+        shown = form.fields.items() if form is not None else ()
+        return " ".join(name for name, field in shown if name in ENTRIES and not field.widget.is_hidden)
+
     @cached_property
     def aside(self) -> list[dict[str, object]]:
         """What this reader entered in another tab and what did not become the draft, the newest first."""
@@ -242,9 +250,10 @@ class CasePage:
         initial = {
             "claim_token": self.claim.token if self.claim else "",
             "opinion": str(self.prediction.pk) if self.prediction else "",
-            # Their own word of a moment ago, not a suggestion. The final read itself starts unchosen.
-            "certainty": self.blind_read.certainty if self.blind_read else None,
         }
+        if self.blind_read:
+            # Their own words of a moment ago, no suggestion. The final read itself starts unchosen.
+            initial |= {each.name: getattr(self.blind_read, each.name) for each in FIELDS if each.carried}
         return FinalForm(
             data,
             initial={**initial, **(kept or {})},
@@ -253,16 +262,7 @@ class CasePage:
         )
 
     def amend_form(self, data: Any = None) -> AmendForm | None:
-        read = self.own_final
-        if read is None:
-            return None
-        initial = {
-            "label": read.label,
-            "certainty": read.certainty,
-            "reason": read.reason,
-            "may_train": read.may_train,
-        }
-        return AmendForm(data, initial=initial, opinion=read.prediction)
+        return AmendForm(data, read=self.own_final) if self.own_final is not None else None
 
     def form(self, kept: dict[str, str] | None = None) -> forms.Form | None:
         """The form of the step, with what was entered before the claim ended or kept as a draft."""
@@ -348,13 +348,8 @@ def entries_of(data: Any) -> dict[str, str]:
 
 def _spoken(entries: dict[str, str]) -> list[str]:
     """Entries as a reader recognises them."""
-    words = {
-        "label": dict(Label.choices),
-        "certainty": dict(Certainty.choices),
-        "reason": dict(Reason.choices),
-    }
-    known = [str(words[name].get(entries[name], "")) for name in words if name in entries]
-    return [word for word in [*known, entries.get("comment", "")] if word]
+    said = [spoken(each, entries[each.name]) for each in FIELDS if each.name in entries and each.kind != Kind.YES_NO]
+    return [words for words in said if words]
 
 
 def only_entered(request: HttpRequest, page: CasePage, **shown: Any) -> HttpResponse | None:

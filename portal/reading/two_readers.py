@@ -33,17 +33,13 @@ def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = page.adjudication_form(request.POST)
     if not form.is_valid():
         return show(request, page, form=form if page.step == "adjudicate" else None, status=400)
-    said = form.cleaned_data
     act = partial(
         services.record_read,
         by=request.user,
         case=page.case,
-        claim_token=said["claim_token"],
+        claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.FINAL,
-        label=said["label"],
-        certainty=said["certainty"],
-        comment=said["comment"],
-        may_train=said["may_train"],
+        **form.said,
     )
     read = attempt(request, page, form, act)
     if isinstance(read, HttpResponse):

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.errors import Conflict, Invalid
-from diagnostics.models import Claim, Prediction, Read
+from diagnostics.models import Claim, Read
 from diagnostics.reviews import services
 from diagnostics.reviews.controls import feedback_for
 from diagnostics.reviews.models import ReadKind
@@ -62,11 +62,6 @@ def attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], R
         return show(request, page, form=form, status=400)
 
 
-def _reason(chosen: str, label: str, prediction: Prediction | None) -> str:
-    """The reason for a difference from the AI's; one left over from a choice since changed is none."""
-    return chosen if services.differs(label, prediction) else ""
-
-
 @require_safe
 @login_required
 def case(request: HtmxRequest, pk: UUID) -> HttpResponse:
@@ -90,16 +85,13 @@ def blind(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = page.blind_form(request.POST)
     if not form.is_valid():
         return show(request, page, form=form if page.step == "blind" else None, status=400)
-    said = form.cleaned_data
     act = partial(
         services.record_read,
         by=request.user,
         case=page.case,
-        claim_token=said["claim_token"],
+        claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.BLIND,
-        label=said["label"],
-        certainty=said["certainty"],
-        comment=said["comment"],
+        **form.said,
     )
     outcome = attempt(request, page, form, act)
     return outcome if isinstance(outcome, HttpResponse) else redirect("reading:case", pk)
@@ -136,19 +128,13 @@ def final(request: HttpRequest, pk: UUID) -> HttpResponse:
         )
     if not form.is_valid():
         return show(request, page, form=form if page.step == "final" else None, status=400)
-    said = form.cleaned_data
     act = partial(
         services.record_read,
         by=request.user,
         case=page.case,
-        claim_token=said["claim_token"],
+        claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.FINAL,
-        label=said["final_label"],
-        certainty=said["certainty"],
-        reason=_reason(said["reason"], said["final_label"], page.prediction),
-        comment=said["comment"],
-        may_train=said["may_train"],
-        heatmap_seen=said["heatmap_seen"],
+        **form.said,
         seen=page.prediction.pk if page.prediction is not None else None,
     )
     read = attempt(request, page, form, act)
@@ -182,18 +168,7 @@ def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
         return entered
     if not form.is_valid():
         return show(request, page, form=form, status=400)
-    said = form.cleaned_data
-    act = partial(
-        services.amend,
-        by=request.user,
-        read=page.own_final,
-        label=said["label"],
-        certainty=said["certainty"],
-        reason=_reason(said["reason"], said["label"], page.own_final.prediction),
-        comment=said["comment"],
-        may_train=said["may_train"],
-    )
-    amended = attempt(request, page, form, act)
+    amended = attempt(request, page, form, partial(services.amend, by=request.user, read=page.own_final, **form.said))
     if isinstance(amended, HttpResponse):
         return amended
     messages.success(request, _("Your read is amended. The former one stays in the history."))

@@ -1,8 +1,5 @@
 /** Two tabs of one reader at one case: both texts beside each other, and a form filled with the one that is chosen. */
 
-/** Entries that a form may hold and that the other version may lack. */
-const CHOSEN = ["choice", "label", "certainty", "reason", "comment", "may_train"];
-
 function list(words) {
   return words.map(({ name, words: said }) => {
     const row = document.createElement("div");
@@ -34,7 +31,8 @@ export function showConflict(form, said) {
 
 /** Let a form say what the entries say, and nothing else. */
 export function fillWith(form, entries) {
-  for (const name of CHOSEN) {
+  // All that a form may hold: the other version may lack some of it.
+  for (const name of form.querySelector("[data-draft-conflict]").dataset.fields.split(" ")) {
     const value = entries[name] ?? "";
     for (const field of form.querySelectorAll(`[name=${name}]`)) {
       if (field.type === "radio" || field.type === "checkbox") field.checked = field.value === value;

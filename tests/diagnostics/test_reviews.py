@@ -273,12 +273,27 @@ def test_amend_supersedes_and_keeps_the_former(reader, case):
     amended = services.amend(
         by=reader, read=final, label="no_tumour", certainty="probable", reason="false_positive", comment="Vessel."
     )
-    assert (amended.revision, amended.label, amended.may_train) == (2, "no_tumour", False)
+    assert (amended.revision, amended.label, amended.may_train) == (2, "no_tumour", True)
     final.refresh_from_db()
     assert final.label == "tumour"
     assert list(queries.latest(Read.objects.filter(kind="final"))) == [amended]
     with pytest.raises(WrongStage, match="newer revision"):
         services.amend(by=reader, read=final, label="tumour", certainty="unsure", comment="Again.")
+
+
+def test_amend_keeps_what_it_leaves_out_and_drops_a_reason_that_fits_no_more(reader, case):
+    claim = services.claim(by=reader, case=case)
+    read(reader, claim, "blind")
+    final = read(reader, claim, "final", "no_tumour", reason="false_positive", may_train=True)
+    kept = services.amend(by=reader, read=final, comment="A vessel, on second thoughts.")
+    assert (kept.label, kept.certainty, kept.reason, kept.may_train) == (
+        final.label,
+        final.certainty,
+        "false_positive",
+        True,
+    )
+    changed = services.amend(by=reader, read=kept, label="tumour", comment="No vessel.", may_train=False)
+    assert (changed.label, changed.reason, changed.may_train, changed.revision) == ("tumour", "", False, 3)
 
 
 def test_amend_of_anothers_read_is_refused(reader, case, institution):

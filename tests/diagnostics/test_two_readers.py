@@ -183,7 +183,7 @@ def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge
     assert thread.statements_for(judge, case) == [], "only whoever holds the case"
     services.claim(by=judge, case=case)
     said = thread.statements_for(judge, case)
-    assert [(each.reader, each.label, each.comment) for each in said] == [
+    assert [(each.reader, each.said["label"], each.comment) for each in said] == [
         ("a", "tumour", "blind of anna"),
         ("b", "no_tumour", "blind of bert"),
     ]

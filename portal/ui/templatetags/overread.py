@@ -20,6 +20,7 @@ from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
 from diagnostics.reviews.nobody import count_for
+from diagnostics.reviews.reading.statement import beside_label, lines
 from diagnostics.reviews.words import label_in_words
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
@@ -28,6 +29,8 @@ from portal.ui.warnings import warning_sentence, warnings_in_short
 register = template.Library()
 register.filter("warning_sentence", warning_sentence)
 register.filter("warnings_in_short", warnings_in_short)
+register.filter("beside_label", beside_label)
+register.filter("lines_below", lines)
 
 
 @register.simple_tag

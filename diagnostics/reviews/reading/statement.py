@@ -1,0 +1,311 @@
+"""What a reader states, each field declared once.
+
+Page forms, serializers, drafts, undo, amendments, the adjudicator's view, the report, the time line and the manifest
+are made from :data:`FIELDS`. A further field is a column of ``Read``, a line of :class:`Said` and an entry here;
+``tests/portal/test_statement.py`` walks every door and names the one that forgets it.
+
+Only the label is compared with the AI's opinion (:mod:`diagnostics.reviews.labels`).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from django.db.models import Model, TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from diagnostics.limits import LONGEST_TEXT
+from diagnostics.predictions.models import Prediction
+from diagnostics.reviews.models import Certainty, Label, Read, Reason
+from diagnostics.reviews.reasons import fitting_reasons
+from diagnostics.reviews.refusals import InvalidRead
+from diagnostics.reviews.texts import check_length
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as Words
+else:
+    Words = str
+
+Value = str | bool
+
+
+class Step(StrEnum):
+    """Where a reader stands when they state something."""
+
+    BLIND = "blind"
+    FINAL = "final"
+    AMEND = "amend"
+    ADJUDICATE = "adjudicate"
+
+
+class Kind(StrEnum):
+    CHOICE = "choice"
+    TEXT = "text"
+    YES_NO = "yes_no"
+
+
+class Door(StrEnum):
+    """Where a field is met, besides the form of its step."""
+
+    API_WRITE = "api_write"
+    API_READ = "api_read"
+    API_FILTER = "api_filter"
+    HEADLINE = "headline"  # beside the label, on pages, in the report and in the time line
+    LINE = "line"  # on a line of its own under the headline
+    THREAD = "thread"  # what an adjudicator is shown of two readers
+    MANIFEST = "manifest"  # of a dataset
+
+
+class Said(TypedDict, total=False):
+    """What is stated at once. What is left out is the default, and in an amendment what was said before."""
+
+    label: str
+    certainty: str
+    reason: str
+    comment: str
+    may_train: bool
+    heatmap_seen: bool
+
+
+Offers = Callable[[str, Prediction | None], Collection[Value]]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One stated field of a read.
+
+    Attributes
+    ----------
+    label, help : str
+        What the page and the API's description call it.
+    steps : set of Step
+        Where it may be stated. Elsewhere it is left out, or refused by the sentence of ``refused_at``.
+    doors : set of Door
+        Where it is met.
+    limit : int
+        The longest text; 0 where it is none.
+    missing, unknown : str
+        What a form says where nothing, or something that is not among the choices, was sent.
+    offers : callable
+        Of the label and the opinion: the values that may stand beside them, apart from the default.
+    carried : bool
+        The form of the final read begins with what its reader said blind.
+    anew : bool
+        Each revision states it anew; the other fields keep what the former one says.
+    compared : bool
+        Two readers who say something else are shown so.
+    """
+
+    name: str
+    kind: Kind
+    label: Words
+    steps: frozenset[Step]
+    doors: frozenset[Door] = frozenset()
+    choices: type[TextChoices] | None = None
+    required: bool = False
+    default: Value = ""
+    limit: int = 0
+    help: str = ""
+    missing: Words | str = ""
+    unknown: Words | str = ""
+    refused_at: Mapping[Step, Words] = field(default_factory=dict)
+    offers: Offers | None = None
+    carried: bool = False
+    anew: bool = False
+    compared: bool = False
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes that may be sent."""
+        return list(self.choices.values) if self.choices is not None else []
+
+    def fits(self, value: Value, label: str, opinion: Prediction | None) -> bool:
+        """Whether ``value`` may stand beside ``label`` and the opinion."""
+        return value == self.default or self.offers is None or value in self.offers(label, opinion)
+
+    def applies(self, label: str, opinion: Prediction | None) -> bool:
+        """Whether there is anything to state beside ``label`` and the opinion."""
+        return self.offers is None or bool(self.offers(label, opinion))
+
+
+EVERYWHERE = frozenset(Step)
+SAID_TO_ALL = frozenset({Door.API_WRITE, Door.API_READ})
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "label",
+        Kind.CHOICE,
+        _("Finding"),
+        EVERYWHERE,
+        SAID_TO_ALL | {Door.API_FILTER, Door.HEADLINE, Door.THREAD, Door.MANIFEST},
+        choices=Label,
+        required=True,
+        missing=_("Choose what you see, or “Not assessable” or “Out of scope”."),
+        unknown=_("Choose one of the labels."),
+    ),
+    Field(
+        "certainty",
+        Kind.CHOICE,
+        _("Confidence"),
+        EVERYWHERE,
+        SAID_TO_ALL | {Door.API_FILTER, Door.HEADLINE, Door.THREAD},
+        choices=Certainty,
+        required=True,
+        missing=_("Say how certain you are: certain, probable or unsure."),
+        unknown=_("Choose certain, probable or unsure."),
+        carried=True,
+    ),
+    Field(
+        "reason",
+        Kind.CHOICE,
+        _("Reason for disagreeing with the AI"),
+        frozenset({Step.FINAL, Step.AMEND}),
+        SAID_TO_ALL | {Door.LINE},
+        choices=Reason,
+        help="Why it differs from the AI's opinion: needed if it does, refused if not.",
+        refused_at={
+            Step.BLIND: _("A blind read has no reason: it is given when the final read differs from the AI."),
+            Step.ADJUDICATE: _("An adjudicator has not seen the AI's opinion, so nothing can differ from it."),
+        },
+        offers=fitting_reasons,
+    ),
+    Field(
+        "comment",
+        Kind.TEXT,
+        _("Comment"),
+        EVERYWHERE,
+        SAID_TO_ALL | {Door.LINE, Door.THREAD},
+        limit=LONGEST_TEXT,
+        anew=True,
+    ),
+    Field(
+        "may_train",
+        Kind.YES_NO,
+        _("This case may be used for training"),
+        frozenset({Step.FINAL, Step.AMEND, Step.ADJUDICATE}),
+        SAID_TO_ALL | {Door.API_FILTER},
+        default=False,
+    ),
+    Field(
+        "heatmap_seen",
+        Kind.YES_NO,
+        _("The heat map was looked at"),
+        frozenset({Step.FINAL}),
+        frozenset({Door.API_READ}),
+        default=False,
+        offers=lambda _label, opinion: (True,) if opinion is not None else (),
+    ),
+)
+BY_NAME = {each.name: each for each in FIELDS}
+
+
+def at(step: Step) -> tuple[Field, ...]:
+    """The fields that may be stated at this step."""
+    return tuple(each for each in FIELDS if step in each.steps)
+
+
+def through(door: Door) -> tuple[Field, ...]:
+    """The fields that are met at this door."""
+    return tuple(each for each in FIELDS if door in each.doors)
+
+
+def check_words(said: Mapping[str, Any]) -> None:
+    """Refuse a word that is none of its field's codes, and a text that is too long.
+
+    Raises
+    ------
+    InvalidRead
+    """
+    for each in FIELDS:
+        value = said.get(each.name, each.default)
+        if each.kind == Kind.CHOICE and value not in each.codes and (each.required or value != each.default):
+            raise InvalidRead(each.name, _("Choose one of: %(known)s."), {"known": ", ".join(each.codes)})
+        if each.limit:
+            check_length(value, field=each.name)
+
+
+def check_step(step: Step, said: Mapping[str, Any]) -> None:
+    """Refuse what may not be stated at this step.
+
+    Raises
+    ------
+    InvalidRead
+    """
+    for each in FIELDS:
+        if step in each.refused_at and said.get(each.name, each.default) != each.default:
+            raise InvalidRead(each.name, each.refused_at[step])
+
+
+def whole(step: Step, said: Mapping[str, Any], opinion: Prediction | None, former: Read | None = None) -> Said:
+    """All that a read of this step holds, by field.
+
+    What was left out is the default. Of an amendment it is what the ``former`` read says, as long as that still fits.
+    """
+    check_step(step, said)
+    label = str(said.get("label", former.label if former is not None else ""))
+    made: Any = {}
+    for each in FIELDS:
+        stated = step in each.steps and each.name in said
+        keeps = former is not None and not each.anew
+        value = said[each.name] if stated else getattr(former, each.name) if keeps else each.default
+        # What no person enters needs no refusal, and what was kept explains the former label only.
+        silent = not stated or Door.API_WRITE not in each.doors
+        value = each.default if silent and not each.fits(value, label, opinion) else value
+        made[each.name] = value.strip() if isinstance(value, str) else value
+    full: Said = made
+    return full
+
+
+def without_leftovers(said: Said, opinion: Prediction | None) -> Said:
+    """What a form says, without what was left over in it from a label that its reader has since changed.
+
+    Programs state what they mean: of them, what does not apply is refused.
+    """
+    kept: Any = {
+        name: value if BY_NAME[name].applies(said["label"], opinion) else BY_NAME[name].default
+        for name, value in said.items()
+    }
+    stated: Said = kept
+    return stated
+
+
+def spoken(each: Field, value: str) -> str:
+    """What was entered in a field, as a person reads it; empty where it is none of the choices."""
+    if each.choices is None:
+        return value
+    return str(dict(each.choices.choices).get(value, ""))
+
+
+def value_in_words(each: Field, read: Model) -> str:
+    """What a read says in this field, as a person reads it; empty where it says nothing."""
+    value = getattr(read, each.name)
+    if value == each.default or not value:
+        return ""
+    return str(each.choices(value).label) if each.choices is not None else str(value)
+
+
+def headline(read: Read) -> str:
+    """A read in short: "Glioma, probable"."""
+    return ", ".join([str(read.get_label_display()), *(words.lower() for words in _beside(read))])
+
+
+def beside_label(read: Read) -> str:
+    """What stands beside the label in a read's headline: "Probable"."""
+    first, *more = _beside(read)
+    return ", ".join([first, *(words.lower() for words in more)])
+
+
+def _beside(read: Read) -> list[str]:
+    return [words for each in through(Door.HEADLINE)[1:] if (words := value_in_words(each, read))]
+
+
+def lines(read: Read, *, texts: bool = True) -> list[str]:
+    """What stands under the headline, a line each; without ``texts`` only what was chosen."""
+    shown = (each for each in through(Door.LINE) if texts or each.kind != Kind.TEXT)
+    return [words for each in shown if (words := value_in_words(each, read))]
+
+
+def columns(door: Door) -> list[str]:
+    """The names of the fields that are met at this door."""
+    return [each.name for each in through(door)]
