@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Prediction, Read
+from diagnostics.reviews.models import Label
 from diagnostics.reviews.reading.statement import Door, Field, Kind, Said, Step, at, without_leftovers
 from diagnostics.reviews.services import offered_reasons
 
@@ -44,6 +45,11 @@ def _field(each: Field, step: Step) -> forms.Field:
     )
 
 
+def _labels_of(each: Field) -> str:
+    """The labels beside which this field applies, for the script."""
+    return " ".join(label for label in Label.values if each.applies(label, None))
+
+
 class StatementForm(forms.Form):
     """What may be stated at one step, made of the table of :mod:`diagnostics.reviews.reading.statement`."""
 
@@ -57,6 +63,12 @@ class StatementForm(forms.Form):
             # Those that fit some label beside this opinion; which fits the one chosen is the domain's to say.
             offered = [(each.value, each.label) for each in offered_reasons(self.opinion_seen)]
             reason.widget.choices = [CHOOSE_REASON, *offered]
+
+    @property
+    def optional(self) -> list[tuple[forms.BoundField, str]]:
+        """The short answers that may be left open, each with the labels beside which it applies."""
+        fields = (each for each in at(self.step) if each.kind == Kind.CHOICE and each.default)
+        return [(self[each.name], _labels_of(each)) for each in fields]
 
     @property
     def said(self) -> Said:

@@ -28,10 +28,11 @@ function offer(select, fitting) {
 
 /** Show what the choice asks for: the list of labels for another one, the reasons that fit where it differs. */
 function arrange() {
-  const reasons = [...(panel()?.querySelectorAll("[data-reason]") ?? [])];
-  const opened = [arrangeOther(), ...reasons.map(arrangeReason)].includes(true);
-  // All that is to be answered, down to the confidence, stays in sight together.
-  if (opened) find("[data-decision] [data-certainties]")?.scrollIntoView({ block: "nearest" });
+  const all = (selector) => [...(panel()?.querySelectorAll(selector) ?? [])];
+  const shown = [arrangeOther(), ...all("[data-reason]").map(arrangeReason), ...all("[data-beside]").map(arrangeBeside)];
+  // All that is to be answered, down to the last short answer, stays in sight together.
+  const last = all("[data-decision] :is([data-certainties], [data-beside]:not([hidden]))").at(-1);
+  if (shown.includes(true)) last?.scrollIntoView({ block: "nearest" });
 }
 
 /** Show the list of labels where another one is chosen; true where it was hidden until now. */
@@ -53,6 +54,16 @@ function arrangeReason(reason) {
   reason.hidden = fitting.length === 0 && !reason.querySelector(".field__error");
   if (final) offer(reason.querySelector("select"), fitting);
   return before && !reason.hidden;
+}
+
+/** Show an answer that only some labels have; true where it was hidden until now. */
+function arrangeBeside(field) {
+  const choice = chosen("choice");
+  const label = field.closest("form").querySelector("input[name=label]:checked");
+  const final = find("[data-choices]") && choice?.value !== "other" ? choice?.dataset.label : label?.value;
+  const before = field.hidden;
+  field.hidden = !field.dataset.beside.split(" ").includes(final) && !field.querySelector(".field__error");
+  return before && !field.hidden;
 }
 
 /** True once anything was entered, so that news from the server does not wipe it out. */
