@@ -26,6 +26,16 @@ class Label(models.TextChoices):
     OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
 
 
+class Laterality(models.TextChoices):
+    """On which side of the patient a tumour lies."""
+
+    NOT_STATED = "not_stated", _("Not stated")
+    LEFT = "left", _("Left")
+    RIGHT = "right", _("Right")
+    MIDLINE = "midline", _("Midline")
+    BILATERAL = "bilateral", _("Bilateral")
+
+
 class Certainty(models.TextChoices):
     CERTAIN = "certain", _("Certain")
     PROBABLE = "probable", _("Probable")
@@ -118,6 +128,12 @@ class Read(models.Model):
     revision = models.PositiveSmallIntegerField(default=1)
     mode = models.CharField(max_length=12, choices=ReadingMode, help_text=_("The institution's policy at that time."))
     label = models.CharField(max_length=16, choices=Label)
+    laterality = models.CharField(
+        max_length=12,
+        choices=Laterality,
+        default=Laterality.NOT_STATED,
+        help_text=_("The patient's side on which the tumour lies."),
+    )
     certainty = models.CharField(max_length=8, choices=Certainty)
     reason = models.CharField(max_length=16, choices=Reason, blank=True, default="")
     comment = models.TextField(blank=True, default="", max_length=LONGEST_TEXT)
@@ -177,6 +193,14 @@ class Read(models.Model):
                 name="adjudication_is_blind_to_the_ai",
             ),
             models.CheckConstraint(condition=Q(label__in=[label.value for label in Label]), name="read_label_known"),
+            models.CheckConstraint(
+                condition=Q(laterality="not_stated")
+                | Q(
+                    laterality__in=["left", "right", "midline", "bilateral"],
+                    label__in=["tumour", "glioma", "meningioma", "pituitary"],
+                ),
+                name="only_a_tumour_has_a_side",
+            ),
             models.CheckConstraint(condition=~Q(reason="other") | ~Q(comment=""), name="other_says_what"),
         ]
         indexes: ClassVar[list[models.Index]] = [

@@ -32,7 +32,7 @@ from diagnostics.reviews.queries import (
     reads_for,
     step_of,
 )
-from diagnostics.reviews.reading.statement import FIELDS, Kind, spoken
+from diagnostics.reviews.reading.statement import FIELDS, Kind, discordant, spoken
 from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
@@ -143,6 +143,11 @@ class CasePage:
     def reads(self) -> list[Read]:
         """The reads that stand, as far as this person may know them."""
         return list(latest(reads_for(self.user).filter(case=self.case)))
+
+    @property
+    def discordant(self) -> str:
+        """In what the final reads of a case differ although it makes no disagreement; empty where in nothing."""
+        return ", ".join(str(each.label) for each in discordant(self.reads))
 
     @cached_property
     def known(self) -> Feedback | None:

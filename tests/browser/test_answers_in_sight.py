@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from diagnostics.models import Read
 from diagnostics.reviews import services
 from diagnostics.scans.access import Role
 from tests.browser.readers import image_ready
@@ -30,6 +31,7 @@ HIDDEN = """(names) => {
   return hidden;
 }"""
 ANSWERS = ["[data-choices] .option", "[data-certainties] .option"]
+SIDE = "[data-beside] select"  # of a tumour, in one line
 PROBABILITIES = {"meningioma": 0.8731, "glioma": 0.1, "no_tumour": 0.02, "pituitary": 0.0069}
 
 
@@ -72,12 +74,12 @@ def test_all_answers_confidence_and_buttons_are_in_sight_together(revealed, view
     page = revealed(viewport, warnings=["uncertain"], locale=locale)
     assert page.evaluate(HIDDEN, [".opinion__first", *ANSWERS]) == []
     page.locator("[data-choices] input[value=keep]").check()
-    assert page.evaluate(HIDDEN, [*ANSWERS, "[data-reason] select"]) == []
+    assert page.evaluate(HIDDEN, [*ANSWERS, SIDE, "[data-reason] select"]) == []
     page.locator("[data-choices] input[value=adopt]").check()
-    assert page.evaluate(HIDDEN, [".opinion__first", *ANSWERS]) == []
+    assert page.evaluate(HIDDEN, [".opinion__first", *ANSWERS, SIDE]) == []
     page.locator("[data-choices] input[value=other]").check()
     page.locator("[data-other] input[value=pituitary]").check()
-    assert page.evaluate(HIDDEN, [*ANSWERS, "[data-other] .option", "[data-reason] select"]) == []
+    assert page.evaluate(HIDDEN, [*ANSWERS, SIDE, "[data-other] .option", "[data-reason] select"]) == []
 
 
 @pytest.mark.parametrize("viewport", [LAPTOP, WIDER], ids=["1280x720", "1366x768"])
@@ -99,6 +101,26 @@ def test_on_a_phone_all_of_it_is_within_one_screen_under_the_image(revealed, loc
             const kept = getComputedStyle(head).position === 'static' ? 0 : head.offsetHeight;
             scrollTo(0, end - kept); }"""
         )
-        names = [".opinion__first", *ANSWERS, *(["[data-reason] select"] if choice == "keep" else [])]
+        names = [".opinion__first", *ANSWERS, *([SIDE] if choice else [])]
+        names += ["[data-reason] select"] if choice == "keep" else []
         assert page.evaluate(HIDDEN, names) == [], choice
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_side_is_asked_of_a_tumour_only_and_stated_by_keys_alone(revealed):
+    page = revealed(LAPTOP, own="no_tumour")
+    side = page.get_by_label("Side")
+    expect(side).to_be_hidden()
+    page.keyboard.press("k")
+    expect(side).to_be_hidden()
+    page.keyboard.press("a")
+    expect(side).to_be_visible()
+    page.locator("[data-certainties] input:checked").focus()
+    page.keyboard.press("Tab")
+    expect(side).to_be_focused()
+    page.keyboard.press("l")
+    expect(side).to_have_value("left")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.wait_for_url("**/worklist/**")
+    assert Read.objects.get(kind="final").laterality == "left"

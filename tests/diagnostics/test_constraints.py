@@ -69,6 +69,8 @@ BROKEN = {
     "a blind read is blind": lambda: ReadFactory(heatmap_seen=True),
     "a blind read has seen no opinion": lambda: ReadFactory(prediction=PredictionFactory()),
     "known labels": lambda: ReadFactory(label="lemon"),
+    "known sides": lambda: ReadFactory(laterality="above"),
+    "only a tumour has a side": lambda: ReadFactory(label="no_tumour", laterality="left"),
     "other says what": lambda: ReadFactory(final=True, reason="other"),
     "one read per revision": lambda: again(ReadFactory, ReadFactory(), "case", "claim", "reader", "kind"),
 }

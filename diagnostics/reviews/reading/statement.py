@@ -7,7 +7,7 @@ are made from :data:`FIELDS`. A further field is a column of ``Read``, a line of
 Only the label is compared with the AI's opinion (:mod:`diagnostics.reviews.labels`).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
-from diagnostics.reviews.models import Certainty, Label, Read, Reason
-from diagnostics.reviews.reasons import fitting_reasons
+from diagnostics.reviews.models import Certainty, Label, Laterality, Read, ReadKind, Reason
+from diagnostics.reviews.reasons import TUMOURS, fitting_reasons
 from diagnostics.reviews.refusals import InvalidRead
 from diagnostics.reviews.texts import check_length
 
@@ -61,6 +61,7 @@ class Said(TypedDict, total=False):
     """What is stated at once. What is left out is the default, and in an amendment what was said before."""
 
     label: str
+    laterality: str
     certainty: str
     reason: str
     comment: str
@@ -71,7 +72,7 @@ class Said(TypedDict, total=False):
 Offers = Callable[[str, Prediction | None], Collection[Value]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """One stated field of a read.
 
@@ -89,6 +90,8 @@ class Field:
         What a form says where nothing, or something that is not among the choices, was sent.
     offers : callable
         Of the label and the opinion: the values that may stand beside them, apart from the default.
+    misplaced : str
+        What is said where a value is stated that may not stand there; without it another module says so.
     carried : bool
         The form of the final read begins with what its reader said blind.
     anew : bool
@@ -110,6 +113,7 @@ class Field:
     missing: Words | str = ""
     unknown: Words | str = ""
     refused_at: Mapping[Step, Words] = field(default_factory=dict)
+    misplaced: Words | str = ""
     offers: Offers | None = None
     carried: bool = False
     anew: bool = False
@@ -130,6 +134,7 @@ class Field:
 
 
 EVERYWHERE = frozenset(Step)
+SIDES = tuple(side.value for side in Laterality if side != Laterality.NOT_STATED)
 SAID_TO_ALL = frozenset({Door.API_WRITE, Door.API_READ})
 
 FIELDS: tuple[Field, ...] = (
@@ -143,6 +148,20 @@ FIELDS: tuple[Field, ...] = (
         required=True,
         missing=_("Choose what you see, or “Not assessable” or “Out of scope”."),
         unknown=_("Choose one of the labels."),
+    ),
+    Field(
+        "laterality",
+        Kind.CHOICE,
+        _("Side"),
+        EVERYWHERE,
+        SAID_TO_ALL | {Door.API_FILTER, Door.HEADLINE, Door.THREAD, Door.MANIFEST},
+        choices=Laterality,
+        default=Laterality.NOT_STATED.value,
+        help="The patient's side on which the tumour lies; stated of tumours only.",
+        misplaced=_("A side is stated of a tumour only: leave it out."),
+        offers=lambda label, _opinion: SIDES if label in TUMOURS else (),
+        carried=True,
+        compared=True,
     ),
     Field(
         "certainty",
@@ -252,6 +271,8 @@ def whole(step: Step, said: Mapping[str, Any], opinion: Prediction | None, forme
         # What no person enters needs no refusal, and what was kept explains the former label only.
         silent = not stated or Door.API_WRITE not in each.doors
         value = each.default if silent and not each.fits(value, label, opinion) else value
+        if each.misplaced and not each.fits(value, label, opinion):
+            raise InvalidRead(each.name, each.misplaced, accepted=[str(each.default)])
         made[each.name] = value.strip() if isinstance(value, str) else value
     full: Said = made
     return full
@@ -304,6 +325,16 @@ def lines(read: Read, *, texts: bool = True) -> list[str]:
     """What stands under the headline, a line each; without ``texts`` only what was chosen."""
     shown = (each for each in through(Door.LINE) if texts or each.kind != Kind.TEXT)
     return [words for each in shown if (words := value_in_words(each, read))]
+
+
+def discordant(reads: Iterable[Read]) -> list[Field]:
+    """The compared fields in which the final reads of a case differ; whoever states nothing contradicts nobody.
+
+    Only the label makes two readers disagree. What is found here is shown and settles nothing.
+    """
+    final = [read for read in reads if read.kind == ReadKind.FINAL]
+    said = {each: {getattr(read, each.name) for read in final} - {each.default} for each in FIELDS if each.compared}
+    return [each for each, values in said.items() if len(values) > 1]
 
 
 def columns(door: Door) -> list[str]:
