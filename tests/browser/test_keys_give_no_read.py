@@ -15,7 +15,8 @@ from tests.diagnostics.test_two_readers import disagreement
 from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-ROUNDS = 1000  # over all forms together
+# For each form: some each time, a thousand over all forms together by `make faults`.
+ROUNDS = [pytest.param(15, id="some"), pytest.param(250, id="many", marks=pytest.mark.faults)]
 SUBMIT = "n"
 NAMED = ["Enter"] * 12 + [f"Arrow{way}" for way in ("Up", "Down", "Left", "Right")] * 4
 NAMED += [
@@ -221,9 +222,10 @@ def settling_page(page, case, reader):
 FORMS = {"blind": blind_page, "final": final_page, "amend": amended_page, "adjudicate": settling_page}
 
 
+@pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("form", FORMS)
-def test_random_keys_give_no_read_but_by_its_key_or_button(page, case, reader, form):
-    """A thousand rounds over the four forms: an answer is clicked, then keys fall as they may (the seed is fixed)."""
+def test_random_keys_give_no_read_but_by_its_key_or_button(page, case, reader, form, rounds):
+    """In each round an answer is clicked, then keys fall as they may (the seed is fixed)."""
     drawn = random.Random(f"keys of {form}")
     FORMS[form](page, case, reader)
     image_ready(page)
@@ -232,7 +234,7 @@ def test_random_keys_give_no_read_but_by_its_key_or_button(page, case, reader, f
     here = page.url
     answers = page.locator("[data-panel] label:has(> input[type=radio])").all()
     places = {at: box for at, answer in enumerate(answers) if (box := answer.bounding_box())}
-    for _round in range(ROUNDS // len(FORMS)):
+    for _round in range(rounds):
         if drawn.random() < 0.3:  # an answer by mouse keeps the focus; the keys of before may have moved it
             box = places[drawn.choice(list(places))]
             page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
