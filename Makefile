@@ -61,4 +61,5 @@ lock: environment-dev ## write the requirement files with hashes from the .in fi
 
 clean: ## remove what was made, but no data (./var stays)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f portal/locale/*/LC_MESSAGES/*.mo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

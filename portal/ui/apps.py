@@ -6,6 +6,10 @@ class UiConfig(AppConfig):
     label = "ui"
 
     def ready(self) -> None:
-        from portal import checks
+        from django.conf import settings
 
+        from portal import checks
+        from portal.ui import translations
+
+        translations.compile_new(settings.LOCALE_PATHS[0])
         checks.register_all()

@@ -3,7 +3,6 @@
 Only the command ``catalogues`` and its test import this; Babel is a tool of development.
 """
 
-import copy
 import io
 import re
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_python
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 from diagnostics.scans.kept_sentences import ACCEPTED, ADVICE, REFUSALS, UNSUPPORTED
+from portal.ui import translations
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
@@ -87,22 +86,11 @@ def update(path: Path, language: str, found: Catalog) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_po(file, catalogue, width=119, sort_output=True, include_lineno=False, no_location=True)
-    path.with_suffix(".mo").write_bytes(compiled(catalogue))
-
-
-def compiled(catalogue: Catalog) -> bytes:
-    """The catalogue as gettext reads it; what has no words yet is left out, so that pages show the English."""
-    worded = copy.deepcopy(catalogue)
-    for message in list(worded):
-        if message.id and not _worded(message):
-            worded.delete(message.id, message.context)
-    out = io.BytesIO()
-    write_mo(out, worded)
-    return out.getvalue()
+    translations.write(path)
 
 
 def faults(path: Path, language: str, found: Catalog) -> list[str]:
-    """What is wrong with a catalogue, a sentence each: nothing where every message is translated and compiled."""
+    """What is wrong with a catalogue, a sentence each: nothing where every message is translated."""
     catalogue = _read(path, language)
     told = [
         f"{fault}: {message.id!r}"
@@ -114,9 +102,6 @@ def faults(path: Path, language: str, found: Catalog) -> list[str]:
         for message in catalogue
         if message.id and found.get(message.id, message.context) is None
     ]
-    binary = path.with_suffix(".mo")
-    if not binary.exists() or binary.read_bytes() != compiled(catalogue):
-        told.append(f"{binary.name} is not what {path.name} says")
     return told
 
 

@@ -1,9 +1,14 @@
 """Every word a person sees exists in every language on offer, and is shown in theirs."""
 
+import io
+import os
 from datetime import UTC, datetime
+from gettext import GNUTranslations
 from pathlib import Path
 
 import pytest
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
@@ -11,7 +16,7 @@ from django.utils import translation
 from diagnostics.scans.access import Role
 from diagnostics.scans.kept_sentences import in_words
 from mlcore.images.decoded import ACCEPTED, Refused
-from portal.ui import catalogues
+from portal.ui import catalogues, translations
 from portal.ui.templatetags.overread import when
 from tests import factories as made
 
@@ -27,6 +32,57 @@ def said():
 def test_catalogue_has_words_for_everything_that_is_said(said, language):
     path = Path(settings.LOCALE_PATHS[0]) / language / "LC_MESSAGES" / "django.po"
     assert catalogues.faults(path, language, said) == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_compiled_catalogue_says_what_babel_makes_of_it(language, tmp_path):
+    source = Path(settings.LOCALE_PATHS[0]) / language / "LC_MESSAGES" / "django.po"
+    with source.open("rb") as file:
+        catalogue = read_po(file)
+    for message in list(catalogue):
+        if message.id and not all([message.string] if isinstance(message.string, str) else message.string):
+            catalogue.delete(message.id, message.context)
+    expected = io.BytesIO()
+    write_mo(expected, catalogue)
+    made = GNUTranslations(io.BytesIO(translations.compiled(source.read_text(encoding="utf-8"))))
+    expected.seek(0)
+    theirs = GNUTranslations(expected)
+    assert made._catalog == theirs._catalog and len(made._catalog) > 1000
+    assert made.info()["plural-forms"] == theirs.info()["plural-forms"]
+
+
+def test_catalogue_is_compiled_when_it_is_new_and_left_alone_when_it_is_not(tmp_path):
+    source = tmp_path / "de" / "LC_MESSAGES" / "django.po"
+    source.parent.mkdir(parents=True)
+    head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    source.write_text(head + 'msgctxt "of a month"\nmsgid "May"\nmsgstr ""\n"M"\n"ai"\n\nmsgid "wait"\nmsgstr ""\n')
+    translations.compile_new(tmp_path)
+    target = source.with_suffix(".mo")
+    made = GNUTranslations(io.BytesIO(target.read_bytes()))
+    assert (made.pgettext("of a month", "May"), made.gettext("wait")) == ("Mai", "wait")
+    first = target.stat().st_mtime_ns
+    translations.compile_new(tmp_path)
+    assert target.stat().st_mtime_ns == first and sorted(path.name for path in source.parent.iterdir()) == [
+        "django.mo", "django.po",
+    ]  # fmt: skip
+    source.write_text(head + '#, fuzzy\nmsgid "May"\nmsgstr "Darf"\n\nmsgid "wait"\nmsgstr "warte \\"hier\\""\n')
+    os.utime(source, ns=(first + 10**9, first + 10**9))
+    translations.compile_new(tmp_path)
+    made = GNUTranslations(io.BytesIO(target.read_bytes()))
+    assert (made.gettext("May"), made.gettext("wait")) == ("May", 'warte "hier"')
+
+
+def test_catalogue_that_cannot_be_compiled_is_told_and_stops_nothing(tmp_path, monkeypatch, caplog):
+    source = tmp_path / "de" / "LC_MESSAGES" / "django.po"
+    source.parent.mkdir(parents=True)
+    source.write_text('msgid ""\nmsgstr ""\n')
+
+    def refuse(_source: Path) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(translations, "write", refuse)
+    translations.compile_new(tmp_path)
+    assert "stays English" in caplog.text
 
 
 def test_messages_of_templates_and_code_are_found(said):
