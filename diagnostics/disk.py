@@ -19,8 +19,7 @@ class StorageFull(Unavailable):
 
     code = "storage_full"
     message = _(
-        "There is no room left where Overread keeps its data, so nothing of this was stored. "
-        "Tell your administrator, and try again once there is room."
+        "The storage is full, so nothing was saved. Tell your administrator and try again when there is space."
     )
 
 

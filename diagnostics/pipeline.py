@@ -141,7 +141,7 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
     """
     with transaction.atomic():
         if DatasetItem.objects.filter(read=read).exists():
-            raise reviews.WrongStage(_("A dataset has been frozen with this read. Amend it instead."))
+            raise reviews.WrongStage(_("A dataset already uses this read. Amend it instead."))
         return reviews.undo_read(by=by, read=read)
 
 

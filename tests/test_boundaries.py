@@ -193,7 +193,7 @@ def test_no_storey_names_what_is_above_it_not_even_by_a_string() -> None:
         ("import_module(f'portal.{room}')", ["portal."]),
         ("SOURCE = 'portal'", []),
         ("from django.db import models", []),
-        ("'portal. Handed in through the portal'", []),
+        ("'portal. Uploaded in the portal'", []),
     ],
 )
 def test_search_for_what_is_above_sees_imports_and_strings(text: str, found: list[str], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Annotation(models.Model):
     ``withdrawn``."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    mark = models.UUIDField(help_text=_("The mark that this is a revision of."))
+    mark = models.UUIDField(help_text=_("The annotation that this revises."))
     revision = models.PositiveIntegerField(help_text=_("Counted from 1."))
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="annotations")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations")
@@ -44,7 +44,7 @@ class Annotation(models.Model):
     pixel_aspect = models.FloatField(
         default=1.0, help_text=_("Height of a pixel by its width; what there is of its shape without millimetres.")
     )
-    withdrawn = models.BooleanField(default=False, help_text=_("The author took the mark away."))
+    withdrawn = models.BooleanField(default=False, help_text=_("The author deleted the annotation."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

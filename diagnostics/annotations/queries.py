@@ -68,5 +68,7 @@ def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
 def sentence_of(marks: Sequence[Annotation]) -> str:
     """Marks of one author in words."""
     kinds = list(dict.fromkeys(str(mark.get_kind_display()).lower() for mark in marks))
-    counted = ngettext("Marked the image: %(n)d mark", "Marked the image: %(n)d marks", len(marks)) % {"n": len(marks)}
+    counted = ngettext(
+        "Annotated the image: %(n)d annotation", "Annotated the image: %(n)d annotations", len(marks)
+    ) % {"n": len(marks)}
     return _("%(counted)s (%(kinds)s)") % {"counted": counted, "kinds": ", ".join(kinds)}

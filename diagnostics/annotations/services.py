@@ -70,7 +70,7 @@ def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annota
     NotAllowed, StaleClaim, StaleMark, InvalidMark
     """
     if not any(may(by, each, case.institution) for each in (Permission.READ_CASE, Permission.ADJUDICATE)):
-        raise NotAllowed(_("Marks are kept for readers: this needs the role radiologist or adjudicator."))
+        raise NotAllowed(_("Saving annotations needs the role radiologist or adjudicator."))
     # The case's row is the lock: two windows of one reader come one after the other.
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
     if not may_annotate(by, case):
@@ -86,7 +86,7 @@ def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annota
             stored.append(former)
             continue
         if change.base != (former.revision if former else 0):
-            raise StaleMark(_("This mark has a newer revision than the one you changed. Reload the page to see it."))
+            raise StaleMark(_("This annotation was changed elsewhere. Reload the page to see the newer revision."))
         kept = Annotation.objects.create(
             mark=change.mark,
             revision=change.base + 1,
@@ -123,18 +123,18 @@ def _checked(by: Actor, case: Case, change: Change, former: Annotation | None) -
     """
     strange = former is not None and (former.author_id != by.pk or former.case_id != case.pk)
     if strange or (former is None and change.withdrawn):
-        raise StaleMark(_("This mark is not one of yours on this case."))
+        raise StaleMark(_("This annotation is not yours on this case."))
     if former is not None and change.withdrawn:
         return replace(change, kind=former.kind, points=former.points, text=former.text)
     if change.kind not in Kind.values:
         raise InvalidMark("kind", _("Choose one of: %(known)s."), {"known": ", ".join(Kind.values)})
     if former is not None and former.kind != change.kind:
-        raise InvalidMark("kind", _("A mark keeps its kind: withdraw it and make another."))
+        raise InvalidMark("kind", _("You cannot change the type of an annotation. Delete it and add another."))
     text = change.text.strip()
     if len(text) > MAX_TEXT:
         raise InvalidMark(
             "text",
-            _("A text has at most %(max_text)s characters; this one has %(length)s."),
+            _("A text can have at most %(max_text)s characters; this one has %(length)s."),
             {"max_text": MAX_TEXT, "length": len(text)},
         )
     return replace(change, points=_points(change, case.scan), text=text)
@@ -146,13 +146,13 @@ def _points(change: Change, scan: Scan) -> list[list[float]]:
     if wanted is not None and len(points) != wanted:
         raise InvalidMark(
             "points",
-            _("A mark of this kind has %(wanted)s point(s); this one has %(length)s."),
+            _("This type of annotation needs %(wanted)s point(s); this one has %(length)s."),
             {"wanted": wanted, "length": len(points)},
         )
     if wanted is None and not 3 <= len(points) <= MOST_POINTS:
         raise InvalidMark(
             "points",
-            _("A freehand outline has 3 to %(most_points)s points; this one has %(length)s."),
+            _("A freehand outline needs 3 to %(most_points)s points; this one has %(length)s."),
             {"most_points": MOST_POINTS, "length": len(points)},
         )
     for x, y in points:
@@ -171,7 +171,7 @@ def _refuse_too_many(by: Actor, case: Case, newest: dict[uuid.UUID, Annotation],
     if here + len(added) > MOST_MARKS:
         raise InvalidMark(
             "changes",
-            _("One reader may make %(most_marks)s marks on a case, removed ones included."),
+            _("A reader can make at most %(most_marks)s annotations on a case, including deleted ones."),
             {"most_marks": MOST_MARKS},
         )
 

@@ -68,7 +68,7 @@ class AuditChain(models.Model):
     """How far one chain of events has come. Writers at the same time extend different ones, so that none waits."""
 
     length = models.PositiveBigIntegerField(default=0, help_text=_("Events in it."))
-    head = models.BinaryField(max_length=32, default=BEFORE_THE_FIRST, help_text=_("Hash of its last link."))
+    head = models.BinaryField(max_length=32, default=BEFORE_THE_FIRST, help_text=_("Hash of the last link."))
 
     class Meta:
         ordering: ClassVar[list[str]] = ["id"]

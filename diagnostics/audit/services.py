@@ -63,7 +63,7 @@ def adopt(*, reason: str) -> int:
     ReasonMissing
     """
     if not reason.strip():
-        raise ReasonMissing(_("Say why these events are to be taken in."))
+        raise ReasonMissing(_("Give a reason for adding these events."))
     linked = AuditLink.objects.filter(event_id=OuterRef("pk"))
     adopted = 0
     for event in AuditEvent.objects.filter(~Exists(linked)).order_by("pk"):
@@ -82,7 +82,7 @@ def anchor_anew(*, reason: str) -> int:
     ReasonMissing
     """
     if not reason.strip():
-        raise ReasonMissing(_("Say why the anchors no longer count."))
+        raise ReasonMissing(_("Give a reason for setting the anchors aside."))
     former = len(anchors.kept())
     record(by=None, act="audit_anchored_anew", target=AuditChain(pk=0), anchors=former, reason=reason.strip())
     transaction.on_commit(anchors.set_aside)

@@ -14,7 +14,7 @@ from diagnostics.scans.models import Analysis, Institution, Priority, Scan
 
 
 class CaseState(models.TextChoices):
-    OPEN = "open", _("Waiting for a read")
+    OPEN = "open", _("Waiting to be read")
     DONE = "done", _("Read")
 
 
@@ -39,9 +39,9 @@ class SecondRead(models.TextChoices):
     """Why a case has a second reader."""
 
     POLICY = "policy", _("Each case here gets one")
-    SHARE = "share", _("Drawn at random")
-    DIFFERS = "differs", _("The first reader differs from the AI")
-    ASKED = "asked", _("The first reader asked for a second opinion")
+    SHARE = "share", _("Random sample")
+    DIFFERS = "differs", _("The first reader and the AI differ")
+    ASKED = "asked", _("The first reader requested a second opinion")
 
 
 class CaseQuerySet(models.QuerySet[Any]):
@@ -71,13 +71,13 @@ class Case(models.Model):
         max_length=12,
         choices=Stage,
         default=Stage.FIRST,
-        help_text=_("Whose read the case waits for; of a done case: whose read decided."),
+        help_text=_("The reader slot that the case awaits; of a closed case: the slot that decided."),
     )
     second_read = models.CharField(
         max_length=8, choices=SecondRead, blank=True, default="", help_text=_("Why it has a second reader, if it has.")
     )
     control = models.BooleanField(
-        default=False, editable=False, help_text=_("Its answer is known: it measures its reader and is no work.")
+        default=False, editable=False, help_text=_("A control case: it measures its reader and counts as no work.")
     )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -93,12 +93,12 @@ class Case(models.Model):
         choices=Analysis,
         default=Analysis.QUEUED,
         editable=False,
-        help_text=_("How far the AI's work on the scan is; not what came of it."),
+        help_text=_("Progress of the AI analysis; not its result."),
     )
     opened_at = models.DateTimeField(auto_now_add=True)
     due_at = models.DateTimeField(help_text=_("Until when it should be read."))
     lane = models.PositiveSmallIntegerField(choices=Lane, editable=False)
-    turn = models.PositiveSmallIntegerField(default=0, editable=False, help_text=_("Place within its lane."))
+    turn = models.PositiveSmallIntegerField(default=0, editable=False, help_text=_("Position within its lane."))
     done_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -199,7 +199,7 @@ def claimed() -> DatasetPlan | None:
 
 def give_up() -> None:
     """Fail what was tried too often."""
-    reason = _("It was tried %(n)d times and did not finish. Ask again, or choose fewer scans.")
+    reason = _("Tried %(n)d times without finishing. Try again, or choose fewer scans.")
     for rows in LEASES.exhausted():
         LEASES.abandon(rows, state=PlanState.FAILED, failure=reason % {"n": ATTEMPTS}, finished_at=timezone.now())
 

@@ -53,9 +53,9 @@ def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason
         With a sentence that says what is wrong.
     """
     if not reason.strip():
-        raise ConflictReasonMissing(_("Say why: the next person who looks at these scans will want to know."))
+        raise ConflictReasonMissing(_("Give a reason for others who look at these scans."))
     if stands and stands not in seen.values():
-        raise NotSettled(_("None of these scans is labelled “%(label)s”."), {"label": stands})
+        raise NotSettled(_("None of these scans has the label “%(label)s”."), {"label": stands})
     require(by, Permission.FREEZE_DATASET)
     found = _as_seen(by, seen)
     out = [each for each in found if not stands or contradict((each.label, stands))]
@@ -63,7 +63,7 @@ def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason
     if contradict(left):
         names = ", ".join(label for label in READABLE if label in left and label != stands)
         raise NotSettled(
-            _("If “%(label)s” stands, %(names)s still contradict each other. Let one of those stand."),
+            _("If “%(label)s” stands, %(names)s still contradict each other. Choose one of their labels."),
             {"label": stands, "names": names},
         )
     ruling = uuid.uuid4()
@@ -82,7 +82,7 @@ def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason
                     for each in out
                 ]
         except IntegrityError as error:
-            raise NotSettled(_("Somebody has settled this conflict at this moment. Look again.")) from error
+            raise NotSettled(_("This conflict has just been resolved by somebody else. Reload the page.")) from error
         _note(by, "conflict_settled", made, stands=stands, reason=reason.strip())
         background.forget_all()
     return made
@@ -106,7 +106,7 @@ def take_back(*, by: Actor, ruling: uuid.UUID) -> None:
         if not RuledOut.objects.visible_to(by).filter(ruling=ruling).exists():
             raise NotSettled(_("There is no such ruling."))
         if not rows:
-            raise NotSettled(_("This ruling was taken back already."))
+            raise NotSettled(_("This ruling was already undone."))
         for place in {row.scan.institution for row in rows}:
             require(by, Permission.FREEZE_DATASET, place)
         RuledOut.objects.standing().filter(ruling=ruling).update(taken_back_by=by, taken_back_at=timezone.now())
@@ -123,12 +123,12 @@ def _as_seen(by: Actor, seen: Mapping[uuid.UUID, str]) -> list[Labelled]:
         raise NotSettled(_("There is no such set of scans."))
     found, _left_out = labelled(by=by, institutions=places, imported=True, demo=True, only=list(seen))
     if {each.scan: each.label for each in found} != dict(seen):
-        raise NotSettled(_("A label has changed since this page was loaded. Look again."))
+        raise NotSettled(_("A label has changed since this page was loaded. Reload the page."))
     if not contradict(each.label for each in found):
         raise NotSettled(_("The labels of these scans do not contradict each other."))
     alike = fingerprint.groups([each.fingerprint for each in found], [each.sha256 for each in found])
     if len(set(alike)) != 1:
-        raise NotSettled(_("These scans do not look alike, so their labels are no conflict."))
+        raise NotSettled(_("These scans are not near-duplicates, so there is no conflict."))
     return found
 
 

@@ -61,7 +61,7 @@ def keep(content: bytes) -> str:
     stored = storage.save(key, File(BytesIO(content), name=key))
     if stored != key:
         storage.delete(stored)
-        raise ManifestDamaged(_("The storage keeps manifests under other names (%(stored)s)."), {"stored": stored})
+        raise ManifestDamaged(_("The storage has manifests under other names (%(stored)s)."), {"stored": stored})
     return key
 
 
@@ -78,10 +78,10 @@ def manifest(version: DatasetVersion) -> bytes:
             content: bytes = file.read()
     except FileNotFoundError as error:
         raise ManifestDamaged(
-            _("The manifest of %(version)s is gone from the storage."), {"version": version}
+            _("The manifest of %(version)s is missing from the storage."), {"version": version}
         ) from error
     if hashlib.sha256(content).hexdigest() != version.sha256:
         raise ManifestDamaged(
-            _("The manifest of %(version)s is not what was frozen: its hash differs."), {"version": version}
+            _("The manifest of %(version)s was changed after freezing: its hash differs."), {"version": version}
         )
     return content

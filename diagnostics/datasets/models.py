@@ -29,12 +29,12 @@ class DatasetVersion(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1."))
-    lineage = models.CharField(max_length=40, default="main", help_text=_("Versions that share one frozen test part."))
+    lineage = models.CharField(max_length=40, default="main", help_text=_("Versions that share one frozen test set."))
     institutions = models.ManyToManyField(Institution, related_name="dataset_versions")
     seed = models.PositiveIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True, default="", help_text=_("Of the manifest."))
     manifest = models.CharField(max_length=200, blank=True, default="", help_text=_("Storage key, JSON Lines."))
-    counts = models.JSONField(default=dict, help_text=_("By split, label, label source, institution; groups."))
+    counts = models.JSONField(default=dict, help_text=_("By split, label, label source and institution; groups."))
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)
@@ -67,7 +67,7 @@ class DatasetItem(models.Model):
     class LabelSource(models.TextChoices):
         READ = "read", _("Final read")
         ADJUDICATED = "adjudicated", _("Adjudicated")
-        ADOPTED = "adopted", _("Adopted from the AI")
+        ADOPTED = "adopted", _("Changed to the AI's label")
         IMPORTED = "imported", _("Imported reference label")
 
     dataset = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="items")
@@ -75,7 +75,7 @@ class DatasetItem(models.Model):
     read = models.ForeignKey(Read, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     label = models.CharField(max_length=16, choices=Label)
     label_source = models.CharField(max_length=12, choices=LabelSource)
-    group = models.CharField(max_length=64, help_text=_("Patient and near-duplicates together; never parted."))
+    group = models.CharField(max_length=64, help_text=_("Patient and near-duplicates together; never split."))
     split = models.CharField(max_length=10, choices=Split)
 
     class Meta:
@@ -173,7 +173,7 @@ class RuledOut(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    ruling = models.UUIDField(db_index=True, help_text=_("One decision may rule out several."))
+    ruling = models.UUIDField(db_index=True, help_text=_("One decision can exclude several."))
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="+")
     label = models.CharField(max_length=16, choices=Label)
     stands = models.CharField(
@@ -181,7 +181,7 @@ class RuledOut(models.Model):
         choices=Label,
         blank=True,
         default="",
-        help_text=_("The label that stands instead, if one does."),
+        help_text=_("The correct label, if one was chosen."),
     )
     reason = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -195,8 +195,8 @@ class RuledOut(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-at", "id"]
-        verbose_name = _("ruling on a conflict of labels")
-        verbose_name_plural = _("rulings on conflicts of labels")
+        verbose_name = _("label-conflict decision")
+        verbose_name_plural = _("label-conflict decisions")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
                 fields=["scan", "label"], condition=Q(taken_back_at__isnull=True), name="one_ruling_per_label"

@@ -45,70 +45,66 @@ def in_former(lineage: str, sha256: str) -> str:
     same = DatasetVersion.objects.filter(lineage=lineage, sha256=sha256).first()
     if same is None:
         return ""
-    return _("Nothing has changed since %(name)s: the same scans with the same labels. Use that version.") % {
-        "name": same
-    }
+    return _("Nothing has changed since %(name)s: same scans, same labels. Use that version.") % {"name": same}
 
 
 def _nothing_labelled(left_out: Counter[str], names: str) -> str:
     waiting = left_out["unlabelled"] + left_out["may_not_train"] + left_out["not_judged"]
     if waiting:
         there = ngettext(
-            "Nothing is labelled yet in %(names)s: %(n)d scan is there, without a label that may train.",
-            "Nothing is labelled yet in %(names)s: %(n)d scans are there, none with a label that may train.",
+            "No labels yet in %(names)s: %(n)d scan without a label for training.",
+            "No labels yet in %(names)s: %(n)d scans without a label for training.",
             waiting,
         ) % {"names": names, "n": waiting}
     else:
-        there = _("Nothing is labelled yet in %(names)s: no scan is there.") % {"names": names}
+        there = _("No scans yet in %(names)s.") % {"names": names}
     advice = _(
-        "Read cases and tick “This case may be used for training”, or import a folder with its labels "
-        "(manage.py import_folder PATH --institution CODE --labels)."
+        "Read cases and select “This case may be used for training”, or import a labelled folder (manage.py "
+        "import_folder PATH --institution CODE --labels)."
     )
     return f"{there} {advice}"
 
 
 def _one_kind(finding: str) -> str:
     return {
-        TUMOUR: _("All %(n)d labelled scans are of one kind: scans with a tumour are missing."),
-        NO_TUMOUR: _("All %(n)d labelled scans are of one kind: scans without a tumour are missing."),
+        TUMOUR: _("All %(n)d labelled scans are without a tumour. Scans with a tumour are needed."),
+        NO_TUMOUR: _("All %(n)d labelled scans are with a tumour. Scans without a tumour are needed."),
     }[finding]
 
 
 def _too_few(finding: str, number: int) -> str:
     if finding == TUMOUR:
         words = ngettext(
-            "Too few to split: %(n)d independent group is with a tumour (a patient's scans, and scans that look "
-            "alike, count as one), and %(least)d are needed, for training, validation and test.",
-            "Too few to split: %(n)d independent groups are with a tumour (a patient's scans, and scans that look "
-            "alike, count as one), and %(least)d are needed, for training, validation and test.",
+            "Too few to split: %(n)d independent group with a tumour (one patient with all near-duplicates), "
+            "%(least)d needed for training, validation and test.",
+            "Too few to split: %(n)d independent groups with a tumour (one patient with all near-duplicates "
+            "each), %(least)d needed for training, validation and test.",
             number,
         )
     else:
         words = ngettext(
-            "Too few to split: %(n)d independent group is without a tumour (a patient's scans, and scans that look "
-            "alike, count as one), and %(least)d are needed, for training, validation and test.",
-            "Too few to split: %(n)d independent groups are without a tumour (a patient's scans, and scans that look "
-            "alike, count as one), and %(least)d are needed, for training, validation and test.",
+            "Too few to split: %(n)d independent group without a tumour (one patient with all "
+            "near-duplicates), %(least)d needed for training, validation and test.",
+            "Too few to split: %(n)d independent groups without a tumour (one patient with all near-duplicates "
+            "each), %(least)d needed for training, validation and test.",
             number,
         )
     return words % {"n": number, "least": MINIMUM_GROUPS}
 
 
 def _lacks(part: str, finding: str) -> str:
-    never_refilled = _("Begin a new lineage under another name.")
+    never_refilled = _("Start a new lineage under another name.")
     more = _("More patients with such scans are needed.")
     sentences = {
-        ("train", TUMOUR): _("The training part would hold no scan with a tumour."),
-        ("train", NO_TUMOUR): _("The training part would hold no scan without a tumour."),
-        ("validation", TUMOUR): _("The validation part would hold no scan with a tumour."),
-        ("validation", NO_TUMOUR): _("The validation part would hold no scan without a tumour."),
+        ("train", TUMOUR): _("The training set would have no scan with a tumour."),
+        ("train", NO_TUMOUR): _("The training set would have no scan without a tumour."),
+        ("validation", TUMOUR): _("The validation set would have no scan with a tumour."),
+        ("validation", NO_TUMOUR): _("The validation set would have no scan without a tumour."),
         ("test", TUMOUR): _(
-            "The test part of the lineage “%(lineage)s” holds no scan with a tumour any more, and it is never "
-            "refilled."
+            "The test set of lineage “%(lineage)s” has no scan with a tumour left, and it is never refilled."
         ),
         ("test", NO_TUMOUR): _(
-            "The test part of the lineage “%(lineage)s” holds no scan without a tumour any more, and it is never "
-            "refilled."
+            "The test set of lineage “%(lineage)s” has no scan without a tumour left, and it is never refilled."
         ),
     }
     return f"{sentences[part, finding]} {never_refilled if part == Split.TEST else more}"

@@ -78,13 +78,13 @@ def left_out(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Why scans are not in a dataset, in words, with how many."""
     words = {
         "unlabelled": _("not labelled yet"),
-        "may_not_train": _("read, but may not train"),
+        "may_not_train": _("read, but not for training"),
         "not_judged": _("not assessable or out of scope"),
         "rejected": _("not readable"),
         "demo": _("synthetic phantoms"),
-        "ruled_out": _("label ruled out, since look-alikes contradict it"),
+        "ruled_out": _("label excluded because near-duplicates contradict it"),
         "excluded": _("of excluded readers or institutions"),
-        "held_back": _("of the patient of a test scan, or its look-alikes: neither train nor test"),
+        "held_back": _("of a test scan's patient or its near-duplicates: neither training nor test"),
     }
     return [(words.get(reason, reason), number) for reason, number in counts.get("left_out", {}).items()]
 
@@ -93,8 +93,8 @@ def by_label_source(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Where labels come from, in words, with how many."""
     words = {
         "read": _("final reads"),
-        "adjudicated": _("settled by an adjudicator"),
-        "adopted": _("final reads that adopted the AI's label"),
+        "adjudicated": _("adjudicated"),
+        "adopted": _("final reads changed to the AI's label"),
         "imported": _("imported reference labels"),
     }
     return [(words.get(source, source), number) for source, number in counts.get("by_label_source", {}).items()]

@@ -85,12 +85,12 @@ def plan(
     if not 0 <= seed <= 2**31 - 1:
         return _with(bare, problem=_("The seed must be a whole number from 0 to 2147483647."))
     if len(lineage) > 40:
-        return _with(bare, problem=_("The name of a lineage may have 40 characters at most."))
+        return _with(bare, problem=_("A lineage name can have at most 40 characters."))
     found, left_out = labelled(by=by, institutions=places, imported=include_imported, demo=include_demo)
     try:
         dealt = parts.deal(found, former_test_items(lineage), _history(lineage), seed=seed)
     except ValueError as error:
-        problem = _("The scans cannot be compared with each other: %(error)s") % {"error": error}
+        problem = _("The scans cannot be compared: %(error)s") % {"error": error}
         return _with(bare, problem=problem)
     # Excluded only now that all are dealt: whoever stays has the same group and part as if nobody had been excluded.
     excluded = by_readers(exclude_readers, places)
@@ -181,13 +181,13 @@ def freeze(
         if planned.problem:
             raise NotFreezable(planned.problem)
         if seen is not None and planned.sha256 != seen:
-            raise PlanChanged(gettext_lazy("The plan below is new. Freeze it if it is what you want."))
+            raise PlanChanged(gettext_lazy("The plan below is new. Check it, then freeze."))
         key = manifests.keep(planned.manifest)
         with transaction.atomic():
             _lock(planned.institutions)
             if _newest(planned.lineage, planned.institutions) == planned.last:
                 return _write(by, planned, key)
-    raise NotFreezable(gettext_lazy("Others are freezing datasets at this moment. Try again in a minute."))
+    raise NotFreezable(gettext_lazy("Other datasets are being frozen. Try again in a minute."))
 
 
 def _lock(institutions: Sequence[Institution]) -> None:

@@ -76,7 +76,7 @@ def message_for(person: Any, rows: Sequence[Notification]) -> EmailMessage:
         news = ngettext("%(n)d notification", "%(n)d notifications", len(rows)) % {"n": len(rows)}
         told = kinds[0] if len(rows) == 1 else news
         links = [f"{settings.PUBLIC_URL}/notifications/{row.pk}/" for row in rows]
-        choices = _("Which mails you get, and whether they come once a day, is yours to choose:")
+        choices = _("Change your email notifications here:")
         body = "".join(f"{kind}.\n{link}\n\n" for kind, link in zip(kinds, links, strict=True))
         body += f"{choices}\n{settings.PUBLIC_URL}/accounts/#notifications\n"
         return EmailMessage(

@@ -36,9 +36,9 @@ MOST = 200
 class Order(TextChoices):
     """By what scans are chosen; always with a tenth drawn at random."""
 
-    UNCERTAINTY = "uncertainty", gettext_lazy("What the model is least sure of")
-    DISAGREEMENT = "disagreement", gettext_lazy("Where the model and its challenger differ")
-    DIVERSITY = "diversity", gettext_lazy("What looks least like anything labelled")
+    UNCERTAINTY = "uncertainty", gettext_lazy("Most uncertain for the model")
+    DISAGREEMENT = "disagreement", gettext_lazy("Differences between the live model and the challenger")
+    DIVERSITY = "diversity", gettext_lazy("Most unlike the labelled scans")
     RANDOM = "random", gettext_lazy("At random")
 
 
@@ -67,7 +67,7 @@ def next_to_label(user: Actor, order: str, *, count: int = 50, institution: str 
     """
     live = registry.live()
     if live is None:
-        raise NoOrder(_("No model is in use, so nothing tells what it is unsure of."))
+        raise NoOrder(_("No model is live, so nothing is known about uncertainty."))
     rows = _waiting(user, live, institution)
     if not rows:
         return []
@@ -106,7 +106,7 @@ def _ordered(order: str, rows: Sequence[Suggested], count: int) -> list[int]:
     if order == Order.DISAGREEMENT:
         challenger = ModelVersion.objects.filter(state=ModelState.CHALLENGER).first()
         if challenger is None:
-            raise NoOrder(_("Nothing to differ from: no challenger scores cases in the shadow."))
+            raise NoOrder(_("Nothing to compare with: there is no challenger."))
         shadow = ShadowOpinion.objects.filter(scan__in=[row.scan for row in rows], model_version=challenger)
         other = dict(shadow.values_list("scan_id", "tumour_probability"))
         beside = np.array([other.get(row.scan) if other.get(row.scan) is not None else row.tumour for row in rows])

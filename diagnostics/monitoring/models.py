@@ -18,13 +18,13 @@ class Watched(models.TextChoices):
     """What has a limit. Each is judged by the near end of its 95 % interval, so that chance raises no alert."""
 
     OVERRIDES = "overrides", _("Reads that override the AI")
-    DISAGREED = "disagreed", _("Blind reads that contradict the AI")
-    WRONG_FLIPS = "wrong_flips", _("Right blind reads turned wrong after the reveal")
-    UNLIKE = "unlike", _("Scans unlike anything the model was trained on")
+    DISAGREED = "disagreed", _("Blind reads that disagree with the AI")
+    WRONG_FLIPS = "wrong_flips", _("Correct blind reads that became wrong after the AI result")
+    UNLIKE = "unlike", _("Scans unlike the training data")
     OUT_OF_SCOPE = "out_of_scope", _("Scans that readers call out of scope")
-    FAILED = "failed", _("Analyses that failed")
-    SLOW = "slow", _("Analyses that took longer than two minutes")
-    DRIFT = "drift", _("Shift of the probabilities (population stability index)")
+    FAILED = "failed", _("Failed analyses")
+    SLOW = "slow", _("Analyses over two minutes")
+    DRIFT = "drift", _("Shift of probabilities (population stability index)")
 
 
 DEFAULT_LIMITS: dict[str, float] = {
@@ -43,7 +43,7 @@ class AlertRule(models.Model):
     """A limit that somebody has set; what has no row has its default (``DEFAULT_LIMITS``)."""
 
     watched = models.CharField(max_length=16, choices=Watched, unique=True)
-    limit = models.FloatField(help_text=_("A share from 0 to 1; of the index any number."))
+    limit = models.FloatField(help_text=_("A share from 0 to 1; an index can be any number."))
     on = models.BooleanField(default=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -51,7 +51,7 @@ class AlertRule(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("Who looks after it."),
+        help_text=_("Responsible person."),
     )
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -93,7 +93,7 @@ class Alert(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
-    note = models.TextField(blank=True, default="", help_text=_("What was found, and what is done about it."))
+    note = models.TextField(blank=True, default="", help_text=_("What was found, and what is being done."))
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
     objects = AlertQuerySet.as_manager()

@@ -248,9 +248,9 @@ def of_reads(judged: Sequence[Judged]) -> list[Number]:
     was_wrong = [each for each in known if contradicts(each.blind, each.right)]
     return [
         _number("overrides", _("Overrides"), sum(overridden(each) for each in judged), len(judged)),
-        _number("disagreed", _("Blind reads that contradict it"), sum(disagreed(each) for each in blind), len(blind)),
-        _number("right_flips", _("Right-flips"), sum(right_flip(each) for each in known), len(was_wrong)),
-        _number("wrong_flips", _("Wrong-flips"), sum(wrong_flip(each) for each in known), len(was_right)),
+        _number("disagreed", _("Blind reads that disagree"), sum(disagreed(each) for each in blind), len(blind)),
+        _number("right_flips", _("Corrected by AI"), sum(right_flip(each) for each in known), len(was_wrong)),
+        _number("wrong_flips", _("Misled by AI"), sum(wrong_flip(each) for each in known), len(was_right)),
         _number("out_of_scope", _("Out of scope"), sum(out_of_scope(each) for each in judged), len(judged)),
     ]
 
@@ -259,7 +259,7 @@ def of_analyses(said: Sequence[Said]) -> list[Number]:
     """What comes in, and whether it is analysed."""
     ready = [each for each in said if each.state == PredictionState.READY]
     return [
-        _number("unlike", _("Unlike anything it was trained on"), sum(each.unlike for each in ready), len(ready)),
+        _number("unlike", _("Unlike the training data"), sum(each.unlike for each in ready), len(ready)),
         _number("failed", _("Failed"), len(said) - len(ready), len(said)),
         _number("slow", _("Slower than two minutes"), sum(slow(each) for each in ready), len(ready)),
     ]
@@ -312,7 +312,7 @@ def drifts(places: Sequence[Any], version: ModelVersion) -> list[tuple[str, str,
     recent = _said(done.filter(finished_at__gt=since).order_by("-finished_at", "-id")[:MOST])
     return [
         ("tumour", _("Probability of a tumour"), drift.of_numbers(*_both(first, recent, "tumour"))),
-        ("surest", _("Probability of the answer given"), drift.of_numbers(*_both(first, recent, "surest"))),
+        ("surest", _("Probability of this answer"), drift.of_numbers(*_both(first, recent, "surest"))),
         ("label", _("Labels given"), drift.of_kinds(*_both(first, recent, "label"))),
         ("pixels", _("Image size in pixels"), drift.of_numbers(*_both(first, recent, "pixels"))),
         ("format", _("File format"), drift.of_kinds(*_both(first, recent, "format"))),

@@ -62,7 +62,7 @@ def set_rule(*, by: Actor, watched: str, limit: float, on: bool = True, owner: A
     if watched not in Watched.values:
         raise AlertNotTaken(_("There is no such limit."), field="watched")
     if not 0 < limit <= (100 if watched == Watched.DRIFT else 1):
-        raise AlertNotTaken(_("The limit must be above 0, and of a share at most 1."), field="limit")
+        raise AlertNotTaken(_("The limit must be above 0, and at most 1 for a share."), field="limit")
     with transaction.atomic():
         rule, _made = AlertRule.objects.update_or_create(
             watched=watched, defaults={"limit": limit, "on": on, "owner": owner}
@@ -156,13 +156,13 @@ def acknowledge(*, by: Actor, alert: Alert, note: str) -> Alert:
     """
     require(by, Permission.SEE_MODELS, alert.institution)
     if not note.strip():
-        raise AlertNotTaken(_("Say what you found, or what is done about it."))
+        raise AlertNotTaken(_("Enter what you found or what is being done."))
     with transaction.atomic():
         taken = Alert.objects.filter(pk=alert.pk, acknowledged_at__isnull=True).update(
             acknowledged_by=by, acknowledged_at=timezone.now(), note=note.strip(), updated_at=timezone.now()
         )
         alert.refresh_from_db()
         if not taken:
-            raise AlertNotTaken(_("%(who)s has taken it on already."), {"who": alert.acknowledged_by})
+            raise AlertNotTaken(_("%(who)s has already acknowledged it."), {"who": alert.acknowledged_by})
         record(by=by, act="alert_acknowledged", target=alert, institution=alert.institution, watched=alert.watched)
     return alert

@@ -17,9 +17,9 @@ class Kind(models.TextChoices):
     ASSIGNED = "assigned", _("A case was assigned to you")
     MENTIONED = "mentioned", _("You were mentioned in a comment")
     RETURNED = "returned", _("A case was returned to you")
-    DISAGREEMENT = "disagreement", _("A case waits for an adjudicator")
-    SECOND_OPINION = "second_opinion", _("A second opinion is asked for")
-    PREDICTION_FAILED = "prediction_failed", _("A scan that you handed in got no AI result")
+    DISAGREEMENT = "disagreement", _("A case needs adjudication")
+    SECOND_OPINION = "second_opinion", _("Second opinion requested")
+    PREDICTION_FAILED = "prediction_failed", _("No AI result for a scan that you uploaded")
 
 
 class MailState(models.TextChoices):
@@ -27,10 +27,10 @@ class MailState(models.TextChoices):
 
     NONE = "none", _("Not wanted")
     WAITING = "waiting", _("Waiting")
-    CLAIMED = "claimed", _("Taken by a worker")
-    SENDING = "sending", _("Being handed over")
+    CLAIMED = "claimed", _("Started by a worker")
+    SENDING = "sending", _("Being sent")
     SENT = "sent", _("Sent")
-    FAILED = "failed", _("Given up")
+    FAILED = "failed", _("Abandoned")
 
 
 class Notification(models.Model):
@@ -55,7 +55,7 @@ class Notification(models.Model):
     mail_lease_until = models.DateTimeField(null=True, blank=True)
     mail_attempts = models.PositiveSmallIntegerField(default=0)
     mail_sent_at = models.DateTimeField(null=True, blank=True)
-    mail_failure = models.TextField(blank=True, default="", help_text=_("Why no mail went out, as a sentence."))
+    mail_failure = models.TextField(blank=True, default="", help_text=_("Why no email was sent, as a sentence."))
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
@@ -123,9 +123,9 @@ class NotificationChoices(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="notification_choices"
     )
-    not_in_portal = models.JSONField(default=list, help_text=_("Kinds that the portal does not show."))
-    not_by_mail = models.JSONField(default=list, help_text=_("Kinds of which no mail is sent."))
-    digest = models.BooleanField(default=False, help_text=_("One mail a day instead of single ones."))
+    not_in_portal = models.JSONField(default=list, help_text=_("Types hidden in the portal."))
+    not_by_mail = models.JSONField(default=list, help_text=_("Types without email."))
+    digest = models.BooleanField(default=False, help_text=_("One email a day instead of single ones."))
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -126,8 +126,8 @@ def _run(batch: run_state.Batch) -> int:
         failure = run_state.Failure(
             "model_damaged",
             gettext_noop(
-                "The model's files are damaged, so nothing was analysed. An administrator must put the former model "
-                "back or install this one again; then retry."
+                "The model's files are damaged, so nothing was analysed. An administrator must roll back or "
+                "reinstall the model. Then retry."
             ),
         )
         return run_state.finish(
@@ -143,7 +143,7 @@ def _run(batch: run_state.Batch) -> int:
             log.error("original_missing", scan=str(prediction.scan_id))
             outcomes[prediction.pk] = run_state.Failure(
                 "file_missing",
-                gettext_noop("The stored image is missing. Tell your administrator; hand the file in again."),
+                gettext_noop("The stored image is missing. Tell your administrator and upload the file again."),
             )
     try:
         with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):

@@ -61,11 +61,11 @@ class Result:
         """
         values = [*self.probabilities.values(), self.tumour_probability]
         if not self.probabilities or not all(math.isfinite(value) and -1e-6 <= value <= 1 + 1e-6 for value in values):
-            raise NotAResult(_("The model gave numbers that are no probabilities."))
+            raise NotAResult(_("The model returned invalid probabilities."))
         if abs(sum(self.probabilities.values()) - 1) > 1e-3:
             raise NotAResult(_("The model's probabilities do not add up to one."))
         if self.label not in self.probabilities or self.finding not in ("tumour", "no_tumour"):
-            raise NotAResult(_("The model named a label that it does not know."))
+            raise NotAResult(_("The model returned an unknown label."))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def keep(folder: Path) -> str:
         if stored_whole(sha256):
             return sha256
     raise ArtifactDamaged(
-        _("The storage gave back other bytes than it was given for model %(sha256)s."), {"sha256": sha256[:12]}
+        _("The storage returned other bytes than were stored for model %(sha256)s."), {"sha256": sha256[:12]}
     )
 
 
@@ -112,7 +112,7 @@ def local_copy(sha256: str) -> Path:
         _copy_out(sha256, scratch)
         if sha256_of(scratch) != sha256:
             raise ArtifactDamaged(
-                _("The stored model %(sha256)s is not what was registered: its hash differs."),
+                _("The stored model %(sha256)s was changed: its hash differs."),
                 {"sha256": sha256[:12]},
             )
         scratch.chmod(0o755)

@@ -62,16 +62,13 @@ def check(*, version: ModelVersion, stands: Standing, words: str, name: str, fie
     failed = in_one_line(stands)
     if not _is_reason(words):
         raise ExceptionMissing(
-            _(
-                "%(failed)s Write down in at least %(least)s characters why it may go into use all the same; one word "
-                "over and over is no reason."
-            ),
+            _("%(failed)s Give a reason of at least %(least)s characters. Repeating one word is not a reason."),
             {"failed": failed, "least": LEAST},
             field=field,
         )
     if name.strip() != str(version):
         raise ExceptionMissing(
-            _("%(failed)s Type the model's name exactly to put it into use all the same: %(name)s"),
+            _("%(failed)s To promote it anyway, type the model's exact name: %(name)s"),
             {"failed": failed, "name": version},
             field="name",
         )

@@ -69,15 +69,15 @@ def in_one_line(stands: Standing) -> str:
     if stands.verdict == UNMEASURED:
         return _("The gate has not judged this model.")
     if stands.verdict == STALE:
-        return _("The gate judged this model beside another one, or by older rules.")
+        return _("The gate judged it against another model, or by older rules.")
     names, findings = rule_names(), stands.result.findings if stands.result is not None else []
     held = [names.get(each["rule"], each["rule"]) for each in findings if each["verdict"] != GateVerdict.PASS]
     if stands.passed:
-        return _("The gate let this model through.")
+        return _("The gate passed this model.")
     failed = stands.verdict == GateVerdict.FAIL
     if not held:
-        return _("The gate failed.") if failed else _("The gate could not decide.")
-    said = _("The gate failed: %(rules)s.") if failed else _("The gate could not decide: %(rules)s.")
+        return _("The gate failed.") if failed else _("The gate was undecided.")
+    said = _("The gate failed: %(rules)s.") if failed else _("The gate was undecided: %(rules)s.")
     return said % {"rules": ", ".join(held)}
 
 
@@ -127,7 +127,7 @@ def declare(*, by: Actor, rules: Mapping[str, Any], reason: str) -> GateRules:
         A name is unknown, or a value is out of range.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, gettext_lazy("Say why the rules change: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Give a reason for the new rules."))
     with transaction.atomic():
         try:
             whole = Rules.from_dict({**rules_of(current_rules()).to_dict(), **rules})

@@ -91,10 +91,10 @@ def retire(*, by: Actor, version: ModelVersion) -> ModelVersion:
 
 def _state_sentence(version: ModelVersion) -> str:
     said = {
-        ModelState.LIVE: _("%(name)s is in use."),
-        ModelState.PREVIOUS: _("%(name)s is the model to return to, so it stays as it is."),
-        ModelState.CHALLENGER: _("%(name)s challenges already."),
-        ModelState.CANDIDATE: _("%(name)s is a candidate already."),
-        ModelState.RETIRED: _("%(name)s is retired already."),
+        ModelState.LIVE: _("%(name)s is live."),
+        ModelState.PREVIOUS: _("%(name)s is the model for rollback, so it cannot be changed."),
+        ModelState.CHALLENGER: _("%(name)s is already the challenger."),
+        ModelState.CANDIDATE: _("%(name)s is already a candidate."),
+        ModelState.RETIRED: _("%(name)s is already retired."),
     }
     return str(said[ModelState(version.state)] % {"name": version})

@@ -30,13 +30,13 @@ class ModelVersion(models.Model):
     spec = models.JSONField(
         help_text=_("Input, labels, scaling, thresholds, calibration: as stored with the weights.")
     )
-    report = models.JSONField(default=dict, help_text=_("Metrics with 95 % intervals, beside a dummy baseline."))
+    report = models.JSONField(default=dict, help_text=_("Metrics with 95 % intervals and a baseline."))
     card = models.TextField(blank=True, help_text=_("The model card, in Markdown."))
     created_at = models.DateTimeField(auto_now_add=True)
     challenged_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("Since when it scores live cases in the shadow; set while it is the challenger."),
+        help_text=_("Since when it has been the challenger; empty otherwise."),
     )
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
@@ -82,16 +82,16 @@ class Promotion(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("The second administrator; empty where none was required."),
+        help_text=_("The second administrator; empty if none was needed."),
     )
     gate = models.CharField(
-        max_length=10, blank=True, default="", help_text=_("What the gate said then; empty before there was one.")
+        max_length=10, blank=True, default="", help_text=_("The gate's verdict then; empty before the gate existed.")
     )
     gate_result = models.ForeignKey(
         "diagnostics.GateResult", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     exception = models.TextField(
-        blank=True, default="", help_text=_("Why it went into use although the gate held it.")
+        blank=True, default="", help_text=_("Why it was promoted although the gate did not pass it.")
     )
     at = models.DateTimeField(auto_now_add=True)
 
@@ -138,7 +138,7 @@ class GateRules(_Unchanging):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1."))
     rules = models.JSONField(help_text=_("Margins and limits, by name."))
-    reason = models.TextField(help_text=_("Why they are so."))
+    reason = models.TextField(help_text=_("Reason."))
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
@@ -172,12 +172,12 @@ class GateResult(_Unchanging):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("The model in use that it was measured against; empty where none was."),
+        help_text=_("The live model that it was compared with; empty if there was none."),
     )
     rules = models.ForeignKey(GateRules, on_delete=models.PROTECT, related_name="results")
     verdict = models.CharField(max_length=8, choices=GateVerdict)
-    findings = models.JSONField(help_text=_("Each rule with its verdict and numbers."))
-    test_sha256 = models.CharField(max_length=64, help_text=_("Of the test part: hash and label of each scan."))
+    findings = models.JSONField(help_text=_("Each rule with its verdict and figures."))
+    test_sha256 = models.CharField(max_length=64, help_text=_("Of the test set: hash and label of each scan."))
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -198,7 +198,7 @@ class GateResult(_Unchanging):
 
 
 class RequestState(models.TextChoices):
-    PENDING = "pending", _("Waits for approval")
+    PENDING = "pending", _("Awaiting approval")
     APPROVED = "approved", _("Approved")
     DECLINED = "declined", _("Declined")
     WITHDRAWN = "withdrawn", _("Withdrawn")
@@ -219,7 +219,7 @@ class PromotionRequest(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     decided_at = models.DateTimeField(null=True, blank=True)
-    words = models.TextField(blank=True, default="", help_text=_("Why it was declined, or the written exception."))
+    words = models.TextField(blank=True, default="", help_text=_("Reason for declining, or the written exception."))
     promotion = models.OneToOneField(
         Promotion, null=True, blank=True, on_delete=models.PROTECT, related_name="request"
     )
@@ -273,7 +273,7 @@ class ModelAlarm(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("The former version that serves meanwhile; empty where there is none."),
+        help_text=_("The earlier version that stands in; empty if none."),
     )
     raised_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)

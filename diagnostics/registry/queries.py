@@ -45,12 +45,12 @@ def _names() -> tuple[tuple[str, str, str, bool], ...]:
     """Key, name, what it means, and whether more is better."""
     return (
         ("accuracy", _("Accuracy"), _("tumour or not"), True),
-        ("auroc", _("AUROC"), _("0.5 is chance, 1 perfect"), True),
-        ("auprc", _("AUPRC"), _("area under precision and recall"), True),
-        ("sensitivity", _("Sensitivity"), _("tumours that were called so"), True),
+        ("auroc", _("AUROC"), _("0.5 is chance, 1 is perfect"), True),
+        ("auprc", _("AUPRC"), _("area under the precision–recall curve"), True),
+        ("sensitivity", _("Sensitivity"), _("sensitivity: tumours correctly identified"), True),
         ("specificity", _("Specificity"), _("others that were called so"), True),
         ("macro_f1", _("Macro F1"), _("over the labels"), True),
-        ("type_accuracy", _("Accuracy over the labels"), _("the very label"), True),
+        ("type_accuracy", _("Accuracy over the labels"), _("same label"), True),
         ("brier", _("Brier score"), _("lower is better"), False),
         ("ece", _("Calibration error"), _("lower is better"), False),
     )

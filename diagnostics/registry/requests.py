@@ -46,13 +46,13 @@ def propose(*, by: Actor, version: ModelVersion, reason: str) -> PromotionReques
         The weights are not what was registered.
     """
     require(by, Permission.PROPOSE_PROMOTION)
-    reason = needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    reason = needed(reason, _("Give a reason for the promotion."))
     fetch(version)
     expire()
     with transaction.atomic():
         version.refresh_from_db(fields=["state"])
         if version.state == ModelState.LIVE:
-            raise AlreadyLive(_("%(version)s is in use already."), {"version": version})
+            raise AlreadyLive(_("%(version)s is already live."), {"version": version})
         try:
             with transaction.atomic():
                 request = PromotionRequest.objects.create(
@@ -134,16 +134,16 @@ def put_forward(
     now = terms_for(by=by, version=version)
     if terms is not None and now.approval_needed != terms.approval_needed:
         raise ApprovalChanged(
-            _("Whether another administrator must approve %(version)s has just changed. Look again and decide anew."),
+            _("The need for approval of %(version)s has just changed. Check and decide again."),
             {"version": version},
         )
     if not now.approval_needed:
         return promote(by=by, version=version, reason=reason, name=name)
-    needed(reason, _("Say why this model goes into use: the next person will want to know."))
+    needed(reason, _("Give a reason for the promotion."))
     fetch(version)
     in_use = live()
     if in_use is not None and in_use.pk == version.pk:
-        raise AlreadyLive(_("%(version)s is in use already."), {"version": version})
+        raise AlreadyLive(_("%(version)s is already live."), {"version": version})
     if now.exception is not None:
         check(version=version, stands=standing(version), words=reason, name=name, field="reason")
     return propose(by=by, version=version, reason=reason)
@@ -164,7 +164,7 @@ def approve(*, by: Actor, request: PromotionRequest, exception: str = "", name: 
     """
     require(by, Permission.PROMOTE)
     if request.proposed_by_id == by.pk:
-        raise OwnRequest(_("You proposed this yourself: another administrator must approve it."))
+        raise OwnRequest(_("You proposed this yourself. Another administrator must approve it."))
     fetch(request.version)
     with transaction.atomic():
         lock()
@@ -188,7 +188,7 @@ def decline(*, by: Actor, request: PromotionRequest, words: str) -> PromotionReq
     NotAllowed, RequestClosed, ReasonMissing
     """
     require(by, Permission.PROMOTE)
-    words = needed(words, _("Say why it is declined: whoever proposed it will want to know."))
+    words = needed(words, _("Give a reason for declining."))
     with transaction.atomic():
         _open(request)
         record(by=by, act="promotion_declined", target=request.version, request=request.pk, reason=words)
@@ -206,7 +206,7 @@ def withdraw(*, by: Actor, request: PromotionRequest) -> PromotionRequest:
     """
     require(by, Permission.PROPOSE_PROMOTION)
     if request.proposed_by_id != by.pk:
-        raise OwnRequest(_("Somebody else proposed this. An administrator can decline it."))
+        raise OwnRequest(_("Proposed by another person. An administrator can decline it."))
     with transaction.atomic():
         _open(request)
         record(by=by, act="promotion_withdrawn", target=request.version, request=request.pk)
@@ -233,7 +233,7 @@ def _open(request: PromotionRequest) -> None:
     row = PromotionRequest.objects.select_for_update().get(pk=request.pk)
     if row.state != RequestState.PENDING:
         raise RequestClosed(
-            _("This request is closed already (%(state)s)."), {"state": row.get_state_display().lower()}
+            _("This request is already closed (%(state)s)."), {"state": row.get_state_display().lower()}
         )
     if row.expires_at <= timezone.now():
         raise RequestClosed(_("This request has expired. Propose the promotion again."))

@@ -145,7 +145,7 @@ def promote(*, by: Actor, version: ModelVersion, reason: str, name: str = "") ->
         The weights are not what was registered; a model that cannot be loaded must not go into use.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, gettext_lazy("Say why this model goes into use: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Give a reason for the promotion."))
     if settings.SECOND_ADMINISTRATOR:
         raise SecondAdministratorNeeded(
             gettext_lazy("A second administrator must approve this. Propose the promotion instead.")
@@ -181,20 +181,18 @@ def roll_back(*, by: Actor, reason: str, to: str | None = None) -> Promotion:
         The former weights are damaged.
     """
     require(by, Permission.PROMOTE)
-    reason = needed(reason, gettext_lazy("Say why the former model is put back: the next person will want to know."))
+    reason = needed(reason, gettext_lazy("Give a reason for the rollback."))
     candidate = previous()
     if candidate is None:
-        raise NothingToReturnTo(gettext_lazy("There is no former model to return to: only one has ever been in use."))
+        raise NothingToReturnTo(gettext_lazy("There is no previous model: only one has ever been live."))
     if to is not None and str(candidate.pk) != to:
-        raise NothingToReturnTo(gettext_lazy("The models in use have just changed. Look again before you roll back."))
+        raise NothingToReturnTo(gettext_lazy("The live model has just changed. Check before you roll back."))
     fetch(candidate)
     with transaction.atomic():
         lock()
         former = previous()
         if former is None or former.pk != candidate.pk:
-            raise NothingToReturnTo(
-                gettext_lazy("The models in use have just changed. Look again before you roll back.")
-            )
+            raise NothingToReturnTo(gettext_lazy("The live model has just changed. Check before you roll back."))
         return _put_into_use(former, former=live(), kind=Promotion.Kind.ROLLBACK, by=by, reason=reason)
 
 
@@ -239,7 +237,7 @@ def put_forward_into_use(
     """
     now_live = live()
     if now_live is not None and now_live.pk == version.pk:
-        raise AlreadyLive(gettext_lazy("%(version)s is in use already."), {"version": version})
+        raise AlreadyLive(gettext_lazy("%(version)s is already live."), {"version": version})
     stands = standing(version)
     if not stands.passed:
         exceptions.check(version=version, stands=stands, words=exception, name=name, field=field)
@@ -320,7 +318,7 @@ def _json(path: Path, *, needed: bool) -> dict[str, object]:
         ) from error
     if not isinstance(found, dict):
         raise ArtifactDamaged(
-            gettext_lazy("The %(file)s of %(folder)s is no JSON object."),
+            gettext_lazy("%(file)s in %(folder)s is not a JSON object."),
             {"file": path.name, "folder": path.parent.name},
         )
     return found

@@ -145,16 +145,16 @@ def _opinion(prediction: Prediction) -> Opinion:
 
 def _warning(code: str) -> str:
     return {
-        "out_of_distribution": pgettext("report", "The image is unlike those that the model learned from."),
-        "low_quality": pgettext("report", "The image's quality is low."),
-        "first_frame": pgettext("report", "The opinion is of the first frame of the file alone."),
-        "several_heads": pgettext("report", "It is not certain that the image shows one head only."),
-        "uncertain": pgettext("report", "The opinion is uncertain."),
+        "out_of_distribution": pgettext("report", "The image is unlike the training data."),
+        "low_quality": pgettext("report", "The image quality is low."),
+        "first_frame": pgettext("report", "The AI result is for the first frame of the file only."),
+        "several_heads": pgettext("report", "The image may show more than one head."),
+        "uncertain": pgettext("report", "The AI result is uncertain."),
     }.get(code, code)
 
 
 def _why_none(user: Actor, case: Case) -> str:
     # Asked anew: whoever is blind must not learn even whether there is an opinion.
     if is_blinded(user, case.scan):
-        return _("Not part of this report: it stays hidden from you until you have read the case, or it is done.")
-    return _("There is none for this scan.")
+        return _("Not part of this report: hidden from you until you have read the case or it is done.")
+    return _("This scan has none.")

@@ -77,15 +77,15 @@ def _story(report: Report, picture: np.ndarray) -> list[Flowable]:
         Spacer(1, 3 * mm),
     ]
     if not report.done:
-        story += [_banner(_("Preliminary: this case has not been read to its end.")), Spacer(1, 3 * mm)]
+        story += [_banner(_("Preliminary: this case is still open.")), Spacer(1, 3 * mm)]
     bits = _("%(bits)d bits") % {"bits": scan.bits}
     facts = [
         (_("Patient"), scan.patient.pseudonym),
         (_("Study"), scan.study.accession or "–"),
-        (_("Date of the study"), _date(scan.study.date) if scan.study.date else _("undated")),
+        (_("Study date"), _date(scan.study.date) if scan.study.date else _("no date")),
         (_("Image"), f"{scan.format.upper()}, {scan.width} × {scan.height}, {bits}"),
         (_("Scan"), str(scan.pk)),
-        (_("Read to its end"), _moment(case.done_at) if case.done_at else _("no")),
+        (_("Read and closed"), _moment(case.done_at) if case.done_at else _("no")),
     ]
     if scan.note:
         facts.insert(4, (_("Note"), scan.note))
@@ -110,7 +110,7 @@ def _reads(report: Report) -> list[Flowable]:
     head = Paragraph(_text(_("Reads")), HEAD)
     if not report.statements:
         return [head, Paragraph(_text(_("None that you may see yet.")), BODY)]
-    rows: list[list[Any]] = [[_("Reader"), _("Read"), _("Label and certainty"), _("When")]]
+    rows: list[list[Any]] = [[_("Reader"), _("Read"), _("Finding and confidence"), _("When")]]
     for each in report.statements:
         label: list[Any] = [Paragraph(_text(each.headline), BOLD)]
         label += [Paragraph(_text(words), SMALL) for words in each.lines]
@@ -121,18 +121,18 @@ def _reads(report: Report) -> list[Flowable]:
 def _marks(report: Report) -> list[Flowable]:
     if not report.marks:
         return []
-    rows = [[_("No."), _("Mark"), _("Measured"), _("By"), _("Text")]]
+    rows = [[_("No."), _("Annotation"), _("Measured"), _("By"), _("Text")]]
     rows += [[str(each.number), each.words, each.measure or "–", each.seat, each.text] for each in report.marks]
-    return [Paragraph(_text(_("Marks on the image")), HEAD), _table(rows, (0.07, 0.19, 0.25, 0.2, 0.29))]
+    return [Paragraph(_text(_("Annotations on the image")), HEAD), _table(rows, (0.07, 0.19, 0.25, 0.2, 0.29))]
 
 
 def _opinion(report: Report) -> list[Flowable]:
-    head = Paragraph(_text(_("The AI's opinion")), HEAD)
+    head = Paragraph(_text(_("AI result")), HEAD)
     said = report.opinion
     if said is None:
         return [KeepTogether([head, Paragraph(_text(report.no_opinion), BODY)])]
     facts = [
-        (_("Opinion"), said.label),
+        (_("AI result"), said.label),
         (_("Probability of a tumour"), _percent(said.tumour_probability)),
         (_("All answers"), "; ".join(f"{label} {_percent(value)}" for label, value in said.answers)),
         (_("Model version"), said.model),
@@ -141,7 +141,7 @@ def _opinion(report: Report) -> list[Flowable]:
     ]
     if said.warnings:
         facts.append((_("Warnings"), " ".join(said.warnings)))
-    note = _("Made by a network for research, not by a person. It shows no extent of a lesion.")
+    note = _("Created by a network for research, not by a person. It does not show the extent of a lesion.")
     return [KeepTogether([head, _facts(facts), Spacer(1, 1 * mm), Paragraph(_text(note), SMALL)])]
 
 
@@ -209,7 +209,7 @@ def _foot(report: Report) -> Any:
         canvas.drawString(18 * mm, 13 * mm, _plain(_("Decision support for research. Not a diagnosis.")))
         canvas.setFillColor(MUTED)
         canvas.setFont("Helvetica", 8)
-        made = _("Made by Overread, %(at)s") % {"at": _moment(report.made_at)}
+        made = _("Created by Overread, %(at)s") % {"at": _moment(report.made_at)}
         canvas.drawString(18 * mm, 9 * mm, _plain(made))
         page = _("Page %(number)d") % {"number": document.page}
         canvas.drawRightString(A4[0] - 18 * mm, 9 * mm, _plain(page))

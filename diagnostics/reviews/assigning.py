@@ -30,7 +30,7 @@ def assign(*, by: Actor, cases: Sequence[Case], to: Any | None) -> list[Case]:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     if not 0 < len(cases) <= MOST_AT_ONCE:
-        raise InvalidRead("cases", _("Name 1 to %(most_at_once)s cases."), {"most_at_once": MOST_AT_ONCE})
+        raise InvalidRead("cases", _("Select 1 to %(most_at_once)s cases."), {"most_at_once": MOST_AT_ONCE})
     dealt = []
     # In one order, so that two people who deal out the same cases do not wait for each other for ever.
     for each in sorted(cases, key=lambda case: case.pk):
@@ -69,15 +69,18 @@ def may_be_given(case: Case, to: Any) -> bool:
 def _refuse(case: Case, to: Any | None) -> None:
     if case.stage == Stage.ADJUDICATION or case.returned_at is not None:
         raise WrongStage(
-            _("%(case)s waits for an adjudicator or for whom it was returned to."), {"case": str(case).capitalize()}
+            _("%(case)s is reserved for an adjudicator or for the reader it was returned to."),
+            {"case": str(case).capitalize()},
         )
     if case.claims.filter(released_at__isnull=True, expires_at__gt=timezone.now()).exists():
-        raise WrongStage(_("Somebody is reading %(case)s. Take it over instead."), {"case": case})
+        raise WrongStage(_("%(case)s is being read. Take it over instead."), {"case": case})
     if to is None:
         return
     if not _reads_here(case, to):
         raise InvalidRead("to", _("Choose a radiologist of the case's institution."))
     if not may_be_given(case, to):
         raise InvalidRead(
-            "to", _("They have read %(case)s already: its second reader is somebody else."), {"case": case}
+            "to",
+            _("%(case)s was already read by this person. The second reader must be somebody else."),
+            {"case": case},
         )

@@ -126,7 +126,7 @@ def claim(*, by: Actor, case: Case) -> Claim:
     case = locked(case)
     require(by, permission_for(case.stage), case.institution)
     if case.scan.rejected_code:
-        raise WrongStage(_("This scan was rejected, so there is nothing to read."))
+        raise WrongStage(_("This scan was rejected, so it cannot be read."))
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
     return _live_of(by, case) or _claim(by, case)
@@ -219,7 +219,7 @@ def take_over(*, by: Actor, case: Case, reason: str) -> Claim:
     NotAllowed, AlreadyDone, InvalidRead, WrongStage
     """
     require(by, permission_for(case.stage), case.institution)
-    missing = _("Say why you take the case over, so that its holder can understand it.")
+    missing = _("Give a reason for taking the case over. Its current reader will see it.")
     reason = checked_text(reason, missing, field="reason")
     case = locked(case)
     if sentence := obstacle(by, case):

@@ -41,7 +41,7 @@ def comment(*, by: Actor, case: Case, text: str) -> Comment:
     NotAllowed, InvalidRead
     """
     require(by, Permission.SEE_SCANS, case.institution)
-    text = checked_text(text, _("Write what you want to say."), field="text")
+    text = checked_text(text, _("Enter a comment."), field="text")
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case.pk)
     people = [person.pk for person in mentioned(text, case) if person.pk != by.pk]
     if len(people) > MOST_MENTIONS:

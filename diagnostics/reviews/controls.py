@@ -166,8 +166,8 @@ class Feedback:
     def sentence(self) -> str:
         words = {"truth": label_in_words(self.truth), "said": label_in_words(self.said)}
         if self.right:
-            return str(_("This was a control case: the reference says %(truth)s, and so did you.") % words)
-        return str(_("This was a control case: the reference says %(truth)s, you said %(said)s.") % words)
+            return str(_("This was a control case. Reference: %(truth)s. Your answer was correct.") % words)
+        return str(_("This was a control case. Reference: %(truth)s. Your answer: %(said)s.") % words)
 
 
 def feedback_for(user: Actor, case: Case) -> Feedback | None:

@@ -59,7 +59,7 @@ def save_draft(
         Another page has saved something else since. What was sent is kept aside.
     """
     if sum(len(name) + len(value) for name, value in entries.items()) > MAX_DRAFT:
-        raise InvalidRead("entries", _("A draft has at most %(max_draft)s characters."), {"max_draft": MAX_DRAFT})
+        raise InvalidRead("entries", _("A draft can have at most %(max_draft)s characters."), {"max_draft": MAX_DRAFT})
     with transaction.atomic():
         live_with(by, case, claim_token)
         blind = own_blind_read(by, case)
@@ -181,7 +181,7 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
     require(by, permission_for(read.stage), read.case.institution)
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=read.case_id)
     if case.control:
-        raise WrongStage(_("This was a control case, and you know its answer now: your read stands as you gave it."))
+        raise WrongStage(_("This was a control case and you know its answer now, so your read stands."))
     newest = own_final_read(by, case)
     if read.kind != ReadKind.FINAL or newest is None or newest.pk != read.pk:
         raise WrongStage(_("Only your own newest final read can be undone."))
@@ -191,10 +191,10 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
             _("A read can be undone for %(undo_seconds)s seconds. Amend it instead."), {"undo_seconds": UNDO_SECONDS}
         )
     if Read.objects.filter(claim=read.claim, kind=ReadKind.FINAL).exclude(pk=read.pk).exists():
-        raise WrongStage(_("An amendment cannot be undone. Amend the read again."))
+        raise WrongStage(_("An amendment cannot be undone. Amend the read again instead."))
     later = case.reads.filter(kind=ReadKind.FINAL, created_at__gt=read.created_at).exists()
     if later or case.claims.filter(released_at__isnull=True, expires_at__gt=now).exists():
-        raise WrongStage(_("Somebody has gone on with this case. Amend your read instead."))
+        raise WrongStage(_("Work on this case has continued. Amend your read instead."))
     Read.objects.filter(pk=read.pk).update(withdrawn_at=now, updated_at=now)
     _put_back(by, case, read)
     record(by=by, act="read_undone", target=read, institution=case.institution, case=case.pk)

@@ -73,7 +73,7 @@ def check_heir(*, user: Actor, work_to: Any | None) -> None:
     InvalidEntry
     """
     if work_to is not None and not heirs_of(user).filter(user=work_to).exists():
-        raise InvalidEntry("work_to", _("Choose another reader of the same institution who can sign in."))
+        raise InvalidEntry("work_to", _("Choose another reader of the institution with an active account."))
 
 
 def free_work_of(*, by: Actor, user: Actor, work_to: Any | None = None) -> int:
@@ -133,7 +133,7 @@ def free_case(*, by: Actor, case: Case) -> Case:
     people = {each.holder for each in left_claims().filter(case=case).select_related("holder")}
     people |= {each.assigned_to for each in left_cases().filter(pk=case.pk).select_related("assigned_to")}
     if not people:
-        raise WrongStage(_("Whoever this case is kept for can still read it."))
+        raise WrongStage(_("The assigned reader can still read this case."))
     for person in people:
         _free(by, case.pk, user=person, work_to=None)
     case.refresh_from_db()

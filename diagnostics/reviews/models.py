@@ -21,7 +21,7 @@ class Label(models.TextChoices):
     GLIOMA = "glioma", _("Glioma")
     MENINGIOMA = "meningioma", _("Meningioma")
     PITUITARY = "pituitary", _("Pituitary tumour")
-    TUMOUR = "tumour", _("Tumour, type not stated")
+    TUMOUR = "tumour", _("Tumour, unspecified")
     NOT_ASSESSABLE = "not_assessable", _("Not assessable")
     OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
 
@@ -31,7 +31,7 @@ class Laterality(models.TextChoices):
 
     NOT_STATED = "not_stated", _("Not stated")
     LEFT = "left", _("Left")
-    RIGHT = "right", _("Right")
+    RIGHT = "right", _("Correct")
     MIDLINE = "midline", _("Midline")
     BILATERAL = "bilateral", _("Bilateral")
 
@@ -47,11 +47,11 @@ class Reason(models.TextChoices):
 
     MISSED_LESION = "missed_lesion", _("The AI missed a lesion")
     FALSE_POSITIVE = "false_positive", _("The AI saw a lesion where there is none")
-    WRONG_TYPE = "wrong_type", _("The AI named the wrong type")
+    WRONG_TYPE = "wrong_type", _("The AI gave the wrong type")
     ARTEFACT = "artefact", _("An artefact misled the AI")
     WRONG_SEQUENCE = "wrong_sequence", _("Wrong sequence or plane")
     OUT_OF_SCOPE = "out_of_scope", _("Out of scope")
-    CLINICAL_CONTEXT = "clinical_context", _("Clinical context says otherwise")
+    CLINICAL_CONTEXT = "clinical_context", _("Clinical context contradicts it")
     OTHER = "other", _("Other (say what in the comment)")
 
 
@@ -72,11 +72,11 @@ class Claim(models.Model):
         default="",
         choices=[
             ("done", _("Read")),
-            ("given_back", _("Given back")),
+            ("given_back", _("Released")),
             ("expired", _("Expired")),
             ("taken_over", _("Taken over")),
             ("returned", _("Returned to a reader")),
-            ("left", _("Its holder left")),
+            ("left", _("Account deactivated")),
         ],
     )
 
@@ -123,7 +123,7 @@ class Read(models.Model):
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reads")
     kind = models.CharField(max_length=8, choices=ReadKind)
     stage = models.CharField(
-        max_length=12, choices=Stage, default=Stage.FIRST, help_text=_("The seat it was given from.")
+        max_length=12, choices=Stage, default=Stage.FIRST, help_text=_("The reader slot it was given in.")
     )
     revision = models.PositiveSmallIntegerField(default=1)
     mode = models.CharField(max_length=12, choices=ReadingMode, help_text=_("The institution's policy at that time."))
@@ -132,7 +132,7 @@ class Read(models.Model):
         max_length=12,
         choices=Laterality,
         default=Laterality.NOT_STATED,
-        help_text=_("The patient's side on which the tumour lies."),
+        help_text=_("The patient's side with the tumour."),
     )
     certainty = models.CharField(max_length=8, choices=Certainty)
     reason = models.CharField(max_length=16, choices=Reason, blank=True, default="")
@@ -145,14 +145,16 @@ class Read(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text=_("The opinion the reader had seen; none in a blind read or where there was none."),
+        help_text=_("The AI result that the reader had seen; none in a blind read or where there was none."),
     )
     heatmap_seen = models.BooleanField(default=False)
-    seconds = models.PositiveIntegerField(null=True, blank=True, help_text=_("From the claim (or the former read)."))
+    seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Since the claim (or the previous read).")
+    )
     revealed_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("When its reader was shown the AI's opinion: until then a blind read can be undone."),
+        help_text=_("When the AI result was revealed to its reader: until then a blind read can be undone."),
     )
     withdrawn_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When its reader undid it: at once, or before the reveal.")
@@ -216,7 +218,7 @@ class Read(models.Model):
 
 
 class CommentKind(models.TextChoices):
-    ASKED = "asked", _("Asked for a second opinion")
+    ASKED = "asked", _("Requested a second opinion")
     RETURNED = "returned", _("Returned by the adjudicator")
     ANSWER = "answer", _("Answer to the adjudicator")
     REMARK = "remark", _("Comment")
@@ -225,9 +227,9 @@ class CommentKind(models.TextChoices):
 class Knew(models.TextChoices):
     """What the author of a comment could let slip when they wrote it."""
 
-    NOTHING = "nothing", _("Neither a reader's view nor the AI's")
-    VIEW = "view", _("A reader's view, their own or another's")
-    OPINION = "opinion", _("The AI's opinion")
+    NOTHING = "nothing", _("Neither a reader's finding nor the AI result")
+    VIEW = "view", _("A reader's finding")
+    OPINION = "opinion", _("AI result")
 
 
 class Comment(models.Model):
@@ -242,7 +244,7 @@ class Comment(models.Model):
         max_length=8,
         choices=Knew,
         default=Knew.VIEW,
-        help_text=_("What its author could let slip: whom a comment reaches while the case is open hangs on it."),
+        help_text=_("What its author could reveal; it decides who sees the comment while the case is open."),
     )
     text = models.TextField(max_length=LONGEST_TEXT)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -279,8 +281,8 @@ class Draft(models.Model):
     entries = models.JSONField()
     saved_at = models.DateTimeField()
     revision = models.UUIDField(default=uuid.uuid4, editable=False)
-    tab = models.CharField(max_length=40, blank=True, default="", help_text=_("Which page saved it last."))
-    nth = models.PositiveIntegerField(default=0, help_text=_("How many times that page had saved by then."))
+    tab = models.CharField(max_length=40, blank=True, default="", help_text=_("The page that saved it last."))
+    nth = models.PositiveIntegerField(default=0, help_text=_("How often that page had saved by then."))
     aside = models.JSONField(default=list, blank=True)
 
     class Meta:
@@ -304,11 +306,16 @@ class Control(models.Model):
     beside = models.OneToOneField(Case, on_delete=models.PROTECT, related_name="beside_it")
     case = models.OneToOneField(Case, null=True, blank=True, on_delete=models.PROTECT, related_name="known")
     source = models.ForeignKey(
-        Scan, null=True, blank=True, on_delete=models.PROTECT, related_name="controls", help_text=_("Whose picture.")
+        Scan,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="controls",
+        help_text=_("The scan that it copies."),
     )
     truth = models.CharField(max_length=16, choices=Label, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
-    given_up = models.BooleanField(default=False, help_text=_("There was no case whose answer is known."))
+    given_up = models.BooleanField(default=False, help_text=_("No case with a known answer was available."))
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]

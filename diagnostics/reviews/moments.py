@@ -43,7 +43,7 @@ def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
         moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
     claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
     for claim in claims:
-        how = claim.get_release_display().lower() if claim.release else _("holds the case")
+        how = claim.get_release_display().lower() if claim.release else _("has claimed the case")
         said = str(_("Claimed the case (%(how)s)") % {"how": how})
         moments.append(Moment(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
     return sorted(moments, key=lambda moment: moment.at)
@@ -59,7 +59,7 @@ def _claims_for(user: Actor) -> QuerySet[Claim]:
 def _moments_on(seen: VisibleScan) -> list[Moment]:
     """What the rows of :func:`scans_for` already hold."""
     scan: Any = seen.scan  # with its newest predictions
-    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Handed in")), scan, scan.pk)]
+    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Uploaded")), scan, scan.pk)]
     for prediction in scan.newest_predictions:
         at = prediction.finished_at or prediction.created_at
         who = str(prediction.model_version)
@@ -67,6 +67,6 @@ def _moments_on(seen: VisibleScan) -> list[Moment]:
             said = f"{_('No AI result')}: {prediction.failure}"
             moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
         elif prediction.state == PredictionState.READY and not seen.blinded:
-            said = "{}: {}".format(_("AI's opinion"), label_in_words(prediction.label))
+            said = "{}: {}".format(_("AI result"), label_in_words(prediction.label))
             moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
     return moments

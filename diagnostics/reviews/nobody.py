@@ -136,12 +136,12 @@ def waive_second_reader(*, by: Actor, case: Case, reason: str) -> Case:
         It waits for no second reader, there is somebody who could be one, or ``by`` has read it.
     """
     require_oversight(by, case)
-    reason = checked_text(reason, _("Say why the case is finished without a second reader."), field="reason")
+    reason = checked_text(reason, _("Give a reason for finishing without a second reader."), field="reason")
     case = locked(case)
     if not _second_reads().filter(pk=case.pk, assigned_to__isnull=True).exclude(Exists(_live())).exists():
-        raise WrongStage(_("This case can still be read by a second reader, or does not wait for one."))
+        raise WrongStage(_("This case can still be read by a second reader, or needs none."))
     if case.reads.filter(reader=account_of(by)).exists():
-        raise WrongStage(_("You have read this case yourself: somebody else decides this."))
+        raise WrongStage(_("You have read this case yourself. Somebody else must decide this."))
     finish_with_the_first(case)
     tell(case.pk, timezone.now())
     record(by=by, act="second_read_waived", target=case, institution=case.institution, reason=reason)

@@ -27,15 +27,14 @@ BY_PRIORITY = ("priority", "opened_at", "id")
 ORDERS = {WorklistOrder.OVERDUE: BY_TURN, WorklistOrder.PRIORITY: BY_PRIORITY, WorklistOrder.UNCERTAIN: BY_TURN}
 SENTENCES = {
     WorklistOrder.OVERDUE: _(
-        "STAT first, then what is overdue, then urgent, then whatever has waited longest. What the AI thinks plays no "
-        "part in it."
+        "STAT first, then overdue, then urgent, then the longest waiting. AI results do not affect the order."
     ),
     WorklistOrder.PRIORITY: _(
-        "STAT first, then urgent, then whatever has waited longest. What the AI thinks plays no part in it."
+        "STAT first, then urgent, then the longest waiting. AI results do not affect the order."
     ),
     WorklistOrder.UNCERTAIN: _(
-        "STAT first, then what is overdue, then urgent before routine, and of these what the AI is least sure of. One "
-        "case in ten, drawn at random, keeps a random place, so that what is measured stays unbiased."
+        "STAT first, then overdue, then urgent before routine, and within these the cases of which the AI is "
+        "least sure. One case in ten keeps a random position, so that the figures stay unbiased."
     ),
 }
 MOST_TURNS = 1000

@@ -281,12 +281,12 @@ def obstacle(user: Actor, case: Case) -> str:
     """Why ``user``, whose role would allow it, may not take an open case's seat all the same; empty where they may."""
     if case.stage == Stage.ADJUDICATION:
         if case.reads.filter(reader=account_of(user)).exists():
-            return str(_("You have read this case yourself: another adjudicator settles it."))
+            return str(_("You have read this case yourself. Another adjudicator must resolve it."))
         return ""
     if case.assigned_to_id not in (None, user.pk):
-        return str(_("This case is kept for one reader: it was returned or assigned to them."))
+        return str(_("This case is reserved for one reader: it was returned or assigned to them."))
     if case.reads.filter(reader=account_of(user), kind=ReadKind.FINAL).exclude(stage=case.stage).exists():
-        return str(_("You have read this case: its other reader is somebody else."))
+        return str(_("You have already read this case. Its other reader must be somebody else."))
     return ""
 
 

@@ -83,11 +83,11 @@ def check_reason(label: str, reason: str, comment: str, prediction: Any) -> None
     """
     fitting = fitting_reasons(label, prediction)
     if fitting and not reason:
-        sentence = gettext_lazy("Your read differs from the AI's opinion: choose the reason that fits best.")
+        sentence = gettext_lazy("Your read differs from the AI result. Choose the best reason.")
         raise InvalidRead("reason", sentence, accepted=fitting)
     check_fits(label, reason, prediction)
     if reason == Reason.OTHER and not comment.strip():
-        raise InvalidRead("comment", gettext_lazy("Say in the comment what the other reason is."))
+        raise InvalidRead("comment", gettext_lazy("Name the other reason in the comment."))
 
 
 def check_fits(label: str, reason: str, prediction: Any) -> None:
@@ -126,9 +126,9 @@ def check_draft(entries: Mapping[str, str], own: str, prediction: Any) -> None:
 
 def _why_not(label: str, reason: str, fitting: tuple[Reason, ...], prediction: Any) -> str:
     if prediction is None or not prediction.label:
-        return _("There is no AI result that your read could differ from: leave the reason out.")
+        return _("There is no AI result to disagree with. Leave the reason empty.")
     said = {"own": Label(label).label, "ai": label_in_words(str(prediction.label)), "reason": Reason(reason).label}
     if not fitting:
-        return _("Your read (%(own)s) does not differ from the AI's (%(ai)s): leave the reason out.") % said
+        return _("Your read (%(own)s) agrees with the AI (%(ai)s). Leave the reason empty.") % said
     said["fitting"] = "; ".join(str(each.label) for each in fitting)
     return _("“%(reason)s” does not fit: you say %(own)s, the AI %(ai)s. Choose one of: %(fitting)s.") % said

@@ -14,7 +14,7 @@ class AlreadyClaimed(Conflict):
     """Somebody holds the case."""
 
     code = "already_claimed"
-    message = _("%(holder)s holds this case until %(time)s.")
+    message = _("%(holder)s has reserved this case until %(time)s.")
 
     def __init__(self, holder: Any, until: datetime) -> None:
         super().__init__(params={"holder": holder, "time": f"{timezone.localtime(until):%H:%M}"})
@@ -26,7 +26,7 @@ class AlreadyDone(Conflict):
     """The case has been read."""
 
     code = "already_done"
-    message = _("This case has been read already. Its final read can be amended by its reader.")
+    message = _("This case has already been read. Its reader can amend the final read.")
 
 
 class StaleClaim(Conflict):
@@ -34,8 +34,8 @@ class StaleClaim(Conflict):
 
     code = "stale_claim"
     message = _(
-        "Your claim on this case has ended: it was given back, taken over or left idle too long. "
-        "Claim the case again; what you wrote is not lost as long as this page stays open."
+        "Your claim on this case has ended: released, taken over or idle for too long. Claim the case again. "
+        "Your entries are kept while this page stays open."
     )
 
 
@@ -43,7 +43,7 @@ class StaleDraft(Conflict):
     """Another page of the same reader has saved something else since; ``kept`` is the draft as it is now."""
 
     code = "stale_draft"
-    message = _("Another tab has saved something else meanwhile. Choose which of the two to keep.")
+    message = _("Another tab has saved a newer draft. Choose which one to keep.")
 
     def __init__(self, kept: Any) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ def reveal(*, by: Actor, case: Case, claim_token: object) -> Read:
     live_with(by, case, claim_token)
     blind = own_blind_read(by, case)
     if blind is None:
-        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
+        raise WrongStage(_("Submit your blind read before the AI result is shown."))
     if blind.revealed_at is None:
         _reveal(by, blind)
     return blind
@@ -111,12 +111,12 @@ def undo_blind(*, by: Actor, read: Read) -> Claim:
         raise WrongStage(_("Only your own blind read can be undone."))
     if blind.revealed_at is not None or not is_blinded(by, case.scan):
         raise WrongStage(
-            _("The AI result has been shown, so your blind read stands. Say in the final read what changed.")
+            _("The AI result has been shown, so your blind read stands. Record any change in the final read.")
         )
     now = timezone.now()
     foreign = case.claims.filter(released_at__isnull=True, expires_at__gt=now).exclude(holder=account_of(by))
     if case.state == CaseState.DONE or case.stage != blind.stage or foreign.exists():
-        raise WrongStage(_("Somebody has gone on with this case, so your blind read stands."))
+        raise WrongStage(_("Work on this case has continued, so your blind read stands."))
     Read.objects.filter(pk=blind.pk).update(withdrawn_at=now, updated_at=now)
     record(by=by, act="blind_read_undone", target=blind, institution=case.institution, case=case.pk)
     made = claim(by=by, case=case)

@@ -57,7 +57,7 @@ def query_of(query: str) -> str:
             )
     if len(given.get("patient", "")) > MAX_PATIENT:
         raise InvalidRead(
-            "query", _("A patient or accession number has at most %(n)s characters."), {"n": MAX_PATIENT}
+            "query", _("A patient ID or accession number can have at most %(n)s characters."), {"n": MAX_PATIENT}
         )
     kept: list[tuple[str, str]] = [(name, given[name]) for name in NAMES if name in given]
     return urlencode(kept)
@@ -80,11 +80,11 @@ def save_view(*, by: Actor, name: str, query: str, default: bool = False) -> Sav
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= MAX_NAME:
-        raise InvalidRead("name", _("Give the view a name of at most %(n)s characters."), {"n": MAX_NAME})
+        raise InvalidRead("name", _("Enter a name of at most %(n)s characters."), {"n": MAX_NAME})
     kept = query_of(query) or "tab=unclaimed"
     mine = views_of(by).select_for_update()
     if mine.count() >= MOST_VIEWS and not mine.filter(name=name).exists():
-        raise InvalidRead("name", _("You have %(n)s views already. Forget one first."), {"n": MOST_VIEWS})
+        raise InvalidRead("name", _("You already have %(n)s views. Delete one first."), {"n": MOST_VIEWS})
     if default:
         mine.filter(default=True).exclude(name=name).update(default=False)
     return SavedView.objects.update_or_create(

@@ -119,16 +119,16 @@ def ask_second_opinion(*, by: Actor, case: Case, claim_token: object, comment: s
     NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead
     """
     require(by, Permission.READ_CASE, case.institution)
-    text = checked_text(comment, _("Say what you would like to know."))
+    text = checked_text(comment, _("Enter a question."))
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.FIRST:
-        raise WrongStage(_("A second opinion is asked for by the first reader."))
+        raise WrongStage(_("The first reader requests a second opinion."))
     if case.second_read:
-        raise WrongStage(_("This case gets a second reader already."))
+        raise WrongStage(_("This case already gets a second reader."))
     others = Membership.objects.filter(institution=case.institution, role=Role.RADIOLOGIST, user__is_active=True)
     if not others.exclude(user=account_of(by)).exists():
-        raise WrongStage(_("There is no other radiologist in your institution who could give one."))
+        raise WrongStage(_("Your institution has no other radiologist who could give one."))
     Case.objects.filter(pk=case.pk).update(second_read=SecondRead.ASKED)
     made = Comment.objects.create(case=case, author=account_of(by), kind=CommentKind.ASKED, text=text)
     tell(case.pk, timezone.now())
@@ -148,11 +148,11 @@ def return_case(*, by: Actor, case: Case, claim_token: object, reader: str, comm
     require(by, Permission.ADJUDICATE, case.institution)
     if reader not in READERS:
         raise InvalidRead("reader", _("Choose one of: %(known)s."), {"known": ", ".join(READERS)})
-    text = checked_text(comment, _("Say what the reader should look at again."))
+    text = checked_text(comment, _("Enter what the reader should review."))
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != Stage.ADJUDICATION or case.stage != Stage.ADJUDICATION:
-        raise WrongStage(_("Only a case that waits to be settled can be returned."))
+        raise WrongStage(_("Only a case that awaits adjudication can be returned."))
     stage = READERS[reader]
     read = final_read_at(case, stage)
     if read is None:
@@ -160,7 +160,7 @@ def return_case(*, by: Actor, case: Case, claim_token: object, reader: str, comm
     if not Membership.objects.filter(
         user=read.reader_id, user__is_active=True, institution=case.institution, role=Role.RADIOLOGIST
     ).exists():
-        raise WrongStage(_("This reader does not read here any more. Settle the case, or ask the other one."))
+        raise WrongStage(_("This reader no longer reads here. Resolve the case, or send it to the other reader."))
     end(live, "returned")
     Case.objects.filter(pk=case.pk).update(stage=stage, assigned_to=read.reader_id, returned_at=timezone.now())
     made = Comment.objects.create(
@@ -183,7 +183,7 @@ def answer(*, by: Actor, case: Case, comment: str) -> Comment:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     require(by, Permission.READ_CASE, case.institution)
-    text = checked_text(comment, _("Write what you want to tell the adjudicator."))
+    text = checked_text(comment, _("Enter an answer for the adjudicator."))
     case = locked(case)
     asked = (
         Comment.objects.filter(case=case, kind=CommentKind.RETURNED, to=account_of(by)).order_by("-created_at").first()
@@ -207,12 +207,12 @@ def recall(*, by: Actor, case: Case, reason: str) -> Case:
     NotAllowed, AlreadyDone, WrongStage, InvalidRead
     """
     require(by, Permission.ADJUDICATE, case.institution)
-    reason = checked_text(reason, _("Say why you take the case back."), field="reason")
+    reason = checked_text(reason, _("Give a reason for taking the case back."), field="reason")
     case = locked(case)
     if case.returned_at is None:
         raise WrongStage(_("This case is not with a reader to whom it was returned."))
     if own_final_read(by, case) is not None:
-        raise WrongStage(_("You have read this case yourself: another adjudicator settles it."))
+        raise WrongStage(_("You have read this case yourself. Another adjudicator must resolve it."))
     for live in Claim.objects.filter(case=case, released_at__isnull=True):
         end(live, "taken_over")
     Case.objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, assigned_to=None, returned_at=None)

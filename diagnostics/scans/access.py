@@ -174,7 +174,7 @@ def require(user: Actor, permission: Permission, institution: object = None, *, 
         raise NotAllowed(sentence)
     roles = roles_with(permission)
     if permission in OF_THE_SHARED_MODEL and places_with(user, roles):
-        raise NotAllowed(_("This needs a model administrator: several institutions share the model."))
+        raise NotAllowed(_("This needs a model administrator, because several institutions share the model."))
     raise NotAllowed(_("This needs the role %(roles)s."), {"roles": lazy(_either, str)(roles)})
 
 

@@ -23,7 +23,7 @@ class DecodingUnavailable(Unavailable):
     """No process can be had to decode in; nothing was stored, and the same file may be sent again."""
 
     code = "decoding_unavailable"
-    message = gettext_lazy("Images cannot be read at the moment, and nothing was stored. Try again in a minute.")
+    message = gettext_lazy("Images cannot be read at the moment. Nothing was stored. Try again in a minute.")
 
 
 @functools.cache

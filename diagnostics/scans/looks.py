@@ -32,7 +32,7 @@ class Look(models.Model):
     hour = models.DateTimeField(db_index=True)
 
     class Meta:
-        verbose_name = _("look")
+        verbose_name = _("view")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["person", "scan", "what", "hour"], name="one_look_per_hour"),
         ]

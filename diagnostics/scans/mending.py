@@ -93,7 +93,7 @@ class Mender:
         """
         kept, gone = (_one(self._patients(code), "pseudonym", name, "patient") for name in (keep, other))
         if kept.pk == gone.pk:
-            raise NotMended(_("These are one patient already."))
+            raise NotMended(_("These are already one patient."))
         studies = self._model("Study").objects
         for study in studies.filter(patient=gone):
             there = [each for each in studies.filter(patient=kept) if _visit(each) == _visit(study)]
@@ -119,7 +119,7 @@ class Mender:
         studies = self._model("Study").objects.filter(patient=owner)
         kept, gone = (_one(studies, "accession", number, "study") for number in (keep, other))
         if kept.pk == gone.pk:
-            raise NotMended(_("These are one study already."))
+            raise NotMended(_("These are already one study."))
         merged = str(gone.pk)
         moved = self._move(gone, kept)
         self._record("studies_merged", kept, merged=merged, scans=moved)
@@ -145,7 +145,7 @@ class Mender:
         others = rows.exclude(pk=row.pk).values_list(column, flat=True)
         taken = [name for name in others if folded(name) == folded(new)]
         if taken:
-            raise NotMended(_("There is a %(what)s %(taken)s already."), {"what": what, "taken": taken[0]})
+            raise NotMended(_("There is already a %(what)s %(taken)s."), {"what": what, "taken": taken[0]})
         setattr(row, column, new)
         row.save()
         self._record("renamed", row)
@@ -181,7 +181,7 @@ def _one(rows: Any, column: str, name: str, what: str) -> Any:
     if len(alike) == 1:
         return alike[0]
     if alike:
-        raise NotMended(_("Several are called %(name)s: write the exact name."), {"name": name})
+        raise NotMended(_("Several match %(name)s. Enter the exact name."), {"name": name})
     raise NotMended(_("There is no %(what)s %(name)s."), {"what": what, "name": name})
 
 

@@ -29,7 +29,7 @@ def appoint(*, by: Actor | None, user: Actor) -> bool:
     """
     _require_the_installation(by)
     if not user.is_superuser and not Membership.objects.filter(user=account_of(user), role__in=_ROLES).exists():
-        raise InvalidEntry("user", _("Give this person the role of data manager or administrator first."))
+        raise InvalidEntry("user", _("Make this person a data manager or administrator first."))
     _row, made = ModelAdministrator.objects.get_or_create(user=account_of(user))
     user.__dict__.pop("_answers", None)
     if made:

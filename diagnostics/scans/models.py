@@ -18,9 +18,9 @@ from .querysets import PatientQuerySet, ScanQuerySet
 
 
 class ReadingMode(models.TextChoices):
-    BLIND_FIRST = "blind_first", _("Blind first, then the AI's opinion")
-    CONCURRENT = "concurrent", _("The AI's opinion from the start")
-    AI_HIDDEN = "ai_hidden", _("The AI's opinion stays hidden")
+    BLIND_FIRST = "blind_first", _("Blind read first, then the AI result")
+    CONCURRENT = "concurrent", _("AI result from the start")
+    AI_HIDDEN = "ai_hidden", _("The AI result stays hidden")
 
 
 class SecondReader(models.TextChoices):
@@ -28,16 +28,16 @@ class SecondReader(models.TextChoices):
 
     NONE = "none", _("One reader reads each case")
     ALL = "all", _("Two readers read each case")
-    SHARE = "share", _("A share of the cases, drawn at random, gets a second reader")
-    DIFFERS = "differs", _("A second reader reads where the first differs from the AI")
+    SHARE = "share", _("A random share of the cases gets a second reader")
+    DIFFERS = "differs", _("A second reader reads where the first reader and the AI differ")
 
 
 class WorklistOrder(models.TextChoices):
     """In which order cases wait. What the AI thinks may play a part only where nobody reads blind to it."""
 
-    OVERDUE = "overdue", _("STAT, then overdue, then the oldest")
-    PRIORITY = "priority", _("STAT, then urgent, then the oldest")
-    UNCERTAIN = "uncertain", _("STAT, then overdue, then what the AI is least sure of")
+    OVERDUE = "overdue", _("STAT, then overdue, then oldest")
+    PRIORITY = "priority", _("STAT, then urgent, then oldest")
+    UNCERTAIN = "uncertain", _("STAT, then overdue, then AI uncertainty")
 
 
 MOST_MINUTES = 60 * 24 * 365
@@ -54,20 +54,20 @@ class Institution(models.Model):
         max_length=8,
         choices=SecondReader,
         default=SecondReader.NONE,
-        help_text=_("Two readers need at least two radiologists, and an adjudicator for their disagreements."),
+        help_text=_("Double reading needs at least two radiologists, and an adjudicator for disagreements."),
     )
     second_share = models.PositiveSmallIntegerField(
         default=10,
         validators=[MaxValueValidator(100)],
-        help_text=_("Percent of the cases that get a second reader, where a share does."),
+        help_text=_("Percentage of cases that get a second reader, where a share is set."),
     )
     control_share = models.PositiveSmallIntegerField(
         _("control cases"),
         default=0,
         validators=[MaxValueValidator(50)],
         help_text=_(
-            "Percent: so often a case whose answer is known is mixed in beside a new one. Its reader learns so only "
-            "after the final read, and it counts in no number but their own right answers."
+            "Percentage of new cases that come with a control case. Its reader learns this only after the "
+            "final read. It counts only in their own correct answers."
         ),
     )
     worklist_order = models.CharField(
@@ -75,13 +75,13 @@ class Institution(models.Model):
         max_length=10,
         choices=WorklistOrder,
         default=WorklistOrder.OVERDUE,
-        help_text=_("What the AI is least sure of may come first only where its opinion is shown from the start."),
+        help_text=_("AI uncertainty can affect the order only where AI results are shown from the start."),
     )
     due_stat = models.PositiveIntegerField(
         _("STAT due within"),
         default=60,
         validators=[MinValueValidator(1), MaxValueValidator(MOST_MINUTES)],
-        help_text=_("Minutes from the moment at which a case is opened. Cases that wait already keep their time."),
+        help_text=_("Minutes after a case is opened. Cases that are already waiting keep their due time."),
     )
     due_urgent = models.PositiveIntegerField(
         _("urgent due within"),
@@ -108,7 +108,7 @@ class Institution(models.Model):
             models.CheckConstraint(
                 condition=~Q(reading_mode="ai_hidden", second_reader="differs"),
                 name="hidden_ai_picks_no_second_reader",
-                violation_error_message=_("Where the AI's opinion stays hidden, it cannot choose who is read twice."),
+                violation_error_message=_("Where the AI result stays hidden, it cannot decide who is read twice."),
             ),
             models.CheckConstraint(condition=Q(control_share__lte=50), name="control_share_in_percent"),
             # The order of the list would tell a blind reader how sure the AI is.
@@ -116,7 +116,7 @@ class Institution(models.Model):
                 condition=Q(worklist_order__in=["overdue", "priority"])
                 | Q(worklist_order="uncertain", reading_mode="concurrent"),
                 name="no_order_by_the_ai_while_blind",
-                violation_error_message=_("The AI may order the list only where its opinion is shown from the start."),
+                violation_error_message=_("AI results can affect the order only where they are shown from the start."),
             ),
             models.CheckConstraint(
                 condition=Q(due_stat__gt=0, due_urgent__gt=0, due_routine__gt=0), name="due_after_some_time"
@@ -181,7 +181,7 @@ class Patient(models.Model):
     )
     pseudonym_folded = FoldedField(of="pseudonym", max_length=256)
     is_synthetic = models.BooleanField(
-        default=False, editable=False, help_text=_("Of a control case: nobody is meant.")
+        default=False, editable=False, help_text=_("Belongs to a control case, so it names nobody.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
@@ -261,8 +261,8 @@ class Scan(models.Model):
     """One image: the unit that is predicted and read. The original bytes are kept untouched."""
 
     class Source(models.TextChoices):
-        PORTAL = "portal", _("Handed in through the portal")
-        API = "api", _("Handed in through the API")
+        PORTAL = "portal", _("Uploaded in the portal")
+        API = "api", _("Uploaded by the API")
         IMPORT = "import", _("Imported from a folder")
         DEMO = "demo", _("Synthetic phantom")
 
@@ -277,7 +277,7 @@ class Scan(models.Model):
     height = models.PositiveIntegerField(help_text=_("Pixels."))
     bits = models.PositiveSmallIntegerField(help_text=_("Bits stored per pixel."))
     frames = models.PositiveIntegerField(
-        default=1, help_text=_("In the file. The scan is the first; the others were not read.")
+        default=1, help_text=_("Frames in the file. The first is the scan; the others were not read.")
     )
     original = models.CharField(max_length=200, help_text=_("Storage key of the untouched original."))
     pixels = models.CharField(max_length=200, help_text=_("Storage key of the true pixels without metadata."))
@@ -294,7 +294,7 @@ class Scan(models.Model):
         null=True,
         default=None,
         editable=False,
-        help_text=_("How far the AI's work on it is. Empty where no model was in use when it came."),
+        help_text=_("Progress of the AI analysis. Empty where no model was live when the scan arrived."),
     )
     rejected_code = models.CharField(max_length=32, blank=True, default="")
     rejected_reason = models.TextField(blank=True, default="", help_text=_("Why it cannot be read, as a sentence."))
@@ -333,6 +333,6 @@ class Scan(models.Model):
         """What everybody who meets the scan must know of it, as a sentence; mostly nothing."""
         if self.frames == 1:
             return ""
-        return gettext(
-            "Frame 1 of %(frames)d of the file. The others were not read, and may show what this one does not."
-        ) % {"frames": self.frames}
+        return gettext("Frame 1 of %(frames)d. The other frames were not read and may show something else.") % {
+            "frames": self.frames
+        }

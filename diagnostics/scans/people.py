@@ -91,7 +91,7 @@ def remove_member(*, by: Actor | None, membership: Membership, work_to: Any | No
     if by is not None:
         require(by, Permission.ADMINISTER, membership.institution)
         if membership.user_id == by.pk and membership.role == Role.ADMINISTRATOR and not by.is_superuser:
-            raise InvalidEntry("role", _("You cannot take the role of administrator from yourself. Ask another one."))
+            raise InvalidEntry("role", _("You cannot remove your own administrator role. Ask another administrator."))
     user = membership.user
     leaving.send(sender=Membership, by=by, user=user, work_to=work_to)
     record(by=by, act="role_taken", target=user, institution=membership.institution, role=str(membership.role))
@@ -117,9 +117,9 @@ def deactivate(*, by: Actor | None, user: Actor, work_to: Any | None = None) -> 
     if by is not None:
         require(by, Permission.ADMINISTER)
         if by.pk == user.pk:
-            raise InvalidEntry("is_active", _("You cannot close your own account. Ask another administrator."))
+            raise InvalidEntry("is_active", _("You cannot deactivate your own account. Ask another administrator."))
         if not people_administered_by(by).filter(pk=user.pk).exists():
-            raise NotAllowed(_("Only a person's own administrator may do this for them."))
+            raise NotAllowed(_("Only an administrator of this person may do this."))
     account = account_of(user)
     leaving.send(sender=type(user), by=by, user=user, work_to=work_to)
     if type(account).objects.filter(pk=account.pk, is_active=True).update(is_active=False):
@@ -136,7 +136,7 @@ def _institution(by: Actor | None, code: str) -> Institution | None:
         return Institution.objects.filter(code_folded=folded(code)).first()
     found = institutions_where(by, Permission.ADMINISTER).filter(code_folded=folded(code)).first()
     if found is None:
-        raise InvalidEntry("institution", _("There is no institution “%(code)s” that you administer."), {"code": code})
+        raise InvalidEntry("institution", _("You do not administer an institution “%(code)s”."), {"code": code})
     return found
 
 

@@ -66,7 +66,7 @@ def institution_for(user: Actor, permission: Permission, code: str | None = None
             known = ", ".join(theirs.values_list("code", flat=True))
             raise InvalidEntry(
                 "institution",
-                _("There is no institution “%(code)s” here for you. Yours: %(known)s."),
+                _("You have no institution “%(code)s”. Yours: %(known)s."),
                 {"code": code, "known": known},
             )
         return found
@@ -77,7 +77,7 @@ def institution_for(user: Actor, permission: Permission, code: str | None = None
     if len(several) > 1:
         known = ", ".join(theirs.values_list("code", flat=True))
         raise InvalidEntry(
-            "institution", _("You belong to several institutions. Name one of: %(known)s."), {"known": known}
+            "institution", _("You belong to several institutions. Choose one of: %(known)s."), {"known": known}
         )
     return several[0]
 
@@ -92,7 +92,7 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     """
     patient = patient.strip()
     if not patient:
-        raise InvalidEntry("patient", _("Give the patient's pseudonym, for example P-0042."))
+        raise InvalidEntry("patient", _("Enter the patient ID (pseudonym), for example P-0042."))
     try:
         Patient(pseudonym=patient).clean_fields(exclude={"institution"})
     except ValidationError as error:
@@ -101,14 +101,14 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
     if len(accession) > MAX_ACCESSION or not accession.isprintable():
         raise InvalidEntry(
             "accession",
-            _("An accession number has at most %(max_accession)s printable characters."),
+            _("An accession number can have at most %(max_accession)s printable characters."),
             {"max_accession": MAX_ACCESSION},
         )
     if study_date is not None and not _may_be_a_study(study_date):
         today = latest_study()
         raise InvalidEntry(
             "study_date",
-            _("The study date must lie between %(earliest_study)s and today, %(today)s."),
+            _("The study date must be between %(earliest_study)s and today, %(today)s."),
             {"earliest_study": EARLIEST_STUDY, "today": today},
         )
     return Filing(patient, accession, study_date)
@@ -264,7 +264,7 @@ def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
         raise InvalidEntry(
             "study_date",
             _(
-                "The study %(accession)s of this patient is dated %(date)s. Leave the date empty, or use "
+                "Study %(accession)s of this patient has the date %(date)s. Leave the date empty, or use "
                 "another accession number."
             ),
             {"accession": place.accession, "date": study.date},
@@ -285,7 +285,7 @@ def give_reference_label(*, by: Actor, scan: Scan, label: str) -> None:
     if scan.reference_label:
         raise InvalidEntry(
             "reference_label",
-            _("It is already here with the label %(reference_label)s, not %(label)s."),
+            _("This scan already has the label %(reference_label)s, not %(label)s."),
             {"reference_label": scan.reference_label, "label": label},
         )
     with transaction.atomic():

@@ -72,12 +72,12 @@ def fit(run_id: Any) -> ModelVersion | None:
             watch,
             run,
             gettext_noop(
-                "The loss was not a number any more: the network's steps were too far. Lower the learning rate and "
-                "try again."
+                "The loss became invalid because the learning steps were too large. Lower the learning rate "
+                "and try again."
             ),
         )
     except MemoryError:
-        _failed(watch, run, gettext_noop("The machine ran out of memory. Try the small network, or smaller steps."))
+        _failed(watch, run, gettext_noop("Out of memory. Try the small network or a smaller batch size."))
     except Exception as error:
         # The edge of the task: whatever broke, people must read that it did, and may start another run.
         log.exception("training_broke", run=run.number)

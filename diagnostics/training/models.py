@@ -40,7 +40,7 @@ class TrainingRun(LeasedRow):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.PositiveIntegerField(unique=True, help_text=_("Counts up from 1."))
     dataset = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="training_runs")
-    config = models.JSONField(help_text=_("The recipe: architecture, epochs, seed and so on."))
+    config = models.JSONField(help_text=_("Architecture, epochs, seed and other settings."))
     state = models.CharField(max_length=10, choices=TrainingState, default=TrainingState.QUEUED)
     active = models.BooleanField(
         null=True,
@@ -56,16 +56,14 @@ class TrainingRun(LeasedRow):
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
     )
     code_revision = models.CharField(max_length=64, blank=True, default="")
-    environment = models.JSONField(
-        default=dict, blank=True, help_text=_("By what it was carried out: packages, code of the core, threads.")
-    )
+    environment = models.JSONField(default=dict, blank=True, help_text=_("Packages, code version and threads used."))
     repeats = models.ForeignKey(
         "self",
         null=True,
         blank=True,
         on_delete=models.PROTECT,
         related_name="repetitions",
-        help_text=_("The run that was run again."),
+        help_text=_("The run that was repeated."),
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -117,7 +115,9 @@ class Retraining(models.Model):
     only = models.BooleanField(default=True, unique=True, editable=False)
     enabled = models.BooleanField(_("on"), default=False)
     new_labels = models.PositiveIntegerField(
-        _("new labels"), default=200, help_text=_("So many must have come since the newest dataset of the lineage.")
+        _("new labels"),
+        default=200,
+        help_text=_("Number of new labels needed since the newest dataset of the lineage."),
     )
     lineage = models.CharField(_("lineage"), max_length=40, default="main")
     institutions = models.ManyToManyField(Institution, blank=True, related_name="+", verbose_name=_("institutions"))
@@ -126,12 +126,14 @@ class Retraining(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     considered_at = models.DateTimeField(null=True, blank=True)
-    last_word = models.CharField(max_length=400, blank=True, default="", help_text=_("Why it has not begun, or what."))
+    last_word = models.CharField(
+        max_length=400, blank=True, default="", help_text=_("Why it has not started, or what is missing.")
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        verbose_name = _("retraining by itself")
-        verbose_name_plural = _("retraining by itself")
+        verbose_name = _("automatic retraining")
+        verbose_name_plural = _("automatic retraining")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=Q(only=True), name="one_retraining_policy"),
             models.CheckConstraint(
@@ -141,4 +143,4 @@ class Retraining(models.Model):
         ]
 
     def __str__(self) -> str:
-        return gettext("retraining by itself")
+        return gettext("automatic retraining")

@@ -27,10 +27,11 @@ def read_original(item: Item) -> bytes:
             content: bytes = file.read()
     except FileNotFoundError as error:
         raise OriginalDamaged(
-            _("The image %(sha256)s is gone from the storage."), {"sha256": item.sha256[:12]}
+            _("Image %(sha256)s is missing in the storage."), {"sha256": item.sha256[:12]}
         ) from error
     if hashlib.sha256(content).hexdigest() != item.sha256:
         raise OriginalDamaged(
-            _("The stored image %(sha256)s is not what was frozen: its hash differs."), {"sha256": item.sha256[:12]}
+            _("The stored image %(sha256)s was changed after freezing: its hash differs."),
+            {"sha256": item.sha256[:12]},
         )
     return content

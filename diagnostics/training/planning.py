@@ -106,12 +106,12 @@ def unchanged(by: Actor, dataset: DatasetVersion) -> str:
         return ""
     if found.base == dataset:
         return _(
-            "Nothing has changed: the model in use was trained on this very dataset. Read more cases and freeze a new "
-            "version, or train all the same with another recipe."
+            "Nothing has changed: the live model was trained on this dataset. Read more cases and freeze a new "
+            "version, or train anyway with other settings."
         )
     return _(
-        "Nothing has changed: the model in use was trained on %(base)s, which holds the same scans with the same "
-        "labels. Read more cases and freeze a new version, or train all the same with another recipe."
+        "Nothing has changed: the live model was trained on %(base)s, which has the same scans and labels. "
+        "Read more cases and freeze a new version, or train anyway with other settings."
     ) % {"base": found.base}
 
 
@@ -127,13 +127,13 @@ def what_the_gate_asks() -> list[str]:
     return [
         _("At least %(scans)d test scans in %(groups)d groups.")
         % {"scans": rules.least_scans, "groups": rules.least_groups},
-        _("Accuracy no more than %(accuracy)s and AUROC no more than %(auroc)s below the model in use.")
+        _("Accuracy at most %(accuracy)s and AUROC at most %(auroc)s below the live model.")
         % {"accuracy": typeset(f"{rules.accuracy_margin:g}"), "auroc": typeset(f"{rules.auroc_margin:g}")},
-        _("No label's sensitivity more than %(margin)s below, judged from %(n)d scans of it on.")
+        _("No label's sensitivity more than %(margin)s below, judged from %(n)d scans of that label.")
         % {"margin": typeset(f"{rules.sensitivity_margin:g}"), "n": rules.least_of_class},
-        _("A calibration error of %(limit)s at most.") % {"limit": typeset(f"{rules.calibration_limit:g}")}
+        _("A calibration error of at most %(limit)s.") % {"limit": typeset(f"{rules.calibration_limit:g}")}
         if rules.calibration_margin < 0
-        else _("A calibration error of %(limit)s at most, or surely none more than %(margin)s above the model in use.")
+        else _("A calibration error of at most %(limit)s, or at most %(margin)s above the live model.")
         % {"limit": typeset(f"{rules.calibration_limit:g}"), "margin": typeset(f"{rules.calibration_margin:g}")},
     ]
 

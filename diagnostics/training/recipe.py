@@ -37,8 +37,8 @@ HYPERPARAMETERS = (
         "architecture",
         _("Network"),
         _(
-            "The small one learns in minutes on two cores; the others are better and several times slower. "
-            "EfficientNet-Lite0 is best begun with the live model's weights."
+            "The small network trains in minutes on two cores; the others are better and several times slower. "
+            "EfficientNet-Lite0 is best started from the live model's weights."
         ),
         "seed_cnn",
         "choice",
@@ -50,21 +50,23 @@ HYPERPARAMETERS = (
     ),
     Hyperparameter(
         "epochs",
-        _("Epochs at most"),
-        _("How often every training scan is shown. It stops earlier when nothing improves."),
+        _("Maximum number of epochs"),
+        _("How often each training scan is shown. Training stops earlier when nothing improves."),
         8,
         "whole",
         1,
         200,
     ),
     Hyperparameter(
-        "patience", _("Patience"), _("Epochs without improvement after which it stops."), 6, "whole", 1, 200
+        "patience", _("Patience"), _("Training stops after this many epochs without improvement."), 6, "whole", 1, 200
     ),
-    Hyperparameter("batch_size", _("Scans a step"), _("Smaller learns slower and steadier."), 32, "whole", 2, 256),
+    Hyperparameter(
+        "batch_size", _("Batch size"), _("Smaller values learn more slowly and more steadily."), 32, "whole", 2, 256
+    ),
     Hyperparameter(
         "learning_rate",
         _("Learning rate"),
-        _("How far each step goes. Lower it if the loss jumps."),
+        _("Size of each learning step. Lower it if the loss jumps."),
         0.001,
         "number",
         0.000001,
@@ -72,19 +74,19 @@ HYPERPARAMETERS = (
     ),
     Hyperparameter(
         "augment",
-        _("Variation"),
-        _("Random changes to every scan, so that the network learns the brain and not the file."),
+        _("Augmentation"),
+        _("Random changes to each scan, so that the network learns the brain and not the file."),
         "light",
         "choice",
         choices=(("none", _("None")), ("light", pgettext_lazy("variation", "Light")), ("strong", _("Strong"))),
     ),
     Hyperparameter(
         "implant",
-        _("Drawn lesions"),
+        _("Synthetic lesions"),
         _(
-            "Share of the healthy scans (0 to 1) into which a lesion is drawn while training, so that no kind of scan "
-            "passes for healthy by itself. A quarter helps with scans unlike those of the dataset, and costs accuracy "
-            "with those that are like them, the more the shorter the training."
+            "Share of healthy training scans (0 to 1) into which a synthetic lesion is drawn. It keeps the "
+            "model from learning that some kinds of scan are always healthy. 0.25 helps on scans unlike the "
+            "dataset and costs some accuracy on similar ones, more so in short trainings."
         ),
         0.0,
         "number",
@@ -93,15 +95,15 @@ HYPERPARAMETERS = (
     ),
     Hyperparameter(
         "class_weights",
-        _("Rare labels weigh more"),
-        _("So that the commonest label does not win by numbers alone."),
+        _("Weight rare labels more"),
+        _("Keeps the commonest label from dominating."),
         True,
         "yes_no",
     ),
     Hyperparameter(
         "warm_start",
-        _("Begin with the live model's weights"),
-        _("Fine-tunes the model in use instead of starting from nothing. It must be the same kind of network."),
+        _("Start from the live model's weights"),
+        _("Fine-tunes the live model instead of starting from scratch. The network must be the same."),
         False,
         "yes_no",
     ),

@@ -203,8 +203,8 @@ def _put_right(run: TrainingRun, now: datetime) -> None:
             note(run, "training_stopped")
     elif run.attempts >= ATTEMPTS:
         reason = gettext_noop(
-            "The worker was lost again in the middle of this run, so it was given up. Perhaps the machine ran "
-            "out of memory: try the small network, or smaller steps."
+            "The worker was lost again during this run, so the run was abandoned. The machine may have run out "
+            "of memory: try the small network or a smaller batch size."
         )
         if LEASES.abandon(seen, state=TrainingState.FAILED, **ended(now), failure=reason):
             note(run, "training_failed")

@@ -67,9 +67,9 @@ def set_policy(
         require(by, Permission.FREEZE_DATASET, each)
         require(by, Permission.TRAIN, each)
     if enabled and not institutions:
-        raise NotTrainable(gettext_lazy("Choose at least one institution of whose scans the datasets are made."))
+        raise NotTrainable(gettext_lazy("Choose at least one institution whose scans are included."))
     if new_labels < 1:
-        raise NotTrainable(gettext_lazy("At least one new label must be waited for."))
+        raise NotTrainable(gettext_lazy("Enter at least 1."))
     wanted = checked(recipe or {})
     with transaction.atomic():
         found = policy()
@@ -133,16 +133,16 @@ def _word(found: Retraining) -> tuple[str, bool]:
     if by is None or not all(
         may(by, each, place) for each in (Permission.FREEZE_DATASET, Permission.TRAIN) for place in places
     ):
-        return _("Whoever switched it on may no longer train there. Somebody else must set it."), False
+        return _("The person who turned it on may no longer train there. Somebody else must set it."), False
     if active() is not None:
-        return _("A training is under way."), False
+        return _("Training is running."), False
     newest = (
         DatasetVersion.objects.filter(lineage=found.lineage, institutions__in=places, frozen_at__isnull=False)
         .order_by("-number")
         .first()
     )
     waiting = new_labels_since(by, newest, places)
-    words = _("%(n)d of %(wanted)d new labels wait.") % {"n": waiting, "wanted": found.new_labels}
+    words = _("%(n)d of %(wanted)d new labels are available.") % {"n": waiting, "wanted": found.new_labels}
     return words, waiting >= found.new_labels
 
 

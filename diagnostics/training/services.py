@@ -122,7 +122,7 @@ def rerun(*, by: Actor, run: TrainingRun) -> TrainingRun:
     require(by, Permission.TRAIN)
     if run.state in ACTIVE and active() == run:
         raise NotTrainable(
-            gettext_lazy("%(capital)s has not ended yet. Run it again when it has."), {"capital": _capital(run)}
+            gettext_lazy("%(capital)s has not ended yet. Repeat it when it has."), {"capital": _capital(run)}
         )
     return _queued(by, run.dataset, dict(run.config), repeats=run)
 
@@ -169,7 +169,7 @@ def what_is_missing(dataset: DatasetVersion) -> str:
         return _("%(dataset)s is not frozen.") % {"dataset": capital}
     there = Counter(dataset.items.values_list("split", "label"))
     if not there:
-        return _("%(dataset)s holds no labelled scans. Freeze one that does.") % {"dataset": capital}
+        return _("%(dataset)s has no labelled scans. Freeze a dataset that has some.") % {"dataset": capital}
     have = {(split, finding_of(label)) for split, label in there}
     for part in ("train", "validation", "test"):
         for finding in (TUMOUR, NO_TUMOUR):
@@ -181,12 +181,12 @@ def what_is_missing(dataset: DatasetVersion) -> str:
 def _lacks(part: str, finding: str) -> str:
     """That a part holds no scan of this finding: whole sentences, since languages build them differently."""
     return {
-        ("train", TUMOUR): _("%(dataset)s has no scan with a tumour to train on. Freeze a larger one."),
-        ("train", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to train on. Freeze a larger one."),
-        ("validation", TUMOUR): _("%(dataset)s has no scan with a tumour to validate on. Freeze a larger one."),
-        ("validation", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to validate on. Freeze a larger one."),
-        ("test", TUMOUR): _("%(dataset)s has no scan with a tumour to test on. Freeze a larger one."),
-        ("test", NO_TUMOUR): _("%(dataset)s has no scan without a tumour to test on. Freeze a larger one."),
+        ("train", TUMOUR): _("%(dataset)s has no training scan with a tumour. Freeze a larger dataset."),
+        ("train", NO_TUMOUR): _("%(dataset)s has no training scan without a tumour. Freeze a larger dataset."),
+        ("validation", TUMOUR): _("%(dataset)s has no validation scan with a tumour. Freeze a larger dataset."),
+        ("validation", NO_TUMOUR): _("%(dataset)s has no validation scan without a tumour. Freeze a larger dataset."),
+        ("test", TUMOUR): _("%(dataset)s has no test scan with a tumour. Freeze a larger dataset."),
+        ("test", NO_TUMOUR): _("%(dataset)s has no test scan without a tumour. Freeze a larger dataset."),
     }[part, finding]
 
 
@@ -229,27 +229,29 @@ def _occupied(by: Actor, other: TrainingRun) -> str:
     if TrainingRun.objects.visible_to(by).filter(pk=other.pk).exists():
         words = {"number": other.number, "percent": f"{other.progress * 100:.0f}"}
         if other.state == TrainingState.QUEUED:
-            return _("Training run %(number)d is waiting, and one runs at a time. Wait for it, or cancel it.") % words
+            return (
+                _("Training run %(number)d is queued. Only one can run at a time. Wait for it, or cancel it.") % words
+            )
         return (
             _(
-                "Training run %(number)d is running (%(percent)s %% done), and one runs at a time. Wait for it, or "
-                "cancel it."
+                "Training run %(number)d is running (%(percent)s %% done). Only one can run at a time. Wait "
+                "for it, or cancel it."
             )
             % words
         )
-    return _("Another training is under way on this installation, and one runs at a time. Try again later.")
+    return _("Another training is running. Only one can run at a time. Try again later.")
 
 
 def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, object]) -> str:
     """The id of the live model, whose weights can be the beginning."""
     live = registry.live()
     if live is None:
-        raise NotTrainable(gettext_lazy("No model is live whose weights could be the beginning."))
+        raise NotTrainable(gettext_lazy("There is no live model to start from."))
     if live.architecture != recipe["architecture"]:
         raise NotTrainable(
             gettext_lazy(
-                "The live model is a %(architecture)s, so its weights cannot be the beginning of a %(recipe)s. "
-                "Choose the same network, or start from nothing."
+                "The live model is a %(architecture)s, so a %(recipe)s cannot start from its weights. Choose "
+                "the same network, or start from scratch."
             ),
             {"architecture": live.architecture, "recipe": recipe["architecture"]},
         )
@@ -257,8 +259,7 @@ def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, object]) -> str:
     if tuple(live.spec.get("leaves", ())) != leaves_for(labels):
         raise NotTrainable(
             gettext_lazy(
-                "The live model knows other labels than this dataset, so its weights cannot be the beginning. "
-                "Start from nothing."
+                "The live model has other labels than this dataset, so its weights cannot be used. Start from scratch."
             )
         )
     return str(live.pk)
@@ -266,9 +267,9 @@ def _warm_start(dataset: DatasetVersion, recipe: Mapping[str, object]) -> str:
 
 def _over(run: TrainingRun) -> str:
     return {
-        TrainingState.SUCCEEDED: _("%(capital)s has ended already: it produced a model."),
-        TrainingState.FAILED: _("%(capital)s has ended already: it failed."),
-        TrainingState.CANCELLED: _("%(capital)s has ended already: it was cancelled."),
+        TrainingState.SUCCEEDED: _("%(capital)s has already produced a model."),
+        TrainingState.FAILED: _("%(capital)s has already failed."),
+        TrainingState.CANCELLED: _("%(capital)s has already been cancelled."),
     }[TrainingState(run.state)]
 
 

@@ -66,14 +66,14 @@ def back_up(folder: Path) -> Contents:
     if connection.vendor != "sqlite":
         raise BackupRefused(
             _(
-                "This makes copies of the embedded database. On servers copy PostgreSQL by `pg_dump -Fc` "
-                "first and the bucket or volume of files second (docs/runbook.md)."
+                "This backs up the embedded database. On servers back up PostgreSQL with `pg_dump -Fc` first, "
+                "then the files (docs/runbook.md)."
             )
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / LIST).is_file() and not (folder / FILES_FOLDER).is_dir():
         raise BackupRefused(
-            _("%(folder)s holds something else. Name an empty folder, or one with an earlier backup."),
+            _("%(folder)s contains something else. Name an empty folder or one with an earlier backup."),
             {"folder": folder},
         )
     # An interrupted run must not look like a whole copy of yesterday with a database of today.
@@ -124,7 +124,8 @@ def _copy_database(target: Path) -> None:
         found = copy.execute("PRAGMA integrity_check").fetchone()[0]
     if found != "ok":
         raise BackupRefused(
-            _("The database is damaged (%(found)s): this copy would be, too. Keep the earlier one."), {"found": found}
+            _("The database is damaged (%(found)s), and so would the backup be. Keep the earlier backup."),
+            {"found": found},
         )
     _to_disk(scratch)
     scratch.replace(target)
@@ -171,14 +172,14 @@ def restore(folder: Path) -> Contents:
     contents = contents_of(folder)
     if connection.vendor != "sqlite":
         raise BackupRefused(
-            _("This puts back the embedded database. For PostgreSQL use `pg_restore` (docs/runbook.md).")
+            _("This restores the embedded database. For PostgreSQL use `pg_restore` (docs/runbook.md).")
         )
     target = Path(connection.settings_dict["NAME"])
     if _holds_rows(target):
         raise BackupRefused(
             _(
-                "There are people in %(target)s already, and nothing is ever written over. Name an empty "
-                "data folder in OVERREAD_DATA."
+                "%(target)s already has people, and nothing is overwritten. Name an empty data folder in "
+                "OVERREAD_DATA."
             ),
             {"target": target},
         )
@@ -217,22 +218,22 @@ def contents_of(folder: Path) -> Contents:
             anchor = anchors.Anchor.from_json(found.anchor)
     except FileNotFoundError:
         raise BackupRefused(
-            _("There is no whole backup in %(folder)s: %(list)s is missing."), {"folder": folder, "list": LIST}
+            _("The backup in %(folder)s is incomplete: %(list)s is missing."), {"folder": folder, "list": LIST}
         ) from None
     except (ValueError, TypeError) as error:
         raise BackupRefused(
-            _("The %(list)s in %(folder)s cannot be read (%(error)s)."),
+            _("%(list)s in %(folder)s cannot be read (%(error)s)."),
             {"list": LIST, "folder": folder, "error": error},
         ) from error
     if found.format != FORMAT:
         raise BackupRefused(
-            _("The backup in %(folder)s is of format %(format)s; this software reads %(ours)s."),
+            _("The backup in %(folder)s has format %(format)s; this software reads %(ours)s."),
             {"folder": folder, "format": found.format, "ours": FORMAT},
         )
     try:
         if _sha256_of(folder / DATABASE) != found.database_sha256:
             raise BackupRefused(
-                _("The database in %(folder)s is not what was backed up: its hash differs."), {"folder": folder}
+                _("The database in %(folder)s was changed after the backup: its hash differs."), {"folder": folder}
             )
     except FileNotFoundError:
         raise BackupRefused(_("The database is missing in %(folder)s."), {"folder": folder}) from None
@@ -245,11 +246,12 @@ def _refuse_forged(folder: Path, anchor: anchors.Anchor) -> None:
     """A copy whose audit is not what the anchor says that came with it was changed since."""
     if anchor.ours and not anchor.genuine:
         raise BackupRefused(
-            _("The anchor of the audit in %(folder)s was changed: its signature is not right."), {"folder": folder}
+            _("The audit anchor in %(folder)s was changed: its signature is wrong."), {"folder": folder}
         )
     if _ends_of(folder / DATABASE) != anchor.chains:
         raise BackupRefused(
-            _("The audit in %(folder)s is not what was backed up: its anchor says something else."), {"folder": folder}
+            _("The audit in %(folder)s was changed after the backup: it does not match its anchor."),
+            {"folder": folder},
         )
 
 

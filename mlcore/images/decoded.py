@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 ACCEPTED = (
-    "Accepted are single MRI images as JPEG, PNG or DICOM, of at least 32 × 32 and at most 16 million pixels, "
-    "with no side longer than 8192."
+    "Accepted: single MRI images as JPEG, PNG or DICOM. At least 32 × 32 pixels, at most 16 million pixels, no "
+    "side longer than 8192."
 )
 # What the sentences end with that were kept before.
 FORMERLY_ACCEPTED = (
@@ -34,18 +34,18 @@ MOST_ELONGATED = 20
 REFUSALS: dict[str, str] = {
     "empty": "The file is empty.",
     "not_an_image": "The file is not an image.",
-    "truncated": "The file is cut off: its end is missing.",
+    "truncated": "The file is truncated: its end is missing.",
     "too_large": "The image is too large.",
-    "too_small": "The image is too small to show a brain.",
-    "elongated": "The image is too long and narrow to show a brain.",
-    "unsupported_format": "The file is of a kind that is not read here.",
-    "jpeg_extended_12bit": "The DICOM file is compressed as JPEG Extended in colour of 12 bits, which is not read "
-    "here; export it uncompressed, as JPEG lossless or as JPEG 2000.",
-    "multi_frame": "The file holds several frames; hand in the frame that matters as a single image.",
-    "several_heads": "The image shows several heads; hand in the slice that matters as an image of its own.",
-    "no_pixels": "The DICOM file holds no image.",
-    "colour_dicom": "The DICOM file holds a colour image of a kind that is not read here.",
-    "not_mr": "The DICOM file is no MRI.",
+    "too_small": "The image is too small for a brain scan.",
+    "elongated": "The image is too long and narrow for a brain scan.",
+    "unsupported_format": "Unsupported file type.",
+    "jpeg_extended_12bit": "The DICOM file uses 12-bit colour JPEG Extended, which is not supported. Export it "
+    "uncompressed, as lossless JPEG or as JPEG 2000.",
+    "multi_frame": "The file has several frames. Upload the relevant frame as a single image.",
+    "several_heads": "The image shows several heads. Upload the relevant slice as a single image.",
+    "no_pixels": "The DICOM file contains no image.",
+    "colour_dicom": "This type of colour image in a DICOM file is not supported.",
+    "not_mr": "The DICOM file is not MRI.",
     "damaged": "The file is damaged: its image cannot be read.",
     "too_slow": "The image takes too long to decode.",
     "too_much_memory": "The image takes too much memory to decode.",

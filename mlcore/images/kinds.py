@@ -10,11 +10,11 @@ import zlib
 UNSUPPORTED = "Unsupported file type: {name}."
 ADVICE: dict[str, str] = {
     "picture": "Save it as PNG, or export the scan as DICOM.",
-    "volume": "Export the slice that matters as DICOM or PNG.",
-    "document": "Export the image in it as DICOM or PNG.",
+    "volume": "Export the relevant slice as DICOM or PNG.",
+    "document": "Export its image as DICOM or PNG.",
     "archive": "Unpack it and upload the images in it.",
-    "film": "Export the frame that matters as PNG.",
-    "list": "It lists images and holds none: upload the images themselves.",
+    "film": "Export the relevant frame as PNG.",
+    "list": "This file lists images and contains none. Upload the images themselves.",
 }
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -55,7 +55,7 @@ def ask(*, user: User, address: str, link: Any, origin: str = "") -> AddressChan
         letters.send("address_asked", user=user, to=user.email, new=address)
         letters.send("address_link", user=user, to=address, link=link(word), days=LINK_DAYS)
     except letters.NotSent as error:
-        raise MailAway(_("The mail server does not answer. Your address stays as it is; try again later.")) from error
+        raise MailAway(_("The mail server does not answer. Your address is unchanged. Try again later.")) from error
     with transaction.atomic():
         row, _made = AddressChange.objects.update_or_create(
             user=user, defaults={"address": address, "digest": _digest(word), "asked_at": timezone.now()}

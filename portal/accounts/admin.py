@@ -70,8 +70,7 @@ class PersonForm:
             raise ValidationError(
                 format_html(
                     gettext(
-                        "Whoever has the address can reset the password. "
-                        'Give your own <a href="{}">password again</a> first.'
+                        'Whoever has the address can reset the password. <a href="{}">Confirm your password</a> first.'
                     ),
                     f"{reverse('accounts:again')}?{urlencode({'next': self.request.path})}",
                 )
@@ -259,14 +258,14 @@ class PersonAdmin(UserAdmin):
             joined = people.add_member(
                 by=request.user, user=user, institution_code=wanted["institution"].code, role=wanted["role"]
             )
-            said = _("The role is given.") if joined.created else _("They had this role already.")
+            said = _("The role was assigned.") if joined.created else _("This person already had this role.")
             messages.success(request, said)
             return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[pk]))
         return self._page(
             request,
             str(_("Roles of %(name)s") % {"name": user.username}),
             form,
-            act=_("Give this role"),
+            act=_("Assign this role"),
             held=[TakeRoleForm(membership=each) for each in user.memberships.select_related("institution", "user")],
             person=user,
             answers_for_the_model=ModelAdministrator.objects.filter(user=user).exists(),
@@ -281,9 +280,9 @@ class PersonAdmin(UserAdmin):
         if request.method == "POST":
             with refusals_as_messages(request, InvalidEntry):
                 if not form.is_valid():
-                    raise InvalidEntry("work_to", _("Choose another reader of the same institution."))
+                    raise InvalidEntry("work_to", _("Choose another reader of the institution."))
                 people.remove_member(by=request.user, membership=membership, work_to=form.cleaned_data.get("work_to"))
-                messages.success(request, _("The role is taken away."))
+                messages.success(request, _("The role was removed."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[membership.user_id]))
 
     def model_administrator(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -295,7 +294,7 @@ class PersonAdmin(UserAdmin):
                     model_administrators.dismiss(by=request.user, user=user)
                 else:
                     model_administrators.appoint(by=request.user, user=user)
-                messages.success(request, _("That is changed."))
+                messages.success(request, _("Saved."))
         return HttpResponseRedirect(reverse("admin:accounts_user_role", args=[pk]))
 
     @sensitive_variables("token")
@@ -316,8 +315,8 @@ class PersonAdmin(UserAdmin):
                 scopes=wanted["scopes"],
                 days=wanted["days"],
             )
-            return self._page(request, title, TokenForm(), token=token, act=_("Make another"), status=201)
-        return self._page(request, title, form, act=_("Make the token"))
+            return self._page(request, title, TokenForm(), token=token, act=_("Create another"), status=201)
+        return self._page(request, title, form, act=_("Create token"))
 
 
 class AddPersonForm(RoleForm):
@@ -364,7 +363,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         reach = people.people_administered_by(request.user)
         return super().get_queryset(request).filter(user__in=reach.values("pk"))
 
-    @admin.action(description=_("Revoke the chosen tokens"))
+    @admin.action(description=_("Revoke the selected tokens"))
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
         done = 0
         for token in chosen:

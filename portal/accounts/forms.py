@@ -28,11 +28,9 @@ class SignInForm(AuthenticationForm):
 
     request: HttpRequest
     error_messages = {
-        "invalid_login": _("That name and password do not belong together."),
-        "inactive": _("That name and password do not belong together."),
-        "too_many": _(
-            "Too many failed attempts from here. Wait %(minutes)d minutes, or reset your password in the meantime."
-        ),
+        "invalid_login": _("Incorrect username or password."),
+        "inactive": _("Incorrect username or password."),
+        "too_many": _("Too many failed attempts. Wait %(minutes)d minutes, or reset your password."),
     }
 
     def clean(self) -> dict[str, Any]:
@@ -97,7 +95,7 @@ class TokensMixin(forms.Form):
 
 def _in_a_line(token: ApiToken) -> str:
     used = date_format(localtime(token.last_used_at), "SHORT_DATETIME_FORMAT") if token.last_used_at else _("never")
-    return gettext("%(name)s (%(start)s…), made %(made)s, last used %(used)s, expires %(ends)s") % {
+    return gettext("%(name)s (%(start)s…), created %(made)s, last used %(used)s, expires %(ends)s") % {
         "name": token.name,
         "start": token.start,
         "made": date_format(localtime(token.created_at), "SHORT_DATE_FORMAT"),
@@ -134,7 +132,7 @@ class AddressForm(OwnPasswordMixin, TokensMixin):
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"]
         if address == person_of(self.request).email:
-            raise ValidationError(gettext("This is your address already."))
+            raise ValidationError(gettext("This is already your address."))
         return address
 
 
@@ -161,11 +159,11 @@ class TokenForm(forms.Form):
         label=_("Days until it expires"), min_value=1, max_value=MAX_TOKEN_DAYS, initial=DEFAULT_TOKEN_DAYS
     )
     scopes = forms.MultipleChoiceField(
-        label=_("May be used to"),
+        label=_("Scopes"),
         choices=Scope.choices,
         initial=[Scope.READ],
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": _("Choose at least one use.")},
+        error_messages={"required": _("Choose at least one scope.")},
     )
 
 
@@ -175,7 +173,7 @@ class OwnDetailsForm(forms.ModelForm):
     language = forms.ChoiceField(
         label=_("Language"),
         required=False,
-        choices=[("", _("As the browser asks")), *settings.LANGUAGES],
+        choices=[("", _("Browser language")), *settings.LANGUAGES],
     )
 
     class Meta:
@@ -189,8 +187,8 @@ class NotificationsForm(forms.Form):
     in_portal = forms.MultipleChoiceField(label=_("In the portal"), required=False, choices=Kind.choices)
     by_mail = forms.MultipleChoiceField(label=_("By mail"), required=False, choices=Kind.choices)
     digest = forms.ChoiceField(
-        label=_("Mails come"),
-        choices=[("", _("one by one, as it happens")), ("1", _("once a day, all in one"))],
+        label=_("Send emails"),
+        choices=[("", _("one at a time, immediately")), ("1", _("once a day, all in one email"))],
         required=False,
         widget=forms.RadioSelect,
     )

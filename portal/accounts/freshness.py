@@ -55,7 +55,7 @@ def require(request: HttpRequest, password: str = "", token: ApiToken | None = N
         return
     if not password:
         raise NotFresh(
-            _("You signed in more than %(minutes)s minutes ago. Give your password again."),
+            _("You signed in over %(minutes)s minutes ago. Enter your password again."),
             {"minutes": settings.FRESH_SIGN_IN_MINUTES},
         )
     check_own_password(request, password)
@@ -79,5 +79,5 @@ def check_own_password(request: HttpRequest, password: str) -> None:
             _("Too many wrong passwords. Wait %(minutes)d minutes and try again."), {"minutes": error.minutes}
         ) from None
     if not request.user.check_password(password):
-        raise NotFresh(_("This is not your password."))
+        raise NotFresh(_("Incorrect password."))
     attempts.give_back(counts)

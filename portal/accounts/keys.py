@@ -64,7 +64,7 @@ READING = (
                 ("comment", "m", gettext_lazy("Write a comment")),
                 ("train", "t", gettext_lazy("May be used for training")),
                 ("heatmap", "g", gettext_lazy("Heat map")),
-                ("second-opinion", "f", gettext_lazy("Ask for a second opinion")),
+                ("second-opinion", "f", gettext_lazy("Request a second opinion")),
                 ("submit", "n", gettext_lazy("The main button of this step")),
                 ("undo", "u", gettext_lazy("Undo what was just submitted")),
                 ("back", "b", gettext_lazy("Back to the worklist")),
@@ -80,25 +80,25 @@ READING = (
             ("zoom-in", "+", gettext_lazy("Larger")),
             ("zoom-out", "-", gettext_lazy("Smaller")),
             ("fit", "=", gettext_lazy("Fit")),
-            ("actual", "o", gettext_lazy("One to one")),
+            ("actual", "o", gettext_lazy("Actual size (1:1)")),
             ("invert", "i", gettext_lazy("Invert")),
-            ("flip-h", "h", gettext_lazy("Mirror left and right")),
-            ("flip-v", "v", gettext_lazy("Mirror top and bottom")),
-            ("rotate", "r", gettext_lazy("Turn to the right")),
+            ("flip-h", "h", gettext_lazy("Flip left–right")),
+            ("flip-v", "v", gettext_lazy("Flip top–bottom")),
+            ("rotate", "r", gettext_lazy("Rotate 90°")),
             ("reset", "Space", gettext_lazy("Reset the view")),
             ("preset-file", "Shift+1", gettext_lazy("Window from the file")),
-            ("preset-wide", "Shift+2", gettext_lazy("Window by percentiles 0.5 to 99.5")),
-            ("preset-narrow", "Shift+3", gettext_lazy("Window by percentiles 5 to 95")),
+            ("preset-wide", "Shift+2", gettext_lazy("Auto window (0.5–99.5 %)")),
+            ("preset-narrow", "Shift+3", gettext_lazy("Auto window (5–95 %)")),
             ("preset-full", "Shift+4", gettext_lazy("Window of all values")),
             ("preset-table", "Shift+5", gettext_lazy("The file's own table")),
             ("compare", "q", gettext_lazy("Compare with another scan of the patient")),
-            ("link", ",", gettext_lazy("Link or part the two images")),
+            ("link", ",", gettext_lazy("Link / unlink views")),
         ),
     ),
     Group(
-        gettext_lazy("Measure and mark"),
+        gettext_lazy("Measure and annotate"),
         _each(
-            ("mark-select", "s", gettext_lazy("Choose a mark, again the next one")),
+            ("mark-select", "s", gettext_lazy("Select an annotation, or the next one")),
             ("mark-length", "l", gettext_lazy("Length")),
             ("mark-angle", "c", gettext_lazy("Angle")),
             ("mark-ellipse", "e", gettext_lazy("Ellipse")),
@@ -114,11 +114,11 @@ WORKLIST = (
         gettext_lazy("Worklist"),
         _each(
             ("down", "j", gettext_lazy("Next case in the list")),
-            ("up", "k", gettext_lazy("Case before it")),
+            ("up", "k", gettext_lazy("Previous case")),
             ("next", "n", gettext_lazy("Read next")),
             ("undo", "u", gettext_lazy("Undo what was just submitted")),
-            ("tick", "x", gettext_lazy("Tick this case, to deal it out")),
-            ("search", "/", gettext_lazy("Look for a patient")),
+            ("tick", "x", gettext_lazy("Select this case for assignment")),
+            ("search", "/", gettext_lazy("Search patients")),
         ),
     ),
 )
@@ -156,10 +156,10 @@ def spelt(raw: str) -> str:
 
 def _fault(key: str) -> str:
     if key in RESERVED:
-        return _("“?” always opens the list of keys.")
+        return _("“?” always opens the list of shortcuts.")
     if key in NAMED or key == "" or (len(key) == 1 and key.isprintable() and not key.isspace()):
         return ""
-    return _("“%(key)s” cannot be used: a single letter, digit or sign, Space, or Shift with a digit can.") % {
+    return _("“%(key)s” cannot be used. Use a single letter, digit or sign, Space, or Shift with a digit.") % {
         "key": key[:MAX_KEY]
     }
 
@@ -173,7 +173,7 @@ def checked(page: str, wanted: Mapping[str, str], now: Mapping[str, str]) -> dic
         An action that the page does not have, a key that cannot be used, or one that does two things.
     """
     actions = actions_of(page)
-    faults = {name: _("There is no such action on this page.") for name in wanted if name not in actions}
+    faults = {name: _("This page has no such action.") for name in wanted if name not in actions}
     keys = {**now, **{name: spelt(key) for name, key in wanted.items() if name in actions}}
     for name, key in keys.items():
         if fault := _fault(key):
@@ -185,7 +185,9 @@ def checked(page: str, wanted: Mapping[str, str], now: Mapping[str, str]) -> dic
     for key, names in users.items():
         for name in names if len(names) > 1 else []:
             others = ", ".join(f"“{actions[other].words}”" for other in names if other != name)
-            faults.setdefault(name, _("“%(key)s” is also the key of %(others)s.") % {"key": key, "others": others})
+            faults.setdefault(
+                name, _("“%(key)s” is also the shortcut for %(others)s.") % {"key": key, "others": others}
+            )
     if faults:
         raise BadKeys(faults)
     return keys

@@ -20,8 +20,8 @@ class WorkToField(forms.ModelChoiceField):
         super().__init__(
             User.objects.none(),
             required=False,
-            label=_("Their open cases go to"),
-            empty_label=_("Back to everybody"),
+            label=_("Assign open cases to"),
+            empty_label=_("Unassign"),
             **more,
         )
 
@@ -44,10 +44,10 @@ class PersonChangeForm(UserChangeForm):
             field.offer(self.instance)
             cases = reviews.work_of(self.instance)
             field.help_text = ngettext(
-                "Applies when the account is made inactive. They hold or are assigned %(n)d open case. Returned "
-                "cases go back to the adjudicators.",
-                "Applies when the account is made inactive. They hold or are assigned %(n)d open cases. Returned "
-                "cases go back to the adjudicators.",
+                "Applies when the account is deactivated. %(n)d open case is reserved for or assigned to this "
+                "person. Returned cases go back to the adjudicators.",
+                "Applies when the account is deactivated. %(n)d open cases are reserved for or assigned to "
+                "this person. Returned cases go back to the adjudicators.",
                 cases,
             ) % {"n": cases}
 
@@ -56,7 +56,7 @@ class PersonChangeForm(UserChangeForm):
         cleaned: dict[str, object] = super().clean() or {}
         closing = "is_active" in self.changed_data and not cleaned.get("is_active")
         if closing and self.instance.pk == self.request.user.pk:
-            self.add_error("is_active", _("You cannot close your own account. Ask another administrator."))
+            self.add_error("is_active", _("You cannot deactivate your own account. Ask another administrator."))
         return cleaned
 
 

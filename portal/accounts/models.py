@@ -38,7 +38,7 @@ class User(AbstractUser):
         blank=True,
         default="",
         # Without the languages themselves, so that a new one is no change of the database.
-        help_text=_("Of pages and mails. Left open, pages follow the browser."),
+        help_text=_("For pages and emails. If empty, pages use the browser's language."),
     )
 
     objects: ClassVar[People] = People()
@@ -54,16 +54,14 @@ class User(AbstractUser):
         """Refuse a name that differs from somebody's only in the case of its letters."""
         super().clean()
         if User.objects.named(self.username).exclude(pk=self.pk).exists():
-            raise ValidationError(
-                {"username": _("Somebody has this name already. Upper and lower case do not make two names.")}
-            )
+            raise ValidationError({"username": _("This name is taken. Upper and lower case do not differ.")})
 
 
 class Scope(models.TextChoices):
     """What a token may be used for, within what its person may do anyway."""
 
-    READ = "read", _("Look at things")
-    SUBMIT = "submit", _("Hand in scans")
+    READ = "read", _("View details")
+    SUBMIT = "submit", _("Upload scans")
     REVIEW = "review", _("Claim cases and record reads")
     LEARN = "learn", _("Freeze datasets, start training, promote")
 
@@ -74,9 +72,9 @@ class ApiToken(models.Model):
     PREFIX: ClassVar[str] = "ovr_"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=80, help_text=_("What it is for, so that it can be recognised later."))
+    name = models.CharField(max_length=80, help_text=_("What it is for, for later reference."))
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    start = models.CharField(max_length=12, editable=False, help_text=_("First characters, to recognise it."))
+    start = models.CharField(max_length=12, editable=False, help_text=_("First characters, for recognition."))
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
@@ -111,12 +109,14 @@ def issue_token(*, user: User, name: str, scopes: list[str], expires_at: datetim
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:
         raise Invalid(
-            _("Unknown scope %(unknown)s. Known are: %(known)s."),
+            _("Unknown scope %(unknown)s. Known scopes: %(known)s."),
             {"unknown": ", ".join(unknown) or _("(none given)"), "known": ", ".join(Scope.values)},
             field="scopes",
         )
     if expires_at <= timezone.now():
-        raise Invalid(_("The token would have expired already. Choose an end in the future."), field="expires_at")
+        raise Invalid(
+            _("The token would already have expired. Choose an expiry date in the future."), field="expires_at"
+        )
     token = ApiToken.PREFIX + secrets.token_urlsafe(32)
     row = ApiToken.objects.create(
         user=user,

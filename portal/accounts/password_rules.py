@@ -26,11 +26,11 @@ class GuessableValidator:
         if digits_of_guesses(password, near) < NEEDED:
             raise ValidationError(
                 _(
-                    "This password is easy to guess: it is made of common words, names, dates or rows of keys. "
-                    "Take four words that have nothing to do with each other, or let a password manager draw one."
+                    "This password is easy to guess. It consists of common words, names, dates or keyboard "
+                    "rows. Use four unrelated words or a password manager."
                 ),
                 code="password_guessable",
             )
 
     def get_help_text(self) -> str:
-        return _("No common words with a year and a sign: four unrelated words, or drawn by a password manager.")
+        return _("Common words with a year and a sign are not enough. Use four unrelated words or a password manager.")

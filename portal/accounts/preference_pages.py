@@ -38,7 +38,7 @@ class Line:
         """What stands beside the key: what is wrong with it, or which one it replaces."""
         if self.error or not self.changed:
             return self.error
-        return _("as delivered: %(key)s") % {"key": self.action.key}
+        return _("default: %(key)s") % {"key": self.action.key}
 
 
 def _sections(user: Actor, page: str = "", entered: Mapping[str, str] = {}, errors: Mapping[str, str] = {}) -> Any:
@@ -70,14 +70,14 @@ def keys(request: HttpRequest) -> HttpResponse:
         raise BadRequest(_("There is no such page."))
     if "deliver" in request.POST:
         preferences.keys_as_delivered(by=person_of(request), page=page)
-        messages.success(request, _("The keys are as delivered again."))
+        messages.success(request, _("The shortcuts were reset to default."))
         return redirect("accounts:keys")
     wanted = {name: request.POST[FIELD + name] for name in actions_of(page) if FIELD + name in request.POST}
     try:
         preferences.choose_keys(by=person_of(request), page=page, keys=wanted)
     except preferences.BadKeys as refused:
         return _show(request, status=400, page=page, entered=wanted, errors=refused.sentences)
-    messages.success(request, _("Your keys are saved. They work in every browser in which you sign in."))
+    messages.success(request, _("Your shortcuts were saved. They work in every browser in which you sign in."))
     return redirect("accounts:keys")
 
 
@@ -87,7 +87,7 @@ def after_submitting(request: HttpRequest) -> HttpResponse:
     """Choose what follows a final read."""
     wanted = request.POST.get("auto_advance", "")
     if wanted not in ("yes", "no"):
-        raise BadRequest(_("Choose one of the two."))
+        raise BadRequest(_("Choose one."))
     preferences.choose_after_submitting(by=person_of(request), auto_advance=wanted == "yes")
     messages.success(request, _("Saved."))
     return redirect("accounts:keys")

@@ -40,7 +40,7 @@ class PasswordChange(auth.PasswordChangeView):
                 tokens=form.chosen(),
             )
         passwords.tell(form.user)
-        messages.success(self.request, _("Your password is changed. Other browsers were signed out."))
+        messages.success(self.request, _("Your password was changed. Other browsers were signed out."))
         return response
 
 
@@ -66,7 +66,7 @@ def address(request: HttpRequest) -> HttpResponse:
     """Ask for another mail address."""
     form = AddressForm(request.POST or None, request=request)
     if request.method == "POST" and form.is_valid() and attempts.too_many_mails(request):
-        form.add_error(None, _("Too many mails were asked for. Wait ten minutes and try again."))
+        form.add_error(None, _("Too many emails were requested. Wait ten minutes and try again."))
     elif request.method == "POST" and form.is_valid():
         user = _self(request)
         try:
@@ -81,7 +81,7 @@ def address(request: HttpRequest) -> HttpResponse:
         else:
             for token in form.chosen():
                 services.revoke_token(by=user, token=token)
-            said = _("Open the link in the mail to %(address)s; until then your address stays as it is.")
+            said = _("Open the link sent to %(address)s. Until then your address stays unchanged.")
             messages.success(request, said % {"address": form.cleaned_data["address"]})
             return redirect("accounts:account")
     waits = addresses.waiting(_self(request))
@@ -93,7 +93,7 @@ def address(request: HttpRequest) -> HttpResponse:
 def address_withdraw(request: HttpRequest) -> HttpResponse:
     """Keep the address that one has."""
     addresses.withdraw(user=_self(request))
-    messages.success(request, _("Your address stays as it is."))
+    messages.success(request, _("Your address is unchanged."))
     return redirect("accounts:account")
 
 
@@ -117,12 +117,12 @@ def session_end(request: HttpRequest, pk: int) -> HttpResponse:
     user = _self(request)
     row = get_object_or_404(user.open_sessions, pk=pk)
     if row.pk == sessions.row_of(request):
-        messages.info(request, _("This is the session that you are in. Sign out to end it."))
+        messages.info(request, _("This is your current session. Sign out to end it."))
     else:
         with transaction.atomic():
             sessions.end([row])
             services.note(act="sessions_ended", user=user, by=user, n=1, why="asked")
-        messages.success(request, _("That session is signed out."))
+        messages.success(request, _("The session was signed out."))
     return redirect(reverse("accounts:account") + "#sessions")
 
 
@@ -132,7 +132,7 @@ def sessions_end(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere else."""
     user = _self(request)
     n = sessions.end_others(user=user, by=user, but=sessions.row_of(request), why="asked")
-    said = ngettext("%(n)d other session is signed out.", "%(n)d other sessions are signed out.", n) % {"n": n}
+    said = ngettext("%(n)d other session was signed out.", "%(n)d other sessions were signed out.", n) % {"n": n}
     messages.success(request, said)
     return redirect(reverse("accounts:account") + "#sessions")
 
@@ -141,7 +141,7 @@ def again_first(request: HttpRequest, then: str) -> HttpResponseRedirect | None:
     """The way to the page that asks for the password, where it was given too long ago."""
     if freshness.is_fresh(request):
         return None
-    messages.info(request, _("Give your password again to go on."))
+    messages.info(request, _("Enter your password again to continue."))
     return HttpResponseRedirect(f"{reverse('accounts:again')}?{urlencode({'next': then})}")
 
 
@@ -195,5 +195,5 @@ def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     except services.AlreadyRevoked as error:
         messages.info(request, str(error))
     else:
-        messages.success(request, _("The token “%(name)s” is revoked: it works no longer.") % {"name": token.name})
+        messages.success(request, _("The token “%(name)s” was revoked. It no longer works.") % {"name": token.name})
     return redirect("accounts:account")

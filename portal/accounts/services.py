@@ -79,7 +79,7 @@ def make_token(*, by: User | None, user: User, name: str, scopes: list[str], day
     _require_reach(by, user)
     if not 1 <= days <= MAX_TOKEN_DAYS:
         raise Invalid(
-            gettext_lazy("A token lasts between 1 and %(max_token_days)s days."),
+            gettext_lazy("A token can be valid for 1 to %(max_token_days)s days."),
             {"max_token_days": MAX_TOKEN_DAYS},
             field="days",
         )
@@ -107,7 +107,7 @@ def revoke_token(*, by: User | None, token: ApiToken) -> None:
     """
     _require_reach(by, token.user)
     if not ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        raise AlreadyRevoked(gettext_lazy("This token was revoked before."))
+        raise AlreadyRevoked(gettext_lazy("This token was already revoked."))
     record(
         by=by,
         act="token_revoked",
@@ -122,7 +122,7 @@ def _require_reach(by: User | None, user: User) -> None:
     if by is None or by.pk == user.pk:
         return
     if not people.people_administered_by(by).filter(pk=user.pk).exists():
-        raise NotAllowed(gettext_lazy("Only a person's own administrator may do this for them."))
+        raise NotAllowed(gettext_lazy("Only an administrator of this person may do this."))
 
 
 @transaction.atomic

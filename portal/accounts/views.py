@@ -31,11 +31,11 @@ from .models import User
 
 THEME_SECONDS = 365 * 24 * 3600
 WHAT_ROLES_MAY = {
-    Role.TECHNOLOGIST: gettext_lazy("Hands in scans and sees how far they have come."),
+    Role.TECHNOLOGIST: gettext_lazy("Uploads scans and follows their progress."),
     Role.RADIOLOGIST: gettext_lazy("Claims cases and reads them, blind to the AI first."),
-    Role.ADJUDICATOR: gettext_lazy("Settles cases on which readers disagree."),
-    Role.DATA_MANAGER: gettext_lazy("Freezes datasets, trains models and watches their quality."),
-    Role.ADMINISTRATOR: gettext_lazy("Looks after people and institutions, promotes models, sees the audit."),
+    Role.ADJUDICATOR: gettext_lazy("Resolves cases on which readers disagree."),
+    Role.DATA_MANAGER: gettext_lazy("Freezes datasets, trains models and monitors their quality."),
+    Role.ADMINISTRATOR: gettext_lazy("Manages people and institutions, promotes models, sees the audit."),
 }
 
 
@@ -145,7 +145,7 @@ def account(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return account_page(request, status=400, details=form)
     form.save()
-    messages.success(request, _("Your details are saved."))
+    messages.success(request, _("Your details were saved."))
     return redirect("accounts:account")
 
 
@@ -163,7 +163,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
         by_mail=wanted["by_mail"],
         digest=wanted["digest"] == "1",
     )
-    messages.success(request, _("What you are told is saved."))
+    messages.success(request, _("Notification settings were saved."))
     return redirect("accounts:account")
 
 

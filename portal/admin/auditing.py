@@ -40,7 +40,7 @@ class AuditChainAdmin(ReadOnlyModelAdmin):
         rows = AuditChain.objects.all()
         return rows if may(user, Permission.SEE_AUDIT) else rows.none()
 
-    @column(_("hash of its last link"))
+    @column(_("hash of the last link"))
     def hash(self, row: AuditChain) -> str:
         return bytes(row.head).hex()
 

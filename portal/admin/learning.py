@@ -228,10 +228,10 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
                 return HttpResponseRedirect(reverse("admin:diagnostics_trainingrun_change", args=[repeated.pk]))
         return self.act_page(
             request,
-            title=_("Run %(name)s again?") % {"name": run},
+            title=_("Repeat %(name)s?") % {"name": run},
             form=forms.Form(),
-            act=_("Run again"),
-            intro=_("Same dataset, same recipe, same seed. Its page will say how far the two models are apart."),
+            act=_("Repeat run"),
+            intro=_("Same dataset, settings and seed. Its page will compare the two models."),
             status=409 if request.method == "POST" else 200,
         )
 

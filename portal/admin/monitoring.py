@@ -57,9 +57,9 @@ class LimitForm(forms.Form):
 
     watched = forms.ChoiceField(label=gettext_lazy("Of"), choices=Watched.choices)
     limit = forms.FloatField(label=gettext_lazy("Limit"), min_value=0)
-    on = forms.BooleanField(label=gettext_lazy("Raise alerts"), required=False, initial=True)
+    on = forms.BooleanField(label=gettext_lazy("Open alerts"), required=False, initial=True)
     owner = forms.ModelChoiceField(
-        queryset=get_user_model().objects.none(), label=gettext_lazy("Who looks after it"), required=False
+        queryset=get_user_model().objects.none(), label=gettext_lazy("Responsible person"), required=False
     )
 
     def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
@@ -105,6 +105,6 @@ class AlertRuleAdmin(ReadOnlyModelAdmin):
             title=_("Set a limit"),
             form=form,
             act=_("Keep this"),
-            intro=_("Without a limit of yours these hold: %(defaults)s.") % {"defaults": defaults},
+            intro=_("Default limits: %(defaults)s.") % {"defaults": defaults},
             status=400 if form.errors else 200,
         )

@@ -112,9 +112,9 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             template="admin/diagnostics/promote.html",
             form=form,
             act=_("Propose for promotion") if terms.approval_needed else _("Promote to live"),
-            intro=_("In use now: %(name)s. It becomes the previous model and can be put back.") % {"name": live}
+            intro=_("Live now: %(name)s. It becomes the previous model and can be restored.") % {"name": live}
             if live
-            else _("No model is in use now."),
+            else _("No model is live now."),
             approval_needed=terms.approval_needed,
             **promotion.evidence(request.user, version),
             **promotion.in_the_way(terms.exception),
@@ -127,9 +127,9 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             request,
             pk,
             promotion.challenge,
-            title=_("Let %(name)s challenge"),
-            act=_("Let it challenge"),
-            intro=_("It scores live cases where no reader sees it. The challenger there is now stops."),
+            title=_("Run %(name)s as challenger"),
+            act=_("Run as challenger"),
+            intro=_("It scores new cases; readers do not see it. The current challenger stops."),
         )
 
     def retire(self, request: HttpRequest, pk: object) -> HttpResponse:
@@ -138,9 +138,9 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             request,
             pk,
             promotion.retire,
-            title=_("Put %(name)s aside"),
-            act=_("Put it aside"),
-            intro=_("It scores nothing any more. It can challenge or be promoted later."),
+            title=_("Retire %(name)s"),
+            act=_("Retire"),
+            intro=_("It stops scoring cases. It can become challenger or be promoted later."),
         )
 
     def _assign_alias(
@@ -183,8 +183,8 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
             title=_("Roll back"),
             form=form,
             act=_("Roll back"),
-            obstacle="" if former else _("There is no former model to return to."),
-            intro=_("In use now: %(live)s. Put back: %(former)s.") % {"live": live, "former": former}
+            obstacle="" if former else _("There is no previous model."),
+            intro=_("Live now: %(live)s. Rolled back to: %(former)s.") % {"live": live, "former": former}
             if former
             else "",
             status=400 if form.errors else 200,
@@ -247,14 +247,14 @@ class GateRulesAdmin(OfTheInstallation):
             reason = given.pop("reason")
             with refusals_in_form(form, services.ReasonMissing, gate.BadRules):
                 declared = gate.declare(by=request.user, rules=given, reason=reason)
-                messages.success(request, _("Gate rules %(n)s hold from now on.") % {"n": declared.number})
+                messages.success(request, _("Gate rules %(n)s are now in force.") % {"n": declared.number})
                 return HttpResponseRedirect(reverse("admin:diagnostics_gaterules_changelist"))
         return self.act_page(
             request,
             title=_("Declare gate rules"),
             form=form,
             act=_("Declare"),
-            intro=_("Candidates are judged by them from now on, the newest anew. Former rules stay written."),
+            intro=_("Candidates are now judged by these rules. Former rules are kept."),
             status=400 if form.errors else 200,
         )
 
@@ -265,15 +265,15 @@ class RulesForm(ReasonForm):
     def __init__(self, *args: Any, rules: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = {
-            "least_scans": gettext_lazy("Test scans at least"),
-            "least_groups": gettext_lazy("Groups of them at least"),
-            "least_of_class": gettext_lazy("Scans of a class from which its sensitivity is judged"),
-            "accuracy_margin": gettext_lazy("Loss of accuracy at most"),
-            "auroc_margin": gettext_lazy("Loss of AUROC at most"),
-            "sensitivity_margin": gettext_lazy("Loss of any class's sensitivity at most"),
+            "least_scans": gettext_lazy("Minimum number of test scans"),
+            "least_groups": gettext_lazy("Minimum number of groups"),
+            "least_of_class": gettext_lazy("Minimum number of scans to judge the sensitivity of a class"),
+            "accuracy_margin": gettext_lazy("Maximum loss of accuracy"),
+            "auroc_margin": gettext_lazy("Maximum loss of AUROC"),
+            "sensitivity_margin": gettext_lazy("Maximum loss of sensitivity of any class"),
             "calibration_limit": gettext_lazy("Calibration error at most"),
             "calibration_margin": gettext_lazy(
-                "Or surely no more above that of the model in use than (-1: does not count)"
+                "Or at most this far above the live model, with certainty (-1: not used)"
             ),
             "confidence": gettext_lazy("Confidence of the intervals"),
         }

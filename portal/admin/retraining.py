@@ -25,12 +25,12 @@ from .base import ReadOnlyModelAdmin
 class PolicyForm(TrainForm):
     """When, of whose scans, and by which recipe."""
 
-    enabled = forms.BooleanField(label=gettext_lazy("Retrain by itself"), required=False)
+    enabled = forms.BooleanField(label=gettext_lazy("Retrain automatically"), required=False)
     new_labels = forms.IntegerField(
         label=gettext_lazy("New labels"),
         min_value=1,
         max_value=1_000_000,
-        help_text=gettext_lazy("So many must have come since the newest dataset of the lineage."),
+        help_text=gettext_lazy("Number of new labels needed since the newest dataset of the lineage."),
     )
     lineage = forms.CharField(label=gettext_lazy("Lineage"), max_length=40)
     institutions = forms.ModelMultipleChoiceField(
@@ -71,7 +71,7 @@ class RetrainingAdmin(ReadOnlyModelAdmin):
         self.needs(request, Permission.TRAIN)
         found = schedule.policy_for(request.user)
         if found is None:
-            self.message_user(request, _("It concerns institutions in which you may not train."), messages.ERROR)
+            self.message_user(request, _("It includes institutions where you may not train."), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:diagnostics_retraining_changelist"))
         now = {name: getattr(found, name) for name in _POLICY if name != "institutions"}
         places = (
@@ -90,12 +90,12 @@ class RetrainingAdmin(ReadOnlyModelAdmin):
                 return HttpResponseRedirect(reverse("admin:diagnostics_retraining_changelist"))
         return self.act_page(
             request,
-            title=_("Retraining by itself"),
+            title=_("Automatic retraining"),
             form=form,
             act=_("Keep this"),
             intro=_(
-                "It freezes a dataset and trains on it when enough new labels wait, and leaves a candidate. What goes "
-                "into use is for people to decide. You are answerable for what it starts."
+                "When enough new labels are available, it freezes a dataset and trains a candidate. People "
+                "decide on promotion. You are responsible for what it starts."
             ),
             status=400 if form.errors else 200,
         )

@@ -202,7 +202,7 @@ class DatasetVersionViewSet(Resource):
         readers = {each.username_folded: each for each in found}
         unknown = sorted(name for key, name in wanted.items() if key not in readers)
         if unknown:
-            sentence = _("Nobody called “%(name)s” has given a final read here.") % {"name": unknown[0]}
+            sentence = _("“%(name)s” has not given a final read here.") % {"name": unknown[0]}
             raise InvalidInput({"exclude_readers": [sentence]})
         given["exclude_readers"] = list(readers.values())
         return given
@@ -212,7 +212,7 @@ class DatasetVersionViewSet(Resource):
         theirs = {each.code: each for each in institutions_where(self.person, Permission.FREEZE_DATASET)}
         unknown = sorted(set(codes or []) - set(theirs))
         if unknown:
-            sentence = _("There is no institution “%(code)s” here for you. Yours: %(codes)s.") % {
+            sentence = _("You have no institution “%(code)s”. Yours: %(codes)s.") % {
                 "code": unknown[0],
                 "codes": ", ".join(theirs),
             }

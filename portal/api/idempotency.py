@@ -74,9 +74,9 @@ def once(
 
 def _again(kept: KeptAnswer, digest: str, standing: str) -> Response:
     if kept.body_sha256 != digest:
-        raise KeyReused(_("This key came with another body before. Take a new key for a new request."))
+        raise KeyReused(_("This key was used with another request body. Use a new key for a new request."))
     if kept.standing != standing:
-        raise NotAllowed(gettext_lazy("Your roles or your token's scopes have changed since. Take a new key."))
+        raise NotAllowed(gettext_lazy("Your roles or the token's scopes have changed. Use a new key."))
     headers = {"Idempotency-Replayed": "true"}
     if kept.location:
         headers["Location"] = kept.location

@@ -80,9 +80,7 @@ class MonitorView(Resource):
         """Overrides, blind agreement, flips, classes, shifts, failures and times, each with its interval."""
         require(self.person, Permission.SEE_MODELS)
         if not numbers.watched_by(self.person).exists():
-            raise NotAllowed(
-                gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole.")
-            )
+            raise NotAllowed(gettext_lazy("Readers stay blind to the AI, including its overall figures."))
         wanted = self.query.get("version")
         version = ModelVersion.objects.filter(number=wanted).first() if wanted else registry.live()
         if version is None:
@@ -124,9 +122,7 @@ class NextLabelsView(Resource):
         """What the model is least sure of, where its challenger differs, what is unlike all labelled, or at random."""
         require(self.person, Permission.FREEZE_DATASET)
         if not numbers.watched_by(self.person).exists():
-            raise NotAllowed(
-                gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole.")
-            )
+            raise NotAllowed(gettext_lazy("Readers stay blind to the AI, including its overall figures."))
         found = campaign.next_to_label(
             self.person,
             self.query.get("order", Order.UNCERTAINTY),

@@ -63,7 +63,7 @@ class ByUpdate(BasePagination):
             cursor = Cursor.decode(given)
             return cursor.back, self.keys.values(model, cursor.place)
         except (ValueError, TypeError, RecursionError):
-            sentence = _("This is no cursor. Take it from `next` or `previous` of a page.")
+            sentence = _("Invalid cursor. Use `next` or `previous` of a page.")
             raise InvalidInput({"cursor": [sentence]}) from None
 
     def _link(self, back: bool, row: Model) -> str:

@@ -20,7 +20,7 @@ class HasScope(BasePermission):
         needed = view.scope_of(view.action)
         if needed in request.auth.scopes:
             return True
-        self.message = _("This token lacks the scope “%(scope)s” (%(meaning)s). Make one that has it.") % {
+        self.message = _("This token lacks the scope “%(scope)s” (%(meaning)s). Create a token with it.") % {
             "scope": needed,
             "meaning": Scope(needed).label.lower(),
         }

@@ -32,19 +32,19 @@ NOT_A_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 log = logging.getLogger("django.request")
 
 TITLES = {
-    400: gettext_lazy("The request cannot be used as it is"),
+    400: gettext_lazy("The request is not valid"),
     401: gettext_lazy("Sign in first"),
     403: gettext_lazy("Not allowed"),
     404: gettext_lazy("Not found"),
-    405: gettext_lazy("This address does not do that"),
+    405: gettext_lazy("Method not allowed"),
     406: gettext_lazy("There is no such representation"),
-    409: gettext_lazy("Not possible in the present state"),
+    409: gettext_lazy("Not possible in the current state"),
     413: gettext_lazy("Too large"),
     415: gettext_lazy("This content type is not accepted"),
     422: gettext_lazy("The key was used for something else"),
     429: gettext_lazy("Too many requests"),
-    500: gettext_lazy("Something went wrong here"),
-    507: gettext_lazy("There is no room left"),
+    500: gettext_lazy("Something went wrong"),
+    507: gettext_lazy("Storage is full"),
     503: gettext_lazy("Not available at the moment"),
 }
 CODES = {
@@ -124,12 +124,12 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
     code = "" if plain.status_code == status.HTTP_404_NOT_FOUND else _code_of(exc)
     if plain.status_code == status.HTTP_404_NOT_FOUND:
         # The same words whether it never was or belongs to somebody else.
-        detail = _("There is nothing at this address, or nothing that you may see.")
+        detail = _("Nothing at this address, or nothing that you may see.")
     elif isinstance(exc, UnsupportedMediaType) and context.get("view") is not None:
         kinds = ", ".join(parser.media_type for parser in context["view"].get_parsers())
-        detail = _("This content type is not accepted here. Accepted is: %(kinds)s.") % {"kinds": kinds}
+        detail = _("This content type is not accepted. Accepted: %(kinds)s.") % {"kinds": kinds}
     elif isinstance(exc, Throttled):
-        detail = _("At most %(most)d requests a minute are answered here. Ask again in %(seconds)d seconds.") % {
+        detail = _("At most %(most)d requests per minute are accepted. Try again in %(seconds)d seconds.") % {
             "most": settings.API_REQUESTS_PER_MINUTE,
             "seconds": getattr(exc, "wait", None) or 1,
         }
@@ -141,9 +141,9 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
 def _known(exc: Exception) -> Exception:
     """Errors of Django and of the domain as the API's own."""
     if isinstance(exc, RequestDataTooBig):
-        return TooLarge(_("The body is larger than this installation accepts."))
+        return TooLarge(_("The request is larger than this installation accepts."))
     if isinstance(exc, UnreadablePostError):
-        return ValidationError(_("The body ended before it was complete. Send it again."))
+        return ValidationError(_("The request ended early. Send it again."))
     if isinstance(exc, SuspiciousOperation):
         return ValidationError(_("The request is malformed."))
     return as_problem(exc) or exc
@@ -185,5 +185,5 @@ def _unexpected(exc: Exception, context: dict[str, Any]) -> Response:
         extra={"status_code": 500},
     )
     got_request_exception.send(sender=type(view), request=getattr(request, "_request", None))
-    retry = _("Nothing of this request was kept. Try again; if it happens again, tell your administrator.")
+    retry = _("Nothing was saved. Try again. If it happens again, tell your administrator.")
     return document(500, retry, code="database_error" if isinstance(exc, DatabaseError) else "")

@@ -77,7 +77,7 @@ class Resource(GenericViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if int(request.META.get("CONTENT_LENGTH") or 0) > self.largest_body:
-            raise TooLarge(_("The body may have %(limit)s bytes at most.") % {"limit": self.largest_body})
+            raise TooLarge(_("The request can have at most %(limit)s bytes.") % {"limit": self.largest_body})
         if self.action and request.method == "POST" and HEADER in request.headers:
             self.post = partial(once, getattr(self, self.action), self.before_act)
         if self.action:

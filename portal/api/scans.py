@@ -177,7 +177,7 @@ class ScanViewSet(Resource):
         if len(request.FILES.getlist("file")) > 1:
             raise InvalidInput({"file": [_("Upload one file per request.")]})
         if given["file"].size > settings.MAX_UPLOAD_BYTES:
-            raise TooLarge(_("A file may have %(limit)s bytes at most.") % {"limit": settings.MAX_UPLOAD_BYTES})
+            raise TooLarge(_("A file can have at most %(limit)s bytes.") % {"limit": settings.MAX_UPLOAD_BYTES})
         submitted = pipeline.submit_scan(
             by=self.person,
             institution=institution_for(self.person, Permission.SUBMIT_SCAN, given.get("institution") or None),
@@ -245,7 +245,8 @@ class ScanViewSet(Resource):
         if not may(self.person, Permission.SUBMIT_SCAN, scan.institution):
             raise NotAllowed(
                 gettext_lazy(
-                    "The original may carry the patient's name: it is open to those who hand in scans. Use the pixels."
+                    "The original may contain the patient's name. It is open to people who upload scans. Use "
+                    "the pixels."
                 )
             )
         looked_at(by=self.person, scan_id=scan.pk, what="original")

@@ -19,7 +19,7 @@ class OneOf(serializers.ChoiceField):
 
     default_error_messages: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "invalid_choice": gettext_lazy("“{input}” is not accepted. Accepted are: {accepted}."),
-        "null": gettext_lazy("This needs a value."),
+        "null": gettext_lazy("This field is required."),
     }
 
     def fail(self, key: str, **kwargs: Any) -> None:  # type: ignore[override]

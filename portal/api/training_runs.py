@@ -159,7 +159,7 @@ class TrainingRunViewSet(Resource):
         require(self.person, Permission.TRAIN)
         dataset = DatasetVersion.objects.visible_to(self.person).filter(pk=wanted).first()
         if dataset is None:
-            sentence = _("There is no such dataset version, or none that you may see.")
+            sentence = _("There is no such dataset version, or you may not see it.")
             raise InvalidInput({"dataset_version": [sentence]})
         return dataset, anyway, given
 

@@ -22,7 +22,7 @@ class AuditFilterForm(forms.Form):
         required=False,
         choices=[
             ("", _("All")),
-            (BUT_LOOKS, _("All but viewed images")),
+            (BUT_LOOKS, _("All except viewed images")),
             *((act, act.replace("_", " ")) for act in sorted(SENTENCES)),
         ],
     )

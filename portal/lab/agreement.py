@@ -32,8 +32,8 @@ class AgreementForm(forms.Form):
         label=gettext_lazy("Cases"),
         required=False,
         choices=[
-            ("", gettext_lazy("Read twice by policy or at random")),
-            ("all", gettext_lazy("All that were read twice")),
+            ("", gettext_lazy("Double-read by policy or at random")),
+            ("all", gettext_lazy("All double-read cases")),
         ],
     )
 

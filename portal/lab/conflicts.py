@@ -96,7 +96,9 @@ def settle(request: HttpRequest) -> HttpResponse:
     with refusals_as_messages(request, conflicts.NotSettled):
         out = conflicts.settle(by=request.user, seen=given["scans"], stands=given["stands"], reason=given["reason"])
         words = ngettext(
-            "Settled: %(n)d scan stays out of datasets.", "Settled: %(n)d scans stay out of datasets.", len(out)
+            "Resolved: %(n)d scan is excluded from datasets.",
+            "Resolved: %(n)d scans are excluded from datasets.",
+            len(out),
         )
         messages.success(request, words % {"n": len(out)})
     return _back(request)
@@ -109,7 +111,7 @@ def take_back(request: HttpRequest, pk: UUID) -> HttpResponse:
     require(request.user, Permission.FREEZE_DATASET)
     with refusals_as_messages(request, conflicts.NotSettled):
         conflicts.take_back(by=request.user, ruling=pk)
-        messages.success(request, _("The ruling is taken back. The conflict is open again."))
+        messages.success(request, _("The ruling was undone. The conflict is open again."))
     return _back(request)
 
 

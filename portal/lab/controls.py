@@ -19,7 +19,7 @@ PAGE_SIZE = 50
 def results(request: HttpRequest) -> HttpResponse:
     """Share right by reader with its interval; ``reader`` and ``wrong`` narrow the cases below."""
     if not controls.may_see_results(request.user):
-        raise PermissionDenied(_("Control cases are for readers, and for whoever oversees them."))
+        raise PermissionDenied(_("Control cases are open to readers and their managers."))
     answers = controls.answers_for(request.user)
     rows = controls.results_of(answers)
     wanted, wrong = request.GET.get("reader", ""), request.GET.get("wrong", "")

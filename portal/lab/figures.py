@@ -76,7 +76,7 @@ def drawings(version: ModelVersion, *, cells_open: bool = False) -> list[Any]:
     mine = str(version)
     series: dict[str, dict[str, Any]] = {mine: part}
     if other.get("test"):
-        series[_("Live then: %(name)s v%(number)s") % other] = other["test"]
+        series[_("Live model at the time: %(name)s v%(number)s") % other] = other["test"]
     auroc, auprc, ece = (measured(part.get("metrics", {}).get(name)) for name in ("auroc", "auprc", "ece"))
     found = [
         charts.roc(
@@ -94,7 +94,7 @@ def drawings(version: ModelVersion, *, cells_open: bool = False) -> list[Any]:
         ),
         charts.decision(
             {name: each.get("decision", []) for name, each in series.items()},
-            _("The higher line gains more, at the probability from which one acts."),
+            _("The higher curve has more benefit at the chosen threshold."),
         ),
         charts.confusion(part.get("confusion", {}), SHORT, _cell_of(version) if cells_open else _closed),
     ]

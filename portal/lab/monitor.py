@@ -35,7 +35,7 @@ class MonitorForm(forms.Form):
         to_field_name="number",
         label=gettext_lazy("Model"),
         required=False,
-        empty_label=gettext_lazy("The one in use"),
+        empty_label=gettext_lazy("The live one"),
     )
     days = forms.ChoiceField(
         label=gettext_lazy("Period"), required=False, choices=[("", gettext_lazy("3 months")), *PERIODS]
@@ -49,7 +49,7 @@ class MonitorForm(forms.Form):
 def _asked(request: HttpRequest) -> tuple[MonitorForm, ModelVersion | None, int]:
     require(request.user, Permission.SEE_MODELS)
     if not numbers.watched_by(request.user).exists():
-        raise NotAllowed(gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+        raise NotAllowed(gettext_lazy("Readers stay blind to the AI, including its overall figures."))
     form = MonitorForm(request.GET)
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
@@ -67,13 +67,13 @@ def watched(request: HttpRequest) -> HttpResponse:
         charts_over_time.over_weeks(
             weeks,
             {"overrides": _("Overrides"), "agreed": _("Blind reads that agree")},
-            _("What readers make of it"),
+            _("Reader agreement"),
             of="reads",
         ),
         charts_over_time.over_weeks(
             weeks,
-            {"tumour": _("Called a tumour"), "unlike": _("Unlike its training"), "failed": _("Failed")},
-            _("What comes in"),
+            {"tumour": _("Called tumour"), "unlike": _("Unlike the training data"), "failed": _("Failed")},
+            _("Incoming scans"),
             of="ready",
         ),
     ]
@@ -118,5 +118,5 @@ def acknowledge(request: HttpRequest, pk: UUID) -> HttpResponse:
     alert = get_object_or_404(Alert.objects.visible_to(request.user).select_related("institution"), pk=pk)
     with refusals_as_messages(request, services.AlertNotTaken):
         services.acknowledge(by=request.user, alert=alert, note=request.POST.get("note", ""))
-        messages.success(request, _("The alert is yours."))
+        messages.success(request, _("You acknowledged the alert."))
     return redirect("lab:monitor")

@@ -21,7 +21,7 @@ class NextForm(forms.Form):
 
     order = forms.ChoiceField(label=gettext_lazy("By"), required=False, choices=campaign.Order.choices)
     count = forms.TypedChoiceField(
-        label=gettext_lazy("How many"),
+        label=gettext_lazy("Number"),
         required=False,
         coerce=int,
         choices=[(n, n) for n in (20, 50, 100, campaign.MOST)],
@@ -36,7 +36,7 @@ def next_labels(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.FREEZE_DATASET)
     places = numbers.watched_by(request.user)
     if not places.exists():
-        raise NotAllowed(gettext_lazy("Whoever reads cases stays blind to the AI, also to what it says on the whole."))
+        raise NotAllowed(gettext_lazy("Readers stay blind to the AI, including its overall figures."))
     # What was not asked for is filled in, so that the form says what the list is.
     form = NextForm({**AT_FIRST, **{name: value for name, value in request.GET.items() if value}})
     form.fields["institution"].choices = [("", _("All")), *places.values_list("code", "name")]  # type: ignore[attr-defined]

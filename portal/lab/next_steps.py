@@ -53,37 +53,35 @@ def next_steps(
     """
     steps = []
     if live is None:
-        text = _(
-            "Nothing is predicted until a model is promoted. manage.py install_model installs the one in the box."
-        )
-        steps.append(NextStep("alert", _("No model is in use"), text))
+        text = _("Scans are analysed once a model is promoted. manage.py install_model installs the bundled one.")
+        steps.append(NextStep("alert", _("No live model"), text))
     steps += [_proposal(user, asked) for asked in proposals]
     if run is not None:
         url = reverse("lab:run", args=[run.pk])
-        steps.append(NextStep("clock", _("A training is under way"), str(run).capitalize(), url, _("Watch it")))
+        steps.append(NextStep("clock", _("Training is running"), str(run).capitalize(), url, _("Monitor it")))
     if candidate is not None:
-        text = _("%(name)s waits beside the model in use.") % {"name": candidate}
+        text = _("%(name)s is the challenger now.") % {"name": candidate}
         what = _("Compare and promote") if may(user, Permission.PROMOTE) else _("Compare")
         url = reverse("lab:model", args=[candidate.pk])
-        steps.append(NextStep("flask", _("Look at the candidate"), text, url, what))
+        steps.append(NextStep("flask", _("View the candidate"), text, url, what))
     if dataset is not None and run is None and not trained:
-        text = _("%(name)s has not been trained on yet.") % {"name": str(dataset).capitalize()}
+        text = _("%(name)s has not been used for training.") % {"name": str(dataset).capitalize()}
         steps.append(
-            NextStep("play", _("Start a training"), text, reverse("lab:dataset", args=[dataset.pk]), _("Choose how"))
+            NextStep("play", _("Start a training"), text, reverse("lab:dataset", args=[dataset.pk]), _("Choose"))
         )
     if new_labels and may(user, Permission.FREEZE_DATASET):
         if dataset is None:
             text = ngettext("%(n)d scan has a label.", "%(n)d scans have a label.", new_labels) % {"n": new_labels}
         else:
-            text = ngettext("%(n)d label came since %(name)s.", "%(n)d labels came since %(name)s.", new_labels) % {
+            text = ngettext("%(n)d new label since %(name)s.", "%(n)d new labels since %(name)s.", new_labels) % {
                 "n": new_labels,
                 "name": dataset,
             }
         steps.append(NextStep("list", _("Freeze a dataset"), text, reverse("lab:freeze"), _("See the plan")))
     elif dataset is None:
         text = _(
-            "A dataset is made of final reads that may train, and of imported folders with labels. Read some cases, "
-            "or run manage.py import_folder PATH --institution CODE --labels."
+            "A dataset contains final reads that may be used for training and imported labelled folders. Read "
+            "some cases, or run manage.py import_folder PATH --institution CODE --labels."
         )
         steps.append(NextStep("scan", _("Labels are needed first"), text))
     return steps
@@ -97,7 +95,7 @@ def _proposal(user: Actor, asked: PromotionRequest) -> NextStep:
         "name": asked.version,
         "until": date_format(localtime(asked.expires_at), "DATETIME_FORMAT"),
     }
-    text = _("%(who)s proposes to put %(name)s into use. It waits until %(until)s.") % words
+    text = _("%(who)s proposes to promote %(name)s. The proposal expires on %(until)s.") % words
     if may(user, Permission.PROMOTE) and asked.proposed_by_id != user.pk:
-        return NextStep("users", _("A promotion waits for your decision"), text, url, _("Look and decide"))
-    return NextStep("users", _("A promotion waits for another administrator"), text, url, _("Look at it"))
+        return NextStep("users", _("A promotion needs your decision"), text, url, _("Review and decide"))
+    return NextStep("users", _("A promotion needs approval"), text, url, _("View"))

@@ -43,6 +43,6 @@ def behind(request: HttpRequest, pk: UUID) -> HttpResponse:
         title = _("%(truth)s called %(opinion)s") % {"truth": LABELS[truth], "opinion": LABELS[opinion]}
     else:
         rows = queries.changed(request.user, version)
-        title = _("Scans whose opinion changes")
+        title = _("Scans with a changed AI result")
     page = Paginator(rows, PAGE_SIZE).get_page(form.cleaned_data["page"] or 1)
     return render(request, "lab/tested.html", {"version": version, "title": title, "page": page})

@@ -28,22 +28,26 @@ class FreezeForm(forms.Form):
         label=_("Lineage"),
         max_length=40,
         initial="main",
-        help_text=_("Versions of one lineage share a test part that never changes. Another name begins a new one."),
+        help_text=_("Versions of one lineage share a test set that never changes. Another name starts a new lineage."),
     )
     seed = forms.IntegerField(
-        label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=0, help_text=_("Decides how new groups are dealt.")
+        label=_("Seed"),
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        help_text=_("Determines how new groups are split."),
     )
     include_imported = forms.BooleanField(
-        label=_("Count imported reference labels where nobody has read the scan"), required=False, initial=True
+        label=_("Include imported reference labels of unread scans"), required=False, initial=True
     )
-    include_demo = forms.BooleanField(label=_("Count synthetic phantoms"), required=False)
+    include_demo = forms.BooleanField(label=_("Include synthetic phantoms"), required=False)
     exclude_readers = forms.ModelMultipleChoiceField(
         queryset=get_user_model().objects.none(),
         to_field_name="username",
         label=_("Leave these readers out"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("Every scan in whose label one of them had a hand. All other lines stay as they are."),
+        help_text=_("Leaves out every scan whose label one of them gave. All other items stay as they are."),
     )
     exclude_institutions = forms.ModelMultipleChoiceField(
         queryset=Institution.objects.none(),
@@ -51,7 +55,7 @@ class FreezeForm(forms.Form):
         label=_("Leave these institutions out"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("Dealt together with the others and then left out, so that the others' lines stay as they are."),
+        help_text=_("Excluded after the split, so that the other items stay where they are."),
     )
 
     @classmethod
@@ -124,7 +128,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text=_("Kept with the decision: the next person will want to know."),
+        help_text=_("Stored with the decision."),
         required=False,  # the domain asks for it, with a sentence of its own
     )
 
@@ -147,7 +151,7 @@ class _IdentityForm(forms.Form):
     password = forms.CharField(
         label=_("Your password"),
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text=_("You signed in some time ago, and this puts a model into use."),
+        help_text=_("Promoting a model needs a recent sign-in."),
         required=False,
         strip=False,
     )
@@ -169,9 +173,9 @@ class DecisionForm(_IdentityForm):
     """Why a proposal is approved although the gate held the model, or why it is declined."""
 
     exception = forms.CharField(
-        label=_("Written exception, or why it is declined"),
+        label=_("Written exception, or reason for declining"),
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text=_("Needed to approve what the gate has not let through (at least 20 characters), and to decline."),
+        help_text=_("Required to approve what failed the gate (at least 20 characters), and to decline."),
         required=False,
     )
     field_order = ("exception", "name", "password")

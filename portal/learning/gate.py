@@ -57,11 +57,13 @@ def verdict_in_words(verdict: str) -> str:
 
 def _sentence(verdict: str) -> str:
     return {
-        GateVerdict.PASS: _("On the same frozen test scans it loses no more than the rules allow."),
-        GateVerdict.FAIL: _("On the same frozen test scans it is worse than the rules allow."),
-        GateVerdict.TOO_FEW: _("The test part is too small to tell whether it keeps the rules."),
-        STALE: _("It was judged beside another model, or by older rules. A worker judges the newest candidates anew."),
-        UNMEASURED: _("It was not trained here, or before there was a gate, so nothing is known."),
+        GateVerdict.PASS: _("On the same test scans its loss is within the rules."),
+        GateVerdict.FAIL: _("On the same test scans it is worse than the rules allow."),
+        GateVerdict.TOO_FEW: _("The test set is too small to decide."),
+        STALE: _(
+            "It was judged against another model or by older rules. The newest candidates are being judged again."
+        ),
+        UNMEASURED: _("Not known: it was not trained here, or before the gate existed."),
     }[verdict]
 
 
@@ -74,8 +76,8 @@ def _hint(rule: str, numbers: list[Number]) -> str:
     if rule != "calibration" or not any(number.interval for number in numbers):
         return ""
     return _(
-        "Drawing scans anew adds to this error, so its interval lies higher than the value, which may even lie below "
-        "it. The rule goes by the interval: that is the stricter way."
+        "Resampling adds to this error, so its interval can lie above the value. The rule uses the interval, "
+        "which is stricter."
     )
 
 
@@ -120,7 +122,7 @@ def _number(rule: str, number: dict[str, Any]) -> Number:
 
     low, high = number.get("low"), number.get("high")
     names = {"images": _("scans"), "groups": _("groups"), **LABELS}
-    own = {"accuracy": "", "auroc": "", "calibration": "", "calibration_difference": _("above the model in use")}
+    own = {"accuracy": "", "auroc": "", "calibration": "", "calibration_difference": _("above the live model")}
     limit = number.get("limit")
     if limit is None:
         wanted = ""

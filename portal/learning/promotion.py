@@ -52,10 +52,10 @@ def put_forward(request: HttpRequest, version: ModelVersion, form: PromotionForm
             terms=terms,
         )
         if not isinstance(made, PromotionRequest):
-            return _("%(name)s is in use. New scans are predicted by it.") % {"name": version}
+            return _("%(name)s is live. It analyses new scans.") % {"name": version}
         if made.proposed_by_id == request.user.pk:
-            return _("%(name)s is proposed. Another administrator decides.") % {"name": version}
-        return _("%(who)s has proposed it already, and that stands; your reason is not kept.") % {
+            return _("%(name)s was proposed. Another administrator decides.") % {"name": version}
+        return _("%(who)s has already proposed it. That proposal stands; your reason was not saved.") % {
             "who": made.proposed_by
         }
     return ""
@@ -71,12 +71,12 @@ def decide(request: HttpRequest, asked: PromotionRequest, act: str, form: Decisi
         if act == "approve":
             freshness.require(request, given.get("password", ""))
             requests.approve(by=user, request=asked, exception=given["exception"], name=given.get("name", ""))
-            return _("%(name)s is in use. New scans are predicted by it.") % {"name": asked.version}
+            return _("%(name)s is live. It analyses new scans.") % {"name": asked.version}
         if act == "decline":
             requests.decline(by=user, request=asked, words=given["exception"])
-            return _("The proposal is declined.")
+            return _("The proposal was declined.")
         requests.withdraw(by=user, request=asked)
-        return _("Your proposal is taken back.")
+        return _("Your proposal was withdrawn.")
     return ""
 
 
@@ -86,20 +86,20 @@ def roll_back(request: HttpRequest, form: RollBackForm) -> str:
         return ""
     with refusals_in_form(form, *REFUSED):
         done = registry.roll_back(by=request.user, **form.cleaned_data)
-        return _("%(name)s is in use again.") % {"name": done.version}
+        return _("%(name)s is live again.") % {"name": done.version}
     return ""
 
 
 def challenge(user: Actor, version: ModelVersion) -> str:
     """Let a model score live cases in the shadow; the sentence that says so."""
     registry.challenge(by=user, version=version)
-    return _("%(name)s scores live cases in the shadow from now on.") % {"name": version}
+    return _("%(name)s is now the challenger. It scores new cases; readers do not see it.") % {"name": version}
 
 
 def retire(user: Actor, version: ModelVersion) -> str:
     """Put a candidate or the challenger aside; the sentence that says so."""
     registry.retire(by=user, version=version)
-    return _("%(name)s is put aside.") % {"name": version}
+    return _("%(name)s is retired.") % {"name": version}
 
 
 def evidence(user: Actor, version: ModelVersion) -> dict[str, object]:

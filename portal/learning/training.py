@@ -12,7 +12,7 @@ from portal.ui.refusals import refusals_as_messages, refusals_in_form
 
 from .forms import TrainForm
 
-INTRO = _("It runs in the background and gives a candidate. Nothing is predicted by it until somebody promotes it.")
+INTRO = _("Runs in the background and produces a candidate. It analyses no scans until it is promoted.")
 REFUSED = (services.NotTrainable, services.AnotherRunning)
 
 

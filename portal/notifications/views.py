@@ -90,7 +90,7 @@ def read(request: HttpRequest, pk: UUID) -> HttpResponseRedirect:
     if "new" not in request.POST:
         mark_read(Notification.objects.filter(pk=row.pk))
     elif not mark_unread(row):
-        messages.info(request, _("A newer notification tells of the same already."))
+        messages.info(request, _("A newer notification covers this."))
     return _back(request)
 
 

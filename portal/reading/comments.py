@@ -59,7 +59,7 @@ def comments(request: HtmxRequest, pk: UUID) -> HttpResponse:
         return _shown(request, case, form, part=part, status=400)
     if part:
         return _shown(request, case, RemarkForm(), part=True)
-    messages.success(request, _("Your comment is in the thread."))
+    messages.success(request, _("Your comment was added."))
     back = request.POST.get("next", "")
     ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
     return redirect(back) if ours else redirect("reading:comments", pk)

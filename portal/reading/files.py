@@ -131,7 +131,10 @@ def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     scan = _scan(request, pk)
     if not may(request.user, Permission.SUBMIT_SCAN, scan.institution_id):
         raise PermissionDenied(
-            _("The original may carry the patient's name: it is open to those who hand in scans. Read from the image.")
+            _(
+                "The original may contain the patient's name. It is open to people who upload scans. Read from "
+                "the image."
+            )
         )
     looked_at(by=request.user, scan_id=scan.pk, what="original")
     response = FileResponse(

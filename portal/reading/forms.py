@@ -15,8 +15,8 @@ KEEP, ADOPT, OTHER = "keep", "adopt", "other"
 
 CHOOSE_REASON = ("", _("Choose a reason"))
 # What is asked beside the fields themselves, where it is asked.
-HELP = {(Step.AMEND, "comment"): _("Say why you amend your read. The former one stays in the history.")}
-NEEDED = {(Step.AMEND, "comment"): _("Say why you amend your read.")}
+HELP = {(Step.AMEND, "comment"): _("Give a reason for the amendment. The earlier read stays in the history.")}
+NEEDED = {(Step.AMEND, "comment"): _("Give a reason for the amendment.")}
 
 
 def _field(each: Field, step: Step) -> forms.Field:
@@ -128,7 +128,7 @@ class FinalForm(StatementForm):
             choice = cleaned["choice"] = OTHER
         if not choice and "choice" not in self.errors:
             asked = "choice" if any(self.meant.values()) else "label"
-            self.add_error(asked, _("Choose your final read."))
+            self.add_error(asked, _("Choose your final label."))
         elif choice == OTHER and not label:
             self.add_error("label", _("Choose the other label."))
         elif choice in self.meant and not self.meant[choice]:
@@ -152,10 +152,10 @@ class TakeOverForm(forms.Form):
     """Why a case is taken from whoever holds it."""
 
     reason = forms.CharField(
-        label=_("Why do you take it over?"),
+        label=_("Reason for taking it over"),
         max_length=LONGEST_TEXT,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        error_messages={"required": _("Say why, so that its holder can understand it.")},
+        error_messages={"required": _("Give a reason. The current reader will see it.")},
     )
 
 
@@ -173,14 +173,14 @@ class CommentForm(forms.Form):
         label=_("Comment"),
         max_length=LONGEST_TEXT,
         widget=forms.Textarea(attrs={"rows": 2}),
-        error_messages={"required": _("Write what you would like to know.")},
+        error_messages={"required": _("Enter a question.")},
     )
 
 
 class RemarkForm(forms.Form):
     """A word in the thread."""
 
-    text = forms.CharField(max_length=LONGEST_TEXT, error_messages={"required": _("Write what you want to say.")})
+    text = forms.CharField(max_length=LONGEST_TEXT, error_messages={"required": _("Enter a comment.")})
 
 
 class ReturnForm(CommentForm):
@@ -189,5 +189,5 @@ class ReturnForm(CommentForm):
     reader = forms.ChoiceField(
         choices=[("a", _("Reader A")), ("b", _("Reader B"))],
         widget=forms.RadioSelect,
-        error_messages={"required": _("Choose the reader to whom it goes back.")},
+        error_messages={"required": _("Choose the reader.")},
     )

@@ -57,7 +57,7 @@ def _changes(body: bytes) -> list[Change]:
     try:
         given = json.loads(body)["changes"]
         if len(given) > MOST_CHANGES:
-            raise InvalidMark("changes", _("These are too many changes at once."))
+            raise InvalidMark("changes", _("Too many changes at once."))
         return [
             Change(
                 mark=uuid.UUID(each["id"]),
@@ -70,4 +70,4 @@ def _changes(body: bytes) -> list[Change]:
             for each in given
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise InvalidMark("changes", _("The changes cannot be understood.")) from None
+        raise InvalidMark("changes", _("The changes are not valid.")) from None

@@ -364,7 +364,7 @@ def only_entered(request: HttpRequest, page: CasePage, **shown: Any) -> HttpResp
     """
     if "enter" not in request.POST:
         return None
-    told = _("Nothing was submitted: Enter only chooses. Press the button to submit.")
+    told = _("Nothing was submitted. Enter only selects. Press the button to submit.")
     shown.setdefault("form", page.form(kept=entries_of(request.POST)))
     return show(request, page, refusal=told, **shown)
 

@@ -44,7 +44,7 @@ def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
     read = attempt(request, page, form, act)
     if isinstance(read, HttpResponse):
         return read
-    messages.success(request, _("Settled: %(label)s.") % {"label": read.get_label_display()})
+    messages.success(request, _("Resolved: %(label)s.") % {"label": read.get_label_display()})
     if request.POST.get("then") == "next":
         return redirect("worklist:next", preserve_request=True)
     return redirect("reading:case", pk)
@@ -81,7 +81,9 @@ def second_opinion(request: HttpRequest, pk: UUID) -> HttpResponse:
         claim_token=request.POST.get("claim_token", ""),
         comment=form.cleaned_data["words"],
     )
-    refused = _say(request, page, form, "question", act, _("A second reader will read this case, blind to yours."))
+    refused = _say(
+        request, page, form, "question", act, _("A second reader will read this case without seeing your read.")
+    )
     if refused is not None:
         return refused
     page = page_of(request, pk)
@@ -104,7 +106,7 @@ def send_back(request: HttpRequest, pk: UUID) -> HttpResponse:
         reader=form.cleaned_data["reader"],
         comment=form.cleaned_data["words"],
     )
-    refused = _say(request, page, form, "send_back", act, _("The case went back to its reader with your comment."))
+    refused = _say(request, page, form, "send_back", act, _("The case was sent back to its reader with your comment."))
     return redirect("worklist:list") if refused is None else refused
 
 
@@ -116,7 +118,7 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponse:
     page = page_of(request, pk)
     form = CommentForm(request.POST)
     act = lambda: services.answer(by=request.user, case=page.case, comment=form.cleaned_data["words"])  # noqa: E731
-    refused = _say(request, page, form, "reply", act, _("Your answer is kept for the adjudicator."))
+    refused = _say(request, page, form, "reply", act, _("Your answer was saved for the adjudicator."))
     if refused is not None:
         return refused
     page = page_of(request, pk)
@@ -131,5 +133,5 @@ def recall(request: HttpRequest, pk: UUID) -> HttpResponse:
     page = page_of(request, pk)
     form = TakeOverForm({"reason": request.POST.get("why", "")})
     act = lambda: services.recall(by=request.user, case=page.case, reason=form.cleaned_data["reason"])  # noqa: E731
-    refused = _say(request, page, form, "take_over", act, _("The case waits to be settled again."))
+    refused = _say(request, page, form, "take_over", act, _("The case awaits adjudication again."))
     return redirect("reading:case", pk) if refused is None else refused

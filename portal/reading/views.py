@@ -120,12 +120,10 @@ def final(request: HttpRequest, pk: UUID) -> HttpResponse:
     if page.step == "final" and shown != request.POST.get("opinion", ""):
         # Ending the case now would store that the reader had seen an opinion which they had not.
         kept = page.final_form(kept=entries_of(request.POST))
-        news = _("The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost.")
+        news = _("The AI result arrived after you opened this page. Review it, then submit. Your entries are kept.")
         return show(request, page, form=kept, refusal=news, status=409)
     if form.is_valid() and page.pending and not form.cleaned_data["without_ai"]:
-        form.add_error(
-            "without_ai", _("The analysis is still running. Wait for it, or tick this to finish without it.")
-        )
+        form.add_error("without_ai", _("The analysis is running. Wait for it, or select this to finish without it."))
     if not form.is_valid():
         return show(request, page, form=form if page.step == "final" else None, status=400)
     act = partial(
@@ -171,7 +169,7 @@ def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
     amended = attempt(request, page, form, partial(services.amend, by=request.user, read=page.own_final, **form.said))
     if isinstance(amended, HttpResponse):
         return amended
-    messages.success(request, _("Your read is amended. The former one stays in the history."))
+    messages.success(request, _("Your read was amended. The earlier one stays in the history."))
     return redirect("reading:case", pk)
 
 
@@ -182,7 +180,7 @@ def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the case back unread."""
     page = page_of(request, pk)
     services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
-    messages.info(request, _("The case is back in the list."))
+    messages.info(request, _("The case is back in the worklist."))
     return redirect("worklist:list")
 
 

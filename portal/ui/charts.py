@@ -198,18 +198,18 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
         for tone, (name, points) in enumerate(measured.items(), start=1)
     ]
     above = [(x, y) for x, y in everybody if y >= low]
-    lines.append(Line(_("Call everybody a tumour"), axes.path(above), 3))
+    lines.append(Line(_("Call every scan a tumour"), axes.path(above), 3))
     step = round_step(1.08 * high - low)
     steps = [n * step for n in range(math.ceil(low / step), math.floor(1.08 * high / step) + 1)]
-    text = _("Net benefit of %(names)s, against calling everybody or nobody a tumour. %(note)s") % {
+    text = _("Net benefit of %(names)s, compared with calling every or no scan a tumour. %(note)s") % {
         "names": ", ".join(measured),
         "note": note,
     }
     return LineChart(
         _("Decision curve"),
         text,
-        _("Probability from which one acts"),
-        _("Net benefit a scan"),
+        _("Decision threshold"),
+        _("Net benefit per scan"),
         lines,
         [Tick(axes.x(value), number_format(value, 1)) for value in shares()],
         [Tick(axes.y(value), number_format(value, max(1, -math.floor(math.log10(step))))) for value in steps],
@@ -232,11 +232,11 @@ def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str =
             whiskers = " ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends)
     if not lines:
         return None
-    text = _("Calibration of %(names)s; on the diagonal a probability means what it says. %(note)s") % {
+    text = _("Calibration of %(names)s. On the diagonal, probabilities are accurate. %(note)s") % {
         "names": ", ".join(line.name for line in lines),
         "note": note,
     }
-    labels = (_("Probability given"), _("Share that had a tumour"))
+    labels = (_("Predicted probability"), _("Fraction with a tumour"))
     return _unit_chart(_("Calibration"), text, labels, lines, axes, note, whiskers=whiskers)
 
 
@@ -296,7 +296,7 @@ def confusion(
         WIDTH,
         HEIGHT,
         left,
-        _("Rows are the truth, columns the model's opinion; shares are of each row."),
+        _("Rows: correct label. Columns: AI result. Percentages are of each row."),
     )
 
 

@@ -33,7 +33,7 @@ def over_epochs(
         if points
     ]
     text = "; ".join(
-        _("%(name)s %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
+        _("%(name)s: %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
         % {
             "name": label,
             "first": number_format(points[0][1], 3),
@@ -83,7 +83,7 @@ def over_weeks(
         if row.get(of) and _is_number(row.get(leading))
     ]
     text = "; ".join(
-        _("%(name)s %(first)s %(ago)d weeks ago, %(last)s in the last")
+        _("%(name)s: %(first)s %(ago)d weeks ago, %(last)s in the last week")
         % {
             "name": label,
             "first": number_format(each[0][1], 2),
@@ -101,7 +101,7 @@ def over_weeks(
         lines,
         [Tick(axes.x(-n), str(n)) for n in range(0, max(1, -first) + 1, step)],
         [Tick(axes.y(value), number_format(value, 1)) for value in shares()],
-        note=_("Upright lines: the 95 %% interval of “%(name)s”.") % {"name": wanted[leading]} if ends else "",
+        note=_("Vertical lines: 95 %% interval of “%(name)s”.") % {"name": wanted[leading]} if ends else "",
         whiskers=" ".join(axes.path([(x, low), (x, high)]) for x, low, high in ends),
     )
 

@@ -28,16 +28,18 @@ class FilingForm(forms.Form):
     """Where the scans of a batch are filed; the files themselves come beside it."""
 
     patient = forms.CharField(
-        label=_("Patient's pseudonym"),
+        label=_("Patient ID (pseudonym)"),
         max_length=64,
-        help_text=_("Letters, digits, dot, hyphen and underscore, such as P-0042. Never a name or a date of birth."),
+        help_text=_(
+            "Letters, digits, dot, hyphen and underscore, for example P-0042. Never a name or a date of birth."
+        ),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     study_date = forms.DateField(
         label=_("Study date"),
         required=False,
-        help_text=_("Left empty, a DICOM file's own date is taken."),
-        error_messages={"invalid": _("Give the date as year-month-day, for example 2026-03-31.")},
+        help_text=_("If empty, the date in the DICOM file is used."),
+        error_messages={"invalid": _("Enter the date as year-month-day, for example 2026-03-31.")},
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     accession = forms.CharField(

@@ -58,7 +58,7 @@ class Outcome:
 
 def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
     """Hand one file to the domain; whatever it says becomes a sentence for this file alone."""
-    name = file.name or _("a file without a name")
+    name = file.name or _("an unnamed file")
     if file.size is not None and file.size > settings.MAX_UPLOAD_BYTES:
         return Outcome(name, "refused", _too_large())
     try:
@@ -77,7 +77,7 @@ def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
         return Outcome(name, "refused", refusal.sentence, again=True, full=isinstance(refusal, StorageFull))
     if done.created:
         return Outcome(name, "stored", done.scan.note, done.scan)
-    return Outcome(name, "known", _("The same picture is here already, so nothing was stored twice."), done.scan)
+    return Outcome(name, "known", _("This image was uploaded before, so it was not stored again."), done.scan)
 
 
 def _limit() -> int:
@@ -85,7 +85,7 @@ def _limit() -> int:
 
 
 def _too_large() -> str:
-    return _("The file is larger than %(limit)d MB, the most that is accepted.") % {"limit": _limit()}
+    return _("The file is larger than the limit of %(limit)d MB.") % {"limit": _limit()}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -233,5 +233,5 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(scans_for(request.user), pk=pk)
     with refusals_as_messages(request):
         pipeline.retry_prediction(by=request.user, scan=found)
-        messages.success(request, _("The scan is queued again."))
+        messages.success(request, _("The scan was queued again."))
     return redirect("uploads:scan", found.pk)

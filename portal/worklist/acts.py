@@ -25,10 +25,10 @@ from .views import guarded, page, uuids
 def assign(request: HttpRequest) -> HttpResponse:
     """Keep the ticked cases for one reader, or for nobody any more; all of them, or none."""
     if not may(request.user, Permission.ADJUDICATE):
-        raise PermissionDenied(_("Cases are dealt out by an adjudicator."))
+        raise PermissionDenied(_("An adjudicator assigns cases."))
     wanted = uuids(request.POST.getlist("cases"))
     if not wanted:
-        return page(request, refusal=_("Tick the cases that you want to deal out."), status=400)
+        return page(request, refusal=_("Select the cases to assign."), status=400)
     cases = list(cases_for(request.user).filter(pk__in=wanted))
     readers = {str(reader.pk): reader for reader in services.readers_for(request.user)}
     to = request.POST.get("to", "")
@@ -39,11 +39,11 @@ def assign(request: HttpRequest) -> HttpResponse:
     except Invalid as refused:
         return page(request, refusal=refused.sentence, status=400)
     except Conflict as refused:
-        return page(request, refusal=_("%(why)s Nothing was dealt out.") % {"why": refused}, status=409)
+        return page(request, refusal=_("%(why)s No case was assigned.") % {"why": refused}, status=409)
     if to == "nobody":
-        said = ngettext("%(n)d case is free for everybody.", "%(n)d cases are free for everybody.", len(dealt))
+        said = ngettext("%(n)d case is unassigned.", "%(n)d cases are unassigned.", len(dealt))
     else:
-        said = ngettext("%(n)d case is kept for %(who)s.", "%(n)d cases are kept for %(who)s.", len(dealt))
+        said = ngettext("%(n)d case is assigned to %(who)s.", "%(n)d cases are assigned to %(who)s.", len(dealt))
     messages.success(request, said % {"n": len(dealt), "who": readers.get(to)})
     return redirect(f"{reverse('worklist:list')}?{request.GET.urlencode() or 'tab=unclaimed'}")
 
@@ -58,10 +58,10 @@ def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         services.release(by=request.user, case=case, claim_token=own and own.token)
     except services.StaleClaim:
-        return page(request, refusal=_("You do not hold this case any more."), status=409)
+        return page(request, refusal=_("This case is no longer claimed by you."), status=409)
     messages.info(
         request,
-        _("Released: %(case)s. Other readers can take it now.") % {"case": case.scan.study.accession or case.scan},
+        _("Released: %(case)s. Other readers can claim it now.") % {"case": case.scan.study.accession or case.scan},
     )
     return redirect("worklist:list")
 
@@ -83,7 +83,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
         if refused.field == "query":  # out of the page's own address, which nobody can put right in the form
             raise
         return page(request, refusal=refused.sentence, status=400)
-    messages.success(request, _("The view “%(name)s” is kept.") % {"name": view.name})
+    messages.success(request, _("The view “%(name)s” was saved.") % {"name": view.name})
     return redirect(f"{reverse('worklist:list')}?{view.query}")
 
 
@@ -94,5 +94,5 @@ def forget_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     guarded(request)
     view = get_object_or_404(services.views_of(request.user), pk=pk)
     services.forget_view(by=request.user, view=view)
-    messages.info(request, _("The view “%(name)s” is forgotten.") % {"name": view.name})
+    messages.info(request, _("The view “%(name)s” was deleted.") % {"name": view.name})
     return redirect(f"{reverse('worklist:list')}?{view.query}")

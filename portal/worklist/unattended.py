@@ -21,15 +21,15 @@ from diagnostics.scans.access import Permission, may
 from portal.ui.refusals import status_of
 
 WHY = {
-    "left": gettext_lazy("Kept for somebody who can no longer read it."),
-    "no_second_reader": gettext_lazy("Waits for a second reader, and nobody is left who has not read it."),
-    "no_adjudicator": gettext_lazy("Waits for an adjudicator, and nobody is left who has not read it."),
+    "left": gettext_lazy("Assigned to somebody who can no longer read it."),
+    "no_second_reader": gettext_lazy("Needs a second reader, and everybody left has read it."),
+    "no_adjudicator": gettext_lazy("Needs an adjudicator, and everybody left has read it."),
 }
 
 
 def _guarded(request: HttpRequest) -> None:
     if not any(may(request.user, permission) for permission in (Permission.ADJUDICATE, Permission.ADMINISTER)):
-        raise PermissionDenied(_("This is for adjudicators and administrators."))
+        raise PermissionDenied(_("This page is for adjudicators and administrators."))
 
 
 def _page(request: HttpRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
@@ -65,7 +65,7 @@ def _act(request: HttpRequest, pk: UUID, service: Callable[..., object], said: s
 @login_required
 def free(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give a case that is kept for somebody who has left back to the others."""
-    return _act(request, pk, services.free_case, _("The case is free for others."))
+    return _act(request, pk, services.free_case, _("The case is available to others."))
 
 
 @require_POST
@@ -73,4 +73,4 @@ def free(request: HttpRequest, pk: UUID) -> HttpResponse:
 def finish(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Finish a case with its first read, as nobody can give the second one."""
     waive = partial(services.waive_second_reader, reason=request.POST.get("reason", ""))
-    return _act(request, pk, waive, _("The case is finished with its first read."))
+    return _act(request, pk, waive, _("The case was finished with the first read."))

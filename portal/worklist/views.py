@@ -38,11 +38,11 @@ from .forms import FilterForm
 
 TABS = (
     ("mine", gettext_lazy("Mine")),
-    ("unclaimed", gettext_lazy("Unclaimed")),
+    ("unclaimed", gettext_lazy("Unassigned")),
     ("second", gettext_lazy("Second read")),
     ("adjudicate", gettext_lazy("Adjudicate")),
     ("returned", gettext_lazy("Returned")),
-    ("others", gettext_lazy("With others")),
+    ("others", gettext_lazy("Assigned to others")),
     ("done", gettext_lazy("Done")),
 )
 # Shown where two readers read a case, or where there is something in them.
@@ -192,7 +192,7 @@ def uuids(given: list[str]) -> set[UUID]:
     try:
         return {UUID(each) for each in given}
     except ValueError:
-        raise BadRequest(_("That is no case.")) from None
+        raise BadRequest(_("This is not a case.")) from None
 
 
 @require_safe
@@ -220,7 +220,7 @@ def read_next(request: HttpRequest) -> HttpResponse:
     """Claim the next case by the policy's order and open it."""
     claim = services.claim_next(by=request.user)
     if claim is None:
-        messages.info(request, _("Nothing waits to be read. New scans appear here by themselves."))
+        messages.info(request, _("No cases to read. New scans appear here automatically."))
         return redirect("worklist:list")
     return redirect("reading:case", claim.case_id)
 

@@ -39,7 +39,7 @@ def test_door_is_accessible(open_page: Callable[..., Page], theme: str, viewport
     page.get_by_label("Username").fill("nobody")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    expect(page.get_by_role("alert")).to_contain_text("Incorrect username or password")
     assert_accessible(page)
     assert_fits(page)
 
@@ -75,7 +75,7 @@ def test_token_is_shown_once_and_can_be_revoked(page_as: Callable[..., Page]) ->
     page = page_as(Role.RADIOLOGIST)
     page.goto("/accounts/")
     page.get_by_label("Name", exact=True).fill("PACS bridge")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Create token").click()
     shown = page.locator("#token").text_content() or ""
     assert ApiToken.objects.get().digest == ApiToken.digest_of(shown)
     expect(page.get_by_role("button", name="Copy")).to_be_visible()
@@ -83,7 +83,7 @@ def test_token_is_shown_once_and_can_be_revoked(page_as: Callable[..., Page]) ->
     expect(page.get_by_text(shown)).to_have_count(0)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke PACS bridge").click()
-    expect(page.get_by_text("is revoked: it works no longer")).to_be_visible()
+    expect(page.get_by_text("is revoked: it has expired")).to_be_visible()
     assert ApiToken.objects.get().revoked_at is not None
 
 
@@ -109,7 +109,7 @@ def test_stranger_gets_a_page_that_says_so(page_as: Callable[..., Page], console
     answer = page.goto("/nowhere/")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
     assert_accessible(page)
 
 
@@ -132,9 +132,9 @@ def test_administrator_adds_a_person_and_makes_a_token(page_as: Callable[..., Pa
     page.get_by_label("Role").select_option("radiologist")
     page.get_by_role("button", name="Add").click()
     expect(page.get_by_text("newcomer can sign in now.")).to_be_visible()
-    page.get_by_role("link", name="Make an API token").click()
+    page.get_by_role("link", name="Create an API token").click()
     page.get_by_label("Name").fill("bridge")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Create token").click()
     expect(page.get_by_text("Copy the token now")).to_be_visible()
     token = ApiToken.objects.get()
     assert token.user.username == "newcomer"

@@ -26,7 +26,7 @@ def people(institution):
 def test_a_number_leads_to_its_case(page_as, institution, people, theme, viewport):
     page = page_as(Role.DATA_MANAGER, theme=theme, viewport=viewport)
     page.goto("/lab/agreement/")
-    expect(page.get_by_text("No case counts here yet")).to_be_visible()
+    expect(page.get_by_text("No cases counted yet")).to_be_visible()
     assert faults_of(page) == []
     for number in range(4):
         case = CaseFactory(scan=ScanFactory(institution=institution, study__accession=f"ACC-{number}"))

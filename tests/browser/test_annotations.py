@@ -85,7 +85,7 @@ def test_read_is_sent_after_the_marks_that_belong_to_it(page, reader):
     expect(page.locator("[aria-current=step]")).not_to_have_text("Your read")
     assert Annotation.objects.get().created_at < Read.objects.get(case=case).created_at
     image_ready(page)
-    expect(page.locator(".timeline")).to_contain_text("Marked the image: 1 mark (length)")
+    expect(page.locator(".timeline")).to_contain_text("Annotated the image: 1 annotation (length)")
 
 
 def test_marks_that_cannot_be_saved_are_told_and_hold_nothing_up(page, reader, console):
@@ -94,7 +94,7 @@ def test_marks_that_cannot_be_saved_are_told_and_hold_nothing_up(page, reader, c
     page.route("**/annotations/", lambda route: route.fulfill(status=503, body=""))
     page.keyboard.press("l")
     drag(page, (20, 20), (60, 40))
-    expect(page.get_by_text("Your marks are not saved.")).to_be_visible()
+    expect(page.get_by_text("Your annotations are not saved.")).to_be_visible()
     for key in ("1", "8", "n"):
         page.keyboard.press(key)
     assert not Read.objects.exists()
@@ -141,6 +141,6 @@ def test_marks_of_others_appear_when_the_case_is_done(open_page, institution, re
     expect(page.locator(".mark.is-foreign .mark__label")).to_contain_text("Rim")
     page.keyboard.press("l")
     drag(page, (20, 20), (60, 40))
-    expect(page.get_by_text("These marks measure only")).to_be_visible()
+    expect(page.get_by_text("These annotations are not saved")).to_be_visible()
     assert faults_of(page) == []
     assert Annotation.objects.count() == 1

@@ -38,13 +38,13 @@ def test_batch_is_handed_in_file_by_file(page_as: Callable[..., Page], files: li
     page.goto("/scans/hand-in/")
     page.get_by_label("choose files").set_input_files(files[:3])
     page.get_by_label("choose files").set_input_files(files[3:])
-    page.get_by_label("Patient's pseudonym").fill("P-0042")
-    page.get_by_role("button", name="Hand in").click()
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
     row = page.get_by_role("listitem").filter
     expect(page.get_by_text("3 stored, 1 here already, 1 refused, 0 to go")).to_be_visible()
     expect(row(has_text="letter.png")).to_contain_text("Refused")
     expect(row(has_text="letter.png")).to_contain_text("JPEG, PNG")
-    expect(page.get_by_label("Patient's pseudonym")).to_have_value("P-0042")
+    expect(page.get_by_label("Patient ID (pseudonym)")).to_have_value("P-0042")
     assert Scan.objects.filter(patient__pseudonym="P-0042").count() == 3
     assert Prediction.objects.count() == 3
     assert_accessible(page)
@@ -56,10 +56,10 @@ def test_batch_is_handed_in_without_scripts(page_as: Callable[..., Page], files:
     page = page_as(Role.TECHNOLOGIST, scripts=False)
     page.goto("/scans/hand-in/")
     page.locator("#id_files").set_input_files(files)
-    page.get_by_label("Patient's pseudonym").fill("P-0042")
-    page.get_by_role("button", name="Hand in").click()
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("Stored", exact=True)).to_have_count(3)
-    expect(page.get_by_text("Here already", exact=True)).to_have_count(1)
+    expect(page.get_by_text("Already uploaded", exact=True)).to_have_count(1)
     expect(page.get_by_text("Refused", exact=True)).to_have_count(1)
     assert Scan.objects.count() == 3
 
@@ -71,11 +71,11 @@ def test_future_date_is_refused_beside_its_field(
     page = page_as(Role.TECHNOLOGIST)
     page.goto("/scans/hand-in/")
     page.get_by_label("choose files").set_input_files(files[:1])
-    page.get_by_label("Patient's pseudonym").fill("Jane Doe")
-    page.get_by_role("button", name="Hand in").click()
+    page.get_by_label("Patient ID (pseudonym)").fill("Jane Doe")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator(".field__error")).to_contain_text("no name: a pseudonym")
     assert Scan.objects.count() == 0
-    page.get_by_label("Patient's pseudonym").fill("P-7")
+    page.get_by_label("Patient ID (pseudonym)").fill("P-7")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Stored", exact=True)).to_be_visible()
 
@@ -86,9 +86,9 @@ def test_lost_connection_offers_another_try(page_as: Callable[..., Page], files:
     page.goto("/scans/hand-in/")
     page.route("**/scans/hand-in/", lambda route: route.abort())
     page.get_by_label("choose files").set_input_files(files[:1])
-    page.get_by_label("Patient's pseudonym").fill("P-7")
-    page.get_by_role("button", name="Hand in").click()
-    expect(page.get_by_text("The connection broke off")).to_be_visible()
+    page.get_by_label("Patient ID (pseudonym)").fill("P-7")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("The connection was lost")).to_be_visible()
     assert_accessible(page)
     page.unroute("**/scans/hand-in/")
     page.get_by_role("button", name="Try again").click()

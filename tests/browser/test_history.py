@@ -59,5 +59,5 @@ def test_audit_filter_stays_in_the_address(page_as: Callable[..., Page], institu
     page.goto("/history/audit/")
     page.get_by_label("Act").select_option("claim_released")
     expect(page).to_have_url(re.compile("act=claim_released"))
-    expect(page.get_by_text("gave a case back unread")).to_be_visible()
+    expect(page.get_by_text("released a case unread")).to_be_visible()
     expect(page.get_by_text("claimed a case")).to_have_count(0)

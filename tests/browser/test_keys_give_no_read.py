@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 # For each form: some each time, a thousand over all forms together by `make faults`.
 ROUNDS = [pytest.param(15, id="some"), pytest.param(250, id="many", marks=pytest.mark.faults)]
 SUBMIT = "n"
-NAMED = ["Enter"] * 12 + [f"Arrow{way}" for way in ("Up", "Down", "Left", "Right")] * 4
+NAMED = ["Enter"] * 12 + [f"Arrow{way}" for way in ("Up", "Down", "Left", "Correct")] * 4
 NAMED += [
     " ",
     "Tab",
@@ -134,7 +134,7 @@ def test_enter_in_an_answer_sends_none_of_the_forms(open_page, institution, case
                 answer.focus()
                 page.keyboard.press("Enter")
                 if not scripts:  # the form was sent, and stated nothing
-                    expect(page.get_by_text("Nothing was submitted: Enter only chooses.")).to_be_visible()
+                    expect(page.get_by_text("Nothing was submitted. Enter only selects.")).to_be_visible()
                     page.goto(f"/cases/{case.pk}/")
                     if page.get_by_text("Amend my read").count():
                         page.get_by_text("Amend my read").click()

@@ -120,7 +120,7 @@ def test_counts_and_difference_of_datasets_need_no_scrolling_sideways_on_the_nar
     page = page_as(Role.DATA_MANAGER, viewport=NARROWEST)
     for path in ("/lab/datasets/freeze/", f"/lab/datasets/{run.dataset_id}/"):
         page.goto(path)
-        expect(page.get_by_role("heading", name="What it holds").or_(page.get_by_text("1 added"))).to_be_visible()
+        expect(page.get_by_role("heading", name="Contents").or_(page.get_by_text("1 added"))).to_be_visible()
         assert page.evaluate(TOO_WIDE) == []
         assert_fits(page)
     page.goto("/lab/datasets/freeze/")
@@ -162,7 +162,7 @@ def test_from_labels_to_a_model_in_use_by_mouse_alone(page_as, institution, tmp_
     page.get_by_role("link", name="See the plan").click()
     page.get_by_role("button", name="Freeze these 16 scans").click()
     expect(page.get_by_role("heading", name="Dataset v1")).to_be_visible()
-    page.get_by_label("Epochs at most").fill("2")
+    page.get_by_label("Maximum number of epochs").fill("2")
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", name="Training run 1")).to_be_visible()
     run = TrainingRun.objects.get()
@@ -170,11 +170,11 @@ def test_from_labels_to_a_model_in_use_by_mouse_alone(page_as, institution, tmp_
     run_state.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path), report=report())
     page.get_by_role("link", name="toy v1").click()
     page.get_by_role("button", name="Promote to live").click()
-    expect(page.get_by_text("Say why this model goes into use")).to_be_visible()
+    expect(page.get_by_text("Give a reason for the promotion")).to_be_visible()
     page.get_by_label("Reason").fill("The first one, so nothing to compare it with")
     page.get_by_label("Type the model's name").fill("toy v1")
     page.get_by_role("button", name="Promote to live").click()
-    expect(page.get_by_text("New scans are predicted by this model.")).to_be_visible()
+    expect(page.get_by_text("This model analyses new scans.")).to_be_visible()
     assert registry.live() == ModelVersion.objects.get()
 
 

@@ -74,13 +74,13 @@ def test_two_scans_are_chosen_and_compared(
     page = page_as(Role.RADIOLOGIST, theme=theme, viewport=viewport)
     page.goto(f"/history/patients/{new.patient_id}/")
     page.get_by_label(f"Compare {new.study.accession}").check()
-    page.get_by_role("button", name="Compare the two chosen").click()
+    page.get_by_role("button", name="Compare the two selected scans").click()
     expect(page.get_by_text("Choose two scans to compare.")).to_be_visible()
     for scan in (new, old):
         page.get_by_label(f"Compare {scan.study.accession}").check()
     assert_accessible(page)
     assert_fits(page)
-    page.get_by_role("button", name="Compare the two chosen").click()
+    page.get_by_role("button", name="Compare the two selected scans").click()
     expect(page.locator("[data-viewer][data-state=ready]")).to_be_visible()
     for canvas in ("[data-canvas]", "[data-prior-canvas]"):
         box = page.locator(canvas).bounding_box()

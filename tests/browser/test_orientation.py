@@ -71,7 +71,7 @@ def test_no_letters_where_the_file_says_nothing(page, reader):
     opened(page, reader, dicom(noise(0, 4096, "<u2"), bits=12))
     assert letters(page) == ("", "", "", "")
     page.keyboard.press("h")
-    expect(page.get_by_text("Mirrored", exact=True)).to_be_visible()
+    expect(page.get_by_text("Flipped", exact=True)).to_be_visible()
 
 
 def test_every_window_of_the_file_is_offered(page, reader):

@@ -86,7 +86,7 @@ def test_five_cases_by_keyboard_alone(page, institution, reader):
             page.keyboard.press("Escape")
         page.keyboard.press("t")
         page.keyboard.press("n")
-    expect(page.get_by_text("Nothing waits to be read. New scans appear here by themselves.")).to_be_visible()
+    expect(page.get_by_text("No cases to read. New scans appear here automatically.")).to_be_visible()
     finals = [
         (read.label, read.certainty, read.adopted, read.reason, read.may_train)
         for read in Read.objects.filter(kind="final", reader=reader).order_by("case__scan__study__accession")
@@ -217,13 +217,13 @@ def test_opinion_appears_by_itself_when_it_lands(page, institution, reader):
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
     show_ai_result(page)
-    expect(page.get_by_text("The analysis is still running.")).to_be_visible()
+    expect(page.get_by_text("The analysis is running.")).to_be_visible()
     Prediction.objects.all().delete()
     PredictionFactory(scan=case.scan, heatmap=heat_map())
     expect(page.get_by_text("94 %")).to_be_visible()
     page.keyboard.press("a")
     page.keyboard.press("n")
-    expect(page.get_by_text("Read recorded: Tumour, type not stated, certain.")).to_be_visible()
+    expect(page.get_by_text("Read recorded: Tumour, unspecified, certain.")).to_be_visible()
 
 
 def test_opinion_that_lands_while_somebody_writes_wipes_nothing_out(page, institution, reader, console):
@@ -234,11 +234,11 @@ def test_opinion_that_lands_while_somebody_writes_wipes_nothing_out(page, instit
     for key in ("5", "8", "n"):
         page.keyboard.press(key)
     show_ai_result(page)
-    expect(page.get_by_text("The analysis is still running.")).to_be_visible()
+    expect(page.get_by_text("The analysis is running.")).to_be_visible()
     page.get_by_label("Comment (optional)").fill("Half a sentence")
     Prediction.objects.all().delete()
     PredictionFactory(scan=case.scan)
-    expect(page.get_by_text("The opinion has arrived.")).to_be_visible()
+    expect(page.get_by_text("The AI result has arrived.")).to_be_visible()
     expect(page.get_by_label("Comment (optional)")).to_have_value("Half a sentence")
     page.keyboard.press("Escape")
     page.keyboard.press("k")
@@ -341,7 +341,7 @@ def test_reading_without_scripts(open_page, institution, reader):
     ClaimFactory(case=case, holder=reader)
     page = open_page(reader, scripts=False)
     page.goto(f"/cases/{case.pk}/")
-    expect(page.get_by_alt_text("Small picture of the scan.")).to_be_visible()
+    expect(page.get_by_alt_text("Thumbnail of the scan.")).to_be_visible()
     page.get_by_label("No tumour").check()
     page.get_by_label("Probable").check()
     page.get_by_role("button", name="Submit blind read").click()
@@ -374,5 +374,5 @@ def test_nothing_is_scrolled_sideways_at_320_pixels(open_page, institution, read
         image_ready(page)
         assert page.evaluate(SIDEWAYS) == [], kind
     page.goto(f"/scans/{case.scan_id}/")
-    expect(page.get_by_text("Opinions by model version")).to_be_visible()
+    expect(page.get_by_text("AI results by model version")).to_be_visible()
     assert page.evaluate(SIDEWAYS) == []

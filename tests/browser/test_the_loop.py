@@ -35,7 +35,7 @@ CERTAIN, KEEP, WHY, COMMENT, MAY_TRAIN, ON, AWAY = "8", "k", "y", "m", "t", "n",
 
 def next_case(page: Page, step: str) -> int | None:
     """The number of the case that is open at ``step`` now; None where the list has come to its end."""
-    there, over = page.get_by_text(step, exact=True).first, page.get_by_text("Nothing waits to be read.")
+    there, over = page.get_by_text(step, exact=True).first, page.get_by_text("No cases to read.")
     expect(there.or_(over).first).to_be_visible()
     if over.is_visible():
         return None
@@ -88,8 +88,8 @@ def hand_in(page: Page, number: int) -> str:
     page.goto("/scans/hand-in/")
     file = {"name": "head.png", "mimeType": "image/png", "buffer": head(number, truth(number) == "tumour")}
     page.get_by_label("choose files").set_input_files(file)
-    page.get_by_label("Patient's pseudonym").fill(f"P-{number}")
-    page.get_by_role("button", name="Hand in").click()
+    page.get_by_label("Patient ID (pseudonym)").fill(f"P-{number}")
+    page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("1 stored, 0 here already, 0 refused, 0 to go")).to_be_visible()
     page.get_by_role("link", name="Open").click()
     expect(page.get_by_role("heading", name="Analysis")).to_be_visible()
@@ -115,15 +115,15 @@ def freeze(page: Page) -> None:
 def train(page: Page) -> None:
     """Ends on the page of the candidate in the lab."""
     page.get_by_role("link", name="Start training").click()
-    page.get_by_label("Epochs at most").fill(str(RECIPE["epochs"]))
-    page.get_by_label("Scans a step").fill(str(RECIPE["batch_size"]))
-    page.get_by_label("Variation").select_option(RECIPE["augment"])
+    page.get_by_label("Maximum number of epochs").fill(str(RECIPE["epochs"]))
+    page.get_by_label("Batch size").fill(str(RECIPE["batch_size"]))
+    page.get_by_label("Augmentation").select_option(RECIPE["augment"])
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", name="Progress")).to_be_visible()
     expect(page.locator("#progress").get_by_text(re.compile("^(Succeeded|Failed)$"))).to_be_visible(timeout=300_000)
     page.reload()
     page.get_by_role("link", name="The candidate").click()
-    page.get_by_role("link", name="Charts and card in the lab").click()
+    page.get_by_role("link", name="Charts and model card").click()
 
 
 def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
@@ -146,10 +146,10 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     train(keeper)
     candidate, name = keeper.url, keeper.title().split(" · ")[0]
     gate = keeper.get_by_role("region", name="Gate")
-    expect(gate).to_contain_text("The test part is too small to tell whether it keeps the rules.")
+    expect(gate).to_contain_text("The test set is too small to decide.")
 
     # In the shadow: a live case is scored by both, and only the model in use is shown.
-    keeper.get_by_role("button", name="Let it challenge").click()
+    keeper.get_by_role("button", name="Run as challenger").click()
     expect(keeper.get_by_text(f"{name} scores live cases in the shadow from now on.")).to_be_visible()
     tech = open_page(people["tech"])
     predicted_by(keeper, hand_in(tech, 700), former)
@@ -157,7 +157,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     wait(ShadowOpinion.objects.exists, 120, "the challenger gave no opinion")
     expect(keeper.get_by_text(name)).to_have_count(0)
     keeper.goto(candidate)
-    expect(keeper.get_by_role("region", name="In the shadow")).to_contain_text("1 of")
+    expect(keeper.get_by_role("region", name="As challenger")).to_contain_text("1 of")
 
     # Promoted by two: nobody approves alone, and what the gate has not passed needs a written exception.
     ada, ben = open_page(people["ada"]), open_page(people["ben"])
@@ -168,7 +168,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     expect(ada.get_by_role("button", name="Approve and promote")).to_have_count(0)
     ben.goto(candidate)
     ben.get_by_role("button", name="Approve and promote").click()
-    exception = ben.get_by_label("Written exception, or why it is declined")
+    exception = ben.get_by_label("Written exception, or reason for declining")
     expect(exception).to_have_attribute("aria-invalid", "true")
     exception.fill("Phantoms only; nobody is harmed.")
     ben.get_by_label("Type the model's name").fill(name)

@@ -43,9 +43,9 @@ def test_pages_of_two_readers_have_no_faults_of_access(open_page, case, people, 
     assert faults_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("radio", name="Reader B").check()
-    page.get_by_label("What should they look at again?").fill("Look at the falx.")
+    page.get_by_label("What should they review?").fill("Look at the falx.")
     page.get_by_role("button", name="Send back", exact=True).click()
-    expect(page.get_by_text("The case went back to its reader with your comment.")).to_be_visible()
+    expect(page.get_by_text("The case was sent back to its reader with your comment.")).to_be_visible()
     reader = open_page(people[1], theme=theme, viewport=viewport)
     reader.goto("/worklist/?tab=returned")
     assert faults_of(reader) == []
@@ -64,7 +64,7 @@ def test_adjudicator_settles_by_keyboard_alone(open_page, case, people):
     image_ready(page)
     for key in ("2", "8", "n"):
         page.keyboard.press(key)
-    expect(page.get_by_text("Nothing waits to be read.")).to_be_visible()
+    expect(page.get_by_text("No cases to read.")).to_be_visible()
     assert Case.objects.get().state == "done"
 
 
@@ -81,7 +81,7 @@ def test_asking_by_key_keeps_what_was_entered(open_page, institution, case, peop
     page.keyboard.press("f")
     page.keyboard.type("Meningioma, or a cyst?")
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.get_by_text("You asked for a second opinion")).to_be_visible()
+    expect(page.get_by_text("You requested a second opinion")).to_be_visible()
     expect(page.get_by_label("Meningioma")).to_be_checked()
     expect(page.get_by_role("textbox", name="Comment (optional)")).to_have_value("Half a sentence")
     assert Comment.objects.get().text == "Meningioma, or a cyst?"

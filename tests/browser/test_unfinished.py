@@ -40,6 +40,6 @@ def test_a_case_left_unread_is_released_or_gone_on_with(open_page, institution):
     image_ready(page)
     page.keyboard.press("b")
     notice.get_by_role("button", name="Release").press("Enter")
-    expect(page.get_by_text("Other readers can take it now.")).to_be_visible()
+    expect(page.get_by_text("Other readers can claim it now.")).to_be_visible()
     expect(notice).to_have_count(0)
     assert Claim.objects.get().release == "given_back"

@@ -232,7 +232,7 @@ def test_history_tells_of_an_authors_marks_once(case, reader):
     annotate(by=reader, case=case, changes=[line(), line(kind="point", points=[[3, 3]])])
     annotate(by=reader, case=case, changes=[line()])
     (moment,) = [moment for moment in history(reader, case) if moment.kind == "marks"]
-    assert moment.sentence == "Marked the image: 3 marks (length, point)"
+    assert moment.sentence == "Annotated the image: 3 annotations (length, point)"
     assert moment.who == str(reader)
 
 

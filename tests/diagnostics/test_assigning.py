@@ -38,7 +38,7 @@ def test_assigned_case_is_kept_for_its_reader(people, cases):
     services.assign(by=judge, cases=cases[:2], to=bert)
     assert services.claim_next(by=anna).case == cases[2]
     assert services.claim_next(by=person(Role.RADIOLOGIST, cases[0].institution)) is None
-    with pytest.raises(WrongStage, match="kept for one reader"):
+    with pytest.raises(WrongStage, match="reserved for one reader"):
         services.take_over(by=anna, case=cases[0], reason="I am quick.")
     assert set(worklist.tab(bert, "mine")) == set(cases[:2]) and worklist.tab_counts(bert)["mine"] == 2
     assert services.claim_next(by=bert).case == cases[0]
@@ -55,7 +55,7 @@ def test_assignment_is_taken_back(people, cases):
 def test_one_case_that_cannot_be_assigned_keeps_all_where_they_are(people, cases):
     anna, bert, judge = people
     services.claim(by=anna, case=cases[1])
-    with pytest.raises(WrongStage, match="Somebody is reading"):
+    with pytest.raises(WrongStage, match="is being read"):
         services.assign(by=judge, cases=cases, to=bert)
     for case in cases:
         case.refresh_from_db()

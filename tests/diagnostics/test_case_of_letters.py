@@ -72,7 +72,7 @@ def test_administrator_cannot_rename_somebody_into_another(client):
     form = {"username": "Reader2", "is_active": "on", "email": other.email, "memberships-TOTAL_FORMS": 0,
             "memberships-INITIAL_FORMS": 0}  # fmt: skip
     answer = client.post(f"/admin/accounts/user/{other.pk}/change/", form)
-    assert "Somebody has this name already" in answer.content.decode()
+    assert "This name is taken" in answer.content.decode()
 
 
 def submitted(by: User, home: Institution, seed: int, patient: str, accession: str = "") -> Scan:
@@ -242,7 +242,7 @@ def test_two_studies_of_one_patient_can_be_one(old):
     assert "Merged; 1 scans moved." in names("merge-studies", "north", "Q-7", "B-É", "b-é")
     with pytest.raises(CommandError, match="There is no study nothing"):
         names("merge-studies", "north", "Q-7", "B-É", "nothing")
-    with pytest.raises(CommandError, match="Write: same_names merge-studies INSTITUTION PATIENT KEEP OTHER"):
+    with pytest.raises(CommandError, match="Usage: same_names merge-studies INSTITUTION PATIENT KEEP OTHER"):
         names("merge-studies", "north")
 
 

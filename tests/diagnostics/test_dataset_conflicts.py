@@ -78,8 +78,8 @@ def test_taking_back_opens_the_conflict_again(north, keeper, twins):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"reason": "  "}, "Say why"),
-        ({"stands": "glioma"}, "None of these scans is labelled"),
+        ({"reason": "  "}, "Give a reason"),
+        ({"stands": "glioma"}, "None of these scans has the label"),
     ],
 )
 def test_settling_is_refused_with_a_sentence(keeper, twins, change, sentence):
@@ -92,7 +92,7 @@ def test_settling_what_is_no_conflict_is_refused(north, keeper, twins):
     ill, well = twins
     apart = scan(north, "no_tumour")
     alike = scan(north, "glioma", fingerprint=near(9001))
-    with pytest.raises(conflicts.NotSettled, match="do not look alike"):
+    with pytest.raises(conflicts.NotSettled, match="are not near-duplicates"):
         conflicts.settle(by=keeper, seen=seen(ill, apart), stands="tumour", reason="Plain.")
     with pytest.raises(conflicts.NotSettled, match="do not contradict"):
         conflicts.settle(by=keeper, seen=seen(ill, alike), stands="tumour", reason="Plain.")

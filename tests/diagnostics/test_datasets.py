@@ -172,7 +172,7 @@ def test_freeze_leaves_out_blind_reads_rejected_scans_and_phantoms(north, keeper
 @pytest.mark.django_db
 def test_freeze_without_imported_labels_takes_reads_only(north, keeper):
     enough(north)
-    assert "Nothing is labelled yet" in services.plan(by=keeper, institutions=[north], include_imported=False).problem
+    assert "No labels yet" in services.plan(by=keeper, institutions=[north], include_imported=False).problem
 
 
 @pytest.mark.django_db
@@ -278,7 +278,7 @@ def test_freeze_unchanged_is_refused_and_names_the_version_to_use(north, keeper)
 
 @pytest.mark.django_db
 def test_freeze_of_nothing_says_what_to_do(north, keeper):
-    with pytest.raises(services.NotFreezable, match="Nothing is labelled yet in North.*import_folder"):
+    with pytest.raises(services.NotFreezable, match="No scans yet in North.*import_folder"):
         services.freeze(by=keeper, institutions=[north])
     with pytest.raises(services.NotFreezable, match="at least one institution"):
         services.freeze(by=keeper, institutions=[])
@@ -288,7 +288,7 @@ def test_freeze_of_nothing_says_what_to_do(north, keeper):
 def test_freeze_of_one_class_says_which_is_missing(north, keeper):
     for _ in range(8):
         scan(north, "glioma")
-    with pytest.raises(services.NotFreezable, match="scans without a tumour are missing"):
+    with pytest.raises(services.NotFreezable, match="Scans without a tumour are needed"):
         services.freeze(by=keeper, institutions=[north])
 
 
@@ -298,7 +298,7 @@ def test_freeze_of_too_few_independent_scans_says_how_many_are_needed(north, kee
     for _ in range(9):
         scan(north, "no_tumour", patient=patient)
         scan(north, "tumour")
-    with pytest.raises(services.NotFreezable, match="1 independent group is without a tumour.*3 are needed"):
+    with pytest.raises(services.NotFreezable, match="1 independent group without a tumour.*3 needed"):
         services.freeze(by=keeper, institutions=[north])
     assert not DatasetVersion.objects.exists()
 
@@ -337,10 +337,10 @@ def test_manifest_that_was_altered_or_lost_is_refused(north, keeper):
     enough(north)
     version = services.freeze(by=keeper, institutions=[north])
     storages["artifacts"].delete(version.manifest)
-    with pytest.raises(services.ManifestDamaged, match="gone"):
+    with pytest.raises(services.ManifestDamaged, match="missing"):
         services.manifest(version)
     storages["artifacts"].save(version.manifest, ContentFile(b"{}\n"))
-    with pytest.raises(services.ManifestDamaged, match="not what was frozen"):
+    with pytest.raises(services.ManifestDamaged, match="changed after freezing"):
         services.manifest(version)
 
 

@@ -163,7 +163,7 @@ def test_undo_after_somebody_has_gone_on_is_refused(institution, case, anna, ber
     case.refresh_from_db()
     read = final(anna, case)
     services.claim(by=bert, case=case)
-    with pytest.raises(WrongStage, match="gone on"):
+    with pytest.raises(WrongStage, match="has continued"):
         pipeline.undo_read(by=anna, read=read)
 
 

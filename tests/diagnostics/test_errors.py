@@ -54,15 +54,15 @@ def test_every_refusal_has_one_kind_and_a_code():
 
 
 def test_sentence_is_in_the_language_of_whoever_reads_it():
-    refused = WrongStage(gettext_lazy("Your blind read of this case is locked already. Record the final read."))
-    assert str(refused) == "Your blind read of this case is locked already. Record the final read."
+    refused = WrongStage(gettext_lazy("Your blind read is already submitted. Record the final read."))
+    assert str(refused) == "Your blind read is already submitted. Record the final read."
     with translation.override("de"):
-        assert refused.sentence == "Ihr Blindbefund dieses Falls liegt schon fest. Geben Sie den Endbefund ab."
+        assert refused.sentence == "Ihr Blindbefund ist bereits abgegeben. Geben Sie den Endbefund ab."
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, "1 Fall ist"), (2, "2 Fälle sind")])
 def test_parameters_decide_the_plural_where_it_is_read(n, said):
-    message = ngettext_lazy("%(n)d case is free for everybody.", "%(n)d cases are free for everybody.", "n")
+    message = ngettext_lazy("%(n)d case is unassigned.", "%(n)d cases are unassigned.", "n")
     refused = Conflict(message, {"n": n})
     with translation.override("de"):
         assert str(refused).startswith(said)

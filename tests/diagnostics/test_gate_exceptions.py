@@ -86,7 +86,7 @@ def test_another_name_is_refused_and_the_right_one_is_said(ada, candidate, name)
 
 def test_the_refusal_says_in_one_line_what_failed(ada, candidate):
     judged(candidate, "fail")
-    with pytest.raises(services.ExceptionMissing, match=r"^The gate failed: AUROC\. Write down in at least 20"):
+    with pytest.raises(services.ExceptionMissing, match="^The gate failed: AUROC\\. Give a reason of at least 20"):
         put(ada, candidate, reason="trial")
 
 

@@ -95,7 +95,7 @@ def test_import_takes_no_label_for_a_file_of_several_frames(tmp_path):
     institution = InstitutionFactory()
     out, err = run(tmp_path, institution, "--labels")
     assert "0 stored, 0 already here, 1 refused" in out
-    assert "hand in the frame that matters" in err
+    assert "Upload the relevant frame" in err
     out, _ = run(tmp_path, institution)
     assert "1 stored" in out
     assert Scan.objects.get().frames == 3
@@ -104,7 +104,7 @@ def test_import_takes_no_label_for_a_file_of_several_frames(tmp_path):
 def test_import_of_one_image_under_two_labels_names_the_conflict(folder):
     institution = InstitutionFactory()
     _, err = run(folder, institution, "--labels")
-    assert "already here with the label no_tumour, not tumour" in err
+    assert "already has the label no_tumour, not tumour" in err
     assert Scan.objects.filter(reference_label="no_tumour").count() == 1
 
 

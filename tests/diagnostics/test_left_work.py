@@ -151,7 +151,7 @@ def test_a_case_is_not_returned_to_who_has_left(place, crew):
     case = waiting(place)
     disagreement(case, anna, bert)
     people.deactivate(by=boss, user=bert)
-    with pytest.raises(WrongStage, match="does not read here any more"):
+    with pytest.raises(WrongStage, match="no longer reads here"):
         send_back(judge, case, "b")
 
 

@@ -178,7 +178,7 @@ def test_an_alert_is_taken_on_once_with_a_note_by_whoever_may(keeper, north):
     alert = Alert.objects.create(
         watched="failed", institution=north, model_version=live_model(), value=0.1, limit=0.02, n=90
     )
-    with pytest.raises(services.AlertNotTaken, match="Say what"):
+    with pytest.raises(services.AlertNotTaken, match="Enter what"):
         services.acknowledge(by=keeper, alert=alert, note=" ")
     with pytest.raises(NotAllowed):
         services.acknowledge(by=person(Role.DATA_MANAGER, InstitutionFactory()), alert=alert, note="Mine.")

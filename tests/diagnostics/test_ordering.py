@@ -89,7 +89,7 @@ def test_by_priority_nothing_is_overdue(place, scan):
     refresh()
     reader = person(Role.RADIOLOGIST, place)
     assert order_of(reader) == [urgent.pk, late.pk]
-    assert "then urgent, then whatever" in policies_of(reader).sentence
+    assert "then urgent, then the longest waiting" in policies_of(reader).sentence
 
 
 def test_time_to_read_is_the_institutions(place, scan):

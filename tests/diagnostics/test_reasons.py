@@ -109,7 +109,7 @@ def test_amendment_needs_a_reason_that_fits(institution, anna):
     said = {"by": anna, "read": read, "certainty": "certain", "comment": "Seen again."}
     with pytest.raises(InvalidRead, match="does not fit"):
         services.amend(label="meningioma", reason="false_positive", **said)
-    with pytest.raises(InvalidRead, match="does not differ"):
+    with pytest.raises(InvalidRead, match="agrees with the AI"):
         services.amend(label="glioma", reason="false_positive", **said)
     assert services.amend(label="meningioma", reason="wrong_type", **said).reason == "wrong_type"
 

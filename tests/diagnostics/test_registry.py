@@ -169,7 +169,7 @@ def test_promote_the_previous_version_swaps_the_two(tmp_path):
 def test_promote_what_is_in_use_is_refused_by_name(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     version = services.install_bundled_model(model_folder(tmp_path))
-    with pytest.raises(services.AlreadyLive, match="in use already"):
+    with pytest.raises(services.AlreadyLive, match="already live"):
         put_into_use(boss, version)
     assert Promotion.objects.count() == 1
 
@@ -179,7 +179,7 @@ def test_promote_what_is_in_use_is_refused_by_name(tmp_path):
 def test_promote_without_a_reason_is_refused(tmp_path, reason):
     boss = person("boss", Role.ADMINISTRATOR)
     version = stored_model(tmp_path)
-    with pytest.raises(services.ReasonMissing, match="Say why"):
+    with pytest.raises(services.ReasonMissing, match="Give a reason"):
         services.promote(by=boss, version=version, reason=reason)
     assert services.live() is None
 
@@ -224,7 +224,7 @@ def test_roll_back_twice_returns_to_where_it_was(tmp_path):
 def test_roll_back_with_nothing_to_return_to_is_refused(tmp_path):
     boss = person("boss", Role.ADMINISTRATOR)
     services.install_bundled_model(model_folder(tmp_path))
-    with pytest.raises(services.NothingToReturnTo, match="no former model"):
+    with pytest.raises(services.NothingToReturnTo, match="no previous model"):
         services.roll_back(by=boss, reason="try")
 
 

@@ -77,7 +77,7 @@ def test_read_from_claim_to_done(reader, case):
 
 def test_final_before_blind_is_refused(reader, case):
     claim = services.claim(by=reader, case=case)
-    with pytest.raises(WrongStage, match="blind read comes first"):
+    with pytest.raises(WrongStage, match="Submit your blind read before"):
         read(reader, claim, "final")
     assert not Read.objects.exists()
 
@@ -85,7 +85,7 @@ def test_final_before_blind_is_refused(reader, case):
 def test_blind_twice_is_refused(reader, case):
     claim = services.claim(by=reader, case=case)
     read(reader, claim, "blind")
-    with pytest.raises(WrongStage, match="locked"):
+    with pytest.raises(WrongStage, match="already submitted"):
         read(reader, claim, "blind", "no_tumour")
     assert Read.objects.get().label == "tumour"
 
@@ -323,7 +323,7 @@ def test_opinion_that_landed_after_the_page_was_opened_is_not_stored_as_seen(rea
     read(reader, claim, "blind", "no_tumour")
     services.reveal(by=reader, case=claim.case, claim_token=claim.token)
     opinion = PredictionFactory(scan=scan, p=0.94)
-    with pytest.raises(WrongStage, match="has arrived since"):
+    with pytest.raises(WrongStage, match="arrived after you opened"):
         read(reader, claim, "final", "no_tumour", seen=None)
     final = read(reader, claim, "final", "tumour", seen=opinion.pk)
     assert final.prediction == opinion and final.adopted

@@ -103,14 +103,14 @@ def test_queue_from_a_live_model_of_another_kind_is_refused(dataset, keeper, tmp
 
 @pytest.mark.django_db
 def test_queue_on_a_dataset_without_scans_is_refused(north, keeper):
-    with pytest.raises(services.NotTrainable, match="holds no labelled scans"):
+    with pytest.raises(services.NotTrainable, match="has no labelled scans"):
         services.queue(by=keeper, dataset=DatasetVersionFactory(institution=north), config={})
 
 
 @pytest.mark.django_db
 def test_queue_on_one_class_is_refused(dataset, keeper):
     dataset.items.filter(label="no_tumour").delete()
-    with pytest.raises(services.NotTrainable, match="no scan without a tumour"):
+    with pytest.raises(services.NotTrainable, match="no training scan without a tumour"):
         services.queue(by=keeper, dataset=dataset, config={})
 
 
@@ -127,7 +127,7 @@ def test_queue_and_cancel_need_the_permission(run, dataset, north, role):
 
 @pytest.mark.django_db
 def test_queue_while_another_waits_is_refused_and_names_it(run, dataset, keeper):
-    with pytest.raises(services.AnotherRunning, match="Training run 1 is waiting"):
+    with pytest.raises(services.AnotherRunning, match="Training run 1 is queued"):
         services.queue(by=keeper, dataset=dataset, config={})
     assert "Training run 1" in services.blocking_reason(by=keeper, dataset=dataset)
     assert TrainingRun.objects.count() == 1
@@ -300,7 +300,7 @@ def test_cancel_of_a_running_run_is_told_to_its_worker(claimed, keeper):
 @pytest.mark.django_db
 def test_cancel_of_an_ended_run_is_refused(claimed, keeper):
     run_state.fail(run_id=claimed.pk, fence=claimed.fence, sentence="It broke.")
-    with pytest.raises(services.NothingToCancel, match="has ended already: it failed"):
+    with pytest.raises(services.NothingToCancel, match="has already failed"):
         services.cancel(by=keeper, run=claimed)
 
 

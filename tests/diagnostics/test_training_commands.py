@@ -32,7 +32,7 @@ def test_freeze_plans_without_a_trace_and_then_freezes(north, keeper, capsys):
     [
         ({"by": "nobody"}, "no account nobody"),
         ({"institution": ["south"]}, "no institution south"),
-        ({}, "Nothing is labelled yet"),
+        ({}, "No scans yet"),
     ],
 )
 def test_freeze_refuses_by_a_sentence(north, keeper, options, sentence):
@@ -78,6 +78,6 @@ def test_export_writes_the_manifest_and_the_very_files(north, keeper, tmp_path, 
     assert all(hashlib.sha256((out / row["path"]).read_bytes()).hexdigest() == row["sha256"] for row in rows)
     assert AuditEvent.objects.get(act="dataset_exported").actor == keeper
     stranger = person(Role.DATA_MANAGER, InstitutionFactory())
-    with pytest.raises(CommandError, match="none that this person may see"):
+    with pytest.raises(CommandError, match="this person may not see it"):
         call_command("export_dataset", 1, by=stranger.username, out=tmp_path / "not")
     assert not (tmp_path / "not").exists()

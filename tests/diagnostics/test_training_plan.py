@@ -39,7 +39,7 @@ def trained(north, keeper):
 
 
 def test_unchanged_data_is_refused_with_a_sentence_unless_asked_for(trained, keeper):
-    assert "trained on this very dataset" in services.blocking_reason(by=keeper, dataset=trained)
+    assert "trained on this dataset" in services.blocking_reason(by=keeper, dataset=trained)
     with pytest.raises(services.Unchanged, match="Nothing has changed"):
         services.queue(by=keeper, dataset=trained, config={})
     assert services.queue(by=keeper, dataset=trained, config={}, anyway=True).state == "queued"
@@ -76,7 +76,7 @@ def test_pages_and_api_show_the_plan_and_refuse_what_is_unchanged(client, traine
     client.force_login(keeper)
     address = reverse("lab:dataset", args=[trained.pk])
     page = client.get(address).content.decode()
-    assert "trained on this very dataset" in page and "by the pace of run " in page and "disabled" in page
+    assert "trained on this dataset" in page and "at the speed of run " in page and "disabled" in page
     assert client.post(reverse("lab:train", args=[trained.pk]), {"architecture": "seed_cnn"}).status_code == 400
     body = {"dataset_version": str(trained.pk)}
     plan = client.post("/api/v1/training-runs/plan/", body, content_type="application/json").json()
@@ -117,7 +117,7 @@ def test_retraining_waits_for_enough_labels_and_then_is_an_act_of_the_system(tra
     scan(north, "glioma")
     assert schedule.consider() is None
     policy.refresh_from_db()
-    assert policy.last_word == "1 of 3 new labels wait."
+    assert policy.last_word == "1 of 3 new labels are available."
     for _ in range(4):
         scan(north, "glioma")
     run = schedule.consider()

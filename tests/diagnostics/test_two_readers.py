@@ -180,7 +180,7 @@ def test_second_reader_is_blind_to_the_first_and_to_the_ai(case, anna, bert):
 
 def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge):
     disagreement(case, anna, bert)
-    assert thread.statements_for(judge, case) == [], "only whoever holds the case"
+    assert thread.statements_for(judge, case) == [], "only whoever has claimed the case"
     services.claim(by=judge, case=case)
     said = thread.statements_for(judge, case)
     assert [(each.reader, each.said["label"], each.comment) for each in said] == [
@@ -363,7 +363,7 @@ def test_returned_reader_who_stands_by_it_sends_it_to_the_adjudicator_again(case
 def test_return_is_refused_to_somebody_who_reads_here_no_more(case, anna, bert, judge):
     disagreement(case, anna, bert)
     Membership.objects.filter(user=anna).delete()
-    with pytest.raises(WrongStage, match="does not read here"):
+    with pytest.raises(WrongStage, match="no longer reads here"):
         send_back(judge, case, "a")
     with pytest.raises(InvalidRead):
         send_back(judge, case, "c")
@@ -408,7 +408,7 @@ def test_amendment_that_makes_two_readers_disagree_opens_the_case_again(case, an
 
 def test_amendment_of_what_was_settled_changes_nothing_of_it(case, anna, bert, judge):
     disagreement(case, anna, bert)
-    with pytest.raises(WrongStage, match="being settled"):
+    with pytest.raises(WrongStage, match="awaiting adjudication"):
         services.amend(
             by=anna, read=queries.own_final_read(anna, case), label="glioma", certainty="certain", comment="x"
         )

@@ -75,7 +75,7 @@ def test_a_case_of_two_readers_from_the_first_read_to_the_number(client):
     client.force_login(person(Role.DATA_MANAGER, place))
     html = client.get(reverse("lab:agreement")).content.decode()
     assert "Cohen's kappa" in html and "Fleiss' kappa" in html and "anna · bert" in html
-    assert "1 of 2 right blind reads turned wrong" in html and "0 of 0 wrong blind reads turned right" in html
+    assert "1 of 2 correct blind reads wrong" in html and "0 of 0 wrong blind reads correct" in html
     opened = {
         query: "ACC-2R" in client.get(reverse("lab:agreement-cases") + query.replace("&amp;", "&")).content.decode()
         for query in re.findall(r'href="/lab/agreement/cases/(\?[^"]*)"', html)

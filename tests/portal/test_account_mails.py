@@ -28,7 +28,7 @@ def test_wishes_for_another_address_send_no_more_mails_than_the_limit(signed_in,
     said = [signed_in.post("/accounts/address/", ASKED) for _ in range(attempts.LIMIT_OF_MAILS + 5)]
     assert [answer.status_code for answer in said] == [302] * attempts.LIMIT_OF_MAILS + [400] * 5
     assert len(mail.outbox) == 2 * attempts.LIMIT_OF_MAILS
-    assert "Too many mails" in said[-1].content.decode()
+    assert "Too many emails" in said[-1].content.decode()
 
 
 def test_one_person_at_many_addresses_sends_no_more_mails(signed_in, rita):

@@ -94,7 +94,7 @@ def test_address_changes_by_password_and_link_and_the_old_one_is_told(signed_in,
     assert "new@example.org" in told.body
     rita.refresh_from_db()
     assert rita.email == "rita@example.org"
-    assert "new@example.org waits for the link" in signed_in.get("/accounts/").content.decode()
+    assert "new@example.org is not confirmed yet" in signed_in.get("/accounts/").content.decode()
     link = link_in(asked)
     stranger = Client()
     assert "Use new@example.org for the account rita" in stranger.get(link).content.decode()
@@ -234,7 +234,7 @@ def test_administrator_s_open_session_sets_no_address_password_or_token_without_
     stale(office)
     page = f"/admin/accounts/user/{rita.pk}"
     answer = office.post(f"{page}/change/", person_form(rita, email="thief@example.org"))
-    assert "password again" in answer.content.decode()
+    assert "Confirm your password" in answer.content.decode()
     data = {"usable_password": "true", "password1": NEW, "password2": NEW}
     again = office.post(f"{page}/password/", data)
     assert again.headers["Location"].startswith("/accounts/again/?next=")

@@ -372,7 +372,7 @@ def test_freeze_shows_its_plan_and_freezes_what_was_shown(north, keeper):
 
 def test_freeze_page_of_an_empty_institution_says_what_is_missing(north, keeper):
     shown = text(client_of(keeper).get(page("datasetversion_freeze")))
-    assert "Nothing is labelled yet in North" in shown
+    assert "No scans yet in North" in shown
     assert 'value="Freeze" disabled' in shown
 
 
@@ -388,7 +388,7 @@ def test_train_queues_a_run_and_shows_its_page(dataset, keeper, monkeypatch):
     assert run.config["epochs"] == 2
     second = client.post(url, form)
     assert second.status_code == 409
-    assert "Training run 1 is waiting" in text(second)
+    assert "Training run 1 is queued" in text(second)
     assert "Training cannot start now" in text(client.get(page("datasetversion_change", dataset.pk)))
 
 
@@ -416,7 +416,7 @@ def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
     url = page("modelversion_promote", second.pk)
     assert "0.800" in text(client.get(url))
     refused = client.post(url, {"reason": ""})
-    assert refused.status_code == 400 and "Say why" in text(refused)
+    assert refused.status_code == 400 and "Give a reason" in text(refused)
     client_of(keeper).post(url, {"reason": "mine"})
     assert registry.live() == first and PromotionRequest.objects.get().proposed_by == keeper
     why = "Nothing is measured in this test."
@@ -432,7 +432,7 @@ def test_promote_and_roll_back_ask_for_a_reason(boss, keeper, tmp_path):
     client.post(page("modelversion_roll_back"), {"reason": "worse", "to": first.pk})
     assert registry.live() == first
     stale = client.post(page("modelversion_roll_back"), {"reason": "worse", "to": first.pk})
-    assert stale.status_code == 400 and "have just changed" in text(stale) and registry.live() == first
+    assert stale.status_code == 400 and "has just changed" in text(stale) and registry.live() == first
     assert list(Promotion.objects.values_list("kind", "reason", "by")[:2]) == [
         ("rollback", "worse", boss.pk),
         ("promote", why, boss.pk),

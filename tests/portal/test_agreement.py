@@ -37,7 +37,7 @@ def settled(place):
 
 def test_page_without_any_case_says_what_to_do(client, manager):
     html = client.get(PAGE).content.decode()
-    assert "No case counts here yet" in html and "Nothing can be counted yet" in html
+    assert "No cases counted yet" in html and "No figures yet" in html
 
 
 def test_each_number_opens_its_cases(client, manager, settled):

@@ -57,7 +57,7 @@ def test_htmx_gets_the_thread_alone(case, place):
     assert answer.status_code == 200 and "Moved." in shown and "<html" not in shown
 
 
-@pytest.mark.parametrize(("text", "says"), [("", "Write what you want to say"), ("x" * 4001, "4000")])
+@pytest.mark.parametrize(("text", "says"), [("", "Enter a comment"), ("x" * 4001, "4000")])
 def test_comment_that_cannot_be_kept_says_why_and_keeps_the_words(case, place, text, says):
     answer = at(person(Role.TECHNOLOGIST, place)).post(f"/cases/{case.pk}/comments/", {"text": text})
     assert answer.status_code == 400 and says in answer.content.decode()

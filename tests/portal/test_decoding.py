@@ -63,7 +63,7 @@ def test_upload_without_a_process_to_decode_in_is_503_and_stores_nothing(client,
                          format="multipart")  # fmt: skip
     assert (answer.status_code, answer["Retry-After"]) == (503, "30")
     told = answer.json()
-    assert told["code"] == "decoding_unavailable" and "nothing was stored" in told["detail"]
+    assert told["code"] == "decoding_unavailable" and "Nothing was stored" in told["detail"]
     assert Scan.objects.count() == 0
     assert "decoding_unavailable" in caplog.text and "Traceback" not in caplog.text
 
@@ -71,7 +71,7 @@ def test_upload_without_a_process_to_decode_in_is_503_and_stores_nothing(client,
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 def test_page_without_a_process_to_decode_in_says_so(client, no_process, accept):
     answer = client.post(HAND_IN, handed_in(phantom()), headers={"Accept": accept})
-    assert answer.status_code == 503 and "nothing was stored" in answer.content.decode()
+    assert answer.status_code == 503 and "Nothing was stored" in answer.content.decode()
     assert Scan.objects.count() == 0
 
 

@@ -22,7 +22,7 @@ from tests.portal.test_redis_away import hand_in_by_page
 from tests.web import Web
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SENTENCE = "There is no room left where Overread keeps its data"
+SENTENCE = "Storage is full where Overread keeps its data"
 
 
 @pytest.fixture

@@ -272,7 +272,9 @@ def test_every_sentence_can_be_said(north: Institution, act: str) -> None:
 
 
 def test_sentence_carries_the_words_of_the_event(north: Institution) -> None:
-    assert sentence_of(event("role_given", None, north, role="data_manager")) == "gave a person the role data manager"
+    assert sentence_of(event("role_given", None, north, role="data_manager")) == (
+        "assigned the role data manager to a person"
+    )
     assert sentence_of(event("dataset_frozen", None, north, number=3)) == "froze dataset version 3"
 
 

@@ -136,7 +136,7 @@ def test_lab_opens_to_the_right_people(north, dataset, run, model, viewpoint):
 
 def test_overview_of_an_empty_installation_says_what_to_do(keeper):
     page = text(client_of(keeper).get(reverse("lab:overview")))
-    assert "No model is in use" in page
+    assert "No live model" in page
     assert "Labels are needed first" in page
     assert "Freeze one when scans have labels" in page
 
@@ -150,15 +150,15 @@ def test_overview_leads_through_the_loop(north, keeper, boss, model, tmp_path):
     enough(north)
     assert "16 scans have a label." in page()
     version = freeze(by=keeper, institutions=[north])
-    assert "Dataset v1 has not been trained on yet." in page()
+    assert "Dataset v1 has not been used for training." in page()
     run = training.queue(by=keeper, dataset=version, config={})
-    assert "A training is under way" in page()
+    assert "Training is running" in page()
     claimed = run_state.claim(run.pk)
     run_state.succeed(run_id=run.pk, fence=claimed.fence, folder=model_folder(tmp_path, b"next"), report=report())
-    assert "Look at the candidate" in page()
+    assert "View the candidate" in page()
     assert "Compare and promote" in page()
     scan(north, "tumour")
-    assert "1 label came since dataset v1." in page()
+    assert "1 new label since dataset v1." in page()
 
 
 def test_overview_of_a_stranger_shows_no_foreign_dataset_or_run(dataset, run):
@@ -207,7 +207,7 @@ def test_phantoms_that_nobody_freezes_are_no_new_labels(north, keeper):
 
 def test_freeze_page_with_nothing_labelled_offers_no_button(keeper):
     page = text(client_of(keeper).get(reverse("lab:freeze")))
-    assert "Nothing is labelled yet in North" in page
+    assert "No scans yet in North" in page
     assert "Freeze this" not in page and "Freeze these" not in page
 
 
@@ -263,7 +263,7 @@ def test_page_of_a_dataset_asks_for_every_setting_of_a_training(dataset, keeper)
 def test_train_while_another_waits_is_refused_on_the_page(dataset, run, keeper):
     client = client_of(keeper)
     page = text(client.get(reverse("lab:dataset", args=[dataset.pk])))
-    assert "Training run 1 is waiting" in page
+    assert "Training run 1 is queued" in page
     assert "disabled" in page
     form = {
         "architecture": "seed_cnn",
@@ -286,11 +286,11 @@ def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keepe
             return text(client.get(reverse(f"lab:{name}", args=args), headers={"Accept-Language": "de"}))
 
     page = german("dataset", dataset.pk)
-    assert "Datensatz v1" in page and "Trainingslauf 1 wartet" in page
+    assert "Datensatz v1" in page and "Trainingslauf 1 ist eingereiht" in page
     assert "Genauigkeit höchstens 0,03" in page, "a number as the language writes it"
     assert "<dd>Leicht</dd>" in german("run", run.pk), "a light variation, not a light theme"
     assert "Seit Datensatz v1 hat sich nichts geändert" in german("freeze")
-    sentence = "The machine ran out of memory. Try the small network, or smaller steps."
+    sentence = "Out of memory. Try the small network or a smaller batch size."
     run_state.fail(run_id=run.pk, fence=run_state.claim(run.pk).fence, sentence=sentence)
     assert "Der Maschine ging der Speicher aus." in german("run", run.pk)
 
@@ -330,12 +330,12 @@ def test_model_page_shows_figures_beside_dummy_and_live(model, candidate, boss):
     }
     ModelVersion.objects.filter(pk=candidate.pk).update(report=report(0.8) | {"compared_with_live": beside})
     page = text(client_of(boss).get(reverse("lab:model", args=[candidate.pk])))
-    assert "Measured on 40 scans in 31 groups" in page
+    assert "Measured on 40 unseen scans in 31 groups" in page
     assert "0.750 to 0.850" in page
-    assert "Live then (v1)" in page
+    assert "Live model at the time (v1)" in page
     assert page.count(">better<") == 1
     assert page.count(">worse<") == 1
-    assert "may have seen some of these scans before" in page
+    assert "may have seen some of these scans" in page
     assert "Confusion matrix" in page and "Tumour called No tumour: 4 of 24" in page
     assert page.count('role="img"') == 3
 
@@ -352,7 +352,7 @@ def test_model_page_says_what_a_report_of_an_earlier_version_lacks(model, keeper
     old = report()
     ModelVersion.objects.update(report=old)
     page = text(client_of(keeper).get(here))
-    assert "Not drawn: the band about the ROC curve, the decision curve" in page
+    assert "Not available: the band about the ROC curve, the decision curve" in page
     whole = old["test"] | {"roc_band": [[0.5, 0.6, 0.9]], "decision": [[0.1, 0.3, 0.2], [0.5, 0.2, 0.0]]}
     ModelVersion.objects.update(report=old | {"test": whole})
     page = text(client_of(keeper).get(here))
@@ -384,7 +384,7 @@ def test_promote_needs_a_reason_and_then_changes_the_model_in_use(model, candida
     url = reverse("lab:promote", args=[candidate.pk])
     refused = client.post(url, {"reason": " "})
     assert refused.status_code == 400
-    assert "Say why this model goes into use" in text(refused)
+    assert "Give a reason for the promotion" in text(refused)
     assert registry.live() == model
     client.post(url, {"reason": "Better AUROC, by eye.", "name": str(candidate)})
     assert registry.live() == candidate
@@ -394,7 +394,7 @@ def test_promote_needs_a_reason_and_then_changes_the_model_in_use(model, candida
     assert registry.live() == model
     again = client.post(reverse("lab:roll-back"), away, follow=True)
     assert registry.live() == model, "whoever rolls back from an old page does not bring the new model back"
-    assert "have just changed" in text(again)
+    assert "has just changed" in text(again)
 
 
 def test_promote_is_offered_to_those_who_may_only(model, candidate, keeper, boss):

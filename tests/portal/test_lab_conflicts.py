@@ -22,17 +22,17 @@ def test_a_conflict_is_shown_settled_and_reopened(client):
     client.force_login(keeper)
     enough(north, each=4)
     ill, well = scan(north, "tumour", fingerprint=look(9001)), scan(north, "no_tumour", fingerprint=near(9001))
-    assert "1 conflict of labels is open" in client.get(reverse("lab:freeze")).content.decode()
+    assert "1 label conflict is open" in client.get(reverse("lab:freeze")).content.decode()
     page = client.get(reverse("lab:conflicts"))
     for each in (ill, well):
         assert reverse("reading:preview", args=[each.pk]) in page.content.decode()
     seen = page.context["sets"][0]["seen"]
     address = reverse("lab:settle")
     answer = client.post(address, {"scans": seen, "stands": "tumour", "reason": ""}, follow=True)
-    assert "Say why" in answer.content.decode()
+    assert "Give a reason" in answer.content.decode()
     answer = client.post(address, {"scans": seen, "stands": "tumour", "reason": "A mass."}, follow=True)
-    assert "1 scan stays out" in answer.content.decode() and "A mass." in answer.content.decode()
-    assert "No conflict is open" in answer.content.decode()
+    assert "1 scan is excluded" in answer.content.decode() and "A mass." in answer.content.decode()
+    assert "No open conflicts" in answer.content.decode()
     client.post(reverse("lab:take-back", args=[RuledOut.objects.get().ruling]))
     assert services.plan(by=keeper, institutions=[north]).counts["conflicts"] == 1
 

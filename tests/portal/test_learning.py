@@ -78,8 +78,8 @@ def test_training_asks_the_same_in_the_lab_and_in_the_admin(client, boss):
     lab, admin = ("lab:dataset", dataset.pk), ("admin:diagnostics_datasetversion_train", dataset.pk)
     assert_the_same(client, lab, admin)
     for said in (page(client, *lab)[1], page(client, *admin)[1]):
-        assert "Nothing is predicted by it until somebody promotes it." in said
-        assert "What a training would do now" in said
+        assert "It analyses no scans until it is promoted." in said
+        assert "What training would do now" in said
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -100,9 +100,9 @@ def test_promoting_asks_the_same_in_the_lab_and_in_the_admin(boss, candidate, ro
     assert ("name" in form.fields) is (role == Role.ADMINISTRATOR)
     assert ("password" in form.fields) is (role == Role.ADMINISTRATOR and not others)
     for sentence in (
-        "It was not trained here, or before there was a gate, so nothing is known.",
-        "It takes a written exception: a reason of at least 20 characters",
-        "This installation requires no second administrator",
+        "Not known: it was not trained here, or before the gate existed.",
+        "This needs a written exception: a reason of at least 20 characters",
+        "This installation needs no second administrator",
     ):
         assert (sentence in here) is (sentence in there), sentence
 

@@ -153,6 +153,6 @@ def test_what_one_is_told_is_chosen_on_the_account_page(client, reader):
 
 
 def test_nothing_to_tell_says_what_would_be_told(client):
-    assert "Nothing concerns you yet" in client.get(LIST).content.decode()
+    assert "No notifications" in client.get(LIST).content.decode()
     assert "Nothing new" in client.get(LIST, {"show": "new"}).content.decode()
     assert client.get(LIST, {"show": "old"}).status_code == 400

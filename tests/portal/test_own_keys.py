@@ -63,7 +63,7 @@ def test_two_actions_may_exchange_their_keys(ada):
 def test_a_key_that_is_taken_is_refused_and_nothing_is_stored(ada):
     with pytest.raises(preferences.BadKeys) as refused:
         preferences.choose_keys(by=ada, page="reading", keys={"invert": "r", "fit": "§"})
-    assert refused.value.sentences["invert"] == "“r” is also the key of “Turn to the right”."
+    assert refused.value.sentences["invert"] == "“r” is also the shortcut for “Rotate 90°”."
     assert set(refused.value.sentences) == {"invert", "rotate"}
     assert not OwnKey.objects.exists() and not AuditEvent.objects.exists()
 
@@ -126,8 +126,8 @@ def test_page_of_keys_says_beside_the_field_what_is_wrong(client, ada):
     answer = client.post(reverse("accounts:keys"), {"page": "reading", "key-invert": "r"})
     html = flat(answer.content.decode())
     assert answer.status_code == 400
-    assert "“r” is also the key of “Turn to the right”." in html
-    assert "“r” is also the key of “Invert”." in html
+    assert "“r” is also the shortcut for “Rotate 90°”." in html
+    assert "“r” is also the shortcut for “Invert”." in html
     assert re.search(r'name="key-invert" value="r"', html) and not OwnKey.objects.exists()
 
 
@@ -174,6 +174,6 @@ def test_keys_that_collide_are_refused_by_the_api_and_nothing_else_is_changed(ad
     mine = bearer(ada)
     wanted = {"goes_on": False, "worklist": {"down": "x"}, "reading": {"invert": "r", "nowhere": "x"}}
     problem = assert_problem(mine.post(f"{V1}/users/me/habits/", wanted, format="json"), 400)
-    assert "There is no such action on this page." in problem["errors"]["reading"]
+    assert "This page has no such action." in problem["errors"]["reading"]
     assert not OwnKey.objects.exists() and not Preferences.objects.exists()
     assert_problem(bearer(ada, "read").post(f"{V1}/users/me/habits/", wanted, format="json"), 403)

@@ -97,7 +97,7 @@ def test_settled_conflict_is_planned_anew(client, north, keeper, nudged):
     assert client.get(reverse("lab:conflicts")).context["work"].active
     tasks.plan_datasets.run()
     shown = client.get(reverse("lab:conflicts"))
-    assert shown.context["sets"] == [] and "No conflict is open" in shown.content.decode()
+    assert shown.context["sets"] == [] and "No open conflicts" in shown.content.decode()
 
 
 def test_many_scans_are_frozen_by_a_worker_as_they_were_seen(client, north, keeper, nudged):

@@ -86,7 +86,7 @@ def test_time_of_the_first_read_and_of_all_of_it_stand_in_the_history(place, ada
     final = said(ada, case, "final")
     assert (blind.seconds, final.seconds) == (41, 30)
     history = html_of(ada, reverse("reading:case", args=[case.pk]))
-    assert "Blind read: Tumour, type not stated, certain, in 41 s" in history
+    assert "Blind read: Tumour, unspecified, certain, in 41 s" in history
     assert "certain, in 30 s (1 min 11 s with the blind read)" in history
     mine = html_of(ada, reverse("history:my-reads"))
     assert "1 min 11 s" in mine and "first read 41 s" in mine

@@ -112,8 +112,8 @@ def judged(version, verdict="pass"):
 
 def test_one_administrator_promotes_with_a_reason_and_the_page_says_that_one_is_enough(ada, candidate):
     page = client_of(ada).get(reverse("lab:model", args=[candidate.pk]))
-    assert "requires no second administrator" in text(page)
-    assert "<strong>The gate has not judged this model.</strong> 0 waiting cases will be analysed by it" in text(page)
+    assert "needs no second administrator" in text(page)
+    assert "<strong>The gate has not judged this model.</strong> It will analyse 0 waiting cases" in text(page)
     assert "a reason of at least 20 characters" in text(page) and f"<code>{candidate}</code>" in text(page)
     address, body = f"{V1}/model-versions/{candidate.pk}/promote/", {"reason": WHY, "name": str(candidate)}
     answer = by_token(ada).post(address, body, content_type="application/json")
@@ -162,7 +162,7 @@ def test_an_exception_is_proposed_where_there_is_another_administrator(ada, ben,
     assert "Type the model" in text(client_of(ben).get(page))
     url = reverse("lab:decide", args=[PromotionRequest.objects.get().pk])
     unnamed = client_of(ben).post(url, {"act": "approve", "exception": WHY})
-    assert unnamed.status_code == 400 and "Type the model's name exactly" in html.unescape(text(unnamed))
+    assert unnamed.status_code == 400 and "type the model's exact name" in html.unescape(text(unnamed))
     client_of(ben).post(url, {"act": "approve", "exception": WHY, "name": str(candidate)})
     assert registry.live() == candidate
 
@@ -215,12 +215,12 @@ def test_two_administrators_on_the_page(ada, ben, keeper, candidate, settings):
     assert "Propose for promotion" in text(first.get(page)) and "Promote to live" not in text(first.get(page))
     first.post(reverse("lab:promote", args=[candidate.pk]), {"reason": "Better on site."})
     asked = PromotionRequest.objects.get()
-    assert "Take it back" in text(first.get(page)) and "Approve and promote" not in text(first.get(page))
+    assert "Undo ruling" in text(first.get(page)) and "Approve and promote" not in text(first.get(page))
     second = client_of(ben)
-    assert "keeper proposes to put it into use" in text(second.get(page))
+    assert "keeper proposes to promote it" in text(second.get(page))
     url = reverse("lab:decide", args=[asked.pk])
     refused = second.post(url, {"act": "approve"})
-    assert refused.status_code == 400 and "why it may go into use all the same" in text(refused)
+    assert refused.status_code == 400 and "Give a reason of at least" in text(refused)
     second.post(url, {"act": "approve", "exception": "Small, but it is a trial.", "name": str(candidate)})
     assert registry.live() == candidate
     assert "approved by ben" in text(second.get(page)) and "Small, but it is a trial." in text(second.get(page))
@@ -230,23 +230,23 @@ def test_calibration_error_below_its_interval_is_explained(keeper, candidate):
     below = {"name": "calibration", "value": 0.041, "low": 0.052, "high": 0.098, "n": 80, "limit": 0.1}
     result = judged(candidate)
     page = client_of(keeper).get(reverse("lab:model", args=[candidate.pk]))
-    assert "lies higher than the value" not in text(page)
+    assert "can lie above the value" not in text(page)
     rule = {"rule": "calibration", "verdict": "pass", "numbers": [{**below, "verdict": "pass"}]}
     GateResult.objects.filter(pk=result.pk).update(findings=[*result.findings, rule])
     page = text(client_of(keeper).get(reverse("lab:model", args=[candidate.pk])))
-    assert "0.041" in page and "0.052 to 0.098" in page and "lies higher than the value" in page
+    assert "0.041" in page and "0.052 to 0.098" in page and "can lie above the value" in page
 
 
 def test_proposal_that_waits_is_the_first_thing_to_do(ada, ben, keeper, candidate, settings):
     settings.SECOND_ADMINISTRATOR = True
     address, page = reverse("lab:promote", args=[candidate.pk]), reverse("lab:overview")
-    assert "promotion waits" not in text(client_of(ben).get(page))
+    assert "promotion needs" not in text(client_of(ben).get(page))
     client_of(ada).post(address, {"reason": "Better."})
-    assert "A promotion waits for your decision" in text(client_of(ben).get(page))
+    assert "A promotion needs your decision" in text(client_of(ben).get(page))
     for other in (ada, keeper):
-        assert "A promotion waits for another administrator" in text(client_of(other).get(page))
+        assert "A promotion needs approval" in text(client_of(other).get(page))
     PromotionRequest.objects.update(expires_at=timezone.now())
-    assert "promotion waits" not in text(client_of(ben).get(page))
+    assert "promotion needs" not in text(client_of(ben).get(page))
 
 
 def test_who_proposes_what_somebody_proposed_before_is_told_so(ada, keeper, candidate, settings):
@@ -254,7 +254,7 @@ def test_who_proposes_what_somebody_proposed_before_is_told_so(ada, keeper, cand
     address = reverse("lab:promote", args=[candidate.pk])
     client_of(ada).post(address, {"reason": "Better."})
     answer = client_of(keeper).post(address, {"reason": "I too."}, follow=True)
-    assert "ada has proposed it already" in text(answer) and "is proposed." not in text(answer)
+    assert "ada has already proposed it" in text(answer) and "is proposed." not in text(answer)
     assert PromotionRequest.objects.get().reason == "Better."
 
 
@@ -339,7 +339,7 @@ def test_gate_shows_each_rule_with_its_numbers(ada, candidate):
 def test_challenge_and_retire_over_page_and_api(keeper, candidate):
     client_of(keeper).post(reverse("lab:challenge", args=[candidate.pk]))
     assert registry.challenger() == candidate
-    assert "In the shadow" in text(client_of(keeper).get(reverse("lab:model", args=[candidate.pk])))
+    assert "As challenger" in text(client_of(keeper).get(reverse("lab:model", args=[candidate.pk])))
     answer = by_token(keeper).post(f"{V1}/model-versions/{candidate.pk}/retire/", {}, content_type="application/json")
     assert (answer.status_code, answer.json()["state"]) == (200, "retired")
     answer = by_token(keeper).post(
@@ -355,7 +355,7 @@ def test_admin_promotes_challenges_and_declares_rules(live, candidate, settings,
     def page(name, *args):
         return reverse(f"admin:diagnostics_{name}", args=args)
 
-    assert "requires no second administrator" in text(client.get(page("modelversion_promote", candidate.pk)))
+    assert "needs no second administrator" in text(client.get(page("modelversion_promote", candidate.pk)))
     client.post(page("modelversion_challenge", candidate.pk))
     assert registry.challenger() == candidate
     client.post(page("modelversion_retire", candidate.pk))

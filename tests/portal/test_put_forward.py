@@ -155,5 +155,5 @@ def test_who_proposes_what_is_proposed_already_is_told_so(door, candidate, setti
         client = Client()
         client.force_login(person(Role.ADMINISTRATOR, place, username=name, is_staff=True))
         answer = DOORS[door](client, candidate, {"reason": f"{name} wants it"})
-    assert "ada has proposed it already" in answer.content.decode().casefold()
+    assert "ada has already proposed it" in answer.content.decode().casefold()
     assert PromotionRequest.objects.get().reason == "ada wants it"

@@ -92,7 +92,7 @@ def secrets_of(case):
         "0.87",
         "87 %",
         "out_of_distribution",
-        "unlike those that the model learned from",
+        "unlike the training data",
         "heatmap.png",
         "data-heatmap",
         "data-reasons",
@@ -147,7 +147,7 @@ def test_blind_read_is_locked_before_anything_is_revealed(desk):
     for words in (
         "87 %",
         "toy v1",
-        "This image is unlike those that the model learned from.",
+        "This image is unlike the training data.",
         "It shows influence, not lesion extent.",
         "Decision support for research. Not a diagnosis.",
         "Keep my read",
@@ -167,7 +167,7 @@ def test_blind_read_twice(desk):
     desk.blind()
     response = desk.blind()
     assert response.status_code == 409
-    assert "locked already" in response.content.decode()
+    assert "already submitted" in response.content.decode()
     assert Read.objects.count() == 1
 
 
@@ -177,12 +177,12 @@ def test_refusal_is_told_in_the_readers_language(desk):
     desk.blind()
     response = desk.blind()
     assert response.status_code == 409
-    assert "Ihr Blindbefund dieses Falls liegt schon fest." in response.content.decode()
+    assert "Ihr Blindbefund ist bereits abgegeben." in response.content.decode()
 
 
 @pytest.mark.parametrize(
     ("missing", "sentence"),
-    [("label", "Choose what you see"), ("certainty", "Say how certain you are")],
+    [("label", "Choose a finding"), ("certainty", "Choose your confidence")],
 )
 def test_blind_read_left_incomplete(desk, missing, sentence):
     response = desk.blind(**{missing: ""})
@@ -228,11 +228,11 @@ def test_final_read_without_having_looked_at_the_heat_map(desk):
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ({"choice": "keep"}, "choose the reason that fits best"),
-        ({"choice": "keep", "reason": "other"}, "Say in the comment what the other reason is."),
+        ({"choice": "keep"}, "Choose the best reason"),
+        ({"choice": "keep", "reason": "other"}, "Name the other reason in the comment."),
         ({"choice": "other"}, "Choose the other label."),
-        ({}, "Choose your final read."),
-        ({"choice": "adopt", "certainty": ""}, "Say how certain you are"),
+        ({}, "Choose your final label."),
+        ({"choice": "adopt", "certainty": ""}, "Choose your confidence"),
         ({"choice": "maybe"}, "Choose one of the answers on this page."),
     ],
 )
@@ -268,7 +268,7 @@ def test_submit_and_next_after_the_last_case(desk):
     data = {"claim_token": desk.token, "opinion": shown, "certainty": "certain", "choice": "adopt", "then": "next"}
     response = desk.client.post(reverse("reading:final", args=[desk.case.pk]), data, follow=True)
     assert response.redirect_chain[-1][0] == reverse("worklist:list")
-    assert "Nothing waits to be read." in response.content.decode()
+    assert "No cases to read." in response.content.decode()
 
 
 # --- the analysis is late, failed or hidden ---------------------------------------------------------------------
@@ -290,7 +290,7 @@ def land(scan):
 
 def test_page_waits_for_an_opinion_that_is_late(early):
     html = early.html()
-    assert "The analysis is still running." in html
+    assert "The analysis is running." in html
     assert 'hx-trigger="every 1s"' in html
     headers = {"HX-Request": "true"}
     address = reverse("reading:case", args=[early.case.pk])
@@ -304,7 +304,7 @@ def test_page_waits_for_an_opinion_that_is_late(early):
 def test_final_read_while_the_analysis_runs(early):
     response = early.final(choice="keep")
     assert response.status_code == 400
-    assert "Wait for it, or tick this to finish without it." in response.content.decode()
+    assert "Wait for it, or select this to finish without it." in response.content.decode()
     assert not Read.objects.filter(kind="final").exists()
 
 
@@ -387,7 +387,7 @@ def test_read_with_the_token_of_another_reader(desk, place):
 
 def test_page_of_a_case_that_somebody_else_holds(desk, place):
     html = Desk(desk.case, person(Role.RADIOLOGIST, place)).html()
-    assert f"{desk.user.username} holds this case until" in html
+    assert f"{desk.user.username} has reserved this case until" in html
     assert reverse("reading:take-over", args=[desk.case.pk]) in html
     assert reverse("reading:blind", args=[desk.case.pk]) not in html
 
@@ -402,7 +402,7 @@ def test_take_over_without_a_reason(desk, place):
     other = Desk(desk.case, person(Role.RADIOLOGIST, place))
     response = other.act("take-over", why="  ")
     assert response.status_code == 400
-    assert "Say why" in response.content.decode()
+    assert "Give a reason" in response.content.decode()
     assert Claim.objects.get(released_at=None).holder == desk.user
 
 
@@ -446,7 +446,7 @@ def done(desk):
 
 def test_done_case_shows_reads_and_opinion_to_a_colleague(done, place):
     html = Desk(done.case, person(Role.RADIOLOGIST, place)).html()
-    assert "adopted from the AI" in html
+    assert "changed to the AI's label" in html
     assert "87 %" in html
     assert "Amend my read" not in html
 
@@ -468,7 +468,7 @@ def test_amendment_to_the_label_of_the_ai_has_no_reason(done):
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
-    [({"comment": ""}, "Say why you amend your read."), ({"reason": ""}, "choose the reason that fits best")],
+    [({"comment": ""}, "Give a reason for the amendment."), ({"reason": ""}, "Choose the best reason")],
 )
 def test_amendment_left_incomplete(done, changed, sentence):
     data = {"label": "glioma", "certainty": "unsure", "reason": "wrong_type", "comment": "Looked again.", **changed}
@@ -534,14 +534,14 @@ def test_acts_by_looking_only(desk, act):
 
 def test_page_tells_what_happened_in_words(done):
     html = done.html()
-    for words in ("Handed in", "Blind read: Glioma, probable", "Final read: Meningioma, certain", "Left temporal."):
+    for words in ("Uploaded", "Blind read: Glioma, probable", "Final read: Meningioma, certain", "Left temporal."):
         assert words in html
 
 
 def test_page_of_a_case_with_a_claim_that_lapsed_offers_it_again(desk):
     lapse()
     html = desk.html()
-    assert "Nobody holds this case" in html
+    assert "Unassigned" in html
     assert f'action="{reverse("reading:claim", args=[desk.case.pk])}"' in html
 
 

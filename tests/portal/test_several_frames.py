@@ -22,7 +22,7 @@ from tests.factories import (
 from tests.portal.api.asking import V1, bearer, hand_in
 
 pytestmark = pytest.mark.django_db
-NOTE = "Frame 1 of 12 of the file. The others were not read, and may show what this one does not."
+NOTE = "Frame 1 of 12. The other frames were not read and may show something else."
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_handing_in_says_at_once_that_the_first_frame_is_the_scan(place):
     files = [SimpleUploadedFile("volume.dcm", volume(12)), SimpleUploadedFile("slice.dcm", volume(1))]
     form = {"patient": "P-1", "study_date": "", "accession": "", "priority": 2, "files": files}
     page = seen_by(Role.TECHNOLOGIST, place).post("/scans/hand-in/", form).content.decode()
-    assert page.count("Frame 1 of 12 of the file") == 1
+    assert page.count("Frame 1 of 12.") == 1
     assert sorted(Scan.objects.values_list("frames", flat=True)) == [1, 12]
 
 
@@ -80,11 +80,11 @@ def test_the_opinion_of_the_first_frame_says_so(place, scan):
     ReadFactory(case=case, final=True)
     reader = seen_by(Role.RADIOLOGIST, place)
     page = reader.get(f"/cases/{case.pk}/").content.decode()
-    assert "The file holds several frames, and the opinion is of the first alone." in page
+    assert "The file has several frames. The AI result is for the first one only." in page
     report = b"".join(reader.get(f"/cases/{case.pk}/report.pdf").streaming_content)
     words = " ".join(" ".join(each.extract_text() for each in PdfReader(io.BytesIO(report)).pages).split())
-    assert "Frame 1 of 12 of the file." in words
-    assert "first frame of the file alone" in words
+    assert "Frame 1 of 12." in words
+    assert "first frame of the file only" in words
 
 
 def test_the_api_says_how_many_frames_there_are_and_what_that_means(place):

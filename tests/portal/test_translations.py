@@ -87,7 +87,7 @@ def test_catalogue_that_cannot_be_compiled_is_told_and_stops_nothing(tmp_path, m
 
 def test_messages_of_templates_and_code_are_found(said):
     assert said.get("Read next") is not None, "of a template"
-    assert said.get("handed in a scan") is not None, "of the domain"
+    assert said.get("uploaded a scan") is not None, "of the domain"
     assert said.get(ACCEPTED) is not None, "of the decoder"
     assert len(said) > 1000
 
@@ -96,7 +96,7 @@ def test_catalogue_is_faulty_where_a_placeholder_is_lost(said, tmp_path):
     source = Path(settings.LOCALE_PATHS[0]) / "de" / "LC_MESSAGES" / "django.po"
     path = tmp_path / "django.po"
     path.write_text(
-        source.read_text().replace('msgstr "%(version)s ist schon im Einsatz."', 'msgstr "Schon im Einsatz."')
+        source.read_text().replace('msgstr "%(version)s ist bereits im Einsatz."', 'msgstr "Schon im Einsatz."')
     )
     assert any("other placeholders" in fault for fault in catalogues.faults(path, "de", said))
 
@@ -141,7 +141,7 @@ def test_refusal_written_in_english_is_shown_in_the_readers_language():
     with translation.override("de"):
         assert in_words(Refused("empty").sentence, "empty").startswith("Die Datei ist leer. Angenommen werden")
         # The sizes are in no catalogue: the general sentence stands in for them.
-        assert in_words(small.sentence, small.code).startswith("Das Bild ist zu klein, um ein Gehirn zu zeigen.")
+        assert in_words(small.sentence, small.code).startswith("Das Bild ist zu klein für eine Hirnaufnahme.")
         assert in_words("Nobody translated this.") == "Nobody translated this."
 
 

@@ -77,7 +77,7 @@ def test_recall_needs_a_reason(case, people):
     disagreement(case, *people[:2])
     send_back(people[2], case)
     desk = Desk(case, people[2])
-    assert "Take it back and settle it" in desk.html()
+    assert "Take back and resolve" in desk.html()
     assert desk.act("recall", why="").status_code == 400
     assert desk.act("recall", why="Urgent.").status_code == 302
     case.refresh_from_db()
@@ -90,7 +90,7 @@ def test_asking_keeps_what_was_entered_for_the_read(case, people):
     desk.act("claim")
     answer = desk.act("second-opinion", claim_token=desk.token, words="A cyst?", label="glioma", certainty="unsure")
     html = flat(answer.content.decode())
-    assert answer.status_code == 200 and "You asked for a second opinion" in html
+    assert answer.status_code == 200 and "You requested a second opinion" in html
     assert 'value="glioma" checked' in html
     assert Comment.objects.get().text == "A cyst?"
     refused = desk.act("second-opinion", claim_token=desk.token, words="Again?", label="glioma")
@@ -100,7 +100,7 @@ def test_asking_keeps_what_was_entered_for_the_read(case, people):
 def test_first_reader_waits_and_may_amend(case, people):
     final(people[0], case)
     desk = Desk(case, people[0])
-    assert "A second reader reads the case now" in desk.html()
+    assert "A second reader now reads the case" in desk.html()
     said = {"label": "tumour", "certainty": "unsure", "comment": "Motion."}
     assert desk.act("amend", **said).status_code == 302
     assert Case.objects.get().stage == "second"
@@ -117,7 +117,7 @@ def test_worklist_tabs_of_two_readers(client, case, people):
     response = client.get("/worklist/", {"tab": "adjudicate"})
     html = flat(response.content.decode())
     assert {key: count for key, _title, count in response.context["tabs"]}["adjudicate"] == "1"
-    assert "Settle<span" in html and not [name for name in NAMES if name in html]
+    assert "Resolve<span" in html and not [name for name in NAMES if name in html]
     claimed = client.post(reverse("worklist:claim", args=[case.pk]))
     assert claimed["Location"] == reverse("reading:case", args=[case.pk])
     for tab in ("second", "returned"):

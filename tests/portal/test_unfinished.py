@@ -63,7 +63,7 @@ def test_released_case_is_free_for_others(client, place, reader):
     claim = Claim.objects.get()
     assert claim.release == "given_back"
     again = client.post(reverse("worklist:release", args=[case.pk]))
-    assert again.status_code == 409 and "You do not hold this case any more." in words(again)
+    assert again.status_code == 409 and "This case is no longer claimed by you." in words(again)
 
 
 def test_release_of_a_case_that_a_colleague_holds_is_refused(client, place):

@@ -69,7 +69,7 @@ def test_bad_files_are_refused_and_the_others_go_through(client: Client, ted: Us
 def test_same_content_leads_to_the_scan_that_is_here(client: Client, ted: User) -> None:
     hand_in(client, file())
     page = hand_in(client, file(), patient="P-other").content.decode()
-    assert "Here already" in page
+    assert "Already uploaded" in page
     assert f"/scans/{Scan.objects.get().pk}/" in page
 
 
@@ -119,7 +119,7 @@ def test_conflicting_study_date_refuses_only_its_file(client: Client, ted: User)
     hand_in(client, file(1), accession="ACC-1", study_date="2026-03-31")
     answer = hand_in(client, file(2), json=True, accession="ACC-1", study_date="2026-04-01").json()
     assert answer["outcome"] == "refused"
-    assert "is dated 2026-03-31" in answer["html"]
+    assert "has the date 2026-03-31" in answer["html"]
 
 
 def test_person_of_two_institutions_chooses_one_of_theirs(client: Client, ted: User) -> None:
@@ -312,7 +312,7 @@ def test_rejected_scan_says_why_and_leads_to_another_upload(client: Client, ted:
 def test_empty_list_says_what_to_do_next(client: Client, ted: User, north: Institution) -> None:
     assert HAND_IN in client.get("/scans/").content.decode().split('class="empty"')[1]
     client.force_login(made.person(Role.RADIOLOGIST, north))
-    assert "technologist of your institution" in client.get("/scans/").content.decode()
+    assert "Scans that your institution uploads" in client.get("/scans/").content.decode()
     assert "Show all scans" in client.get("/scans/?patient=zzz").content.decode()
 
 
@@ -323,9 +323,9 @@ def test_what_an_opinion_warns_of_stands_in_the_list_and_on_the_scan(client: Cli
     made.PredictionFactory(scan=calm)
     client.force_login(made.person(Role.DATA_MANAGER, north))
     page = client.get("/scans/").content.decode()
-    assert page.count("unlike what it learned from, uncertain") == 1
+    assert page.count("unlike the training data, uncertain") == 1
     page = client.get(f"/scans/{scan.pk}/").content.decode()
-    assert "unlike those that the model learned from" in page and "the model is wrong more often" in page
+    assert "unlike the training data" in page and "the model is wrong more often" in page
     assert "banner--slim" not in client.get(f"/scans/{calm.pk}/").content.decode().split('id="scan"')[1]
 
 

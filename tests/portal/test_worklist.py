@@ -82,7 +82,7 @@ def test_worklist_order_is_the_stated_policy(client, place):
     waiting(place, "STAT", priority=Priority.STAT)
     response = client.get(LIST)
     assert order(response) == ["STAT", "URGENT", "OLD", "YOUNG"]
-    assert "STAT first, then what is overdue, then urgent, then whatever has waited" in response.content.decode()
+    assert "STAT first, then overdue, then urgent, then the longest waiting" in response.content.decode()
     waiting(place, "LATE", minutes=50 * 60)
     refresh()
     response = client.get(LIST)
@@ -120,7 +120,7 @@ def test_worklist_shows_nothing_of_another_institution(client):
     waiting(InstitutionFactory(), "FOREIGN")
     html = client.get(LIST).content.decode()
     assert "FOREIGN" not in html
-    assert "Nothing waits to be read" in html
+    assert "No cases to read" in html
 
 
 def test_worklist_leaves_out_what_cannot_be_read(client, place):
@@ -242,7 +242,7 @@ def test_read_next_claims_the_first_case(client, place, reader):
 def test_read_next_with_nothing_left(client):
     response = client.post(reverse("worklist:next"), follow=True)
     assert response.redirect_chain == [(LIST, 302)]
-    assert "Nothing waits to be read. New scans appear here by themselves." in response.content.decode()
+    assert "No cases to read. New scans appear here automatically." in response.content.decode()
 
 
 @pytest.mark.parametrize("role", [Role.TECHNOLOGIST, Role.DATA_MANAGER, Role.ADMINISTRATOR])
@@ -258,7 +258,7 @@ def test_claim_of_a_case_that_somebody_holds(client, place):
     held = ClaimFactory(case=waiting(place, "ACC-1"))
     response = client.post(reverse("worklist:claim", args=[held.case_id]))
     assert response.status_code == 409
-    assert f"{held.holder} holds this case until" in response.content.decode()
+    assert f"{held.holder} has reserved this case until" in response.content.decode()
     assert Claim.objects.get().holder == held.holder
 
 
@@ -266,7 +266,7 @@ def test_claim_of_a_case_that_is_done(client, place):
     case = CaseFactory(scan=ScanFactory(institution=place), done=True)
     response = client.post(reverse("worklist:claim", args=[case.pk]))
     assert response.status_code == 409
-    assert "has been read already" in response.content.decode()
+    assert "has already been read" in response.content.decode()
 
 
 def test_claim_of_a_foreign_case(client):

@@ -46,7 +46,7 @@ def test_adjudicator_deals_out_the_ticked_cases_and_takes_them_back(place, judge
     assert html.count("data-tick ") + html.count("data-tick\n") == 3 and "Ada Byron" in html
     answer = deal(client, cases[:2], reader)
     assert answer["Location"] == "/worklist/?tab=unclaimed&priority=2"
-    assert "2 cases are kept for Ada Byron." in client.get(answer["Location"]).content.decode()
+    assert "2 cases are assigned to Ada Byron." in client.get(answer["Location"]).content.decode()
     assert set(Case.objects.filter(assigned_to=reader)) == set(cases[:2])
     # Their reader finds them under "Mine", and nobody else is given them.
     mine = asking(reader).get(LIST, {"tab": "mine"})
@@ -61,7 +61,7 @@ def test_cases_that_somebody_reads_are_not_dealt_out_and_neither_are_the_others(
     ClaimFactory(case=held)
     answer = deal(asking(judge), [free, held], reader)
     assert answer.status_code == 409
-    assert "Nothing was dealt out." in answer.content.decode()
+    assert "No case was assigned." in answer.content.decode()
     assert not Case.objects.filter(assigned_to__isnull=False).exists()
 
 
@@ -84,7 +84,7 @@ def test_view_is_kept_by_name_and_the_worklist_opens_with_the_default_one(place)
     sent = {"name": " Urgent  ones ", "query": "priority=1&tab=unclaimed&after=x&patient=", "default": "on"}
     answer = client.post(reverse("worklist:save-view"), sent)
     assert answer["Location"] == "/worklist/?tab=unclaimed&priority=1"
-    assert "The view “Urgent ones” is kept." in client.get(answer["Location"]).content.decode()
+    assert "The view “Urgent ones” was saved." in client.get(answer["Location"]).content.decode()
     assert client.get(LIST)["Location"] == answer["Location"], "the address stays the truth"
     shown = client.get(LIST, follow=True)
     assert [row.case.pk for row in shown.context["rows"]] == [urgent.pk]

@@ -45,17 +45,17 @@ class Command(DomainCommand):
             found += 1
         self.stdout.write(f"{count.events} events: {found} breaks.")
         if found:
-            raise CommandError(_("The audit is not what was written. docs/runbook.md says what to do."))
+            raise CommandError(_("The audit was changed. See docs/runbook.md."))
 
     def _read(self, path: Path) -> anchors.Anchor:
         try:
             found = anchors.Anchor.from_json(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
             raise CommandError(
-                _("%(path)s cannot be read as an anchor: %(error)s") % {"path": path, "error": error}
+                _("%(path)s is not a readable anchor: %(error)s") % {"path": path, "error": error}
             ) from error
         if found.ours and not found.genuine:
-            raise CommandError(_("%(path)s was changed: its signature is not that of its content.") % {"path": path})
+            raise CommandError(_("%(path)s was changed: its signature does not match its content.") % {"path": path})
         if not found.ours:
             self.stderr.write(f"{path} was signed with another key ({found.key}): its signature cannot be checked.")
         return found

@@ -34,10 +34,10 @@ class Command(DomainCommand):
         for each in (forged := list(anchors.breaks())):
             self.stderr.write(f"audit: {each.kind} {each.where}: {each.sentence}")
         if forged:
-            raise CommandError(_("The audit is not what its anchors say. manage.py fsck tells more."))
+            raise CommandError(_("The audit does not match its anchors. Run manage.py fsck for details."))
         if made.missing:
             for name in made.missing:
                 self.stderr.write(f"missing: {name}")
             raise CommandError(
-                _("%(n)s files that a row names were not there. manage.py fsck tells more.") % {"n": len(made.missing)}
+                _("%(n)s files are missing. Run manage.py fsck for details.") % {"n": len(made.missing)}
             )

@@ -36,7 +36,7 @@ class Command(DomainCommand):
             raise CommandError(_("There is no account %(by)s.") % {"by": options["by"]})
         version = DatasetVersion.objects.visible_to(by).filter(number=options["number"]).first()
         if version is None:
-            raise CommandError(_("There is no such dataset version, or none that this person may see."))
+            raise CommandError(_("There is no such dataset version, or this person may not see it."))
         out: Path = options["out"]
         out.mkdir(parents=True, exist_ok=True)
         (out / "manifest.jsonl").write_bytes(services.manifest(version))

@@ -40,6 +40,6 @@ class Command(DomainCommand):
         self.stdout.write(f"{tally.rows} rows, {tally.files} files: {found} faults, {repaired} repaired, {left} left.")
         if left:
             raise CommandError(
-                _("Put missing and changed originals, models and manifests back from a backup (docs/runbook.md).")
-                + ("" if options["repair"] else " " + _("--repair does the rest."))
+                _("Restore missing and changed originals, models and manifests from a backup (docs/runbook.md).")
+                + ("" if options["repair"] else " " + _("--repair fixes the rest."))
             )

@@ -42,20 +42,20 @@ class Command(DomainCommand):
     def handle(self, *args: object, **options: Any) -> None:
         root: Path = options["path"]
         if not root.is_dir():
-            raise CommandError(_("%(root)s is not a folder. Give the folder that holds the images.") % {"root": root})
+            raise CommandError(_("%(root)s is not a folder. Name the folder with the images.") % {"root": root})
         institution = Institution.objects.filter(code_folded=folded(options["institution"])).first()
         if institution is None:
             known = ", ".join(Institution.objects.values_list("code", flat=True)) or "none yet"
             raise CommandError(
                 _(
-                    "There is no institution %(institution)s (known: %(known)s). manage.py create_person makes "
-                    "one together with its first person."
+                    "There is no institution %(institution)s (known: %(known)s). manage.py create_person "
+                    "creates one with its first person."
                 )
                 % {"institution": options["institution"], "known": known}
             )
         files = sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
         if not files:
-            raise CommandError(_("There is no file below %(root)s.") % {"root": root})
+            raise CommandError(_("There are no files in %(root)s.") % {"root": root})
         self._import(files, institution, options["labels"], options["worklist"])
 
     def _import(self, files: list[Path], institution: Institution, labels: bool, worklist: bool) -> None:

@@ -26,10 +26,7 @@ class Command(DomainCommand):
     def handle(self, *args: object, folder: Path, **options: Any) -> None:
         if not (folder / WEIGHTS).is_file():
             raise CommandError(
-                _(
-                    "There is no model in %(folder)s: scans wait until one is trained and promoted, or "
-                    "installed with --folder."
-                )
+                _("There is no model in %(folder)s. Scans wait until one is promoted or installed with --folder.")
                 % {"folder": folder}
             )
         before = services.live()
@@ -37,7 +34,7 @@ class Command(DomainCommand):
             version = services.install_bundled_model(folder)
         except services.ArtifactDamaged as error:
             raise CommandError(
-                _("The model in %(folder)s is damaged: %(error)s Fetch the software again.")
+                _("The model in %(folder)s is damaged: %(error)s Download the software again.")
                 % {"folder": folder, "error": error}
             ) from error
         now = services.live()

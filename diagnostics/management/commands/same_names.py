@@ -37,7 +37,7 @@ class Command(DomainCommand):
             wanted = ACTS[act]
             if len(names) != len(wanted):
                 raise CommandError(
-                    _("Write: same_names %(act)s %(wanted)s") % {"act": act, "wanted": " ".join(wanted)}
+                    _("Usage: same_names %(act)s %(wanted)s") % {"act": act, "wanted": " ".join(wanted)}
                 )
             moved = getattr(mender, act.replace("-", "_"))(*names)
             self.stdout.write("Renamed." if moved is None else f"Merged; {moved} scans moved.")

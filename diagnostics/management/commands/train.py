@@ -48,7 +48,7 @@ class Command(DomainCommand):
             versions = versions.filter(number=options["dataset"])
         dataset = versions.first()
         if dataset is None:
-            raise CommandError(_("There is no such dataset version. manage.py freeze_dataset makes one."))
+            raise CommandError(_("There is no such dataset version. manage.py freeze_dataset creates one."))
         recipe = {each.name: options[each.name] for each in HYPERPARAMETERS}
         if options["plan"]:
             self._show(planning.plan(by=by, dataset=dataset, recipe=recipe))

@@ -63,7 +63,7 @@ def _record(by: Actor, case: Case, claim_token: object, kind: str, said: Said, s
         raise StaleClaim
     if live.stage == Stage.ADJUDICATION:
         if kind != ReadKind.FINAL:
-            raise WrongStage(_("An adjudicator settles the case with a final read."))
+            raise WrongStage(_("An adjudicator resolves the case with a final read."))
         return _adjudicate(by, case, live, said)
     blind = own_blind_read(by, case)
     if kind == ReadKind.BLIND:
@@ -78,7 +78,7 @@ def _record_final(by: Actor, case: Case, live: Claim, blind: Read | None, said: 
     opinion = None if mode == ReadingMode.AI_HIDDEN else _ready_opinion(case)
     if seen is not CURRENT and seen != (opinion.pk if opinion is not None else None):
         raise WrongStage(
-            _("The AI's opinion has arrived since this page was opened. Look at it, then submit; nothing is lost.")
+            _("The AI result arrived after you opened this page. Review it, then submit. Your entries are kept.")
         )
     said = whole(Step.FINAL, said, opinion)
     check_reason(said["label"], said["reason"], said["comment"], opinion)
@@ -119,9 +119,9 @@ def _adjudicate(by: Actor, case: Case, live: Claim, said: Said) -> Read:
 
 def _record_blind(by: Actor, case: Case, live: Claim, blind: Read | None, said: Said) -> Read:
     if case.institution.reading_mode != ReadingMode.BLIND_FIRST:
-        raise WrongStage(_("This institution does not read blind first: record the final read."))
+        raise WrongStage(_("This institution does not use blind reads. Record the final read."))
     if blind is not None:
-        raise WrongStage(_("Your blind read of this case is locked already. Record the final read."))
+        raise WrongStage(_("Your blind read is already submitted. Record the final read."))
     read = _create(
         by,
         case,
@@ -156,7 +156,7 @@ def _ended(by: Actor, case: Case, live: Claim, read: Read) -> None:
 def _check_revealed(blind: Read | None) -> None:
     """Raise where the blind read, or the reveal after it, is still to come."""
     if blind is None:
-        raise WrongStage(_("The blind read comes first: state what you see before the AI's opinion is shown."))
+        raise WrongStage(_("Submit your blind read before the AI result is shown."))
     if blind.revealed_at is None:
         raise WrongStage(_("Show the AI result first. Until then you can undo your blind read."))
 
@@ -187,19 +187,19 @@ def amend(*, by: Actor, read: Read, **said: Unpack[Said]) -> Read:
     """
     require(by, permission_for(read.stage), read.case.institution)
     if read.case.control:
-        raise WrongStage(_("This was a control case, and you know its answer now: your read stands as you gave it."))
+        raise WrongStage(_("This was a control case and you know its answer now, so your read stands."))
     if read.reader_id != by.pk or read.kind != ReadKind.FINAL:
         raise WrongStage(_("Only your own final read can be amended."))
     said = whole(Step.AMEND, said, read.prediction, former=read)
     check_words(said)
     if not said["comment"]:
-        raise InvalidRead("comment", _("Say in the comment why you amend your read."))
+        raise InvalidRead("comment", _("Give the reason for the amendment in the comment."))
     case = Case.objects.select_for_update(of=("self",)).select_related("institution").get(pk=read.case_id)
     newest = case.reads.filter(reader=account_of(by), kind=ReadKind.FINAL).order_by("-revision").first()
     if newest is None or newest.pk != read.pk:
-        raise WrongStage(_("This read has a newer revision already: amend that one."))
+        raise WrongStage(_("This read has a newer revision. Amend that one."))
     if case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None):
-        raise WrongStage(_("The case is being settled. Your read can be amended again when it is done."))
+        raise WrongStage(_("The case is awaiting adjudication. You can amend your read when it is closed."))
     check_reason(said["label"], said["reason"], said["comment"], read.prediction)
     amended = _create(
         by,

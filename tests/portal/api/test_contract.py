@@ -260,7 +260,7 @@ def test_failed_analysis_is_retried(north):
 def test_dataset_is_frozen_and_trained_on(north, artifacts):
     client = bearer(north.data_manager)
     empty = assert_problem(client.post(f"{V1}/dataset-versions/", {}), 409, "not_freezable")
-    assert "Nothing is labelled" in empty["detail"]
+    assert "No scans yet" in empty["detail"]
     labelled(north.institution)
     answer = client.post(f"{V1}/dataset-versions/", {"institutions": ["north"], "seed": 3})
     assert answer.status_code == 201, answer.content

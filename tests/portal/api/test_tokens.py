@@ -121,6 +121,6 @@ def test_too_many_requests_are_429_until_the_minute_ends(north, south, settings)
     answers = [client.get(f"{V1}/users/me/") for _ in range(4)]
     assert [answer.status_code for answer in answers[:3]] == [200, 200, 200]
     problem = assert_problem(answers[3], 429, "throttled")
-    assert problem["detail"].startswith("At most 3 requests a minute are answered here. Ask again in ")
+    assert problem["detail"].startswith("At most 3 requests per minute are accepted. Try again in ")
     assert 1 <= int(answers[3]["Retry-After"]) <= 60
     assert bearer(south.technologist).get(f"{V1}/users/me/").status_code == 200

@@ -28,7 +28,7 @@ class Command(DomainCommand):
         user = User.objects.named(options["user"]).first()
         if user is None:
             raise CommandError(
-                _("There is nobody called %(user)s. Make an account with create_person.") % {"user": options["user"]}
+                _("There is no account %(user)s. Create one with create_person.") % {"user": options["user"]}
             )
         given = options["scopes"] if isinstance(options["scopes"], str) else ",".join(options["scopes"])
         scopes = [scope.strip() for scope in given.split(",") if scope.strip()]

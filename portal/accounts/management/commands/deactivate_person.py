@@ -33,4 +33,4 @@ class Command(DomainCommand):
         try:
             return User.objects.get_by_natural_key(name)
         except User.DoesNotExist as error:
-            raise CommandError(_("There is nobody called %(name)s.") % {"name": name}) from error
+            raise CommandError(_("There is no account %(name)s.") % {"name": name}) from error

@@ -31,7 +31,7 @@ class Command(DomainCommand):
             user = User.objects.get_by_natural_key(name)
         except User.DoesNotExist as error:
             raise CommandError(
-                _("There is nobody called %(name)s. Make an account with create_person.") % {"name": name}
+                _("There is no account %(name)s. Create one with create_person.") % {"name": name}
             ) from error
         if options["end"]:
             ended = model_administrators.dismiss(by=None, user=user)
