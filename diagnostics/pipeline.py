@@ -1,6 +1,7 @@
-"""The way of a scan, act by act. Only here does one room's work become the next room's, or background work start."""
+"""The way of a scan, act by act: ``THE_WAY`` below. Only here does one room's work become the next room's, or
+background work start."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,7 +21,9 @@ from diagnostics.datasets.models import DatasetItem, DatasetPlan, DatasetVersion
 from diagnostics.predictions import services as predictions
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
+from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews import services as reviews
+from diagnostics.reviews import worklist
 from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
@@ -74,25 +77,17 @@ def submit_scan(
     """
     require(by, Permission.SUBMIT_SCAN, institution)
     place = scans.filing(patient=patient, accession=accession, study_date=study_date)
-    try:
-        taken = intake.take(data)
-    except intake.FileRefused as refused:
-        if refused.ended is not None:
-            scans.note_ended_file(by=by, institution=institution, data=data, code=refused.code)
-        raise
-    if reference_label and taken.frames > 1:
-        # The label is of the whole, and nobody has said that the first frame shows it.
-        raise intake.FileRefused.because("multi_frame")
-    found = scans.existing(institution, taken.sha256)
+    image = _ingested(by, institution, data, labelled=bool(reference_label))
+    found = scans.existing(institution, image.sha256)
     if found is not None:
         return _submitted_again(by, found, reference_label)
-    keys = scans.keep_files(institution, taken)
+    keys = scans.keep_files(institution, image)
     with transaction.atomic():
         live = registry.live()
         scan, created = scans.store(
             by=by,
             institution=institution,
-            taken=taken,
+            image=image,
             keys=keys,
             place=place,
             queued=live is not None,
@@ -100,14 +95,30 @@ def submit_scan(
             source=source,
             reference_label=reference_label,
         )
-        if created:
-            if to_read:
-                reviews.open_case(by=by, scan=scan)
-            queued = predictions.queue_first(scan=scan, version=live, by=by) if live is not None else None
-            transaction.on_commit(lambda: nudge(tasks.infer))
-    if not created:
-        return _submitted_again(by, scan, reference_label)
-    return Submitted(scan, True, queued)
+        queued = _queued(by, scan, live, to_read=to_read) if created else None
+    return Submitted(scan, True, queued) if created else _submitted_again(by, scan, reference_label)
+
+
+def _ingested(by: Actor, institution: Institution, data: bytes, *, labelled: bool) -> intake.IngestedImage:
+    """The file, checked and decoded."""
+    try:
+        image = intake.ingest(data)
+    except intake.FileRefused as refused:
+        if refused.ended is not None:
+            scans.note_ended_file(by=by, institution=institution, data=data, code=refused.code)
+        raise
+    if labelled and image.frames > 1:
+        # The label is of the whole, and nobody has said that the first frame shows it.
+        raise intake.FileRefused.because("multi_frame")
+    return image
+
+
+def _queued(by: Actor, scan: Scan, live: ModelVersion | None, *, to_read: bool) -> Prediction | None:
+    """Open the case of a new scan and queue its prediction; the latter waits for a model where none is live."""
+    if to_read:
+        reviews.open_case(by=by, scan=scan)
+    transaction.on_commit(lambda: nudge(tasks.infer))
+    return predictions.queue_first(scan=scan, version=live, by=by) if live is not None else None
 
 
 def _submitted_again(by: Actor, scan: Scan, reference_label: str) -> Submitted:
@@ -214,3 +225,22 @@ def nudge(task: Task, *args: str) -> bool:
         return False
     breaker.answered()
     return True
+
+
+# The whole way, each act with who carries it out. What each leaves behind is told in docs/the-way-of-a-scan.md.
+THE_WAY: dict[str, Callable[..., object]] = {
+    "upload": submit_scan,
+    "scan stored": scans.store,
+    "prediction queued": predictions.queue_first,
+    "inference": tasks.infer,
+    "worklist": worklist.listed,
+    "claim": reviews.claim_next,
+    "blind read": reviews.record_read,
+    "reveal": reviews.reveal,
+    "final read": reviews.record_read,
+    "dataset": freeze_dataset,
+    "training": start_training,
+    "candidate": registry.register,
+    "gate": tasks.judge,
+    "promotion": registry.promote,
+}

@@ -171,7 +171,7 @@ class ScanFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Scan:
-        taken = intake.take(kwargs.pop("data"))
+        taken = intake.ingest(kwargs.pop("data"))
         keys = scans.keep_files(kwargs["institution"], taken)
         facts = {
             "sha256": taken.sha256,

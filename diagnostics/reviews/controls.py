@@ -108,8 +108,8 @@ def _make(control: Control, source: Scan, truth: str) -> bool:
     """The scan, its analysis and its case, as if it had been handed in beside the other."""
     beside = control.beside.scan
     with default_storage.open(source.original) as file:
-        taken = intake.take(under_another_hash(file.read(), source.format))
-    keys = scans.keep_files(control.institution, taken)
+        image = intake.ingest(under_another_hash(file.read(), source.format))
+    keys = scans.keep_files(control.institution, image)
     with transaction.atomic():
         locked = Control.objects.select_for_update().get(pk=control.pk)
         if locked.case_id is not None:
@@ -124,14 +124,14 @@ def _make(control: Control, source: Scan, truth: str) -> bool:
             institution=control.institution,
             patient=patient,
             study=study,
-            sha256=taken.sha256,
-            size_bytes=len(taken.original),
-            format=taken.format,
-            width=taken.width,
-            height=taken.height,
-            bits=taken.bits,
-            frames=taken.frames,
-            fingerprint=taken.fingerprint,
+            sha256=image.sha256,
+            size_bytes=len(image.original),
+            format=image.format,
+            width=image.width,
+            height=image.height,
+            bits=image.bits,
+            frames=image.frames,
+            fingerprint=image.fingerprint,
             priority=Priority.ROUTINE,
             source=beside.source,
             uploaded_by=beside.uploaded_by,

@@ -22,7 +22,7 @@ from . import decoding
 from .decoding import DecodingUnavailable
 from .kept_sentences import in_words
 
-__all__ = ["SHAPE_ONLY", "DecodingUnavailable", "FileRefused", "Taken", "displayed", "take"]
+__all__ = ["SHAPE_ONLY", "DecodingUnavailable", "FileRefused", "IngestedImage", "displayed", "ingest"]
 
 
 class FileRefused(Invalid):
@@ -42,7 +42,7 @@ class FileRefused(Invalid):
 
 
 @dataclass(frozen=True)
-class Taken:
+class IngestedImage:
     """An accepted file: the untouched ``original`` and what is made of it for showing and comparing."""
 
     original: bytes
@@ -58,7 +58,7 @@ class Taken:
     fingerprint: bytes
 
 
-def take(data: bytes) -> Taken:
+def ingest(data: bytes) -> IngestedImage:
     """Check and decode one file.
 
     Raises
@@ -69,7 +69,7 @@ def take(data: bytes) -> Taken:
         Nothing was decoded.
     """
     with _told():
-        return Taken(original=data, sha256=hashlib.sha256(data).hexdigest(), **decoding.take(data))
+        return IngestedImage(original=data, sha256=hashlib.sha256(data).hexdigest(), **decoding.take(data))
 
 
 def displayed(data: bytes, side: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from diagnostics.errors import Invalid, Message
 
 from .access import NotAllowed, Permission, institutions_where, require
 from .folding import folded
-from .intake import Taken
+from .intake import IngestedImage
 from .likeness import pseudonym_like
 from .models import Analysis, Institution, Patient, Priority, Scan, Study
 from .storage import Ahead
@@ -145,13 +145,13 @@ def existing(institution: Institution, sha256: str) -> Scan | None:
     return Scan.objects.filter(institution=institution, sha256=sha256).first()
 
 
-def keys_of(institution: Institution, taken: Taken) -> dict[str, str]:
+def keys_of(institution: Institution, image: IngestedImage) -> dict[str, str]:
     """Where the files of a scan lie, or would lie."""
-    folder = f"{institution.pk}/{taken.sha256[:2]}/{taken.sha256}"
+    folder = f"{institution.pk}/{image.sha256[:2]}/{image.sha256}"
     return {name: f"{folder}/{name}" for name in ("original", "pixels", "preview")}
 
 
-def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
+def keep_files(institution: Institution, image: IngestedImage) -> dict[str, str]:
     """Write original, pixels and preview; return their storage keys.
 
     Keys follow from the content, so writing twice is writing once, and a file whose row was never committed is
@@ -160,8 +160,8 @@ def keep_files(institution: Institution, taken: Taken) -> dict[str, str]:
     Nothing under these keys is ever removed here, also where the rows cannot be written afterwards: another request
     with the same bytes may be about to commit a row that names them. What no row names in the end, ``fsck`` finds.
     """
-    contents = {"original": taken.original, "pixels": taken.pixels, "preview": taken.preview}
-    keys = keys_of(institution, taken)
+    contents = {"original": image.original, "pixels": image.pixels, "preview": image.preview}
+    keys = keys_of(institution, image)
     # Side by side: each waits for the disk or the store, and they need not wait for one another.
     written = [_WRITERS.submit(_write, keys[name], content) for name, content in contents.items()]
     wait(written)  # all of them, so that none is still at work where one fails
@@ -190,7 +190,7 @@ def store(
     *,
     by: Actor,
     institution: Institution,
-    taken: Taken,
+    image: IngestedImage,
     keys: dict[str, str],
     place: Filing,
     queued: bool = False,
@@ -210,18 +210,18 @@ def store(
             scan = Scan.objects.create(
                 institution=institution,
                 patient=patient,
-                study=_study(patient, place, taken.study_date),
-                sha256=taken.sha256,
-                size_bytes=len(taken.original),
-                format=taken.format,
-                width=taken.width,
-                height=taken.height,
-                bits=taken.bits,
-                frames=taken.frames,
+                study=_study(patient, place, image.study_date),
+                sha256=image.sha256,
+                size_bytes=len(image.original),
+                format=image.format,
+                width=image.width,
+                height=image.height,
+                bits=image.bits,
+                frames=image.frames,
                 original=keys["original"],
                 pixels=keys["pixels"],
                 preview=keys["preview"],
-                fingerprint=taken.fingerprint,
+                fingerprint=image.fingerprint,
                 priority=priority,
                 source=source,
                 reference_label=reference_label,
@@ -229,11 +229,11 @@ def store(
                 analysis=Analysis.QUEUED if queued else None,
             )
     except IntegrityError:
-        found = existing(institution, taken.sha256)
+        found = existing(institution, image.sha256)
         if found is None:
             raise
         return found, False
-    record(by=by, act="scan_stored", target=scan, institution=institution, source=source, sha256=taken.sha256)
+    record(by=by, act="scan_stored", target=scan, institution=institution, source=source, sha256=image.sha256)
     return scan, True
 
 

@@ -131,10 +131,10 @@ def _scans(known: set[str], tally: Tally, repair: bool) -> Iterator[Fault]:
 
 def _made_anew(original: bytes) -> dict[str, bytes] | None:
     try:
-        taken = intake.take(original)
+        image = intake.ingest(original)
     except intake.FileRefused:
         return None  # an older decoder took what this one refuses
-    return {"pixels": taken.pixels, "preview": taken.preview}
+    return {"pixels": image.pixels, "preview": image.preview}
 
 
 def _plausible(what: str, content: bytes) -> bool:

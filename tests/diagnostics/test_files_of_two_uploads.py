@@ -24,7 +24,7 @@ def test_upload_that_finds_the_database_full_leaves_the_files_of_another() -> No
     try:
         for seed in range(60):
             # The other one has written the files, and is about to write its rows.
-            keys = services.keep_files(institution, intake.take(phantom(seed)))
+            keys = services.keep_files(institution, intake.ingest(phantom(seed)))
             try:
                 pipeline.submit_scan(by=user, institution=institution, data=phantom(seed), patient="P-1")
             except (DatabaseError, disk.StorageFull) as error:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnostics.scans.intake import take
+from diagnostics.scans.intake import ingest
 from mlcore.images.decode import decode
 from tests.mlcore.phantom import head, jpeg
 from tests.mlcore.test_png import GREY, chunk, written
@@ -80,7 +80,7 @@ def test_a_turned_picture_s_pixels_turn_with_it(turned):
 
 @pytest.mark.parametrize("data", [png_of(struct.pack(">IIB", 2000, 1000, 1)), jpeg_of(2, 200, 100)])
 def test_lists_and_viewer_get_the_shape_and_no_millimetres(data):
-    taken = take(data)
+    taken = ingest(data)
     with Image.open(io.BytesIO(taken.preview)) as preview:
         assert preview.height == pytest.approx(2 * preview.width, abs=1)
     version, row, column = struct.unpack_from("<4xH26xff", taken.pixels)

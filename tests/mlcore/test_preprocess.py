@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from diagnostics.scans.intake import displayed, take
+from diagnostics.scans.intake import displayed, ingest
 from mlcore.data.labels import BINARY_LEAVES
 from mlcore.images.decode import decode
 from mlcore.images.percentile import percentiles
@@ -131,6 +131,6 @@ def test_the_most_extreme_shapes_that_are_taken_go_all_the_way(sides, filled):
     assert isinstance(assess(decoded, prepared), Quality)
     laid = square_to_frame(np.ones((7, 7), np.float32), prepared.box, sides, 256)
     assert max(laid.shape) == min(256, max(sides))
-    taken = take(data)
+    taken = ingest(data)
     assert (taken.height, taken.width) == sides
     assert max(displayed(data, 512).shape) == min(512, max(sides))

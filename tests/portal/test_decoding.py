@@ -130,7 +130,7 @@ def found_out(*_): raise SystemExit("decoded here")
 mlcore.images.decode.decode = mlcore.images.dicom.decode.decode_dicom = mlcore.images.raster.decode_raster = found_out
 mlcore.images.decode.decode_dicom = mlcore.images.decode.decode_raster = found_out
 for data in (bombs.small_png(), bombs.jpeg(), bombs.dicom()):
-    assert intake.take(data).width == 128
+    assert intake.ingest(data).width == 128
     assert intake.displayed(data, 64).shape == (64, 64)
 print([m for m in ("cv2", "tensorflow", "keras", "gdcm", "openjpeg", "mlcore.images.decoding.jobs",
                    "mlcore.images.viewer_file", "mlcore.preprocessing.preprocess") if m in sys.modules])

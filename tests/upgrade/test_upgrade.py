@@ -101,7 +101,7 @@ def store_files(rows: list[dict[str, Any]]) -> None:
     for number, row in enumerate(rows):
         named = row["fields"]
         if row["model"] == "diagnostics.scan":
-            taken = intake.take(phantom(number))
+            taken = intake.ingest(phantom(number))
             for key, data in (("original", taken.original), ("pixels", taken.pixels), ("preview", taken.preview)):
                 default_storage.save(named[key], ContentFile(data))
         elif row["model"] == "diagnostics.prediction" and named["heatmap"]:
