@@ -175,22 +175,26 @@ def checked(page: str, wanted: Mapping[str, str], now: Mapping[str, str]) -> dic
     actions = actions_of(page)
     faults = {name: _("This page has no such action.") for name in wanted if name not in actions}
     keys = {**now, **{name: spelt(key) for name, key in wanted.items() if name in actions}}
-    for name, key in keys.items():
-        if fault := _fault(key):
-            faults[name] = fault
+    faults |= {name: fault for name, key in keys.items() if (fault := _fault(key))}
+    for name, fault in _shared(keys, actions).items():
+        faults.setdefault(name, fault)
+    if faults:
+        raise BadKeys(faults)
+    return keys
+
+
+def _shared(keys: Mapping[str, str], actions: Mapping[str, Action]) -> dict[str, str]:
+    """For each action whose key does something else too: what else."""
     users: dict[str, list[str]] = {}
     for name, key in keys.items():
         if key:
             users.setdefault(key, []).append(name)
+    faults = {}
     for key, names in users.items():
         for name in names if len(names) > 1 else []:
             others = ", ".join(f"“{actions[other].words}”" for other in names if other != name)
-            faults.setdefault(
-                name, _("“%(key)s” is also the shortcut for %(others)s.") % {"key": key, "others": others}
-            )
-    if faults:
-        raise BadKeys(faults)
-    return keys
+            faults[name] = _("“%(key)s” is also the shortcut for %(others)s.") % {"key": key, "others": others}
+    return faults
 
 
 def with_own(page: str, own: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -113,29 +113,12 @@ def handler(exc: Exception, context: dict[str, Any]) -> Response:
     if isinstance(exc, ValidationError):
         return _invalid(exc, headers)
     if isinstance(exc, DomainRefusal):
-        view = context.get("view")
-        current = None
-        if exc.status_code == status.HTTP_409_CONFLICT and view is not None and hasattr(view, "current_state"):
-            current = view.current_state()
-        if exc.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = RETRY_SECONDS
-        more = {"errors": exc.errors, "accepted": exc.accepted, "current": current, **exc.members}
-        return document(exc.status_code, str(exc.detail), code=exc.code, headers=headers, **more)
-    code = "" if plain.status_code == status.HTTP_404_NOT_FOUND else _code_of(exc)
+        return _refused(exc, context, headers)
     if plain.status_code == status.HTTP_404_NOT_FOUND:
         # The same words whether it never was or belongs to somebody else.
         detail = _("Nothing at this address, or nothing that you may see.")
-    elif isinstance(exc, UnsupportedMediaType) and context.get("view") is not None:
-        kinds = ", ".join(parser.media_type for parser in context["view"].get_parsers())
-        detail = _("This content type is not accepted. Accepted: %(kinds)s.") % {"kinds": kinds}
-    elif isinstance(exc, Throttled):
-        detail = _("At most %(most)d requests per minute are accepted. Try again in %(seconds)d seconds.") % {
-            "most": settings.API_REQUESTS_PER_MINUTE,
-            "seconds": getattr(exc, "wait", None) or 1,
-        }
-    else:
-        detail = str(getattr(exc, "detail", "")) or str(exc)
-    return document(plain.status_code, detail, code=code, headers=headers)
+        return document(plain.status_code, detail, headers=headers)
+    return document(plain.status_code, _sentence(exc, context), code=_code_of(exc), headers=headers)
 
 
 def _known(exc: Exception) -> Exception:
@@ -147,6 +130,32 @@ def _known(exc: Exception) -> Exception:
     if isinstance(exc, SuspiciousOperation):
         return ValidationError(_("The request is malformed."))
     return as_problem(exc) or exc
+
+
+def _refused(exc: DomainRefusal, context: dict[str, Any], headers: dict[str, str]) -> Response:
+    """The domain's refusal; of a conflict with the state as it is now, where the view knows it."""
+    view = context.get("view")
+    current = None
+    if exc.status_code == status.HTTP_409_CONFLICT and view is not None and hasattr(view, "current_state"):
+        current = view.current_state()
+    if exc.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = RETRY_SECONDS
+    more = {"errors": exc.errors, "accepted": exc.accepted, "current": current, **exc.members}
+    return document(exc.status_code, str(exc.detail), code=exc.code, headers=headers, **more)
+
+
+def _sentence(exc: Exception, context: dict[str, Any]) -> str:
+    """An error of DRF in words, with what would be accepted instead."""
+    view = context.get("view")
+    if isinstance(exc, UnsupportedMediaType) and view is not None:
+        kinds = ", ".join(parser.media_type for parser in view.get_parsers())
+        return _("This content type is not accepted. Accepted: %(kinds)s.") % {"kinds": kinds}
+    if isinstance(exc, Throttled):
+        return _("At most %(most)d requests per minute are accepted. Try again in %(seconds)d seconds.") % {
+            "most": settings.API_REQUESTS_PER_MINUTE,
+            "seconds": getattr(exc, "wait", None) or 1,
+        }
+    return str(getattr(exc, "detail", "")) or str(exc)
 
 
 def _code_of(exc: Exception) -> str:

@@ -1,8 +1,12 @@
 """Whether a production may start: each process asks at its own start, since nobody else asks in its stead."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
 
 NO_PROXY = (
     "OVERREAD_BEHIND_PROXY is not set: behind a proxy each request looks like plain HTTP, and all people like one "
@@ -30,15 +34,20 @@ def refuse_unsafe() -> None:
     from portal.checks import OURS
 
     found = list(run_checks(tags=OURS, include_deployment_checks=True))
-    faults = [f"- {message.msg} {message.hint or ''}".rstrip() for message in found if message.level >= ERROR]
+    faults = [f"- {_in_words(message)}" for message in found if message.level >= ERROR]
     if faults:
         raise ImproperlyConfigured("\n".join([BEGINNING, *faults]))
-    advice = [f"{m.msg} {m.hint or ''}" for m in found if m.level >= WARNING and str(m.id).startswith("overread.")]
+    advice = [_in_words(m) for m in found if m.level >= WARNING and str(m.id).startswith("overread.")]
     if settings.HTTPS and not settings.PROXY_HOPS:
         # No fault in itself: the web server may be given a certificate of its own.
         advice.append(NO_PROXY)
     for sentence in advice:
-        print(f"Warning: {sentence}".rstrip(), file=sys.stderr, flush=True)
+        print(f"Warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def _in_words(message: "CheckMessage") -> str:
+    """What a check found, and how to put it right."""
+    return f"{message.msg} {message.hint or ''}".rstrip()
 
 
 def or_exit() -> None:

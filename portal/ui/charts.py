@@ -193,12 +193,6 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
     low, high = min(0.0, *values), max(0.05, *values, everybody[0][1])
     low = max(low, -0.5 * high) - 0.05 * high
     axes = Axes((0, 1), (low, 1.08 * high))
-    lines = [
-        Line(name, axes.path([(x, max(y, low)) for x, y, _all in points]), tone)
-        for tone, (name, points) in enumerate(measured.items(), start=1)
-    ]
-    above = [(x, y) for x, y in everybody if y >= low]
-    lines.append(Line(_("Call every scan a tumour"), axes.path(above), 3))
     step = round_step(1.08 * high - low)
     steps = [n * step for n in range(math.ceil(low / step), math.floor(1.08 * high / step) + 1)]
     text = _("Net benefit of %(names)s, compared with calling every or no scan a tumour. %(note)s") % {
@@ -210,12 +204,26 @@ def decision(series: Mapping[str, Sequence[Sequence[float]]], note: str = "") ->
         text,
         _("Decision threshold"),
         _("Net benefit per scan"),
-        lines,
+        [*_benefit_lines(measured, axes, low), _everybody_line(everybody, axes, low)],
         [Tick(axes.x(value), number_format(value, 1)) for value in shares()],
-        [Tick(axes.y(value), number_format(value, max(1, -math.floor(math.log10(step))))) for value in steps],
+        y_ticks(axes, steps, step),
         diagonal=axes.path([(0, 0), (1, 0)]),
         note=note,
     )
+
+
+def _benefit_lines(measured: Mapping[str, Sequence[Sequence[float]]], axes: Axes, low: float) -> list[Line]:
+    """One line per model; what lies below the lower end of the chart runs along it."""
+    return [
+        Line(name, axes.path([(x, max(y, low)) for x, y, _all in points]), tone)
+        for tone, (name, points) in enumerate(measured.items(), start=1)
+    ]
+
+
+def _everybody_line(everybody: Sequence[Point], axes: Axes, low: float) -> Line:
+    """The line of calling everybody a tumour, as far as it stays within the chart."""
+    above = [(x, y) for x, y in everybody if y >= low]
+    return Line(_("Call every scan a tumour"), axes.path(above), 3)
 
 
 def calibration(series: Mapping[str, Sequence[Mapping[str, float]]], note: str = "") -> LineChart | None:
@@ -298,6 +306,12 @@ def confusion(
         left,
         _("Rows: correct label. Columns: AI result. Percentages are of each row."),
     )
+
+
+def y_ticks(axes: Axes, values: Sequence[float], step: float) -> list[Tick]:
+    """Ticks of the upright axis, with as many decimals as the distance between them asks for."""
+    decimals = max(1, -math.floor(math.log10(step)))
+    return [Tick(axes.y(value), number_format(value, decimals)) for value in values]
 
 
 def round_step(span: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from .charts import Axes, Line, LineChart, Tick, round_step, shares, wilson
+from .charts import Axes, Line, LineChart, Point, Tick, round_step, shares, wilson, y_ticks
 
 
 def over_epochs(
@@ -17,10 +17,7 @@ def over_epochs(
 
     ``unit`` fixes the upper end of the scale at 1, for what cannot be more.
     """
-    series = {
-        label: [(float(row["epoch"]), float(row[name])) for row in epochs if _is_number(row.get(name))]
-        for name, label in wanted.items()
-    }
+    series = _series(epochs, wanted, along="epoch")
     values = [y for points in series.values() for _x, y in points]
     if not values:
         return None
@@ -32,7 +29,21 @@ def over_epochs(
         for tone, (label, points) in enumerate(series.items(), start=1)
         if points
     ]
-    text = "; ".join(
+    step = round_step(high - low)
+    steps = [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return LineChart(
+        title,
+        _epochs_in_words(series),
+        _("Epoch"),
+        y_label,
+        lines,
+        [Tick(axes.x(each), str(each)) for each in _whole_ticks(last)],
+        y_ticks(axes, steps, step),
+    )
+
+
+def _epochs_in_words(series: Mapping[str, Sequence[Point]]) -> str:
+    return "; ".join(
         _("%(name)s: %(first)s at epoch %(from)d, %(last)s at epoch %(to)d")
         % {
             "name": label,
@@ -44,17 +55,6 @@ def over_epochs(
         for label, points in series.items()
         if points
     )
-    step = round_step(high - low)
-    steps = [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-    return LineChart(
-        title,
-        text,
-        _("Epoch"),
-        y_label,
-        lines,
-        [Tick(axes.x(each), str(each)) for each in _whole_ticks(last)],
-        [Tick(axes.y(each), number_format(each, max(1, -math.floor(math.log10(step))))) for each in steps],
-    )
 
 
 def over_weeks(
@@ -64,11 +64,7 @@ def over_weeks(
 
     ``of`` names what the first line's shares are of: their number in each row.
     """
-    series = {
-        label: [(float(row["week"]), float(row[name])) for row in rows if _is_number(row.get(name))]
-        for name, label in wanted.items()
-    }
-    series = {label: points for label, points in series.items() if points}
+    series = {label: points for label, points in _series(rows, wanted, along="week").items() if points}
     if not series:
         return None
     first = min(int(x) for points in series.values() for x, _y in points)
@@ -77,25 +73,11 @@ def over_weeks(
         Line(label, axes.path(each), tone, axes.dots(each)) for tone, (label, each) in enumerate(series.items(), 1)
     ]
     leading = next(iter(wanted))
-    ends = [
-        (float(row["week"]), *wilson(float(row[leading]), row[of]))
-        for row in rows
-        if row.get(of) and _is_number(row.get(leading))
-    ]
-    text = "; ".join(
-        _("%(name)s: %(first)s %(ago)d weeks ago, %(last)s in the last week")
-        % {
-            "name": label,
-            "first": number_format(each[0][1], 2),
-            "ago": -int(each[0][0]),
-            "last": number_format(each[-1][1], 2),
-        }
-        for label, each in series.items()
-    )
+    ends = _intervals(rows, leading, of)
     step = max(1, math.ceil(-first / 8))
     return LineChart(
         title,
-        text,
+        _weeks_in_words(series),
         _("Weeks ago"),
         _("Share"),
         lines,
@@ -106,6 +88,28 @@ def over_weeks(
     )
 
 
+def _intervals(rows: Sequence[Mapping[str, Any]], name: str, of: str) -> list[tuple[float, float, float]]:
+    """Week, low and high end of the interval of each share that is one of something."""
+    return [
+        (float(row["week"]), *wilson(float(row[name]), row[of]))
+        for row in rows
+        if row.get(of) and _is_number(row.get(name))
+    ]
+
+
+def _weeks_in_words(series: Mapping[str, Sequence[Point]]) -> str:
+    return "; ".join(
+        _("%(name)s: %(first)s %(ago)d weeks ago, %(last)s in the last week")
+        % {
+            "name": label,
+            "first": number_format(each[0][1], 2),
+            "ago": -int(each[0][0]),
+            "last": number_format(each[-1][1], 2),
+        }
+        for label, each in series.items()
+    )
+
+
 def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
     """The two charts of a training: loss, and AUROC on the validation part."""
     loss = over_epochs(epochs, {"loss": _("Training"), "val_loss": _("Validation")}, _("Loss"), _("Loss"))
@@ -113,6 +117,14 @@ def learning(epochs: Sequence[Mapping[str, Any]]) -> list[LineChart]:
         epochs, {"val_auroc": _("Validation")}, _("AUROC on the validation part"), _("AUROC"), unit=True
     )
     return [chart for chart in (loss, auroc) if chart is not None]
+
+
+def _series(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], *, along: str) -> dict[str, list[Point]]:
+    """The points of each wanted value, by its label; none where a row has no number."""
+    return {
+        label: [(float(row[along]), float(row[name])) for row in rows if _is_number(row.get(name))]
+        for name, label in wanted.items()
+    }
 
 
 def _is_number(value: object) -> bool:

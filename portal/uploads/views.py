@@ -93,7 +93,6 @@ def _too_large() -> str:
 def hand_in(request: HttpRequest) -> HttpResponse:
     """The page; a POST with files hands them in, one answer a file. A script that sends one file asks for JSON."""
     require(request.user, Permission.SUBMIT_SCAN)
-    wants_json = request.headers.get("Accept", "").startswith("application/json")
     if request.method != "POST":
         first = {name: request.GET[name] for name in ("patient", "accession") if name in request.GET}
         return _hand_in_page(request, FilingForm(user=request.user, initial=first))
@@ -102,19 +101,31 @@ def hand_in(request: HttpRequest) -> HttpResponse:
     form.full_clean()
     if not files:
         form.add_error(None, _("Choose at least one file."))
+    wants_json = request.headers.get("Accept", "").startswith("application/json")
     if not form.is_valid():
         if wants_json:
             return JsonResponse({"errors": form.errors}, status=400)
         return _hand_in_page(request, form, status=400)
     outcomes = [_submit(request.user, file, form.cleaned_data) for file in files]
-    status = 507 if any(outcome.full for outcome in outcomes) else 503 if any(o.again for o in outcomes) else 200
+    status = _status_of(outcomes)
     if wants_json:
-        outcome = outcomes[0]
-        if outcome.again:
-            return JsonResponse({"errors": {"__all__": [outcome.sentence]}}, status=status)
-        html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
-        return JsonResponse({"outcome": outcome.kind, "html": html})
+        return _as_json(request, outcomes[0], status)
     return _hand_in_page(request, form, status=status, outcomes=outcomes)
+
+
+def _status_of(outcomes: list[Outcome]) -> int:
+    """The status of an answer about several files: that of the worst."""
+    if any(outcome.full for outcome in outcomes):
+        return 507
+    return 503 if any(outcome.again for outcome in outcomes) else 200
+
+
+def _as_json(request: HttpRequest, outcome: Outcome, status: int) -> JsonResponse:
+    """What became of a file, for the script that sent it; an error where it may send the same file again."""
+    if outcome.again:
+        return JsonResponse({"errors": {"__all__": [outcome.sentence]}}, status=status)
+    html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
+    return JsonResponse({"outcome": outcome.kind, "html": html})
 
 
 def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: Any) -> HttpResponse:

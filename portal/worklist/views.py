@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
@@ -104,13 +105,7 @@ def _span(time: timedelta) -> str:
 
 def _list_context(request: HttpRequest) -> dict[str, Any]:
     """Everything that both the page and its live part show."""
-    names = [name for name, _title in TABS]
-    name = request.GET.get("tab") or DEFAULT_TAB
-    if name not in names:
-        raise BadRequest(_("There is no such tab."))
-    form = FilterForm(request.GET)
-    if not form.is_valid():
-        raise BadRequest(_("There is no such filter."))
+    name, form = _asked_for(request)
     policies = policies_of(request.user)
     counts = tab_counts(request.user)
     filters = form.cleaned_data
@@ -126,15 +121,12 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     after = request.GET.get("after", "")
     found = page_of(narrowed.cases, order=narrowed.order, after=after, size=PAGE_SIZE, first=narrowed.first)
     settles = may(request.user, Permission.ADJUDICATE)
-    shown = [
-        (key, title) for key, title in TABS if key not in TABS_OF_TWO or policies.in_twos or counts[key] or key == name
-    ]
     return {
         "form": form,
         "list_url": reverse("worklist:list"),
         "tab": name,
         "policy": policies.sentence,
-        "tabs": [(key, title, _capped(counts[key])) for key, title in shown],
+        "tabs": _tabs(name, counts, in_twos=policies.in_twos),
         "rows": _rows(found.rows, name, request.user),
         "after": found.after,
         "paged": "after" in request.GET,
@@ -144,6 +136,31 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         "readers": services.readers_for(request.user) if name in DEALT_OUT_IN and settles else [],
         "may_take": may(request.user, Permission.READ_CASE) or settling_in(request.user).exists(),
     }
+
+
+def _asked_for(request: HttpRequest) -> tuple[str, FilterForm]:
+    """The tab and the valid filter of an address.
+
+    Raises
+    ------
+    BadRequest
+    """
+    name = request.GET.get("tab") or DEFAULT_TAB
+    if name not in dict(TABS):
+        raise BadRequest(_("There is no such tab."))
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such filter."))
+    return name, form
+
+
+def _tabs(chosen: str, counts: dict[str, int], *, in_twos: bool) -> list[tuple[str, Promise, str]]:
+    """Name, title and count of each tab that is shown."""
+    return [
+        (name, title, _capped(counts[name]))
+        for name, title in TABS
+        if name not in TABS_OF_TWO or in_twos or counts[name] or name == chosen
+    ]
 
 
 def _capped(count: int) -> str:
