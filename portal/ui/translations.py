@@ -57,18 +57,25 @@ def compiled(text: str) -> bytes:
 
 def _message(block: str) -> tuple[bytes, bytes] | None:
     """The key and the translation in one entry of a catalogue; nothing where there is none to use."""
-    said: list[tuple[str, str]] = []
-    for line in block.splitlines():
-        if line.startswith("#, ") and "fuzzy" in line:
-            return None
-        keyword = _KEYWORD.match(line)
-        if keyword:
-            said.append((keyword[1], ast.literal_eval(line[keyword.end() :])))
-        elif line.startswith('"'):
-            said[-1] = (said[-1][0], said[-1][1] + ast.literal_eval(line))
+    lines = block.splitlines()
+    if any(line.startswith("#, ") and "fuzzy" in line for line in lines):
+        return None
+    said = _keywords(lines)
     words = [text for name, text in said if name == "msgstr"]
     if not words or not all(words):
         return None
     context = "".join(f"{text}\x04" for name, text in said if name == "msgctxt")
     key = "\0".join(text for name, text in said if name in ("msgid", "msgid_plural"))
     return (context + key).encode(), "\0".join(words).encode()
+
+
+def _keywords(lines: list[str]) -> list[tuple[str, str]]:
+    """Each keyword of an entry with its text, which may go on over several lines."""
+    said: list[tuple[str, str]] = []
+    for line in lines:
+        keyword = _KEYWORD.match(line)
+        if keyword:
+            said.append((keyword[1], ast.literal_eval(line[keyword.end() :])))
+        elif line.startswith('"'):
+            said[-1] = (said[-1][0], said[-1][1] + ast.literal_eval(line))
+    return said
