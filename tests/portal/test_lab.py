@@ -292,7 +292,7 @@ def test_why_nothing_starts_is_said_in_the_reader_s_language(dataset, run, keepe
     assert "Seit Datensatz v1 hat sich nichts geändert" in german("freeze")
     sentence = "Out of memory. Try the small network or a smaller batch size."
     run_state.fail(run_id=run.pk, fence=run_state.claim(run.pk).fence, sentence=sentence)
-    assert "Der Maschine ging der Speicher aus." in german("run", run.pk)
+    assert "Zu wenig Arbeitsspeicher." in german("run", run.pk)
 
 
 def test_run_page_polls_until_the_run_has_ended(run, keeper):

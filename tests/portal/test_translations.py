@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from diagnostics.scans.access import Role
-from diagnostics.scans.kept_sentences import in_words
+from diagnostics.scans.kept_sentences import FORMER_SENTENCES, in_words
 from mlcore.images.decoded import ACCEPTED, Refused
 from portal.ui import catalogues, translations
 from portal.ui.templatetags.overread import when
@@ -143,6 +143,13 @@ def test_refusal_written_in_english_is_shown_in_the_readers_language():
         # The sizes are in no catalogue: the general sentence stands in for them.
         assert in_words(small.sentence, small.code).startswith("Das Bild ist zu klein für eine Hirnaufnahme.")
         assert in_words("Nobody translated this.") == "Nobody translated this."
+
+
+def test_sentence_stored_before_the_wording_changed_is_shown_as_it_is_said_now(said):
+    for former, now in FORMER_SENTENCES.items():
+        assert in_words(former) == now and said.get(now) is not None
+        with translation.override("de"):
+            assert in_words(former) == translation.gettext(now) != now
 
 
 def test_dates_are_written_by_language():
