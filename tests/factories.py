@@ -16,9 +16,9 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, generate
 from diagnostics.annotations.models import Annotation
 from diagnostics.cases.models import Case, CaseState
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.predictions.analysis_status import sync
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import status_of
-from diagnostics.predictions.standing import told
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.reviews.models import Certainty, Claim, Label, Read, ReadKind
 from diagnostics.reviews.ordering import place_of
@@ -258,7 +258,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Prediction:
-        with told([kwargs["scan"].pk]):
+        with sync([kwargs["scan"].pk]):
             return super()._create(model_class, *args, **kwargs)
 
 

@@ -20,9 +20,9 @@ from django.contrib.staticfiles.finders import get_finder
 
 from portal.settings import embedded_socket
 from portal.start import broker as broker_module
-from portal.start import obstacles, prepare
-from portal.start.keeper import Keeper, Program
+from portal.start import preflight, prepare
 from portal.start.refusal import Refusal
+from portal.start.supervisor import Program, Supervisor
 from tests import processes
 
 
@@ -160,23 +160,23 @@ def test_start_killed_outright_takes_its_processes_along(started: Started) -> No
 
 
 def test_start_in_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
-    held = obstacles.only_one(tmp_path)
+    held = preflight.only_one(tmp_path)
     with pytest.raises(Refusal, match="already running"):
-        obstacles.only_one(tmp_path)
+        preflight.only_one(tmp_path)
     held.close()
-    obstacles.only_one(tmp_path).close()
+    preflight.only_one(tmp_path).close()
 
 
 def test_start_in_a_folder_that_cannot_be_made_says_which_variable_names_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Refusal, match="OVERREAD_DATA"):
-        obstacles.check_folder(tmp_path / "file" / "data")
+        preflight.check_folder(tmp_path / "file" / "data")
 
 
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1"])
 def test_start_at_a_port_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Refusal, match="not a port"):
-        obstacles.port_from(text)
+        preflight.port_from(text)
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,17 @@ def test_demo_is_offered_at_the_first_run(reply: str, expected: bool, monkeypatc
     assert prepare.wants_demo("", first=True, interactive=True) is expected
 
 
-def keep(*programs: Program, seconds: float) -> Keeper:
+def keep(*programs: Program, seconds: float) -> Supervisor:
     """Keep toy programs for a while."""
 
-    async def kept() -> Keeper:
-        keeper = Keeper(list(programs))
+    async def kept() -> Supervisor:
+        supervisor = Supervisor(list(programs))
 
         async def nothing() -> None:
             return
 
-        await keeper.run(ready=nothing, until=lambda: asyncio.sleep(seconds))
-        return keeper
+        await supervisor.run(ready=nothing, until=lambda: asyncio.sleep(seconds))
+        return supervisor
 
     # In a thread of its own: Playwright leaves an event loop running in that of the tests.
     with ThreadPoolExecutor(1) as thread:
@@ -222,7 +222,7 @@ def test_keeper_starts_what_dies_again(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_keeper_gives_up_on_what_never_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.start.keeper.PATIENCE", 2)
+    monkeypatch.setattr("portal.start.supervisor.PATIENCE", 2)
     with pytest.raises(Refusal, match="`doomed` ended 2 times"):
         keep(toy("doomed", "raise SystemExit(3)"), toy("other", "import time; time.sleep(60)"), seconds=30)
 

@@ -59,7 +59,7 @@ class Case(models.Model):
     is one index (the scan's never change).
 
     ``analysis`` repeats the state of the scan's newest prediction, so that the list narrowed to it is one index too
-    (ADR 0010). Only ``predictions.standing`` writes it.
+    (ADR 0010). Only ``predictions.analysis_status`` writes it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.errors import Conflict
 
 from .models import DatasetVersion
-from .parts import Planned
+from .splits import Planned
 
 
 class ManifestDamaged(Conflict):

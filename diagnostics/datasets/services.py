@@ -19,12 +19,12 @@ from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
 
-from . import manifests, obstacles, parts, tally
+from . import manifests, splits, statistics, validation
 from .labelling import Labelled, by_readers, former_test_items, labelled
 from .manifests import ManifestDamaged, manifest
 from .models import DatasetItem, DatasetVersion, Split
-from .parts import Planned
 from .regions import regions_of
+from .splits import Planned
 
 __all__ = ["ManifestDamaged", "NotFreezable", "Plan", "PlanChanged", "freeze", "manifest", "plan"]
 
@@ -88,7 +88,7 @@ def plan(
         return _with(bare, problem=_("A lineage name can have at most 40 characters."))
     found, left_out = labelled(by=by, institutions=places, imported=include_imported, demo=include_demo)
     try:
-        dealt = parts.deal(found, former_test_items(lineage), _history(lineage), seed=seed)
+        dealt = splits.assign(found, former_test_items(lineage), _history(lineage), seed=seed)
     except ValueError as error:
         problem = _("The scans cannot be compared: %(error)s") % {"error": error}
         return _with(bare, problem=problem)
@@ -103,14 +103,14 @@ def plan(
     ]
     left_out["excluded"] = stays.count(False)
     left_out["held_back"] = sum(part is None and stay for part, stay in zip(dealt.parts, stays, strict=True))
-    counts = tally.counts(items, places, left_out)
-    counts |= tally.conflicts([[found[i] for i in inside if stays[i]] for inside in dealt.conflicts])
+    counts = statistics.counts(items, places, left_out)
+    counts |= statistics.conflicts([[found[i] for i in inside if stays[i]] for inside in dealt.conflicts])
     if excluded or abroad:
-        counts["excluded"] = tally.named(exclude_readers, exclude_institutions)
+        counts["excluded"] = statistics.named(exclude_readers, exclude_institutions)
     regions = regions_of((each.labelled.read for each in items), places)
     counts["regions"] = sum(len(each) for each in regions.values())
     last = _newest(lineage, places)
-    counts["difference"] = tally.difference(items, last, places)
+    counts["difference"] = statistics.difference(items, last, places)
     kept = [place for place in places if place.pk not in abroad]
     made = _with(
         bare, institutions=kept, items=items, counts=counts, manifest=manifests.written(items, regions), last=last
@@ -200,7 +200,7 @@ def _with(planned: Plan, **changes: Any) -> Plan:
     return Plan(**{**planned.__dict__, **changes})
 
 
-def _history(lineage: str) -> parts.History:
+def _history(lineage: str) -> splits.History:
     rows = (
         DatasetItem.objects.filter(dataset__lineage=lineage)
         .order_by("dataset__number", "id")
@@ -213,7 +213,7 @@ def _history(lineage: str) -> parts.History:
             test.add(scan)
         else:
             decided[scan] = part
-    return parts.History(frozenset(test), decided, frozenset(places))
+    return splits.History(frozenset(test), decided, frozenset(places))
 
 
 def _newest(lineage: str, institutions: Sequence[Institution]) -> DatasetVersion | None:
@@ -228,9 +228,9 @@ def _problem(planned: Plan, found: Sequence[Labelled], groups: Sequence[str], le
     """Why this plan cannot be frozen, as a sentence, or nothing."""
     names = [institution.name for institution in planned.institutions]
     return (
-        obstacles.in_groups(found, groups, left_out, names)
-        or obstacles.in_parts(planned.lineage, planned.items)
-        or obstacles.in_former(planned.lineage, planned.sha256)
+        validation.in_groups(found, groups, left_out, names)
+        or validation.in_parts(planned.lineage, planned.items)
+        or validation.in_former(planned.lineage, planned.sha256)
     )
 
 

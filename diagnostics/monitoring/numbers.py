@@ -369,7 +369,7 @@ _OF_READS = {
 }
 
 
-def behind(user: Actor, version: ModelVersion, key: str, *, days: int = DAYS) -> list[tuple[uuid.UUID, str]]:
+def drill_down(user: Actor, version: ModelVersion, key: str, *, days: int = DAYS) -> list[tuple[uuid.UUID, str]]:
     """The scans behind a number, newest first, each with what makes it count; none for a number that is not known."""
     places = list(watched_by(user).values_list("pk", flat=True))
     if key in _OF_READS:

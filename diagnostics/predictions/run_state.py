@@ -23,8 +23,8 @@ from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.models import Scan
 from diagnostics.scans.services import reject
 
+from .analysis_status import sync
 from .models import Prediction, PredictionState
-from .standing import told
 
 NUDGE_AFTER_SECONDS = 5  # a row that waits longer may have lost its message
 
@@ -129,7 +129,7 @@ def claim_waiting(*, limit: int) -> Batch | None:
         if alone is None:
             return None
         first, wanted = alone[:2], dict([alone[1:]])
-    with told(wanted.values()):
+    with sync(wanted.values()):
         # Two workers that chose the same rows share them out. What was given to another model meanwhile is no longer
         # of this batch.
         unlocked = list(_lockable(Prediction.objects.filter(pk__in=wanted)).values_list("pk", flat=True))
@@ -158,7 +158,7 @@ def finish(
     """
     written = 0
     speaker = speaker or batch.model_version
-    with told(prediction.scan_id for prediction in batch.predictions):
+    with sync(prediction.scan_id for prediction in batch.predictions):
         for prediction in batch.predictions:
             outcome = outcomes.get(prediction.pk)
             if outcome is None:
@@ -244,7 +244,7 @@ def _tell_of_failure(prediction: Prediction, failure: Failure) -> None:
 
 def give_back(*, batch: Batch) -> None:
     """Put a batch that broke as a whole back into the queue; its rows will be tried one at a time."""
-    with told(prediction.scan_id for prediction in batch.predictions):
+    with sync(prediction.scan_id for prediction in batch.predictions):
         LEASES.give_back(batch.fence, updated_at=timezone.now())
 
 
@@ -259,7 +259,7 @@ def abandon_exhausted() -> int:
     for rows in LEASES.exhausted():
         # Nothing joined: with scans and institutions beside them the database would begin with those.
         for prediction in rows.prefetch_related("scan__institution").order_by()[:100]:
-            with told([prediction.scan_id]):
+            with sync([prediction.scan_id]):
                 row = LEASES.as_seen(prediction)
                 if LEASES.abandon(row, state=PredictionState.FAILED, **_failed(failure)):
                     _tell_of_failure(prediction, failure)

@@ -13,9 +13,9 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Scan
 
+from .analysis_status import WORDS, sync
 from .models import Prediction, PredictionState
 from .run_state import LEASES
-from .standing import WORDS, told
 
 
 class NothingToRetry(Conflict):
@@ -26,7 +26,7 @@ class NothingToRetry(Conflict):
 
 def queue(*, scan: Scan, version: ModelVersion, by: Actor | None = None) -> Prediction:
     """Write the row that asks for ``version``'s opinion of ``scan``, in the caller's transaction. Twice is once."""
-    with told([scan.pk]):
+    with sync([scan.pk]):
         return _queue(scan, version, by)
 
 
@@ -56,7 +56,7 @@ def queue_missing(version: ModelVersion, limit: int = 500) -> int:
     found = list(without.order_by("created_at").values_list("pk", flat=True)[:limit])
     if not found:
         return 0
-    with told(found):
+    with sync(found):
         # Two workers may find the same scan, each with another model in use: the second waits here, and looks again.
         list(Scan.objects.filter(pk__in=found).order_by("pk").select_for_update(no_key=True).values_list("pk"))
         scans = list(without.filter(pk__in=found).select_related("institution").order_by("created_at"))
@@ -73,7 +73,7 @@ def retry(*, by: Actor, scan: Scan) -> Prediction:
     NothingToRetry, NotAllowed
     """
     require(by, Permission.RETRY_PREDICTION, scan.institution)
-    with told([scan.pk]):
+    with sync([scan.pk]):
         newest = _queued_again(scan)
     over(kinds=[Kind.PREDICTION_FAILED], scan=scan)
     record(by=by, act="prediction_retried", target=newest, institution=scan.institution, scan=scan.pk)

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from diagnostics.actors import Actor
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import ModelVersion, PromotionRequest
-from diagnostics.predictions.standing import cases_not_begun
+from diagnostics.predictions.analysis_status import cases_not_begun
 from diagnostics.registry import gate, requests
 from diagnostics.registry.exceptions import needed_for
 from diagnostics.registry.models import RequestState

@@ -101,7 +101,7 @@ def watched(request: HttpRequest) -> HttpResponse:
 def behind(request: HttpRequest) -> HttpResponse:
     """The scans behind one of the numbers."""
     form, version, days = _asked(request)
-    found = numbers.behind(request.user, version, request.GET.get("key", ""), days=days) if version else []
+    found = numbers.drill_down(request.user, version, request.GET.get("key", ""), days=days) if version else []
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     scans = Scan.objects.visible_to(request.user).select_related("patient", "institution")
     rows = scans.in_bulk([scan for scan, _words in page.object_list])

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor
 from diagnostics.models import ModelVersion, PromotionRequest
-from diagnostics.predictions.standing import cases_not_begun
+from diagnostics.predictions.analysis_status import cases_not_begun
 from diagnostics.registry import gate, queries, requests
 from diagnostics.registry import services as registry
 from diagnostics.registry.exceptions import Needed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.start import obstacles
+from portal.start import preflight
 from portal.start.privacy import close_data
 from portal.start.refusal import Refusal
 from portal.start.safety import refuse_unsafe
@@ -17,7 +17,7 @@ from portal.start.safety import refuse_unsafe
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    # Until the keeper listens for signals, a stop request ends this process at once and quietly.
+    # Until the supervisor listens for signals, a stop request ends this process at once and quietly.
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -54,35 +54,35 @@ def start() -> None:
     # Only now: the settings have read `.env`, which may say it.
     os.environ.setdefault("OVERREAD_REVISION", revision())
     refuse_unsafe()
-    obstacles.check_folder(folder)
-    port = obstacles.port_from(os.environ.get("PORT", "8000"))
-    obstacles.check_port(port, os.environ.get("OVERREAD_BIND", "127.0.0.1"))
-    held = obstacles.only_one(folder)
+    preflight.check_folder(folder)
+    port = preflight.port_from(os.environ.get("PORT", "8000"))
+    preflight.check_port(port, os.environ.get("OVERREAD_BIND", "127.0.0.1"))
+    held = preflight.only_one(folder)
     close_data()
 
-    from portal.start.keeper import Keeper
     from portal.start.parent import make_is_done
     from portal.start.prepare import at_terminal, how_to_sign_in, is_first_run, prepare, wants_demo
     from portal.start.programs import manage, programs
+    from portal.start.supervisor import Supervisor
 
     kept = programs(port)
     prepare()
     first = is_first_run()
     demo = wants_demo(os.environ.get("DEMO", ""), first=first, interactive=at_terminal())
-    keeper = Keeper(kept)
+    supervisor = Supervisor(kept)
 
     async def ready() -> None:
-        made = demo and await keeper.once("demo", manage("demo")) == 0
-        keeper.say(f"Overread is at http://127.0.0.1:{port}{settings.ROOT}/")
-        keeper.say(how_to_sign_in(first=first, demo=made))
-        keeper.say("Ctrl-C stops it.")
+        made = demo and await supervisor.once("demo", manage("demo")) == 0
+        supervisor.say(f"Overread is at http://127.0.0.1:{port}{settings.ROOT}/")
+        supervisor.say(how_to_sign_in(first=first, demo=made))
+        supervisor.say("Ctrl-C stops it.")
 
     async def everything() -> None:
-        keeper.heed_signals()
-        await keeper.run(ready, until=make_is_done)
+        supervisor.heed_signals()
+        await supervisor.run(ready, until=make_is_done)
 
     asyncio.run(everything())
-    keeper.say("stopped")
+    supervisor.say("stopped")
     held.close()
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from portal.settings import embedded_socket
 from portal.start import broker
-from portal.start.keeper import Program
+from portal.start.supervisor import Program
 
 WEB_CONFIGURATION = Path(__file__).parent / "gunicorn_conf.py"
 

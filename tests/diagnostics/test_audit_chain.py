@@ -18,7 +18,7 @@ from django.test import override_settings
 from diagnostics import tasks
 from diagnostics.audit import anchors, chain, checking, guards, services
 from diagnostics.audit.models import AuditChain, AuditEvent, AuditIsAppendOnly, AuditLink
-from diagnostics.upkeep import stock
+from diagnostics.upkeep import integrity
 from tests.factories import InstitutionFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def as_attacker(*statements):
 
 def found():
     """What fsck says of the audit: (kind, where)."""
-    return [(fault.kind, fault.key) for fault in stock.faults() if fault.what == "audit"]
+    return [(fault.kind, fault.key) for fault in integrity.faults() if fault.what == "audit"]
 
 
 def test_untouched_audit_has_no_break(events):

@@ -95,9 +95,9 @@ def test_numbers_are_those_that_one_counts_by_hand_and_open_their_scans(keeper, 
     }
     assert by_key(found.classes) == {"class:tumour": (5, 5)}
     for key, wanted in (("right_flips", [cases[1]]), ("wrong_flips", [cases[2]]), ("overrides", cases[4:2:-1])):
-        assert [scan for scan, _words in numbers.behind(keeper, version, key)] == [case.scan_id for case in wanted]
-    assert len(numbers.behind(keeper, version, "class:tumour")) == 5
-    assert numbers.behind(keeper, version, "no such") == []
+        assert [scan for scan, _words in numbers.drill_down(keeper, version, key)] == [case.scan_id for case in wanted]
+    assert len(numbers.drill_down(keeper, version, "class:tumour")) == 5
+    assert numbers.drill_down(keeper, version, "no such") == []
 
 
 def test_inputs_count_what_is_unlike_slow_and_failed(keeper, template, north):

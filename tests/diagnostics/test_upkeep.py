@@ -23,7 +23,7 @@ from diagnostics import pipeline
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
-from diagnostics.upkeep import copies, stock
+from diagnostics.upkeep import backup, integrity
 from tests import processes
 from tests.diagnostics.shelf import stored_model
 from tests.factories import (
@@ -77,7 +77,7 @@ def stocked(tmp_path: Path, scans: int = 8) -> list[Scan]:
 
 
 def found(**options) -> set[tuple[str, str, str]]:
-    return {(fault.kind, fault.what, fault.key) for fault in stock.faults(young=NOW, **options)}
+    return {(fault.kind, fault.what, fault.key) for fault in integrity.faults(young=NOW, **options)}
 
 
 def spoil(store: str, key: str) -> None:
@@ -128,7 +128,7 @@ def test_fsck_finds_exactly_what_was_planted_and_repairs_it_once(tmp_path):
     beyond_repair = {fault for fault in planted if fault[1] in ("original", "heatmap", "model", "manifest")}
     assert found() == beyond_repair
     before = everything(tmp_path)
-    assert {str(fault) for fault in stock.faults(repair=True, young=NOW) if fault.repaired} == set()
+    assert {str(fault) for fault in integrity.faults(repair=True, young=NOW) if fault.repaired} == set()
     assert everything(tmp_path) == before, "a second repair changes nothing"
     with pytest.raises(CommandError, match="backup"):
         call_command("fsck", young=0, stdout=io.StringIO())
@@ -149,7 +149,7 @@ def test_fsck_repair_keeps_the_bytes_of_an_orphan(tmp_path):
 
 def test_fsck_leaves_an_upload_on_its_way_alone():
     storages["default"].save("9/aa/x/original", ContentFile(phantom(1)))
-    assert list(stock.faults(repair=True)) == []
+    assert list(integrity.faults(repair=True)) == []
 
 
 @pytest.mark.faults
@@ -157,8 +157,8 @@ def test_fsck_among_ten_thousand_files(tmp_path, capsys):
     seed = int(os.environ.get("OVERREAD_TEST_SEED", "7"))
     scans = stocked(tmp_path, scans=2500)
     planted = plant(scans, random.Random(seed), each=5)
-    tally = stock.Tally()
-    seen = {(fault.kind, fault.what, fault.key) for fault in stock.faults(young=NOW, tally=tally)}
+    tally = integrity.Tally()
+    seen = {(fault.kind, fault.what, fault.key) for fault in integrity.faults(young=NOW, tally=tally)}
     with capsys.disabled():
         print(f"\nseed {seed}: {len(seen)} faults found of {len(planted)} planted among {tally.files} files")
     assert tally.files >= 10_000 and seen == planted
@@ -203,7 +203,7 @@ def test_backup_taken_while_scans_are_handed_in_comes_back_whole(tmp_path, monke
     busy.start()
     try:
         call_command("backup", tmp_path / "copy", stdout=io.StringIO())
-        second = copies.back_up(tmp_path / "copy")
+        second = backup.back_up(tmp_path / "copy")
     finally:
         stop.set()
         busy.join()
@@ -228,7 +228,7 @@ def test_backup_taken_while_scans_are_handed_in_comes_back_whole(tmp_path, monke
 def test_backup_that_is_not_whole_is_not_put_back(tmp_path, harm):
     stocked(tmp_path, scans=1)
     folder = tmp_path / "copy"
-    copies.back_up(folder)
+    backup.back_up(folder)
     if harm == "no list":
         (folder / "backup.json").unlink()
     elif harm == "no database":
@@ -236,8 +236,8 @@ def test_backup_that_is_not_whole_is_not_put_back(tmp_path, harm):
     else:
         with (folder / "overread.sqlite3").open("ab") as file:
             file.write(b"x")
-    with pytest.raises(copies.BackupRefused):
-        copies.contents_of(folder)
+    with pytest.raises(backup.BackupRefused):
+        backup.contents_of(folder)
 
 
 def forged_copy(folder: Path, *statements: str, **said) -> None:
@@ -269,16 +269,16 @@ def test_copy_whose_audit_was_changed_is_not_put_back_unnoticed(tmp_path):
     for _ in range(4):
         with transaction.atomic():
             event = record(by=by, act="signed_in", target=by, institution=place)
-    copies.back_up(tmp_path / "copy")
+    backup.back_up(tmp_path / "copy")
     forged_copy(tmp_path / "copy", *CUT_WITHOUT_A_TRACE)
-    with pytest.raises(copies.BackupRefused, match="does not match its anchor"):
-        copies.contents_of(tmp_path / "copy")
+    with pytest.raises(backup.BackupRefused, match="does not match its anchor"):
+        backup.contents_of(tmp_path / "copy")
     anchor = json.loads((tmp_path / "copy" / "backup.json").read_text())["anchor"]
     forged_copy(tmp_path / "copy", anchor={**anchor, "chains": {}})
-    with pytest.raises(copies.BackupRefused, match="signature"):
-        copies.contents_of(tmp_path / "copy")
+    with pytest.raises(backup.BackupRefused, match="signature"):
+        backup.contents_of(tmp_path / "copy")
 
-    copies.back_up(tmp_path / "copy")
+    backup.back_up(tmp_path / "copy")
     forged_copy(tmp_path / "copy", f"UPDATE diagnostics_auditevent SET act = 'signed_out' WHERE id = {event.pk}")
     done = at_another_place(tmp_path / "elsewhere", "restore", str(tmp_path / "copy"))
     assert done.returncode != 0 and f"database:event {event.pk}" in done.stdout
@@ -299,5 +299,5 @@ def test_backup_names_a_file_that_is_gone(tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_backup_into_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(copies.BackupRefused, match="something else"):
-        copies.back_up(tmp_path)
+    with pytest.raises(backup.BackupRefused, match="something else"):
+        backup.back_up(tmp_path)

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from diagnostics.datasets import manifests
 from diagnostics.datasets.labelling import labelled
-from diagnostics.datasets.parts import Planned
+from diagnostics.datasets.splits import Planned
 from diagnostics.models import Case, Claim, Read
 from diagnostics.reviews import services, thread
 from diagnostics.reviews.moments import moments_of

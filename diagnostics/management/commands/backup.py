@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics.audit import anchors
 from diagnostics.management.command import DomainCommand
-from diagnostics.upkeep import copies
+from diagnostics.upkeep import backup
 
 
 class Command(DomainCommand):
@@ -23,7 +23,7 @@ class Command(DomainCommand):
 
     def handle(self, *args: object, **options: Any) -> None:
         try:
-            made = copies.back_up(options["folder"])
+            made = backup.back_up(options["folder"])
         except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from diagnostics.management.command import DomainCommand
-from diagnostics.upkeep import stock
+from diagnostics.upkeep import integrity
 
 
 class Command(DomainCommand):
@@ -29,10 +29,10 @@ class Command(DomainCommand):
         )
 
     def handle(self, *args: object, **options: Any) -> None:
-        tally = stock.Tally()
+        tally = integrity.Tally()
         found = repaired = 0
         young = timedelta(minutes=options["young"])
-        for fault in stock.faults(repair=options["repair"], young=young, tally=tally):
+        for fault in integrity.faults(repair=options["repair"], young=young, tally=tally):
             self.stdout.write(str(fault))
             found += 1
             repaired += bool(fault.repaired)

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from diagnostics.audit import anchors
 from diagnostics.management.command import DomainCommand
-from diagnostics.upkeep import copies
+from diagnostics.upkeep import backup
 
 
 class Command(DomainCommand):
@@ -22,7 +22,7 @@ class Command(DomainCommand):
 
     def handle(self, *args: object, **options: Any) -> None:
         try:
-            contents = copies.restore(options["folder"])
+            contents = backup.restore(options["folder"])
         except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Restored as of {contents.taken_at}: {contents.files} files.")

@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from diagnostics.cases.models import Analysis, Case
 from diagnostics.predictions import run_state, services
+from diagnostics.predictions.analysis_status import differing, differing_scans, put_right
 from diagnostics.predictions.models import Prediction
 from diagnostics.predictions.run_state import Failure, Result
-from diagnostics.predictions.standing import differing, differing_scans, put_right
 from diagnostics.reviews.services import open_case
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
-from diagnostics.upkeep import stock
+from diagnostics.upkeep import integrity
 from tests.factories import (
     CaseFactory,
     InstitutionFactory,
@@ -169,7 +169,7 @@ def test_case_that_differs_is_found_and_put_right():
 
 def test_fsck_names_cases_that_differ_and_repairs_them_once():
     def found(repair):
-        return {fault.whose: fault for fault in stock.faults(repair=repair) if fault.what == "analysis"}
+        return {fault.whose: fault for fault in integrity.faults(repair=repair) if fault.what == "analysis"}
 
     made = drifted()
     named = found(False)
@@ -182,7 +182,7 @@ def test_fsck_names_cases_that_differ_and_repairs_them_once():
 
 def test_fsck_names_scans_that_differ_and_repairs_them_once():
     def found(repair):
-        return {fault.whose: fault for fault in stock.faults(repair=repair) if fault.what == "analysis"}
+        return {fault.whose: fault for fault in integrity.faults(repair=repair) if fault.what == "analysis"}
 
     ready, bare = ScanFactory(), ScanFactory()
     PredictionFactory(scan=ready)

@@ -9,7 +9,7 @@ from mlcore.data.labels import contradict
 
 from .labelling import Labelled
 from .models import DatasetVersion
-from .parts import Planned
+from .splits import Planned
 
 _CONFLICTS_LISTED = 100
 _CHANGES_LISTED = 100

@@ -20,8 +20,8 @@ from PIL import Image
 
 from diagnostics.audit import anchors, checking
 from diagnostics.datasets.models import DatasetVersion
+from diagnostics.predictions.analysis_status import differing, differing_scans, put_right, put_scans_right
 from diagnostics.predictions.models import Prediction, PredictionState
-from diagnostics.predictions.standing import differing, differing_scans, put_right, put_scans_right
 from diagnostics.registry.artifacts import FILES, NEEDED, stored_whole
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans import intake

@@ -1,6 +1,6 @@
 """How far the analysis of a scan stands, as the scan and its cases repeat it for their lists.
 
-Whoever changes a prediction does so inside :func:`told`. What is repeated is derived from the predictions anew
+Whoever changes a prediction does so inside :func:`sync`. What is repeated is derived from the predictions anew
 each time, never handed on, so a change of an older prediction cannot overwrite what the newest one says.
 """
 
@@ -49,7 +49,7 @@ def cases_not_begun() -> int:
 
 
 @contextmanager
-def told(scans: Iterable[Any]) -> Iterator[None]:
+def sync(scans: Iterable[Any]) -> Iterator[None]:
     """A transaction that changes predictions of these scans (ids), or rejects them; they and their cases say so at
     its end.
 
@@ -92,5 +92,5 @@ def put_right(cases: Iterable[Any]) -> None:
 
 def put_scans_right(scans: Iterable[Any]) -> None:
     """Let these scans (ids), and their cases, say what the predictions say."""
-    with told(scans):
+    with sync(scans):
         pass

@@ -63,7 +63,7 @@ class _Union:
             self._parent[max(a, b)] = min(a, b)
 
 
-def deal(
+def assign(
     items: Sequence[Labelled], former_test_items: Sequence[FormerTestItem], history: History, *, seed: int
 ) -> Dealt:
     """Group by patient and likeness, and give every group its part.

@@ -8,10 +8,10 @@ from django.utils.translation import ngettext
 
 from mlcore.data.labels import NO_TUMOUR, TUMOUR, finding_of
 
-from . import parts
+from . import splits
 from .labelling import Labelled
 from .models import DatasetVersion, Split
-from .parts import Planned
+from .splits import Planned
 
 MINIMUM_GROUPS = 3
 _FINDINGS = (TUMOUR, NO_TUMOUR)
@@ -21,7 +21,7 @@ def in_groups(found: Sequence[Labelled], groups: Sequence[str], left_out: Counte
     """What the labelled scans lack to be parted; empty where nothing. ``names``: of the institutions."""
     if not found:
         return _nothing_labelled(left_out, ", ".join(names))
-    independent = parts.groups_by_finding(found, groups)
+    independent = splits.groups_by_finding(found, groups)
     for finding in _FINDINGS:
         if not independent[finding]:
             return _one_kind(finding) % {"n": len(found)}

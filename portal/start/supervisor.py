@@ -1,7 +1,7 @@
 """Keeps the processes of one machine: starts them in order, passes on what they say, restarts what dies, stops all.
 
-The keeper is the only process at the terminal. Each process is a group of its own, so that Ctrl-C reaches the keeper
-alone and the broker can be the last to go; should the keeper itself be killed, the kernel stops them (Linux).
+The supervisor is the only process at the terminal. Each process is a group of its own, so that Ctrl-C reaches the
+supervisor alone and the broker can be the last to go. Should the supervisor be killed, the kernel stops them (Linux).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from portal.start.refusal import Refusal
 COLOURS = (36, 32, 33, 35, 34, 31)
 LONG_ENOUGH = 20.0  # seconds after which a process counts as having worked
 LONG_WAIT = 60.0  # seconds that the next process waits for the one before it
-PATIENCE = 5  # starts in a row, each too short, after which the keeper gives up
+PATIENCE = 5  # starts in a row, each too short, after which the supervisor gives up
 PR_SET_PDEATHSIG = 1
 # Loaded here, because between fork and exec nothing may be imported.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -41,8 +41,8 @@ class Program:
     unsaid: str = ""
 
 
-def _die_with_keeper() -> None:
-    """In the child: be killed when the keeper is, so that nothing is left behind."""
+def _die_with_supervisor() -> None:
+    """In the child: be killed when the supervisor is, so that nothing is left behind."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -69,7 +69,7 @@ class Terminal:
             self.gone.set()
 
 
-class Keeper:
+class Supervisor:
     """Runs the programs until it is told to stop or until one of them cannot be kept alive."""
 
     def __init__(self, programs: list[Program]) -> None:
@@ -139,7 +139,7 @@ class Keeper:
                 return
 
     async def _keep(self, program: Program) -> None:
-        """Run one program again and again until the keeper stops."""
+        """Run one program again and again until the supervisor stops."""
         too_short = 0
         while not self.stopping.is_set():
             begun = time.monotonic()
@@ -170,7 +170,7 @@ class Keeper:
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             process_group=0,
-            preexec_fn=_die_with_keeper,
+            preexec_fn=_die_with_supervisor,
         )
         self.running[name] = process
         speaking = asyncio.create_task(self._pass_on(name, process, unsaid))
