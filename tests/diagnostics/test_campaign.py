@@ -80,5 +80,5 @@ def test_whoever_reads_there_and_strangers_get_no_list(client, north, keeper, wa
 
 def test_without_a_model_in_use_it_says_so(keeper, waiting):
     ModelVersion.objects.update(state=ModelState.RETIRED)
-    with pytest.raises(campaign.NoOrder, match="No live model"):
+    with pytest.raises(campaign.NoOrder, match="No model is live"):
         campaign.next_to_label(keeper, "random")

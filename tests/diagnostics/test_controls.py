@@ -145,7 +145,7 @@ def test_reader_is_told_after_the_final_read_and_not_before(place, control):
     assert (control.state, control.stage, control.second_read) == ("done", "first", "")
     feedback = controls.feedback_for(reader, control)
     assert (feedback.truth, feedback.said, feedback.right) == ("glioma", "meningioma", False)
-    assert "the reference says Glioma, you said Meningioma" in feedback.sentence
+    assert "Reference: Glioma. Your answer: Meningioma" in feedback.sentence
     assert controls.feedback_for(colleague, control) is None
     # Whoever knows the answer cannot give another one.
     assert services.undoable_read(reader) is None
@@ -177,7 +177,7 @@ def test_reader_is_told_once_on_the_page_that_follows(client, place, control, th
     answer = client.post(f"/cases/{control.pk}/final/", said, follow=True)
     page = answer.content.decode()
     assert (str(control.pk) in answer.redirect_chain[-1][0]) == (then == "stay")
-    assert page.count("the reference says Glioma, you said Meningioma") == 1
+    assert page.count("Reference: Glioma. Your answer: Meningioma") == 1
 
 
 def test_control_is_read_by_one_reader_whatever_the_policy(place, control):

@@ -94,7 +94,7 @@ def test_damaged_live_model_is_stood_in_for_by_name_until_it_is_whole(inference,
         assert ready.status_code == 503 and f"v{newer.number}" in ready.json()["model"]
         client.force_login(boss)
         for page in (reverse("lab:overview"), reverse("uploads:list")):
-            assert "stands in" in client.get(page).content.decode()
+            assert "standing in" in client.get(page).content.decode()
     last = waiting(newer, 3)
     inference.run_waiting()
     last.refresh_from_db()

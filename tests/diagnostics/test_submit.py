@@ -157,7 +157,7 @@ def test_submit_into_a_foreign_institution_is_refused(technologist):
 def test_submit_of_one_study_on_two_dates_is_a_conflict(technologist):
     today = timezone.localdate()
     submit(technologist, accession="A-1", study_date=today)
-    with pytest.raises(InvalidEntry, match="dated"):
+    with pytest.raises(InvalidEntry, match="has the date"):
         submit(technologist, data=phantom(2), accession="A-1", study_date=today - timedelta(days=3))
     assert Scan.objects.count() == 1 and Study.objects.count() == 1
 

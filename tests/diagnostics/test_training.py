@@ -69,7 +69,7 @@ def test_queue_stores_the_whole_recipe_and_its_audit_event(dataset, keeper):
         ({"class_weights": "yes"}, "true or false"),
         ({"warm_start": "/etc/passwd"}, "true or false"),
         ({"threads": 64}, "unknown"),
-        ({"warm_start": True}, "No model is live"),
+        ({"warm_start": True}, "no live model to start from"),
     ],
 )
 def test_queue_with_a_wrong_setting_is_refused_by_a_sentence(dataset, keeper, config, sentence):

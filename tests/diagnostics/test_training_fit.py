@@ -222,7 +222,7 @@ def test_fit_with_an_image_that_is_not_what_was_frozen_fails_with_a_sentence(kee
     assert fitting.fit(run.pk) is None
     run.refresh_from_db()
     assert run.state == "failed"
-    assert {"gone": "missing (in|from) the storage", "altered": "changed after freezing"}[fault] in run.failure
+    assert {"gone": "is missing in the storage", "altered": "changed after freezing"}[fault] in run.failure
 
 
 @pytest.mark.django_db(transaction=True)

@@ -22,7 +22,7 @@ from tests.portal.test_redis_away import hand_in_by_page
 from tests.web import Web
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SENTENCE = "Storage is full where Overread keeps its data"
+SENTENCE = "The storage is full, so nothing was saved"
 
 
 @pytest.fixture

@@ -131,12 +131,12 @@ def test_what_waits_for_nobody_is_said_and_freed(place, crew):
     disagreement(settled, anna, bert)
     final(anna, second)
     services.assign(by=judge, cases=[stuck], to=bert)
-    assert "for nobody" not in words(asking(judge).get("/worklist/"))
+    assert "unassignable" not in words(asking(judge).get("/worklist/"))
     User.objects.filter(pk=bert.pk).update(is_active=False)
     client = asking(judge)
     assert "2 unassignable cases" in words(client.get("/worklist/"))
     assert "2 unassignable cases" in words(asking(boss).get("/admin/"))
-    assert "for nobody" not in words(asking(anna).get("/worklist/"))
+    assert "unassignable" not in words(asking(anna).get("/worklist/"))
     page = reverse("worklist:nobody")
     said = words(client.get(page))
     assert "Assigned to somebody who can no longer read it." in said and "Needs a second reader" in said
@@ -151,7 +151,7 @@ def test_what_waits_for_nobody_is_said_and_freed(place, crew):
     assert "Every case can be assigned" in words(client.get(page))
     User.objects.filter(pk=judge.pk).update(is_active=False)
     said = words(asking(boss).get(page))
-    assert "Awaiting adjudication" in said and "Assign a role" in said
+    assert "Needs an adjudicator" in said and "Assign a role" in said
 
 
 def test_names_of_those_who_left_stay_unsaid_on_the_adjudicators_page(place, crew):
