@@ -1,7 +1,7 @@
 """Look-alikes whose labels cannot all be right: which stand, and which somebody keeps out, with the reason."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -57,15 +57,7 @@ def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason
     if stands and stands not in seen.values():
         raise NotSettled(_("None of these scans has the label “%(label)s”."), {"label": stands})
     require(by, Permission.FREEZE_DATASET)
-    found = _as_seen(by, seen)
-    out = [each for each in found if not stands or contradict((each.label, stands))]
-    left = {each.label for each in found if each not in out}
-    if contradict(left):
-        names = ", ".join(label for label in READABLE if label in left and label != stands)
-        raise NotSettled(
-            _("If “%(label)s” stands, %(names)s still contradict each other. Choose one of their labels."),
-            {"label": stands, "names": names},
-        )
+    out = _ruled_out(_as_seen(by, seen), stands)
     ruling = uuid.uuid4()
     with transaction.atomic():
         try:
@@ -86,6 +78,25 @@ def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason
         _note(by, "conflict_settled", made, stands=stands, reason=reason.strip())
         background.forget_all()
     return made
+
+
+def _ruled_out(found: Sequence[Labelled], stands: str) -> list[Labelled]:
+    """Those that the ruling keeps out of datasets.
+
+    Raises
+    ------
+    NotSettled
+        Some of the others would still contradict each other.
+    """
+    out = [each for each in found if not stands or contradict((each.label, stands))]
+    left = {each.label for each in found if each not in out}
+    if contradict(left):
+        names = ", ".join(label for label in READABLE if label in left and label != stands)
+        raise NotSettled(
+            _("If “%(label)s” stands, %(names)s still contradict each other. Choose one of their labels."),
+            {"label": stands, "names": names},
+        )
+    return out
 
 
 def take_back(*, by: Actor, ruling: uuid.UUID) -> None:

@@ -82,33 +82,44 @@ def labelled(
         "rejected_code",
     ).iterator(chunk_size=2000):
         scan, institution, patient, sha256, original, fingerprint, reference, source, rejected = row
-        label, label_source, read, reason = "", "", None, ""
-        stated: dict[str, str] = {}
+        given, reason = _NO_LABEL, ""
         if rejected:
             reason = "rejected"
         elif source == Scan.Source.DEMO and not demo:
             reason = "demo"
-        elif scan in reads:
-            read, label, may_train, label_source, stated = reads[scan]
-            if not may_train:
-                reason = "may_not_train"
-            elif label not in READABLE:
-                reason = "not_judged"
-        elif imported and reference in READABLE:
-            label, label_source = reference, Source.IMPORTED
         else:
-            reason = "unlabelled"
-        if not reason and (scan, label) in ruled_out:
+            given, reason = _label_of(reads.get(scan), reference if imported else "")
+        if not reason and (scan, given.label) in ruled_out:
             reason = "ruled_out"
         if reason:
             left_out[reason] += 1
             continue
-        found.append(
-            Labelled(
-                scan, institution, patient, sha256, original, bytes(fingerprint), label, label_source, read, stated
-            )
-        )
+        found.append(Labelled(scan, institution, patient, sha256, original, bytes(fingerprint), *given))
     return found, left_out
+
+
+class _Given(NamedTuple):
+    """The label of a scan: where it comes from, its read if any, and what was said besides."""
+
+    label: str
+    source: str
+    read: uuid.UUID | None
+    stated: dict[str, str]
+
+
+_NO_LABEL = _Given("", "", None, {})
+
+
+def _label_of(read: "_Deciding | None", reference: str) -> tuple[_Given, str]:
+    """The label of a scan, or why it has none that may train."""
+    if read is None:
+        known = reference in READABLE
+        return (_Given(reference, Source.IMPORTED, None, {}), "") if known else (_NO_LABEL, "unlabelled")
+    if not read.may_train:
+        return _NO_LABEL, "may_not_train"
+    if read.label not in READABLE:
+        return _NO_LABEL, "not_judged"
+    return _Given(read.label, read.source, read.read, read.stated), ""
 
 
 class _Deciding(NamedTuple):

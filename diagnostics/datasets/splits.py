@@ -2,8 +2,9 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from mlcore.data.labels import contradict, finding_of
 from mlcore.data.split import SPLITS, split_by_group
@@ -117,22 +118,32 @@ def _parts(
     frozen: dict[int, str] = {}
     for root, inside in members.items():
         mine = [place for place in inside if place < len(items)]
-        if any(everybody[place].scan in history.test for place in inside):
-            for place in mine:
-                if items[place].scan in history.test:
-                    parts[place] = "test"
+        if not history.test.isdisjoint(everybody[place].scan for place in inside):
+            _put_into_test(parts, items, mine, history)
             continue
-        former = {history.parts[items[place].scan] for place in mine if items[place].scan in history.parts}
-        if former:
-            frozen[root] = "train" if "train" in former else "validation"
-        if former or any(items[place].institution in history.institutions for place in mine):
-            refilled[root] = mine
-        else:
-            anew[root] = mine
-    for chosen, fractions in ((anew, FRACTIONS), (refilled, _WITHOUT_TEST)):
-        for place, part in _dealt(items, chosen, fractions, frozen, seed).items():
-            parts[place] = part
+        former = _former_part([items[place].scan for place in mine], history)
+        if former is not None:
+            frozen[root] = former
+        known = former is not None or not history.institutions.isdisjoint(items[place].institution for place in mine)
+        (refilled if known else anew)[root] = mine
+    dealt = _dealt(items, anew, FRACTIONS, frozen, seed) | _dealt(items, refilled, _WITHOUT_TEST, frozen, seed)
+    for place, part in dealt.items():
+        parts[place] = part
     return parts
+
+
+def _put_into_test(parts: list[str | None], items: Sequence[Labelled], mine: Sequence[int], history: History) -> None:
+    for place in mine:
+        if items[place].scan in history.test:
+            parts[place] = "test"
+
+
+def _former_part(scans: Sequence[uuid.UUID], history: History) -> str | None:
+    """The part in which an earlier version of the lineage had a group of these scans; None where it is new."""
+    former = {history.parts[scan] for scan in scans if scan in history.parts}
+    if not former:
+        return None
+    return "train" if "train" in former else "validation"
 
 
 def _dealt(
@@ -143,32 +154,38 @@ def _dealt(
     seed: int,
 ) -> dict[int, str]:
     """Deal whole groups, as finely stratified as leaves every part with both findings."""
-    # In the order of their content, not of the database, so that the same scans are dealt the same way anywhere.
-    roots = sorted(groups, key=lambda root: min(items[place].sha256 for place in groups[root]))
-    numbers = {root: number for number, root in enumerate(roots)}
-    places = [place for root in roots for place in groups[root]]
-    if not places:
+    roots = _in_order_of_content(items, groups)
+    members = [(number, place) for number, root in enumerate(roots) for place in groups[root]]
+    if not members:
         return {}
-    owners = [numbers[root] for root in roots for _ in groups[root]]
-    decided = {numbers[root]: part for root, part in frozen.items() if root in numbers}
-    wanted = {
-        (part, finding_of(items[place].label))
-        for part, share in zip(SPLITS, fractions, strict=True)
-        for place in places
-        if share
-    }
-    answer: dict[int, str] = {}
-    for stratum in (
-        lambda item: f"{item.institution}/{item.label}",
-        lambda item: item.label,
-        lambda item: finding_of(item.label),
-    ):
+    owners, places = [number for number, _place in members], [place for _number, place in members]
+    decided = {number: frozen[root] for number, root in enumerate(roots) if root in frozen}
+    findings = [finding_of(items[place].label) for place in places]
+    wanted = set(product(_parts_filled(fractions), findings))
+    split: list[str] = []
+    for stratum in _STRATA:
         strata = [stratum(items[place]) for place in places]
         split = split_by_group(strata, owners, seed=seed, fractions=fractions, frozen=decided)
-        answer = dict(zip(places, split, strict=True))
-        if wanted <= {(part, finding_of(items[place].label)) for place, part in answer.items()}:
+        if wanted <= set(zip(split, findings, strict=True)):
             break
-    return answer
+    return dict(zip(places, split, strict=True))
+
+
+def _parts_filled(fractions: tuple[float, float, float]) -> list[str]:
+    return [part for part, share in zip(SPLITS, fractions, strict=True) if share]
+
+
+def _in_order_of_content(items: Sequence[Labelled], groups: Mapping[int, Sequence[int]]) -> list[int]:
+    """The groups in an order that no database decides, so that the same scans are dealt the same way anywhere."""
+    return sorted(groups, key=lambda root: min(items[place].sha256 for place in groups[root]))
+
+
+# From fine to coarse.
+_STRATA: tuple[Callable[[Labelled], str], ...] = (
+    lambda item: f"{item.institution}/{item.label}",
+    lambda item: item.label,
+    lambda item: finding_of(item.label),
+)
 
 
 def _conflicts(items: Sequence[Labelled], alike: Sequence[int]) -> list[list[int]]:

@@ -244,14 +244,13 @@ def of_reads(judged: Sequence[Judged]) -> list[Number]:
     """What readers make of the opinion."""
     blind = [each for each in judged if each.blind]
     known = [each for each in blind if each.right]
-    was_right = [each for each in known if not contradicts(each.blind, each.right)]
-    was_wrong = [each for each in known if contradicts(each.blind, each.right)]
+    was_wrong = sum(contradicts(each.blind, each.right) for each in known)
     return [
-        _number("overrides", _("Overrides"), sum(overridden(each) for each in judged), len(judged)),
-        _number("disagreed", _("Blind reads that disagree"), sum(disagreed(each) for each in blind), len(blind)),
-        _number("right_flips", _("Corrected by AI"), sum(right_flip(each) for each in known), len(was_wrong)),
-        _number("wrong_flips", _("Misled by AI"), sum(wrong_flip(each) for each in known), len(was_right)),
-        _number("out_of_scope", _("Out of scope"), sum(out_of_scope(each) for each in judged), len(judged)),
+        _number("overrides", _("Overrides"), sum(map(overridden, judged)), len(judged)),
+        _number("disagreed", _("Blind reads that disagree"), sum(map(disagreed, blind)), len(blind)),
+        _number("right_flips", _("Corrected by AI"), sum(map(right_flip, known)), was_wrong),
+        _number("wrong_flips", _("Misled by AI"), sum(map(wrong_flip, known)), len(known) - was_wrong),
+        _number("out_of_scope", _("Out of scope"), sum(map(out_of_scope, judged)), len(judged)),
     ]
 
 
@@ -331,25 +330,29 @@ def _weeks(said: Sequence[Said], judged: Sequence[Judged]) -> list[dict[str, Any
         return (now - at).days // 7
 
     weeks = sorted({week(each.at) for each in said} | {week(each.at) for each in judged}, reverse=True)
-    rows = []
-    for back in weeks:
-        reads_in = [each for each in judged if week(each.at) == back]
-        said_in = [each for each in said if week(each.at) == back]
-        blind = [each for each in reads_in if each.blind]
-        ready = [each for each in said_in if each.state == PredictionState.READY]
-        rows.append(
-            {
-                "week": -back,
-                "reads": len(reads_in),
-                "ready": len(ready),
-                "overrides": _share(sum(overridden(each) for each in reads_in), len(reads_in)),
-                "agreed": _share(sum(not disagreed(each) for each in blind), len(blind)),
-                "unlike": _share(sum(each.unlike for each in ready), len(ready)),
-                "tumour": _share(sum(each.label != Label.NO_TUMOUR for each in ready), len(ready)),
-                "failed": _share(len(said_in) - len(ready), len(said_in)),
-            }
+    return [
+        _week(
+            back,
+            said=[each for each in said if week(each.at) == back],
+            judged=[each for each in judged if week(each.at) == back],
         )
-    return rows
+        for back in weeks
+    ]
+
+
+def _week(back: int, *, said: Sequence[Said], judged: Sequence[Judged]) -> dict[str, Any]:
+    blind = [each for each in judged if each.blind]
+    ready = [each for each in said if each.state == PredictionState.READY]
+    return {
+        "week": -back,
+        "reads": len(judged),
+        "ready": len(ready),
+        "overrides": _share(sum(overridden(each) for each in judged), len(judged)),
+        "agreed": _share(sum(not disagreed(each) for each in blind), len(blind)),
+        "unlike": _share(sum(each.unlike for each in ready), len(ready)),
+        "tumour": _share(sum(each.label != Label.NO_TUMOUR for each in ready), len(ready)),
+        "failed": _share(len(said) - len(ready), len(said)),
+    }
 
 
 def _share(k: int, n: int) -> float | None:
@@ -376,9 +379,12 @@ def drill_down(user: Actor, version: ModelVersion, key: str, *, days: int = DAYS
         rows = [each for each in reads(places, version, days) if _OF_READS[key](each)]
         return [(each.scan, f"{each.blind or '–'} → {each.final} ({_('AI')}: {each.ai})") for each in rows]
     said = analyses(places, version, days)
-    ready = [each for each in said if each.state == PredictionState.READY]
     if key == "failed":
         return [(each.scan, each.state) for each in said if each.state == PredictionState.FAILED]
+    return _of_ready([each for each in said if each.state == PredictionState.READY], key)
+
+
+def _of_ready(ready: Sequence[Said], key: str) -> list[tuple[uuid.UUID, str]]:
     if key == "slow":
         return [(each.scan, f"{each.seconds:.0f} s") for each in ready if slow(each)]
     if key == "unlike":

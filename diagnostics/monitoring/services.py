@@ -95,14 +95,17 @@ def _found(place: Institution, live: ModelVersion) -> dict[str, tuple[float | No
     for number in (*numbers.of_reads(judged), *numbers.of_analyses(said)):
         near = None if number.few or number.share.low is None else number.share.low
         found[number.key] = (number.share.value, near, number.n)
-    moved = next((each for key, _name, each in numbers.drifts([place.pk], live) if key == "tumour"), None)
-    sure = moved is not None and moved.index is not None and moved.chance is not None and moved.index > moved.chance
-    found[Watched.DRIFT] = (
-        moved.index if moved else None,
-        moved.index if moved and sure else None,
-        moved.recent if moved else 0,
-    )
+    found[Watched.DRIFT] = _drift(place, live)
     return found
+
+
+def _drift(place: Institution, live: ModelVersion) -> tuple[float | None, float | None, int]:
+    """How far the tumour probabilities have moved; the near end only where that is more than chance."""
+    moved = next((each for key, _name, each in numbers.drifts([place.pk], live) if key == "tumour"), None)
+    if moved is None:
+        return None, None, 0
+    sure = moved.index is not None and moved.chance is not None and moved.index > moved.chance
+    return moved.index, moved.index if sure else None, moved.recent
 
 
 def _hold(

@@ -146,20 +146,24 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(recipe["warm_start"], bool):
         raise NotTrainable(_("The setting “warm_start” must be true or false."))
     for name, value in recipe.items():
-        each = _BY_NAME[name]
-        known = [choice for choice, _label in each.choices]
-        if known and value not in known:
-            raise NotTrainable(
-                _("The setting “%(name)s” must be one of %(known)s, not “%(value)s”."),
-                {"name": name, "known": ", ".join(known), "value": value},
-            )
-        if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
-            raise NotTrainable(
-                _("The setting “%(name)s” must lie between %(low)g and %(high)g, not at %(value)g."),
-                {"name": name, "low": each.low, "high": each.high, "value": value},
-            )
+        _check_value(name, value)
     try:
         TrainConfig.from_dict({name: value for name, value in recipe.items() if name != "warm_start"})
     except BadConfig as error:
         raise NotTrainable(str(error)) from error
     return recipe
+
+
+def _check_value(name: str, value: object) -> None:
+    each = _BY_NAME[name]
+    known = [choice for choice, _label in each.choices]
+    if known and value not in known:
+        raise NotTrainable(
+            _("The setting “%(name)s” must be one of %(known)s, not “%(value)s”."),
+            {"name": name, "known": ", ".join(known), "value": value},
+        )
+    if each.kind in ("whole", "number") and isinstance(value, int | float) and not each.low <= value <= each.high:
+        raise NotTrainable(
+            _("The setting “%(name)s” must lie between %(low)g and %(high)g, not at %(value)g."),
+            {"name": name, "low": each.low, "high": each.high, "value": value},
+        )

@@ -115,18 +115,23 @@ def _scans(known: set[str], tally: Tally, repair: bool) -> Iterator[Fault]:
         # imaging library a preview may differ innocently, and making it anew does no harm.
         made = _made_anew(original) if whole and original is not None else None
         for what, key in (("pixels", scan.pixels), ("preview", scan.preview)):
-            stored = _read(storage, key)
-            if stored is None:
-                fault = Fault("missing", what, "default", key, whose)
-            elif stored != made[what] if made is not None else not _plausible(what, stored):
-                fault = Fault("corrupt", what, "default", key, whose)
-            else:
+            kind = _fault_of(what, _read(storage, key), made)
+            if not kind:
                 continue
+            done = ""
             if repair and made is not None:
                 storage.delete(key)
                 storage.save(key, ContentFile(made[what]))
-                fault = Fault(fault.kind, what, "default", key, whose, "made anew from the original")
-            yield fault
+                done = "made anew from the original"
+            yield Fault(kind, what, "default", key, whose, done)
+
+
+def _fault_of(what: str, stored: bytes | None, made: dict[str, bytes] | None) -> str:
+    """What is wrong with a file that was made from an original; nothing where it is whole."""
+    if stored is None:
+        return "missing"
+    whole = stored == made[what] if made is not None else _plausible(what, stored)
+    return "" if whole else "corrupt"
 
 
 def _made_anew(original: bytes) -> dict[str, bytes] | None:
