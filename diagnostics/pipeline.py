@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from celery import Task
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
 
 from diagnostics import disk, tasks
 from diagnostics.actors import Actor
@@ -150,10 +149,7 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
     ------
     NotAllowed, WrongStage
     """
-    with transaction.atomic():
-        if DatasetItem.objects.filter(read=read).exists():
-            raise reviews.WrongStage(_("A dataset already uses this read. Amend it instead."))
-        return reviews.undo_read(by=by, read=read)
+    return reviews.undo_read(by=by, read=read, frozen=DatasetItem.objects.all())
 
 
 def plan_dataset(*, by: Actor, wanted: Mapping[str, Any]) -> background.PlanStatus:

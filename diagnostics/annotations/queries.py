@@ -14,9 +14,9 @@ from django.utils.translation import ngettext
 from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.moments import Moment
-from diagnostics.reviews.moments import moments_of as moments_of_reviews
 from diagnostics.reviews.queries import live_claim, reads_for
+from diagnostics.reviews.timeline import TimelineEntry
+from diagnostics.reviews.timeline import timeline_of as timeline_of_reviews
 from diagnostics.reviews.visible_scans import VisibleScan
 from diagnostics.scans.access import Permission, may, within
 
@@ -50,8 +50,8 @@ def may_annotate(user: Actor, case: Case) -> bool:
     )
 
 
-def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
-    """What happened to some scans, marks included, oldest first: those of ``reviews.moments.moments_of``, and one
+def timeline_of(user: Actor, scans: Sequence[VisibleScan]) -> list[TimelineEntry]:
+    """What happened to some scans, marks included, oldest first: those of ``reviews.timeline.timeline_of``, and one
     moment for each author of standing marks on a case, at their last change."""
     places = [seen.scan.pk for seen in scans]
     marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")
@@ -59,10 +59,12 @@ def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
     for mark in marks:
         grouped.setdefault((mark.case_id, mark.author_id), []).append(mark)
     made = [
-        Moment(each[-1].created_at, "marks", str(each[-1].author), sentence_of(each), each[-1], each[-1].case.scan_id)
+        TimelineEntry(
+            each[-1].created_at, "marks", str(each[-1].author), sentence_of(each), each[-1], each[-1].case.scan_id
+        )
         for each in grouped.values()
     ]
-    return sorted([*moments_of_reviews(user, scans), *made], key=lambda moment: moment.at)
+    return sorted([*timeline_of_reviews(user, scans), *made], key=lambda moment: moment.at)
 
 
 def sentence_of(marks: Sequence[Annotation]) -> str:

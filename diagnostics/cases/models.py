@@ -141,7 +141,7 @@ class Case(models.Model):
                 name="case_in_turn",
             ),
             # The list narrowed to an analysis or a priority: what is left open is gone through value by value
-            # (reviews.strands), so one index an order serves every choice.
+            # (reviews.partitions), so one index an order serves every choice.
             models.Index(
                 fields=["institution", "analysis", "priority", "opened_at", "id"],
                 condition=Q(state="open"),

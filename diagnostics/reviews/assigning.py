@@ -14,9 +14,9 @@ from diagnostics.scans.access import Permission, Role, institutions_where, requi
 from diagnostics.scans.models import Membership
 
 from .claims import locked, tell
+from .errors import InvalidRead, WrongStage
 from .models import ReadKind
 from .notices import tell_assigned
-from .refusals import InvalidRead, WrongStage
 
 MOST_AT_ONCE = 200
 

@@ -18,10 +18,10 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.models import Scan
 
+from .errors import AlreadyClaimed, AlreadyDone, StaleClaim, WrongStage
 from .models import Claim
 from .notices import taken_up
 from .queries import obstacle, permission_for
-from .refusals import AlreadyClaimed, AlreadyDone, StaleClaim, WrongStage
 from .texts import checked_text
 from .worklist import first_waiting_for, own_waiting, settling_in
 

@@ -21,10 +21,10 @@ from diagnostics.scans.access import READING_ROLES, Permission, require, roles_w
 from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Membership
 
+from .errors import InvalidRead
 from .models import Comment, CommentKind, Knew
 from .notices import tell_mentioned
 from .queries import is_blinded
-from .refusals import InvalidRead
 from .texts import checked_text
 from .thread import comments_for
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -16,11 +17,11 @@ from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.scans.access import require
 
 from .claims import claim, live_with, tell
+from .errors import InvalidRead, StaleDraft, WrongStage
 from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
 from .notices import turn_over
 from .queries import own_blind_read, own_final_read, permission_for
 from .reasons import check_draft
-from .refusals import InvalidRead, StaleDraft, WrongStage
 from .revealing import undo_blind
 from .visible_scans import opinion_for, visible_scan
 
@@ -167,10 +168,11 @@ def undoable_read(user: Actor) -> Undoable | None:
 
 
 @transaction.atomic
-def undo_read(*, by: Actor, read: Read) -> Claim:
+def undo_read(*, by: Actor, read: Read, frozen: QuerySet[Model]) -> Claim:
     """Take back one's own final read within seconds, or a blind one before the reveal; the case is theirs again.
 
     The row stays, marked as withdrawn. Later, or after somebody has gone on with the case, only amending is left.
+    So it is once a dataset has taken the label: ``frozen`` are the items of all datasets, which a later room keeps.
 
     Raises
     ------
@@ -192,6 +194,8 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
         )
     if Read.objects.filter(claim=read.claim, kind=ReadKind.FINAL).exclude(pk=read.pk).exists():
         raise WrongStage(_("An amendment cannot be undone. Amend the read again instead."))
+    if frozen.filter(read=read).exists():
+        raise WrongStage(_("A dataset already uses this read. Amend it instead."))
     later = case.reads.filter(kind=ReadKind.FINAL, created_at__gt=read.created_at).exists()
     if later or case.claims.filter(released_at__isnull=True, expires_at__gt=now).exists():
         raise WrongStage(_("Work on this case has continued. Amend your read instead."))

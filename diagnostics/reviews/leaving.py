@@ -21,9 +21,9 @@ from diagnostics.scans.services import InvalidEntry
 
 from .assigning import may_be_given
 from .claims import end, locked, tell
+from .errors import StaleClaim, WrongStage
 from .models import Claim
 from .notices import tell_assigned, tell_disagreement, tell_second_opinion, turn_over
-from .refusals import StaleClaim, WrongStage
 from .worklist import past_first
 
 AT_ONCE = 200  # so many in one look of the scheduler

@@ -15,9 +15,9 @@ from diagnostics.scans.access import Permission, institutions_where, roles_with
 from diagnostics.scans.models import Institution, Membership
 
 from .claims import locked, tell
+from .errors import WrongStage
 from .leaving import left_cases, require_oversight
 from .models import Claim, Read, ReadKind
-from .refusals import WrongStage
 from .second_readers import finish_with_the_first
 from .texts import checked_text
 from .worklist import past_first

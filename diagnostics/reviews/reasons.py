@@ -26,9 +26,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .errors import InvalidRead
 from .labels import TUMOUR_TYPES, differs
 from .models import Label, Reason
-from .refusals import InvalidRead
 from .words import label_in_words
 
 TUMOURS = (Label.TUMOUR, *TUMOUR_TYPES)

@@ -18,9 +18,9 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import ReadingMode
 
 from .claims import claim, live_with, locked, tell
+from .errors import StaleClaim, WrongStage
 from .models import Claim, Read, ReadKind
 from .queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
-from .refusals import StaleClaim, WrongStage
 
 
 @transaction.atomic

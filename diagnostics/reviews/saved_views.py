@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.scans.models import Priority
 
+from .errors import InvalidRead
 from .models import SavedView
-from .refusals import InvalidRead
 from .worklist import STATUSES, TABS
 
 MOST_VIEWS = 20

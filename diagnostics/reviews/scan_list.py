@@ -8,7 +8,7 @@ from diagnostics.scans.models import Patient, Scan
 from diagnostics.scans.querysets import beginning_with
 
 from .ordering import policies_of
-from .strands import MOST_STRANDS, Listed
+from .partitions import MOST_PARTITIONS, Listed
 from .visible_scans import scans_as_shown_to
 
 NEWEST = ("-created_at", "-id")
@@ -23,7 +23,7 @@ def scans_listed(user: Actor, *, patient: str = "", priority: int | None = None,
         scans = scans.filter(priority=priority)
     if status:
         scans = scans_with_status(scans, status)
-    strands = parts_with_status(policies_of(user).places, status)
-    if len(strands) > MOST_STRANDS:
-        strands = ()
-    return Listed(scans, scans_as_shown_to(user, Scan.objects.all()), NEWEST, tuple(strands))
+    partitions = parts_with_status(policies_of(user).places, status)
+    if len(partitions) > MOST_PARTITIONS:
+        partitions = ()
+    return Listed(scans, scans_as_shown_to(user, Scan.objects.all()), NEWEST, tuple(partitions))

@@ -18,11 +18,11 @@ from diagnostics.scans.access import Permission, Role, require
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
 
 from .claims import end, live_with, locked, tell
+from .errors import InvalidRead, WrongStage
 from .labels import differs
 from .models import Claim, Comment, CommentKind, Read
 from .notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
 from .queries import final_read_at, own_final_read
-from .refusals import InvalidRead, WrongStage
 from .texts import checked_text
 from .thread import READERS
 

@@ -11,6 +11,7 @@ from .claims import claim, claim_next, expire_claims, release, renew, take_over
 from .comments import comment
 from .controls import mix_in, want_one
 from .drafts import UNDO_SECONDS, Undoable, draft_for, save_draft, undo_read, undoable_read
+from .errors import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, StaleDraft, WrongStage
 from .labels import differs
 from .leaving import free_case, free_left_work, heirs_of, work_of
 from .nobody import waive_second_reader
@@ -18,7 +19,6 @@ from .ordering import place_of
 from .ordering import refresh as refresh_order
 from .reading.recording import amend, record_read
 from .reasons import fitting_reasons, offered_reasons
-from .refusals import AlreadyClaimed, AlreadyDone, InvalidRead, StaleClaim, StaleDraft, WrongStage
 from .revealing import reveal, reveal_before_final, reveal_scans
 from .saved_views import forget_view, query_of, query_within, save_view, views_of
 from .second_readers import answer, ask_second_opinion, recall, return_case

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.errors import Message
 from diagnostics.limits import LONGEST_TEXT
 
-from .refusals import InvalidRead
+from .errors import InvalidRead
 
 
 def checked_text(text: str, missing: Message, *, field: str = "comment") -> str:

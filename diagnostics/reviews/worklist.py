@@ -18,8 +18,8 @@ from diagnostics.scans.querysets import beginning_with
 
 from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
+from .partitions import MOST_PARTITIONS, READABLE, Listed, first_of, partitions_of
 from .queries import as_shown_to, cases_for, deciding_reads, holder_of_case, name_of
-from .strands import MOST_STRANDS, READABLE, Listed, first_of, strands_of
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
@@ -119,8 +119,8 @@ def coming_up(user: Actor, *, after: object) -> Any | None:
 def first_waiting_for(user: Actor, number: int, *, but: Collection[Any] = ()) -> QuerySet[Case]:
     """The first of :func:`waiting_for`, without some (ids)."""
     policies = policies_of(user)
-    strands = strands_of(policies.places, policies.fields)
-    return first_of(waiting_for(user).exclude(pk__in=but), number, strands=strands)
+    partitions = partitions_of(policies.places, policies.fields)
+    return first_of(waiting_for(user).exclude(pk__in=but), number, partitions=partitions)
 
 
 def order_of(tab: str, policies: Policies) -> tuple[str, ...]:
@@ -201,12 +201,12 @@ def listed(
     if patient:
         cases, few = of_patient(cases, user, patient)
     if few:
-        strands = []
+        partitions = []
     elif name in PLAIN_TABS:
-        strands = strands_of(policies.places, found.order, analysis=analysis, priority=priority, overdue=overdue)
+        partitions = partitions_of(policies.places, found.order, analysis=analysis, priority=priority, overdue=overdue)
     else:
-        strands = rare_strands()
-    return replace(found, cases=cases, strands=tuple(strands))
+        partitions = rare_partitions()
+    return replace(found, cases=cases, partitions=tuple(partitions))
 
 
 def changed_in_tab(user: Actor, name: str) -> Listed:
@@ -218,17 +218,17 @@ def changed_in_tab(user: Actor, name: str) -> Listed:
         There is no such tab.
     """
     shown = as_shown_to(user, Case.objects.all())
-    strands = tuple(by_institution(user) if name in PLAIN_TABS else rare_strands())
-    return Listed(_ids_of_tab(user, name), shown, order_of(name, policies_of(user)), strands)
+    partitions = tuple(by_institution(user) if name in PLAIN_TABS else rare_partitions())
+    return Listed(_ids_of_tab(user, name), shown, order_of(name, policies_of(user)), partitions)
 
 
 def by_institution(user: Actor) -> list[Q]:
-    """A strand for each institution, or none where there are too many."""
+    """A partition for each institution, or none where there are too many."""
     places = policies_of(user).places
-    return [Q(institution=place) for place in places] if len(places) <= MOST_STRANDS else []
+    return [Q(institution=place) for place in places] if len(places) <= MOST_PARTITIONS else []
 
 
-def rare_strands() -> list[Q]:
+def rare_partitions() -> list[Q]:
     """The parts of the tabs that hold few cases of all: no plain first reads, and what somebody holds."""
     return [past_first(), ~past_first() & Q(pk__in=_held())]
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from diagnostics.annotations.queries import moments_of
+from diagnostics.annotations.queries import timeline_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
@@ -68,7 +68,7 @@ def patient(request: HttpRequest, pk: UUID) -> HttpResponse:
     names = {seen.scan.pk: seen.scan.study.accession or str(seen.scan) for seen in scans}
     moments = [
         {"moment": moment, "scan_id": moment.scan_id, "scan_name": names[moment.scan_id]}
-        for moment in reversed(moments_of(request.user, scans))
+        for moment in reversed(timeline_of(request.user, scans))
     ]
     context = {
         "patient": found,

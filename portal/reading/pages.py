@@ -14,13 +14,12 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor, account_of
-from diagnostics.annotations.queries import moments_of
+from diagnostics.annotations.queries import timeline_of
 from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
 from diagnostics.reviews.models import Certainty, Label, ReadKind
-from diagnostics.reviews.moments import Moment
 from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
     latest,
@@ -35,6 +34,7 @@ from diagnostics.reviews.queries import (
 from diagnostics.reviews.reading.statement import FIELDS, Kind, discordant, spoken
 from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
 from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
+from diagnostics.reviews.timeline import TimelineEntry
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
 from diagnostics.reviews.worklist import coming_up, unfinished
 from diagnostics.scans.access import Permission, may
@@ -86,8 +86,8 @@ class CasePage:
         return seen
 
     @property
-    def history(self) -> list[Moment]:
-        return moments_of(self.user, [self.seen])
+    def history(self) -> list[TimelineEntry]:
+        return timeline_of(self.user, [self.seen])
 
     @cached_property
     def opinion(self) -> Opinion | None:

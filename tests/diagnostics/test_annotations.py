@@ -14,7 +14,7 @@ from pydicom.data import get_testdata_file
 from diagnostics.annotations import services
 from diagnostics.annotations.measure import measured
 from diagnostics.annotations.models import Annotation
-from diagnostics.annotations.queries import annotations_for, may_annotate, moments_of, standing
+from diagnostics.annotations.queries import annotations_for, may_annotate, standing, timeline_of
 from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
 from diagnostics.models import AuditEvent, Claim
 from diagnostics.reviews.services import StaleClaim, claim, record_read, release
@@ -30,7 +30,7 @@ LINE = [[1.0, 2.0], [30.5, 40.25]]
 
 
 def history(user, case):
-    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
+    return timeline_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 import pytest
 from django.conf import settings
 
-from diagnostics.annotations.queries import moments_of
+from diagnostics.annotations.queries import timeline_of
 from diagnostics.reviews import queries, services, worklist
 from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible, visible_scan
 from diagnostics.scans.access import Role
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def history(user, case):
-    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
+    return timeline_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture

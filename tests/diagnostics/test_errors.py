@@ -14,7 +14,7 @@ import diagnostics
 from diagnostics.errors import Conflict, Denied, DomainError, Invalid, NotFound, Unavailable
 from diagnostics.management.commands.fsck import Command
 from diagnostics.registry.refusals import ReasonMissing
-from diagnostics.reviews.refusals import InvalidRead, WrongStage
+from diagnostics.reviews.errors import InvalidRead, WrongStage
 
 KINDS = (Invalid, Conflict, Denied, NotFound, Unavailable)
 # Faults of our own program, or what one worker tells another: nobody has asked for anything that could be refused.

@@ -9,6 +9,7 @@ from django.core import mail as mailbox
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from diagnostics import pipeline
 from diagnostics.audit.services import NotInTransaction
 from diagnostics.mail import outbox
 from diagnostics.mail import services as mail
@@ -105,7 +106,7 @@ def test_undone_read_takes_the_disagreement_back(case, anna, bert, judge):
     final(anna, case, "tumour")
     read = final(bert, case, "no_tumour")
     assert told(judge) == ["disagreement"]
-    services.undo_read(by=bert, read=read)
+    pipeline.undo_read(by=bert, read=read)
     assert not Notification.objects.exists()
 
 

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import IntegrityError, transaction
 
-from diagnostics.annotations.queries import moments_of
+from diagnostics.annotations.queries import timeline_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.labelling import labelled
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 
 def history(user, case):
-    return moments_of(user, scans_for(user).filter(pk=case.scan_id).visible())
+    return timeline_of(user, scans_for(user).filter(pk=case.scan_id).visible())
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from diagnostics.models import Case, Read
 from diagnostics.reviews import services
-from diagnostics.reviews.refusals import InvalidRead
+from diagnostics.reviews.errors import InvalidRead
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person

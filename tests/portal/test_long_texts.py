@@ -7,7 +7,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Claim
 from diagnostics.reviews import services
-from diagnostics.reviews.refusals import InvalidRead
+from diagnostics.reviews.errors import InvalidRead
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, ClaimFactory, person
 from tests.portal.api.asking import V1, assert_problem, bearer

@@ -11,9 +11,9 @@ from diagnostics.datasets.labelling import labelled
 from diagnostics.datasets.splits import Planned
 from diagnostics.models import Case, Claim, Read
 from diagnostics.reviews import services, thread
-from diagnostics.reviews.moments import moments_of
 from diagnostics.reviews.reading import statement
 from diagnostics.reviews.reading.statement import FIELDS, Door, Kind, Step, at, through
+from diagnostics.reviews.timeline import timeline_of
 from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
@@ -292,7 +292,7 @@ def test_report_shows_it(desk):
 def test_time_line_shows_it(desk):
     read = final_read(desk)
     scans = scans_for(desk.user).filter(pk=desk.case.scan_id).visible()
-    (said,) = [each.sentence.lower() for each in moments_of(desk.user, scans) if each.obj == read]
+    (said,) = [each.sentence.lower() for each in timeline_of(desk.user, scans) if each.obj == read]
     chosen = [statement.value_in_words(each, read).lower() for each in through(Door.LINE) if each.kind != Kind.TEXT]
     assert [words for words in in_words(read, Door.HEADLINE) + chosen if words not in said] == []
     html = desk.html()

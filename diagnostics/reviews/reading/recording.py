@@ -14,11 +14,11 @@ from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
 from diagnostics.reviews.claims import end, lease, live_with, locked, tell
 from diagnostics.reviews.drafts import drop_draft
+from diagnostics.reviews.errors import InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.labels import differs
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
 from diagnostics.reviews.reasons import check_reason
-from diagnostics.reviews.refusals import InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.revealing import reveal_before_final
 from diagnostics.reviews.second_readers import settle
 from diagnostics.scans.access import require

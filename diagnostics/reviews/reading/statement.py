@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
+from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.models import Certainty, Label, Laterality, Read, ReadKind, Reason
 from diagnostics.reviews.reasons import TUMOURS, fitting_reasons
-from diagnostics.reviews.refusals import InvalidRead
 from diagnostics.reviews.texts import check_length
 
 if TYPE_CHECKING:

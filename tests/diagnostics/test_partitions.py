@@ -1,4 +1,4 @@
-"""A page merged from strands is the page of the whole list, and an index gives each strand."""
+"""A page merged from partitions is the page of the whole list, and an index gives each partition."""
 
 import itertools
 from datetime import timedelta
@@ -11,7 +11,7 @@ from diagnostics.cases.models import Analysis, Case, Lane, Stage
 from diagnostics.reviews import services
 from diagnostics.reviews.claims import claim
 from diagnostics.reviews.ordering import NOT_YET, refresh
-from diagnostics.reviews.strands import MOST_STRANDS, strands_of
+from diagnostics.reviews.partitions import MOST_PARTITIONS, partitions_of
 from diagnostics.reviews.worklist import TABS, listed, tab, tab_counts, waiting_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority, WorklistOrder
@@ -70,7 +70,7 @@ def pages(found, size):
 
 @pytest.mark.parametrize("name", ["unclaimed", "done"])
 @pytest.mark.parametrize("several", [False, True])
-def test_pages_merged_from_strands_are_those_of_the_whole_list(places, name, several):
+def test_pages_merged_from_partitions_are_those_of_the_whole_list(places, name, several):
     filled(places)
     reader = somebody(Role.RADIOLOGIST, places if several else places[:1])
     lengths = set()
@@ -78,7 +78,7 @@ def test_pages_merged_from_strands_are_those_of_the_whole_list(places, name, sev
         asked = dict(zip(FILTERS, values, strict=True))
         found = listed(reader, name, **asked)
         whole = [case.pk for case in found.cases]
-        assert len(found.strands) >= (2 if several else 1)
+        assert len(found.partitions) >= (2 if several else 1)
         assert pages(found, 3) == whole, asked
         lengths.add(len(whole))
     assert max(lengths) > 3, "more than one page"
@@ -102,7 +102,7 @@ def test_stat_without_a_turn_is_overdue_all_the_same(places):
 
 
 @pytest.mark.parametrize("role", [Role.RADIOLOGIST, Role.ADJUDICATOR, Role.DATA_MANAGER])
-def test_each_tab_in_strands_has_what_the_whole_tab_has(places, role):
+def test_each_tab_in_partitions_has_what_the_whole_tab_has(places, role):
     filled(places)
     me, other = somebody(role, places), person(Role.RADIOLOGIST, places[0])
     waiting = list(Case.objects.filter(state="open", institution=places[0]).exclude(analysis="rejected"))
@@ -129,16 +129,16 @@ def test_each_tab_in_strands_has_what_the_whole_tab_has(places, role):
     assert sum(counts[name] > 0 for name in TABS) > 3
 
 
-def test_superuser_over_more_institutions_than_strands_sees_every_case(monkeypatch):
-    monkeypatch.setattr("diagnostics.reviews.strands.MOST_STRANDS", 2)
+def test_superuser_over_more_institutions_than_partitions_sees_every_case(monkeypatch):
+    monkeypatch.setattr("diagnostics.reviews.partitions.MOST_PARTITIONS", 2)
     made = {CaseFactory().pk for _ in range(3)}
     found = listed(UserFactory(is_superuser=True), "unclaimed")
-    assert found.strands == () and set(pages(found, 2)) == made
+    assert found.partitions == () and set(pages(found, 2)) == made
 
 
-def test_no_list_is_split_into_more_strands_than_the_database_may_take():
-    assert MOST_STRANDS < 500  # SQLite's own limit of a compound SELECT
-    assert len(strands_of([1], ("lane", "turn", "due_at", "id"), priority=0)) <= MOST_STRANDS
+def test_no_list_is_split_into_more_partitions_than_the_database_may_take():
+    assert MOST_PARTITIONS < 500  # SQLite's own limit of a compound SELECT
+    assert len(partitions_of([1], ("lane", "turn", "due_at", "id"), priority=0)) <= MOST_PARTITIONS
 
 
 def test_next_case_of_several_institutions_is_the_first_of_all(places):
@@ -169,12 +169,12 @@ def test_list_with_nothing_in_it_is_not_asked_for(places, django_assert_num_quer
         ("done", {"priority": 1}, ("case_done_by_analysis",)),
     ],
 )
-def test_each_strand_comes_from_an_index_and_is_not_sorted(places, several, name, asked, index):
+def test_each_partition_comes_from_an_index_and_is_not_sorted(places, several, name, asked, index):
     """Sorting every open case to show twenty-five took seconds at a hundred thousand."""
     reader = somebody(Role.RADIOLOGIST, places if several else places[:1])
     found = listed(reader, name, **asked)
-    for strand in found.strands:
-        plan = found.cases.filter(strand).values("pk")[:26].explain().splitlines()
+    for partition in found.partitions:
+        plan = found.cases.filter(partition).values("pk")[:26].explain().splitlines()
         # What is not indented belongs to the rows themselves, not to what is looked up for each.
         outer = [line.split(" ", 3)[3] for line in plan if line.split(" ", 3)[1] == "0"]
         (way,) = (line for line in outer if " diagnostics_case " in line)

@@ -20,7 +20,7 @@ from .words import label_in_words
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
     """One thing that happened to a scan. ``kind``: ``handed_in | opinion | no_opinion | claim | read``."""
 
     at: datetime
@@ -31,22 +31,22 @@ class Moment:
     scan_id: Any = None
 
 
-def moments_of(user: Actor, scans: Sequence[VisibleScan]) -> list[Moment]:
+def timeline_of(user: Actor, scans: Sequence[VisibleScan]) -> list[TimelineEntry]:
     """What happened to some scans of :func:`scans_for`, oldest first, in a fixed number of queries."""
-    moments = [moment for seen in scans for moment in _moments_on(seen)]
+    entries = [entry for seen in scans for entry in _entries_on(seen)]
     places = {seen.scan.pk for seen in scans}
     reads = list(reads_for(user).filter(case__scan__in=places))
     first = {(read.claim_id, read.reader_id): read.seconds for read in reads if read.kind == ReadKind.BLIND}
     for read in reads:
         before = first.get((read.claim_id, read.reader_id)) if read.kind == ReadKind.FINAL else None
         said = sentence_of(read) + time_of(read.seconds, before)
-        moments.append(Moment(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
+        entries.append(TimelineEntry(read.created_at, "read", str(read.reader), said, read, read.case.scan_id))
     claims = _claims_for(user).filter(case__scan__in=places).select_related("holder", "case").exclude(release="done")
     for claim in claims:
         how = claim.get_release_display().lower() if claim.release else _("has claimed the case")
         said = str(_("Claimed the case (%(how)s)") % {"how": how})
-        moments.append(Moment(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
-    return sorted(moments, key=lambda moment: moment.at)
+        entries.append(TimelineEntry(claim.claimed_at, "claim", str(claim.holder), said, claim, claim.case.scan_id))
+    return sorted(entries, key=lambda entry: entry.at)
 
 
 def _claims_for(user: Actor) -> QuerySet[Claim]:
@@ -56,17 +56,17 @@ def _claims_for(user: Actor) -> QuerySet[Claim]:
     )
 
 
-def _moments_on(seen: VisibleScan) -> list[Moment]:
+def _entries_on(seen: VisibleScan) -> list[TimelineEntry]:
     """What the rows of :func:`scans_for` already hold."""
     scan: Any = seen.scan  # with its newest predictions
-    moments = [Moment(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Uploaded")), scan, scan.pk)]
+    entries = [TimelineEntry(scan.created_at, "handed_in", str(scan.uploaded_by), str(_("Uploaded")), scan, scan.pk)]
     for prediction in scan.newest_predictions:
         at = prediction.finished_at or prediction.created_at
         who = str(prediction.model_version)
         if prediction.state == PredictionState.FAILED:
             said = f"{_('No AI result')}: {prediction.failure}"
-            moments.append(Moment(at, "no_opinion", who, said, prediction, scan.pk))
+            entries.append(TimelineEntry(at, "no_opinion", who, said, prediction, scan.pk))
         elif prediction.state == PredictionState.READY and not seen.blinded:
             said = "{}: {}".format(_("AI result"), label_in_words(prediction.label))
-            moments.append(Moment(at, "opinion", who, said, prediction, scan.pk))
-    return moments
+            entries.append(TimelineEntry(at, "opinion", who, said, prediction, scan.pk))
+    return entries

@@ -1,8 +1,8 @@
-"""The worklist's list as strands: parts of it of each of which an index gives the rows in the list's order.
+"""The worklist's list as partitions: parts of it of each of which an index gives the rows in the list's order.
 
 A database walks an index in order only where all fields before the order are given by equality. Of several
 institutions, or of one analysis whatever the priority, it would sort all open cases to show twenty-five. So each
-strand gives its own first twenty-five, and the page is merged from these few.
+partition gives its own first twenty-five, and the page is merged from these few.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from diagnostics.scans.models import Analysis, Priority
 
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
-MOST_STRANDS = 100  # beyond, the database may as well sort
+MOST_PARTITIONS = 100  # beyond, the database may as well sort
 READABLE = [analysis for analysis in Analysis if analysis != Analysis.REJECTED]
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A list: its rows in ``order``, all rows as the list shows them, and the strands to merge a page from.
+    """A list: its rows in ``order``, all rows as the list shows them, and the partitions to merge a page from.
 
     ``cases`` (or scans) have nothing on them that the list shows: :meth:`first` gives them as they are shown.
     """
@@ -34,14 +34,14 @@ class Listed:
     cases: QuerySet[Any]
     shown: QuerySet[Any]
     order: tuple[str, ...]
-    strands: tuple[Q, ...] = ()
+    partitions: tuple[Q, ...] = ()
 
     def first(self, cases: QuerySet[Any], number: int) -> QuerySet[Any]:
         """The first of ``cases``, which are those of the list or a part of them."""
-        return first_of(cases, number, strands=self.strands, shown=self.shown)
+        return first_of(cases, number, partitions=self.partitions, shown=self.shown)
 
 
-def strands_of(
+def partitions_of(
     places: Sequence[Any],
     order: tuple[str, ...],
     *,
@@ -61,13 +61,13 @@ def strands_of(
         parts = [Q(priority=each) for each in Priority.values]
     else:
         parts = [Q()]
-    if len(places) * len(parts) > MOST_STRANDS:
+    if len(places) * len(parts) > MOST_PARTITIONS:
         return []
     return [Q(institution=place) & part for place, part in product(places, parts)]
 
 
 def _narrowed(order: tuple[str, ...], analysis: str, priority: int | None) -> list[Q]:
-    """By analysis, priority or both. An order that begins with the priority gives all of them in one strand."""
+    """By analysis, priority or both. An order that begins with the priority gives all of them in one partition."""
     if order == BY_PRIORITY:
         return [Q(analysis=analysis)] if analysis else [Q()]
     analyses = [analysis] if analysis else READABLE
@@ -91,9 +91,9 @@ def _overdue(places: Sequence[Any]) -> list[Q]:
 
 
 def first_of(
-    rows: QuerySet[Any], number: int, *, strands: Sequence[Q], shown: QuerySet[Any] | None = None
+    rows: QuerySet[Any], number: int, *, partitions: Sequence[Q], shown: QuerySet[Any] | None = None
 ) -> QuerySet[Any]:
-    """The first ``number`` of rows in their order, merged from the first of each strand; cases, or scans.
+    """The first ``number`` of rows in their order, merged from the first of each partition; cases, or scans.
 
     ``shown``: all rows, with whatever a page wants on each; the rows are taken from it by their ids. A condition
     that is said again of a row already found tempts the database to look for it in another way.
@@ -101,16 +101,16 @@ def first_of(
     Django's own ``union`` does not let SQLite cut its parts, hence the SQL; what stands in it is Django's, and every
     value is a parameter.
     """
-    if not strands and shown is None:
+    if not partitions and shown is None:
         return rows[:number]
     order = ["-id" if name == "-pk" else "id" if name == "pk" else str(name) for name in rows.query.order_by]
     names = [name.lstrip("-") for name in order]
     parts: list[str] = []
     values: list[Any] = []
-    for strand in strands or [Q()]:
+    for partition in partitions or [Q()]:
         try:
             # Of their own table alone: what a page joins to its rows lets the database look for other ways to them.
-            sql, params = rows.filter(strand).values(*names)[:number].query.sql_with_params()
+            sql, params = rows.filter(partition).values(*names)[:number].query.sql_with_params()
         except EmptyResultSet:  # a condition that nothing can meet, known without asking
             continue
         parts.append(f"SELECT * FROM ({sql}) AS part{len(parts)}")  # noqa: S608
