@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from benchmarks.world import World
 from diagnostics.models import AuditEvent, Case, Claim, Patient, Prediction, Read, Scan, Study
-from diagnostics.reviews.ordering import place_of
+from diagnostics.reviews.worklist import place_of
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Membership
 from portal.accounts.models import User

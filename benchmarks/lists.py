@@ -14,8 +14,8 @@ from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics import tasks
 from diagnostics.cases.models import Case
-from diagnostics.reviews.ordering import refresh
 from diagnostics.reviews.worklist import TABS
+from diagnostics.reviews.worklist import refresh_order as refresh
 
 ADDRESSES = [
     "/scans/",

@@ -159,7 +159,7 @@ class Installation:
         """Hand the images in, and let the reader say of each what its folder says."""
         from diagnostics import pipeline
         from diagnostics.predictions.models import Prediction
-        from diagnostics.reviews import services as reviews
+        from diagnostics.reviews import reading, worklist
         from diagnostics.scans.intake import Refused
 
         truth: dict[Any, str] = {}
@@ -173,8 +173,8 @@ class Installation:
         # The opinion plays no part here: what the reader says does not depend on it.
         Prediction.objects.all().delete()
         done = 0
-        while (claim := reviews.claim_next(by=self.reader)) is not None:
-            reviews.record_read(
+        while (claim := worklist.claim_next(by=self.reader)) is not None:
+            reading.record_read(
                 by=self.reader,
                 case=claim.case,
                 claim_token=claim.token,

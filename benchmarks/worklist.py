@@ -17,7 +17,8 @@ from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
 from diagnostics.models import Case, Claim, Institution, Membership, Patient, Prediction, Read, Scan, Study
 from diagnostics.predictions.models import PredictionState
-from diagnostics.reviews.ordering import place_of, refresh
+from diagnostics.reviews.worklist import place_of
+from diagnostics.reviews.worklist import refresh_order as refresh
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
 

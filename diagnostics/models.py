@@ -8,7 +8,8 @@ from diagnostics.scans.models import Institution, Membership, ModelAdministrator
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.cases.models import Case  # isort: skip
 from diagnostics.predictions.models import Prediction  # isort: skip
-from diagnostics.reviews.models import Claim, Comment, Control, Draft, Read, SavedView  # isort: skip
+from diagnostics.reviews.models import Claim, Comment, Control, Draft, Read, SavedView
+
 from diagnostics.shadow.models import ShadowOpinion  # isort: skip
 from diagnostics.annotations.models import Annotation  # isort: skip
 from diagnostics.datasets.models import DatasetItem, DatasetPlan, DatasetVersion, RuledOut  # isort: skip

@@ -21,8 +21,7 @@ from diagnostics.predictions import services as predictions
 from diagnostics.predictions.models import Prediction
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
-from diagnostics.reviews import services as reviews
-from diagnostics.reviews import worklist
+from diagnostics.reviews import opening, reading, worklist
 from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
@@ -115,7 +114,7 @@ def _ingested(by: Actor, institution: Institution, data: bytes, *, labelled: boo
 def _queued(by: Actor, scan: Scan, live: ModelVersion | None, *, to_read: bool) -> Prediction | None:
     """Open the case of a new scan and queue its prediction; the latter waits for a model where none is live."""
     if to_read:
-        reviews.open_case(by=by, scan=scan)
+        opening.open_case(by=by, scan=scan)
     transaction.on_commit(lambda: nudge(tasks.infer))
     return predictions.queue_first(scan=scan, version=live, by=by) if live is not None else None
 
@@ -149,7 +148,7 @@ def undo_read(*, by: Actor, read: Read) -> Claim:
     ------
     NotAllowed, WrongStage
     """
-    return reviews.undo_read(by=by, read=read, frozen=DatasetItem.objects.all())
+    return reading.undo_read(by=by, read=read, frozen=DatasetItem.objects.all())
 
 
 def plan_dataset(*, by: Actor, wanted: Mapping[str, Any]) -> background.PlanStatus:
@@ -230,10 +229,10 @@ THE_WAY: dict[str, Callable[..., object]] = {
     "prediction queued": predictions.queue_first,
     "inference": tasks.infer,
     "worklist": worklist.listed,
-    "claim": reviews.claim_next,
-    "blind read": reviews.record_read,
-    "reveal": reviews.reveal,
-    "final read": reviews.record_read,
+    "claim": worklist.claim_next,
+    "blind read": reading.record_read,
+    "reveal": reading.reveal,
+    "final read": reading.record_read,
     "dataset": freeze_dataset,
     "training": start_training,
     "candidate": registry.register,

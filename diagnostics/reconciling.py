@@ -15,7 +15,7 @@ from diagnostics.predictions import run_state as analyses
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import requests
 from diagnostics.registry import services as registry
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import controls, worklist
 from diagnostics.scans import looks
 from diagnostics.shadow import services as shadow
 from diagnostics.training import services as training
@@ -94,10 +94,10 @@ def go_on_in_the_shadow() -> list[Nudge]:
 # Each puts something right; those that give nudges have found work.
 STEPS: tuple[Callable[[], object], ...] = (
     analyses.abandon_exhausted,
-    reviews.expire_claims,
-    reviews.free_left_work,
-    reviews.refresh_order,
-    reviews.mix_in,
+    worklist.expire_claims,
+    worklist.free_left_work,
+    worklist.refresh_order,
+    controls.mix_in,
     queue_analyses,
     go_on_with_plans,
     go_on_with_training,

@@ -21,7 +21,7 @@ from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import status_of
 from diagnostics.registry.models import ModelState, ModelVersion
 from diagnostics.reviews.models import Certainty, Claim, Label, Read, ReadKind
-from diagnostics.reviews.ordering import place_of
+from diagnostics.reviews.worklist import place_of
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Role

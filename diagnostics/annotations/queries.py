@@ -15,8 +15,8 @@ from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import live_claim, reads_for
-from diagnostics.reviews.timeline import TimelineEntry
-from diagnostics.reviews.timeline import timeline_of as timeline_of_reviews
+from diagnostics.reviews.reading import TimelineEntry
+from diagnostics.reviews.reading import timeline_of as timeline_of_reviews
 from diagnostics.reviews.visible_scans import VisibleScan
 from diagnostics.scans.access import Permission, may, within
 

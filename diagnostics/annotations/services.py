@@ -14,7 +14,7 @@ from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case
 from diagnostics.errors import Conflict, Invalid, Message
-from diagnostics.reviews.services import StaleClaim
+from diagnostics.reviews.errors import StaleClaim
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.intake import SHAPE_ONLY
 from diagnostics.scans.models import Scan

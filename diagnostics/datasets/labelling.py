@@ -12,7 +12,7 @@ from diagnostics.actors import Actor
 from diagnostics.cases.models import Stage
 from diagnostics.reviews.models import Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
-from diagnostics.reviews.reading.statement import Door, through
+from diagnostics.reviews.reading import Door, through
 from diagnostics.scans.models import Institution, Scan
 from mlcore.data.labels import READABLE
 

@@ -17,7 +17,7 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
 from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, reads_for
-from diagnostics.reviews.reading.statement import headline, lines
+from diagnostics.reviews.reading import headline, lines
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.reviews.words import label_in_words
 

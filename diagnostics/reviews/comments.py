@@ -1,4 +1,4 @@
-"""Write into a case's thread, and mention colleagues. Part of :mod:`diagnostics.reviews.services`.
+"""Write into a case's thread, and mention colleagues.
 
 Whoever may see a case may write. Whom it reaches while the case is open hangs on what its author knew when they wrote
 (:class:`~diagnostics.reviews.models.Knew`), for anything that one knows may stand in a sentence: see

@@ -298,7 +298,7 @@ class Control(models.Model):
     """A case whose answer is known, mixed in beside a new one.
 
     Written with the case it comes beside; the scheduler makes its scan and case. Whoever reads it may not know of this
-    row before their final read (:mod:`.controls`).
+    row before their final read (:mod:`diagnostics.reviews.controls.control_cases`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

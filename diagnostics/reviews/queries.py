@@ -1,8 +1,8 @@
 """What a person may see of cases, reads and opinions. Blinding lives here and nowhere else.
 
 A reader is blind to the AI's opinion of a scan until the case is done, or until it was revealed to them after they had
-locked their own blind read of it (:mod:`.revealing`), and to what other readers said until the case is done. Where an
-institution hides the AI, its readers stay blind.
+locked their own blind read of it (:mod:`.reading.revealing`), and to what other readers said until the case is done.
+Where an institution hides the AI, its readers stay blind.
 Portal code gets at an opinion only through :func:`.visible_scans.opinion_for`, or through rows annotated ``blinded``
 here.
 """

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import worklist
 
 from .models import User
 
@@ -27,7 +27,7 @@ class WorkToField(forms.ModelChoiceField):
 
     def offer(self, user: User, institution: Any = None) -> None:
         """Let another reader of the institutions of ``user``, or of one, be chosen."""
-        heirs = reviews.heirs_of(user, institution).values("user")
+        heirs = worklist.heirs_of(user, institution).values("user")
         self.queryset = User.objects.filter(pk__in=heirs).order_by("username")
 
 
@@ -42,7 +42,7 @@ class PersonChangeForm(UserChangeForm):
         if "work_to" in self.fields and self.instance.pk:
             field: Any = self.fields["work_to"]
             field.offer(self.instance)
-            cases = reviews.work_of(self.instance)
+            cases = worklist.work_of(self.instance)
             field.help_text = ngettext(
                 "Applies when the account is deactivated. %(n)d open case is reserved for or assigned to this "
                 "person. Returned cases go back to the adjudicators.",

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnostics.reviews import agreement
+from diagnostics.reviews import double_reading
 from diagnostics.reviews.models import ReadKind
 from diagnostics.scans.access import Permission, may, require
 
@@ -77,7 +77,7 @@ class AgreementView(Resource):
         """Percent agreement and kappas with intervals, by class and pair; right-flips and wrong-flips."""
         if not may(self.person, Permission.ADJUDICATE):
             require(self.person, Permission.SEE_READS)
-        made = agreement.report(
+        made = double_reading.report(
             self.person, kind=self.query.get("said", ReadKind.FINAL), all_cases=self.query.get("cases") == "all"
         )
         return Response(AgreementShape(made).data)

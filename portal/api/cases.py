@@ -19,10 +19,12 @@ from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Case, Claim
 from diagnostics.predictions.services import status_of
 from diagnostics.reports.services import export_report
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import comments as review_comments
+from diagnostics.reviews import double_reading, errors, reading, worklist
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for, live_claim, reads_for, step_of, unrevealed_reads
-from diagnostics.reviews.thread import READERS, comments_for, statements_for, thread_of
+from diagnostics.reviews.reading import statements_for
+from diagnostics.reviews.thread import READERS, comments_for, thread_of
 from diagnostics.reviews.worklist import TABS, changed_in_tab
 from portal.accounts.models import Scope, User
 
@@ -239,7 +241,7 @@ class CaseViewSet(Resource):
     def next(self, request: Request) -> Response:
         """Claim the case that comes first by the policy of the worklist."""
         self.body(Nothing)
-        claim = reviews.claim_next(by=self.person)
+        claim = worklist.claim_next(by=self.person)
         if claim is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(ClaimShape(claim).data)
@@ -254,8 +256,8 @@ class CaseViewSet(Resource):
             raise Http404
         to = None if given["to"] is None else User.objects.named(given["to"]).first()
         if to is None and given["to"] is not None:
-            raise reviews.InvalidRead("to", _("Choose a radiologist of the case's institution."))
-        reviews.assign(by=self.person, cases=found, to=to)
+            raise errors.InvalidRead("to", _("Choose a radiologist of the case's institution."))
+        worklist.assign(by=self.person, cases=found, to=to)
         rows: Any = self.get_queryset().filter(pk__in=given["cases"])
         return Response(CaseShape(rows, many=True, context=self.get_serializer_context()).data)
 
@@ -264,14 +266,14 @@ class CaseViewSet(Resource):
     def claim(self, request: Request, **kwargs: object) -> Response:
         """Claim this case. One's own live claim is answered again, renewed."""
         self.body(Nothing)
-        return Response(ClaimShape(reviews.claim(by=self.person, case=self.get_object())).data)
+        return Response(ClaimShape(worklist.claim(by=self.person, case=self.get_object())).data)
 
     @extend_schema(request=TakeOver, responses=ClaimShape)
     @action(detail=True, methods=["post"], url_path="take-over")
     def take_over(self, request: Request, **kwargs: object) -> Response:
         """Take a case that somebody else holds; says why."""
         case, given = self.get_object(), self.body(TakeOver)
-        return Response(ClaimShape(reviews.take_over(by=self.person, case=case, reason=given["reason"])).data)
+        return Response(ClaimShape(worklist.take_over(by=self.person, case=case, reason=given["reason"])).data)
 
     @extend_schema(request=GivenBack, responses={204: OpenApiResponse(description="Given back.")})
     @action(detail=True, methods=["post"])
@@ -279,7 +281,7 @@ class CaseViewSet(Resource):
         """Give the case back unread."""
         case, given = self.get_object(), self.body(GivenBack)
         own = live_claim(self.person, case)
-        reviews.release(by=self.person, case=case, claim_token=given.get("claim_token", own and own.token))
+        worklist.release(by=self.person, case=case, claim_token=given.get("claim_token", own and own.token))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=ClaimToken, responses=ClaimShape)
@@ -287,7 +289,7 @@ class CaseViewSet(Resource):
     def renew(self, request: Request, **kwargs: object) -> Response:
         """Extend the lease, because the reader is at work."""
         case, given = self.get_object(), self.body(ClaimToken)
-        return Response(ClaimShape(reviews.renew(by=self.person, case=case, claim_token=given["claim_token"])).data)
+        return Response(ClaimShape(worklist.renew(by=self.person, case=case, claim_token=given["claim_token"])).data)
 
     @extend_schema(responses=ReadShape(many=True))
     @action(detail=True)
@@ -302,7 +304,7 @@ class CaseViewSet(Resource):
     def record(self, request: Request, **kwargs: object) -> Response:
         """Record the blind or the final read. The final read ends the case and its claim."""
         case, given = self.get_object(), self.body(NewRead)
-        read = reviews.record_read(
+        read = reading.record_read(
             by=self.person,
             case=case,
             claim_token=given["claim_token"],
@@ -339,21 +341,21 @@ class CaseViewSet(Resource):
     def second_opinion(self, request: Request, **kwargs: object) -> Response:
         """Ask for a second reader, who reads blind to the first. One's own read is still to be given."""
         case, given = self.get_object(), self.body(Question)
-        return self._detail(reviews.ask_second_opinion(by=self.person, case=case, **given))
+        return self._detail(double_reading.ask_second_opinion(by=self.person, case=case, **given))
 
     @extend_schema(request=Return, responses=CaseDetail)
     @action(detail=True, methods=["post"], url_path="return")
     def return_to_reader(self, request: Request, **kwargs: object) -> Response:
         """Send a disagreement back to one of its readers instead of settling it."""
         case, given = self.get_object(), self.body(Return)
-        return self._detail(reviews.return_case(by=self.person, case=case, **given))
+        return self._detail(double_reading.return_case(by=self.person, case=case, **given))
 
     @extend_schema(request=Recall, responses=CaseDetail)
     @action(detail=True, methods=["post"])
     def recall(self, request: Request, **kwargs: object) -> Response:
         """Take a returned case back, to settle it all the same."""
         case, given = self.get_object(), self.body(Recall)
-        return self._detail(reviews.recall(by=self.person, case=case, reason=given["reason"]))
+        return self._detail(double_reading.recall(by=self.person, case=case, reason=given["reason"]))
 
     @extend_schema(responses=Talk)
     @action(detail=True)
@@ -370,7 +372,7 @@ class CaseViewSet(Resource):
     def answer(self, request: Request, **kwargs: object) -> Response:
         """Answer the adjudicator who returned the case to this person."""
         case, given = self.get_object(), self.body(Answer)
-        reviews.answer(by=self.person, case=case, comment=given["comment"])
+        double_reading.answer(by=self.person, case=case, comment=given["comment"])
         return self._talk(case, status.HTTP_201_CREATED)
 
     @extend_schema(responses=RemarkShape(many=True))
@@ -387,7 +389,7 @@ class CaseViewSet(Resource):
     def comment(self, request: Request, **kwargs: object) -> Response:
         """Write into the thread. While the case is open it reaches nobody whom it could sway."""
         case, given = self.get_object(), self.body(NewRemark)
-        made = reviews.comment(by=self.person, case=case, text=given["text"])
+        made = review_comments.comment(by=self.person, case=case, text=given["text"])
         shape = RemarkShape(made, context=self.get_serializer_context()).data
         return Response(shape, status=status.HTTP_201_CREATED)
 
@@ -397,7 +399,7 @@ class CaseViewSet(Resource):
         """The case as a PDF, with what this person may see of it: image, marks, reads by role, the AI's opinion."""
         case = self.get_object()
         if request.method != "HEAD" and case.blinded and status_of(case.scan) == "ready":  # told in the document
-            reviews.reveal_scans(by=self.person, scans=[case.scan_id])
+            reading.reveal_scans(by=self.person, scans=[case.scan_id])
         try:
             data = export_report(by=self.person, case=case)
         except FileNotFoundError:

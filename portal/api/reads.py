@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from diagnostics import pipeline
 from diagnostics.cases.models import Stage
 from diagnostics.models import Claim, Read
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import reading
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import reads_for
 from diagnostics.scans.models import ReadingMode
@@ -92,7 +92,7 @@ class ReadViewSet(Resource):
     def amend(self, request: Request, **kwargs: object) -> Response:
         """Supersede one's own final read by a new revision; the comment says why."""
         read = self.get_object()
-        amended = reviews.amend(by=self.person, read=read, **stated(self.body(Statement)))
+        amended = reading.amend(by=self.person, read=read, **stated(self.body(Statement)))
         shape = self.get_serializer(self.get_queryset().get(pk=amended.pk)).data
         return Response(shape, status=status.HTTP_201_CREATED)
 

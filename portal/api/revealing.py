@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diagnostics.actors import Actor
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import reading
 
 
 def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], object], says: Callable[[Any], bool]) -> None:
@@ -19,7 +19,7 @@ def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], object], s
     """
     waiting = [row for row in rows if row.blinded and row.revealable]
     wanted = {scan(row) for row in waiting if says(row)}
-    revealed = reviews.reveal_scans(by=person, scans=wanted) if wanted else set()
+    revealed = reading.reveal_scans(by=person, scans=wanted) if wanted else set()
     for row in waiting:
         row.blinded = says(row) and scan(row) not in revealed
 
@@ -27,4 +27,4 @@ def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], object], s
 def before_final(person: Actor, case: Any, said: Any) -> None:
     """Reveal before a final read that comes with an Idempotency-Key: a refusal would take back what it did."""
     if case is not None and isinstance(said, Mapping) and said.get("stage") == "final":
-        reviews.reveal_before_final(by=person, case=case, claim_token=said.get("claim_token"))
+        reading.reveal_before_final(by=person, case=case, claim_token=said.get("claim_token"))

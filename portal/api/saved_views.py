@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics.models import SavedView
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import worklist
 from portal.accounts.models import Scope
 
 from .resource import Resource
@@ -42,12 +42,12 @@ class SavedViewSet(Resource):
     scopes: ClassVar[dict[str, str]] = {"create": Scope.REVIEW, "forget": Scope.REVIEW}
 
     def get_queryset(self) -> QuerySet[SavedView]:
-        return reviews.views_of(self.person)
+        return worklist.views_of(self.person)
 
     @extend_schema(request=NewView, responses={201: SavedViewShape})
     def create(self, request: Request) -> Response:
         """Keep a view; one of the same name is replaced."""
-        view = reviews.save_view(by=self.person, **self.body(NewView))
+        view = worklist.save_view(by=self.person, **self.body(NewView))
         return Response(self.get_serializer(view).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses={204: OpenApiResponse(description="Forgotten.")})
@@ -55,5 +55,5 @@ class SavedViewSet(Resource):
     def forget(self, request: Request, **kwargs: object) -> Response:
         """Forget a view."""
         self.body(Nothing)
-        reviews.forget_view(by=self.person, view=self.get_object())
+        worklist.forget_view(by=self.person, view=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from diagnostics.reviews.reading.statement import Door, Field, Kind, Said, through
+from diagnostics.reviews.reading import Door, Field, Kind, Said, through
 
 from .strict import OneOf, Strict
 

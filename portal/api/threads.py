@@ -7,7 +7,7 @@ from rest_framework import serializers
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Comment
 from diagnostics.reviews.models import CommentKind
-from diagnostics.reviews.reading.statement import Door, through
+from diagnostics.reviews.reading import Door, through
 from diagnostics.reviews.thread import READERS, who_wrote
 
 from .strict import Strict

@@ -20,10 +20,10 @@ from diagnostics.annotations.queries import timeline_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import sentence_of
 from diagnostics.models import Patient
+from diagnostics.reviews.labels import differs
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import own_statements
-from diagnostics.reviews.reading.sentences import seconds_in_words
-from diagnostics.reviews.services import differs
+from diagnostics.reviews.reading import seconds_in_words
 from diagnostics.reviews.visible_scans import VisibleScan, scans_for
 from diagnostics.reviews.words import label_in_words
 from diagnostics.scans.access import Permission, may, require

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from diagnostics.models import Case
-from diagnostics.reviews import agreement
+from diagnostics.reviews import double_reading
 from diagnostics.reviews.models import ReadKind
 from diagnostics.scans.access import Permission, may, require
 
@@ -62,8 +62,8 @@ def _asked(request: HttpRequest, kind: type[AgreementForm]) -> tuple[AgreementFo
 def numbers(request: HttpRequest) -> HttpResponse:
     """Percent, Cohen's and Fleiss' kappa overall, by class and by pair; right-flips and wrong-flips."""
     form, asked = _asked(request, AgreementForm)
-    context = {"form": form, "report": agreement.report(request.user, **asked), "few": agreement.FEW}
-    return render(request, "lab/agreement.html", {**context, "most": agreement.MOST_CASES})
+    context = {"form": form, "report": double_reading.report(request.user, **asked), "few": double_reading.FEW}
+    return render(request, "lab/agreement.html", {**context, "most": double_reading.MOST_CASES})
 
 
 @require_safe
@@ -72,7 +72,7 @@ def behind(request: HttpRequest) -> HttpResponse:
     """The cases behind one of the numbers."""
     form, asked = _asked(request, BehindForm)
     given = form.cleaned_data
-    found = agreement.cases_behind(
+    found = double_reading.cases_behind(
         request.user, **asked, key=given["key"], disagreed=given["disagreed"], flip=given["flip"]
     )
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))

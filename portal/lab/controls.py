@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from diagnostics.models import Case
-from diagnostics.reviews import controls
+from diagnostics.reviews import controls, double_reading
 
 PAGE_SIZE = 50
 
@@ -35,6 +35,6 @@ def results(request: HttpRequest) -> HttpResponse:
         "behind": [(cases[each.case], each) for each in page.object_list if each.case in cases],
         "wanted": wanted,
         "wrong": wrong,
-        "few": controls.FEW,
+        "few": double_reading.FEW,
     }
     return render(request, "lab/controls.html", context)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnostics.errors import Invalid
 from diagnostics.models import Case
-from diagnostics.reviews import services
+from diagnostics.reviews import comments as review_comments
 from diagnostics.reviews.comments import people_like
 from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.thread import thread_of
@@ -53,7 +53,7 @@ def comments(request: HtmxRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return _shown(request, case, form, part=part, status=400)
     try:
-        services.comment(by=request.user, case=case, text=form.cleaned_data["text"])
+        review_comments.comment(by=request.user, case=case, text=form.cleaned_data["text"])
     except Invalid as refused:
         add_to(form, refused)
         return _shown(request, case, form, part=part, status=400)

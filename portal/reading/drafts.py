@@ -11,9 +11,9 @@ from django.views.decorators.http import require_POST
 
 from diagnostics import pipeline
 from diagnostics.models import Read
-from diagnostics.reviews import services
+from diagnostics.reviews import errors, reading
 from diagnostics.reviews.models import ReadKind
-from diagnostics.reviews.reading.statement import Step, at
+from diagnostics.reviews.reading import Step, at
 from portal.ui.refusals import in_json
 
 from .forms import ADOPT, KEEP, OTHER
@@ -37,7 +37,7 @@ def draft(request: HttpRequest, pk: UUID) -> HttpResponse:
         return JsonResponse({"sentence": _("This step is over.")}, status=409)
     entries, sent = entries_of(request.POST), request.POST
     try:
-        kept = services.save_draft(
+        kept = reading.save_draft(
             by=request.user,
             case=page.case,
             claim_token=sent.get("claim_token", ""),
@@ -46,7 +46,7 @@ def draft(request: HttpRequest, pk: UUID) -> HttpResponse:
             tab=sent.get("tab", ""),
             nth=_number(sent.get("nth", "")),
         )
-    except services.StaleDraft as refused:
+    except errors.StaleDraft as refused:
         return JsonResponse(
             {
                 "sentence": refused.sentence,

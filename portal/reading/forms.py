@@ -8,8 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Prediction, Read
 from diagnostics.reviews.models import Label
-from diagnostics.reviews.reading.statement import Door, Field, Kind, Said, Step, at, without_leftovers
-from diagnostics.reviews.services import offered_reasons
+from diagnostics.reviews.reading import Door, Field, Kind, Said, Step, at, offered_reasons, without_leftovers
 
 KEEP, ADOPT, OTHER = "keep", "adopt", "other"
 

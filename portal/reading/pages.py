@@ -20,7 +20,6 @@ from diagnostics.models import Case, Claim, Draft, Prediction, Read, Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.controls import Feedback, feedback_for
 from diagnostics.reviews.models import Certainty, Label, ReadKind
-from diagnostics.reviews.progress import Progress, progress_for
 from diagnostics.reviews.queries import (
     latest,
     live_claim,
@@ -31,12 +30,22 @@ from diagnostics.reviews.queries import (
     reads_for,
     step_of,
 )
-from diagnostics.reviews.reading.statement import FIELDS, Kind, discordant, spoken
-from diagnostics.reviews.services import Undoable, draft_for, fitting_reasons, undoable_read
-from diagnostics.reviews.thread import Remark, Statement, statements_for, thread_of
-from diagnostics.reviews.timeline import TimelineEntry
+from diagnostics.reviews.reading import (
+    FIELDS,
+    Kind,
+    Statement,
+    TimelineEntry,
+    Undoable,
+    discordant,
+    draft_for,
+    fitting_reasons,
+    spoken,
+    statements_for,
+    undoable_read,
+)
+from diagnostics.reviews.thread import Remark, thread_of
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
-from diagnostics.reviews.worklist import coming_up, unfinished
+from diagnostics.reviews.worklist import Progress, coming_up, progress_for, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import ReadingMode

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from diagnostics.errors import Invalid
-from diagnostics.reviews import services
+from diagnostics.reviews import double_reading, reading
 from diagnostics.reviews.models import ReadKind
 from portal.ui.refusals import add_to
 
@@ -34,7 +34,7 @@ def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return show(request, page, form=form if page.step == "adjudicate" else None, status=400)
     act = partial(
-        services.record_read,
+        reading.record_read,
         by=request.user,
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
@@ -75,7 +75,7 @@ def second_opinion(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for a second reader; the read of one's own is still to be given."""
     page = page_of(request, pk)
     form = CommentForm(request.POST)
-    act = lambda: services.ask_second_opinion(  # noqa: E731 - the form is read only where it is valid
+    act = lambda: double_reading.ask_second_opinion(  # noqa: E731 - the form is read only where it is valid
         by=request.user,
         case=page.case,
         claim_token=request.POST.get("claim_token", ""),
@@ -99,7 +99,7 @@ def send_back(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = ReturnForm(request.POST)
     if entered := only_entered(request, page, extra={"send_back": form}):
         return entered
-    act = lambda: services.return_case(  # noqa: E731
+    act = lambda: double_reading.return_case(  # noqa: E731
         by=request.user,
         case=page.case,
         claim_token=request.POST.get("claim_token", ""),
@@ -117,7 +117,7 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Answer the adjudicator who returned the case."""
     page = page_of(request, pk)
     form = CommentForm(request.POST)
-    act = lambda: services.answer(by=request.user, case=page.case, comment=form.cleaned_data["words"])  # noqa: E731
+    act = lambda: double_reading.answer(by=request.user, case=page.case, comment=form.cleaned_data["words"])  # noqa: E731
     refused = _say(request, page, form, "reply", act, _("Your answer was saved for the adjudicator."))
     if refused is not None:
         return refused
@@ -132,6 +132,6 @@ def recall(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take a returned case back, to settle it."""
     page = page_of(request, pk)
     form = TakeOverForm({"reason": request.POST.get("why", "")})
-    act = lambda: services.recall(by=request.user, case=page.case, reason=form.cleaned_data["reason"])  # noqa: E731
+    act = lambda: double_reading.recall(by=request.user, case=page.case, reason=form.cleaned_data["reason"])  # noqa: E731
     refused = _say(request, page, form, "take_over", act, _("The case awaits adjudication again."))
     return redirect("reading:case", pk) if refused is None else refused

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.errors import Conflict, Invalid
 from diagnostics.models import Claim, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.reviews.controls import feedback_for
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for
@@ -86,7 +86,7 @@ def blind(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return show(request, page, form=form if page.step == "blind" else None, status=400)
     act = partial(
-        services.record_read,
+        reading.record_read,
         by=request.user,
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
@@ -103,7 +103,7 @@ def blind(request: HttpRequest, pk: UUID) -> HttpResponse:
 def reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show the AI's opinion; the blind read stands from now on."""
     page = page_of(request, pk)
-    services.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    reading.reveal(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     return redirect("reading:case", pk)
 
 
@@ -127,7 +127,7 @@ def final(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return show(request, page, form=form if page.step == "final" else None, status=400)
     act = partial(
-        services.record_read,
+        reading.record_read,
         by=request.user,
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
@@ -166,7 +166,7 @@ def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
         return entered
     if not form.is_valid():
         return show(request, page, form=form, status=400)
-    amended = attempt(request, page, form, partial(services.amend, by=request.user, read=page.own_final, **form.said))
+    amended = attempt(request, page, form, partial(reading.amend, by=request.user, read=page.own_final, **form.said))
     if isinstance(amended, HttpResponse):
         return amended
     messages.success(request, _("Your read was amended. The earlier one stays in the history."))
@@ -179,7 +179,7 @@ def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
 def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the case back unread."""
     page = page_of(request, pk)
-    services.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    worklist.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     messages.info(request, _("The case is back in the worklist."))
     return redirect("worklist:list")
 
@@ -190,7 +190,7 @@ def release(request: HttpRequest, pk: UUID) -> HttpResponse:
 def renew(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Extend the lease while the reader is at work; 409 with a sentence when it has ended."""
     page = page_of(request, pk)
-    lease = services.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    lease = worklist.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     local = timezone.localtime(lease.expires_at)
     return JsonResponse({"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"})
 
@@ -210,7 +210,7 @@ def _claimed(request: HttpRequest, pk: UUID, _lease: Claim) -> HttpResponse:
 def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim the case again after the lease has ended, with what had been entered."""
     page = page_of(request, pk)
-    return _claimed(request, pk, services.claim(by=request.user, case=page.case))
+    return _claimed(request, pk, worklist.claim(by=request.user, case=page.case))
 
 
 @require_POST
@@ -224,7 +224,7 @@ def take_over(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return show(request, page, take_over=form, entries=entries, status=400)
     try:
-        lease = services.take_over(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
+        lease = worklist.take_over(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
     except Invalid as refused:
         add_to(form, refused)
         return show(request, page, take_over=form, entries=entries, status=400)

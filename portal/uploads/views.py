@@ -24,9 +24,9 @@ from diagnostics.errors import Invalid, Unavailable
 from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.scan_list import scans_listed
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for, visible
 from diagnostics.reviews.words import label_in_words
+from diagnostics.reviews.worklist import scans_listed
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.looks import looked_at
 from portal.ui.opened import opened_at

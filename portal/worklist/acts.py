@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from diagnostics.errors import Conflict, Invalid
-from diagnostics.reviews import services
+from diagnostics.reviews import errors, worklist
 from diagnostics.reviews.queries import cases_for, live_claim
 from diagnostics.scans.access import Permission, may
 
@@ -30,12 +30,12 @@ def assign(request: HttpRequest) -> HttpResponse:
     if not wanted:
         return page(request, refusal=_("Select the cases to assign."), status=400)
     cases = list(cases_for(request.user).filter(pk__in=wanted))
-    readers = {str(reader.pk): reader for reader in services.readers_for(request.user)}
+    readers = {str(reader.pk): reader for reader in worklist.readers_for(request.user)}
     to = request.POST.get("to", "")
     if len(cases) != len(wanted) or (to != "nobody" and to not in readers):
         return page(request, refusal=_("Choose a reader of the cases' institution."), status=400)
     try:
-        dealt = services.assign(by=request.user, cases=cases, to=readers.get(to))
+        dealt = worklist.assign(by=request.user, cases=cases, to=readers.get(to))
     except Invalid as refused:
         return page(request, refusal=refused.sentence, status=400)
     except Conflict as refused:
@@ -56,8 +56,8 @@ def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     case = get_object_or_404(cases_for(request.user), pk=pk)
     own = live_claim(request.user, case)
     try:
-        services.release(by=request.user, case=case, claim_token=own and own.token)
-    except services.StaleClaim:
+        worklist.release(by=request.user, case=case, claim_token=own and own.token)
+    except errors.StaleClaim:
         return page(request, refusal=_("This case is no longer claimed by you."), status=409)
     messages.info(
         request,
@@ -73,7 +73,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
     guarded(request)
     said = request.POST
     try:
-        view = services.save_view(
+        view = worklist.save_view(
             by=request.user,
             name=said.get("name", ""),
             query=said.get("query", ""),
@@ -92,7 +92,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
 def forget_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Forget one of one's own views."""
     guarded(request)
-    view = get_object_or_404(services.views_of(request.user), pk=pk)
-    services.forget_view(by=request.user, view=view)
+    view = get_object_or_404(worklist.views_of(request.user), pk=pk)
+    worklist.forget_view(by=request.user, view=view)
     messages.info(request, _("The view “%(name)s” was deleted.") % {"name": view.name})
     return redirect(f"{reverse('worklist:list')}?{view.query}")

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.errors import Conflict, Invalid
-from diagnostics.reviews import services
-from diagnostics.reviews.nobody import waits_for_nobody
+from diagnostics.reviews import double_reading, worklist
+from diagnostics.reviews.double_reading import waits_for_nobody
 from diagnostics.reviews.queries import cases_for
 from diagnostics.scans.access import Permission, may
 from portal.ui.refusals import status_of
@@ -65,12 +65,12 @@ def _act(request: HttpRequest, pk: UUID, service: Callable[..., object], said: s
 @login_required
 def free(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give a case that is kept for somebody who has left back to the others."""
-    return _act(request, pk, services.free_case, _("The case is available to others."))
+    return _act(request, pk, worklist.free_case, _("The case is available to others."))
 
 
 @require_POST
 @login_required
 def finish(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Finish a case with its first read, as nobody can give the second one."""
-    waive = partial(services.waive_second_reader, reason=request.POST.get("reason", ""))
+    waive = partial(double_reading.waive_second_reader, reason=request.POST.get("reason", ""))
     return _act(request, pk, waive, _("The case was finished with the first read."))

@@ -22,12 +22,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.actors import Actor
 from diagnostics.errors import Conflict
-from diagnostics.reviews import services
+from diagnostics.reviews import reading
+from diagnostics.reviews import worklist as worklists
+from diagnostics.reviews.double_reading import count_for
 from diagnostics.reviews.models import Label
-from diagnostics.reviews.nobody import count_for
-from diagnostics.reviews.ordering import policies_of
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.worklist import COUNT_LIMIT, listed, settling_in, tab_counts, unfinished
+from diagnostics.reviews.worklist import COUNT_LIMIT, listed, policies_of, settling_in, tab_counts, unfinished
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.kept_sentences import in_words
 from portal.accounts.preferences import PageKeys
@@ -133,7 +133,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         "filtered": any(value not in (None, "") for value in filters.values()),
         "progress": counts,
         "total": _capped(counts["all"]),
-        "readers": services.readers_for(request.user) if name in DEALT_OUT_IN and settles else [],
+        "readers": worklists.readers_for(request.user) if name in DEALT_OUT_IN and settles else [],
         "may_take": may(request.user, Permission.READ_CASE) or settling_in(request.user).exists(),
     }
 
@@ -177,11 +177,11 @@ def page(
         # What one holds is counted already, so where there is nothing it is not asked for.
         "nobodys": count_for(request.user),
         "unfinished": unfinished(request.user) if shown["progress"]["mine"] else [],
-        "undoable": services.undoable_read(request.user),
+        "undoable": reading.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),
     }
-    here = services.query_within(request.GET)
-    views = list(services.views_of(request.user)) if views is None else views
+    here = worklists.query_within(request.GET)
+    views = list(worklists.views_of(request.user)) if views is None else views
     context |= {"here": here, "views": [(view, view.query == here) for view in views]}
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
@@ -218,9 +218,9 @@ def worklist(request: HtmxRequest) -> HttpResponse:
     """The list; asked by htmx, only its live part, and nothing at all where nothing changed."""
     guarded(request)
     if not request.htmx:
-        views = list(services.views_of(request.user))
+        views = list(worklists.views_of(request.user))
         # Somebody's own mark in a link (utm_source=mail) says nothing about what to see.
-        said = services.query_within(request.GET) or "after" in request.GET
+        said = worklists.query_within(request.GET) or "after" in request.GET
         opening = next((view for view in views if view.default), None) if not said else None
         if opening is not None:
             return redirect(f"{reverse('worklist:list')}?{opening.query}")
@@ -235,7 +235,7 @@ def worklist(request: HtmxRequest) -> HttpResponse:
 @login_required
 def read_next(request: HttpRequest) -> HttpResponse:
     """Claim the next case by the policy's order and open it."""
-    claim = services.claim_next(by=request.user)
+    claim = worklists.claim_next(by=request.user)
     if claim is None:
         messages.info(request, _("No cases to read. New scans appear here automatically."))
         return redirect("worklist:list")
@@ -248,7 +248,7 @@ def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim one case and open it."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:
-        services.claim(by=request.user, case=case)
+        worklists.claim(by=request.user, case=case)
     except Conflict as refused:
         return page(request, refusal=refused.sentence, status=409)
     return redirect("reading:case", case.pk)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from diagnostics.audit.services import record
 from diagnostics.models import Alert, DatasetPlan, PromotionRequest
-from diagnostics.reviews import services
+from diagnostics.reviews import double_reading, worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import Scope, User, issue_token
 from tests.factories import (
@@ -85,7 +85,7 @@ def build() -> World:
     with transaction.atomic():
         world.rows["event"] = record(by=None, act="case_opened", target=world.rows["case"], institution=home).pk
     world.rows |= {"institution": home.code, "case": world.rows["case"].pk}
-    view = services.save_view(by=world.people["radiologist"], name="Urgent", query="tab=unclaimed&priority=1")
+    view = worklist.save_view(by=world.people["radiologist"], name="Urgent", query="tab=unclaimed&priority=1")
     world.rows["view"] = view.pk
     world.rows["session"] = world.people["radiologist"].open_sessions.get().pk
     world.rows["token"] = world.people["radiologist"].api_tokens.get().pk
@@ -125,7 +125,7 @@ def _disagreements(world: World, home: Any) -> None:
         if word == "settled":
             world.rows["settling_token"] = str(claim.token)
         else:
-            services.return_case(by=judge, case=case, claim_token=claim.token, reader="a", comment="Look again.")
+            double_reading.return_case(by=judge, case=case, claim_token=claim.token, reader="a", comment="Look again.")
             world.rows["notification"] = reader.notifications.get(case=case, kind="returned").pk
             ClaimFactory(case=case, holder=reader)
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from diagnostics.annotations.models import Annotation
 from diagnostics.annotations.queries import annotations_for, standing
 from diagnostics.models import Case, Claim, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading
 from diagnostics.scans.access import Role
 from tests.browser.readers import faults_of, image_ready
 from tests.browser.test_marks import drag, opened, rows
@@ -131,7 +131,7 @@ def test_marks_of_others_appear_when_the_case_is_done(open_page, institution, re
     assert page.locator(".mark").count() == 0
     claim = Claim.objects.get()
     for kind in ("blind", "final"):
-        services.record_read(
+        reading.record_read(
             by=other, case=case, claim_token=claim.token, kind=kind, label="tumour", certainty="certain"
         )
     assert Case.objects.get().state == "done"

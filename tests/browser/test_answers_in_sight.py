@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from diagnostics.models import Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading
 from diagnostics.scans.access import Role
 from tests.browser.readers import image_ready
 from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
@@ -58,8 +58,8 @@ def revealed(institution, reader, open_page):
         case = CaseFactory(scan=scan)
         token = ClaimFactory(case=case, holder=reader).token
         said = {"by": reader, "case": case, "claim_token": token}
-        services.record_read(kind="blind", label=own, certainty="probable", **said)
-        services.reveal(**said)
+        reading.record_read(kind="blind", label=own, certainty="probable", **said)
+        reading.reveal(**said)
         page = open_page(reader, viewport=viewport, theme=theme, locale=locale)
         page.goto(f"/cases/{case.pk}/")
         image_ready(page)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
 from tests import factories as made
@@ -26,9 +26,9 @@ def test_history_pages_are_accessible(
     case = made.CaseFactory(scan=scan)
     page = page_as(Role.RADIOLOGIST, theme=theme, viewport=viewport)
     reader = User.objects.get(username="radiologist")
-    claim = services.claim(by=reader, case=case)
+    claim = worklist.claim(by=reader, case=case)
     for kind, reason in (("blind", ""), ("final", "false_positive")):
-        services.record_read(
+        reading.record_read(
             by=reader,
             case=case,
             claim_token=claim.token,
@@ -53,8 +53,8 @@ def test_history_pages_are_accessible(
 def test_audit_filter_stays_in_the_address(page_as: Callable[..., Page], institution: object) -> None:
     case = made.CaseFactory(scan=made.ScanFactory(institution=institution))
     reader = made.person(Role.RADIOLOGIST, institution, username="rita")
-    claim = services.claim(by=reader, case=case)
-    services.release(by=reader, case=case, claim_token=claim.token)
+    claim = worklist.claim(by=reader, case=case)
+    worklist.release(by=reader, case=case, claim_token=claim.token)
     page = page_as(Role.ADMINISTRATOR)
     page.goto("/history/audit/")
     page.get_by_label("Act").select_option("claim_released")

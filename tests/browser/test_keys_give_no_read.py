@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from diagnostics.models import Case, Claim, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.browser.readers import image_ready, show_ai_result
@@ -145,9 +145,9 @@ def test_enter_in_an_answer_sends_none_of_the_forms(open_page, institution, case
         enter_everywhere()
         assert Read.objects.count() == reads, state
         said = {"by": reader, "case": case, "claim_token": token, "label": label, "certainty": "certain"}
-        services.record_read(kind=state, **said)
+        reading.record_read(kind=state, **said)
         if state == "blind":
-            services.reveal(by=reader, case=case, claim_token=token)
+            reading.reveal(by=reader, case=case, claim_token=token)
     if scripts:  # without, the browser itself asks for the comment that an amendment needs
         enter_everywhere()
     assert Read.objects.count() == 2, "an amendment"
@@ -196,7 +196,7 @@ def final_page(page, case, reader):
 def amended_page(page, case, reader):
     token = Claim.objects.get().token
     for kind in ("blind", "final"):
-        services.record_read(
+        reading.record_read(
             by=reader, case=case, claim_token=token, kind=kind, label="meningioma", certainty="certain"
         )
     page.reload()
@@ -214,7 +214,7 @@ def settling_page(page, case, reader):
     person_at_it = reader.memberships.get()
     person_at_it.role = Role.ADJUDICATOR
     person_at_it.save()
-    services.claim(by=type(reader).objects.get(pk=reader.pk), case=case)
+    worklist.claim(by=type(reader).objects.get(pk=reader.pk), case=case)
     page.reload()
     page.get_by_text("Send back to a reader").click()
 

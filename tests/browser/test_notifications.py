@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from playwright.sync_api import Page, expect
 
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
 from tests import factories as made
@@ -58,7 +58,7 @@ def test_bell_learns_of_news_by_itself(page_as: Callable[..., Page], institution
     expect(page.get_by_role("link", name="Notifications, none new")).to_be_visible()
     judge = made.person(Role.ADJUDICATOR, institution)
     case = made.CaseFactory(scan=made.ScanFactory(institution=institution))
-    services.assign(by=judge, cases=[case], to=User.objects.get(username="radiologist"))
+    worklist.assign(by=judge, cases=[case], to=User.objects.get(username="radiologist"))
     page.clock.fast_forward(61_000)
     expect(page.get_by_role("link", name="1 new notification")).to_be_visible()
 

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from diagnostics.models import Case, Claim, Prediction, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.readers import canvas_grey, faults_of, image_ready, show_ai_result
@@ -261,7 +261,7 @@ def test_lease_is_renewed_by_activity_and_its_loss_is_told(page, institution, re
         page.mouse.move(300, 300)
     assert renewed.value.status == 200
     assert Claim.objects.get().expires_at > first
-    services.take_over(by=person(Role.RADIOLOGIST, institution), case=case, reason="Urgent.")
+    worklist.take_over(by=person(Role.RADIOLOGIST, institution), case=case, reason="Urgent.")
     page.clock.fast_forward(61_000)
     page.mouse.move(320, 300)
     expect(page.get_by_text("Your claim on this case has ended")).to_be_visible()
@@ -367,7 +367,7 @@ def test_nothing_is_scrolled_sideways_at_320_pixels(open_page, institution, read
     assert page.evaluate(SIDEWAYS) == []
     claim = Claim.objects.get()
     for kind in ("blind", "final"):
-        services.record_read(
+        reading.record_read(
             by=reader, case=case, claim_token=claim.token, kind=kind, label="glioma", certainty="certain"
         )
         page.reload()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnostics.reviews import agreement
+from diagnostics.reviews import double_reading
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_two_readers import disagreement, final, send_back, settle
@@ -43,7 +43,7 @@ def new(institution):
 
 
 def test_nothing_to_count_is_said_so(manager):
-    report = agreement.report(manager)
+    report = double_reading.report(manager)
     assert report.overall is None and report.classes == report.pairs == []
     assert report.flips.right_share.value is None
 
@@ -57,17 +57,17 @@ def test_numbers_and_the_cases_behind_them(new, people, manager):
     final(bert, same[2])
     final(cleo, same[2])
     split = disagreement(new(), bert, anna)
-    assert agreement.report(manager).unsettled == 1
+    assert double_reading.report(manager).unsettled == 1
     settle(judge, split)
-    report = agreement.report(manager)
+    report = double_reading.report(manager)
     assert (report.overall.n, report.overall.disagreed, report.overall.percent.value) == (4, 1, 0.75)
     assert report.overall.few and report.unsettled == 0
     assert [(row.name, row.n, row.disagreed) for row in report.pairs] == [("anna · bert", 3, 1), ("bert · cleo", 1, 0)]
     assert {row.key: (row.n, row.disagreed) for row in report.classes} == {"tumour": (4, 1), "no_tumour": (1, 1)}
     for row in (report.overall, *report.pairs, *report.classes):
-        assert len(agreement.cases_behind(manager, key=row.key)) == row.n
-        assert len(agreement.cases_behind(manager, key=row.key, disagreed=True)) == row.disagreed
-    assert agreement.cases_behind(manager, disagreed=True) == [(split.pk, "no_tumour", "tumour")]
+        assert len(double_reading.cases_behind(manager, key=row.key)) == row.n
+        assert len(double_reading.cases_behind(manager, key=row.key, disagreed=True)) == row.disagreed
+    assert double_reading.cases_behind(manager, disagreed=True) == [(split.pk, "no_tumour", "tumour")]
 
 
 def test_case_that_was_returned_counts_as_it_was_first_read(new, people, manager):
@@ -76,7 +76,7 @@ def test_case_that_was_returned_counts_as_it_was_first_read(new, people, manager
     send_back(judge, case, "b")
     final(bert, case, "tumour")
     assert case.state == "done"
-    assert agreement.report(manager).overall.disagreed == 1
+    assert double_reading.report(manager).overall.disagreed == 1
 
 
 def test_cases_that_somebody_picked_count_only_if_wanted(institution, new, people, manager):
@@ -86,16 +86,16 @@ def test_cases_that_somebody_picked_count_only_if_wanted(institution, new, peopl
     final(people[0], case, "no_tumour")
     final(people[1], case, "no_tumour")
     assert case.state == "done"
-    assert agreement.report(manager).overall is None and agreement.report(manager).chosen == 1
-    assert agreement.report(manager, all_cases=True).overall.n == 1
+    assert double_reading.report(manager).overall is None and double_reading.report(manager).chosen == 1
+    assert double_reading.report(manager, all_cases=True).overall.n == 1
 
 
 def test_blind_reads_are_measured_apart(new, people, manager):
     case = new()
     final(people[0], case, "tumour", blind="no_tumour")
     final(people[1], case, "tumour")
-    assert agreement.report(manager).overall.disagreed == 0
-    assert agreement.report(manager, kind="blind").overall.disagreed == 1
+    assert double_reading.report(manager).overall.disagreed == 0
+    assert double_reading.report(manager, kind="blind").overall.disagreed == 1
 
 
 def test_flips_are_held_against_what_no_ai_has_touched(institution, new, people, manager):
@@ -109,11 +109,11 @@ def test_flips_are_held_against_what_no_ai_has_touched(institution, new, people,
     ):
         case = new(reference_label=right)
         final(people[0], case, after, blind=before)
-    flips = agreement.report(manager).flips
+    flips = double_reading.report(manager).flips
     assert (flips.wrong_before, flips.right_flips) == (1, 1)
     assert (flips.right_before, flips.wrong_flips, flips.unknown) == (2, 1, 1)
-    assert [rest for _case, *rest in agreement.cases_behind(manager, flip="right")] == [["no_tumour", "tumour"]]
-    assert [rest for _case, *rest in agreement.cases_behind(manager, flip="wrong")] == [["tumour", "no_tumour"]]
+    assert [rest for _case, *rest in double_reading.cases_behind(manager, flip="right")] == [["no_tumour", "tumour"]]
+    assert [rest for _case, *rest in double_reading.cases_behind(manager, flip="wrong")] == [["tumour", "no_tumour"]]
 
 
 def test_adjudicators_word_tells_what_was_right(new, people, manager):
@@ -122,7 +122,7 @@ def test_adjudicators_word_tells_what_was_right(new, people, manager):
     final(anna, case, "tumour", blind="no_tumour")
     final(bert, case, "no_tumour")
     settle(judge, case, "tumour")
-    flips = agreement.report(manager).flips
+    flips = double_reading.report(manager).flips
     assert (flips.wrong_before, flips.right_flips, flips.right_before) == (2, 1, 0)
 
 
@@ -130,7 +130,7 @@ def test_other_institutions_are_in_no_number(new, people):
     case = disagreement(new(), *people[:2])
     settle(people[3], case)
     stranger = person(Role.DATA_MANAGER, InstitutionFactory())
-    report = agreement.report(stranger)
-    assert report.overall is None and not report.unsettled and not agreement.cases_behind(stranger)
-    assert agreement.report(people[0]).overall is None, "a reader has no business with a colleague's kappa"
-    assert agreement.report(people[3]).overall.n == 1
+    report = double_reading.report(stranger)
+    assert report.overall is None and not report.unsettled and not double_reading.cases_behind(stranger)
+    assert double_reading.report(people[0]).overall is None, "a reader has no business with a colleague's kappa"
+    assert double_reading.report(people[3]).overall.n == 1

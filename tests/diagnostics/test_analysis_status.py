@@ -14,7 +14,7 @@ from diagnostics.predictions import run_state, services
 from diagnostics.predictions.analysis_status import differing, differing_scans, put_right
 from diagnostics.predictions.models import Prediction
 from diagnostics.predictions.run_state import Failure, Result
-from diagnostics.reviews.services import open_case
+from diagnostics.reviews.opening import open_case
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.upkeep import integrity

@@ -17,8 +17,10 @@ from diagnostics.annotations.models import Annotation
 from diagnostics.annotations.queries import annotations_for, may_annotate, standing, timeline_of
 from diagnostics.annotations.services import Change, InvalidMark, StaleMark, annotate
 from diagnostics.models import AuditEvent, Claim
-from diagnostics.reviews.services import StaleClaim, claim, record_read, release
+from diagnostics.reviews.errors import StaleClaim
+from diagnostics.reviews.reading import record_read
 from diagnostics.reviews.visible_scans import scans_for
+from diagnostics.reviews.worklist import claim, release
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person

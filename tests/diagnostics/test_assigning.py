@@ -3,8 +3,8 @@
 import pytest
 
 from diagnostics.audit.models import AuditEvent
-from diagnostics.reviews import services, worklist
-from diagnostics.reviews.services import InvalidRead, WrongStage
+from diagnostics.reviews import worklist
+from diagnostics.reviews.errors import InvalidRead, WrongStage
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_two_readers import disagreement, final
@@ -35,28 +35,28 @@ def cases(institution):
 
 def test_assigned_case_is_kept_for_its_reader(people, cases):
     anna, bert, judge = people
-    services.assign(by=judge, cases=cases[:2], to=bert)
-    assert services.claim_next(by=anna).case == cases[2]
-    assert services.claim_next(by=person(Role.RADIOLOGIST, cases[0].institution)) is None
+    worklist.assign(by=judge, cases=cases[:2], to=bert)
+    assert worklist.claim_next(by=anna).case == cases[2]
+    assert worklist.claim_next(by=person(Role.RADIOLOGIST, cases[0].institution)) is None
     with pytest.raises(WrongStage, match="reserved for one reader"):
-        services.take_over(by=anna, case=cases[0], reason="I am quick.")
+        worklist.take_over(by=anna, case=cases[0], reason="I am quick.")
     assert set(worklist.tab(bert, "mine")) == set(cases[:2]) and worklist.tab_counts(bert)["mine"] == 2
-    assert services.claim_next(by=bert).case == cases[0]
+    assert worklist.claim_next(by=bert).case == cases[0]
     assert AuditEvent.objects.filter(act="case_assigned").count() == 2
 
 
 def test_assignment_is_taken_back(people, cases):
     anna, bert, judge = people
-    services.assign(by=judge, cases=cases, to=bert)
-    services.assign(by=judge, cases=cases, to=None)
-    assert services.claim_next(by=anna).case == cases[0]
+    worklist.assign(by=judge, cases=cases, to=bert)
+    worklist.assign(by=judge, cases=cases, to=None)
+    assert worklist.claim_next(by=anna).case == cases[0]
 
 
 def test_one_case_that_cannot_be_assigned_keeps_all_where_they_are(people, cases):
     anna, bert, judge = people
-    services.claim(by=anna, case=cases[1])
+    worklist.claim(by=anna, case=cases[1])
     with pytest.raises(WrongStage, match="is being read"):
-        services.assign(by=judge, cases=cases, to=bert)
+        worklist.assign(by=judge, cases=cases, to=bert)
     for case in cases:
         case.refresh_from_db()
         assert case.assigned_to is None
@@ -66,23 +66,23 @@ def test_second_read_is_not_assigned_to_its_first_reader(people, cases):
     anna, bert, judge = people
     final(anna, cases[0])
     with pytest.raises(InvalidRead):
-        services.assign(by=judge, cases=cases[:1], to=anna)
-    services.assign(by=judge, cases=cases[:1], to=bert)
-    assert services.claim_next(by=bert).stage == "second"
+        worklist.assign(by=judge, cases=cases[:1], to=anna)
+    worklist.assign(by=judge, cases=cases[:1], to=bert)
+    assert worklist.claim_next(by=bert).stage == "second"
 
 
 def test_assignment_is_refused_where_it_makes_no_sense(people, cases):
     anna, bert, judge = people
     for to in (judge, person(Role.RADIOLOGIST, InstitutionFactory())):
         with pytest.raises(InvalidRead):
-            services.assign(by=judge, cases=cases, to=to)
+            worklist.assign(by=judge, cases=cases, to=to)
     with pytest.raises(InvalidRead):
-        services.assign(by=judge, cases=[], to=bert)
+        worklist.assign(by=judge, cases=[], to=bert)
     with pytest.raises(NotAllowed):
-        services.assign(by=anna, cases=cases, to=bert)
+        worklist.assign(by=anna, cases=cases, to=bert)
     disagreement(cases[0], anna, bert)
     with pytest.raises(WrongStage, match="adjudicator"):
-        services.assign(by=judge, cases=cases[:1], to=bert)
+        worklist.assign(by=judge, cases=cases[:1], to=bert)
 
 
 def test_assignment_over_the_api(people, cases):

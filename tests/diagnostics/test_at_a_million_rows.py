@@ -10,9 +10,9 @@ from diagnostics import tasks
 from diagnostics.cases.models import Case, Stage
 from diagnostics.predictions.queries import STATUSES
 from diagnostics.predictions.services import queue_missing
-from diagnostics.reviews.ordering import refresh
-from diagnostics.reviews.scan_list import scans_listed
-from diagnostics.reviews.worklist import TABS, changed_in_tab, tab
+from diagnostics.reviews.worklist import changed_in_tab, scans_listed, tab
+from diagnostics.reviews.worklist import refresh_order as refresh
+from diagnostics.reviews.worklist.listing import TABS
 from diagnostics.scans import planner_statistics
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from diagnostics.annotations.queries import timeline_of
-from diagnostics.reviews import queries, services, worklist
+from diagnostics.reviews import queries, reading, worklist
 from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible, visible_scan
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode, Scan
@@ -57,8 +57,8 @@ def blind_everywhere(user, case):
 
 
 def speak(by, case, kind="blind"):
-    claim = services.claim(by=by, case=case)
-    return services.record_read(
+    claim = worklist.claim(by=by, case=case)
+    return reading.record_read(
         by=by, case=case, claim_token=claim.token, kind=kind, label="tumour", certainty="certain"
     )
 
@@ -85,11 +85,11 @@ def test_blind_by_role(role, open_case, done_case, case, institution):
 
 def test_reveal_after_the_blind_read_unblinds_its_reader(case, institution):
     reader = person(Role.RADIOLOGIST, institution)
-    claim = services.claim(by=reader, case=case)
+    claim = worklist.claim(by=reader, case=case)
     assert blind_everywhere(reader, case)
     speak(reader, case)
     assert blind_everywhere(reader, case), "locked, and still to be undone"
-    services.reveal(by=reader, case=case, claim_token=claim.token)
+    reading.reveal(by=reader, case=case, claim_token=claim.token)
     assert not blind_everywhere(reader, case)
 
 
@@ -130,7 +130,7 @@ def test_blind_by_mode(mode, blind_with_claim, case, institution):
     institution.save()
     reader = person(Role.RADIOLOGIST, institution)
     assert blind_everywhere(reader, case)
-    services.claim(by=reader, case=case)
+    worklist.claim(by=reader, case=case)
     assert blind_everywhere(reader, case) is blind_with_claim
 
 

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from diagnostics.mail import services as mail
 from diagnostics.notifications.models import Notification
-from diagnostics.reviews import services
+from diagnostics.reviews import comments, reading, worklist
 from diagnostics.reviews.comments import mentioned, people_like, who_may_see
+from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.models import Comment
 from diagnostics.reviews.notices import notifications_for
-from diagnostics.reviews.services import InvalidRead
 from diagnostics.reviews.thread import comments_for, thread_of
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import ReadingMode, SecondReader
@@ -45,9 +45,9 @@ def case(institution):
 
 
 def blind(by, case):
-    claim = services.claim(by=by, case=case)
-    services.record_read(by=by, case=case, claim_token=claim.token, kind="blind", label="tumour", certainty="certain")
-    services.reveal(by=by, case=case, claim_token=claim.token)
+    claim = worklist.claim(by=by, case=case)
+    reading.record_read(by=by, case=case, claim_token=claim.token, kind="blind", label="tumour", certainty="certain")
+    reading.reveal(by=by, case=case, claim_token=claim.token)
 
 
 def reached(people, case, text):
@@ -58,7 +58,7 @@ def reached(people, case, text):
 
 
 def write(by, case, text):
-    return services.comment(by=by, case=case, text=text)
+    return comments.comment(by=by, case=case, text=text)
 
 
 # --- whom it reaches
@@ -87,7 +87,7 @@ def test_adjudicator_does_not_read_what_readers_wrote_before_settling(people, ca
     write(people["r"], case, "first")
     final(people["s"], case, "no_tumour")
     write(people["s"], case, "second")
-    services.claim(by=people["a"], case=case)
+    worklist.claim(by=people["a"], case=case)
     assert "a" not in reached(people, case, "first") + reached(people, case, "second")
     settle(people["a"], case)
     assert reached(people, case, "first") == reached(people, case, "second") == "trsadm"
@@ -98,7 +98,7 @@ def test_returned_reader_does_not_read_the_others_words(people, case):
     final(people["s"], case, "no_tumour")
     write(people["s"], case, "second")
     send_back(people["a"], case, "a")
-    services.claim(by=people["r"], case=case)
+    worklist.claim(by=people["r"], case=case)
     assert "r" not in reached(people, case, "second")
 
 
@@ -115,7 +115,7 @@ def test_data_managers_word_reaches_the_first_reader_only_after_the_reveal(peopl
 
 def test_data_managers_word_stays_away_where_another_has_spoken_already(people, case):
     blind(people["s"], case)
-    services.release(by=people["s"], case=case, claim_token=case.claims.get(released_at=None).token)
+    worklist.release(by=people["s"], case=case, claim_token=case.claims.get(released_at=None).token)
     write(people["d"], case, "the other says tumour")
     blind(people["r"], case)
     assert reached(people, case, "the other says tumour") == "dm"
@@ -131,7 +131,7 @@ def test_hidden_ai_keeps_a_data_managers_word_from_readers_until_the_end(people,
     institution.reading_mode, institution.second_reader = ReadingMode.AI_HIDDEN, SecondReader.NONE
     institution.save()
     write(people["d"], case, "look")
-    services.claim(by=people["r"], case=case)
+    worklist.claim(by=people["r"], case=case)
     assert reached(people, case, "look") == "dm"
     final(people["r"], case)
     assert reached(people, case, "look") == "trsadm"

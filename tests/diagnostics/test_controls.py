@@ -12,9 +12,9 @@ from django.utils import timezone
 from diagnostics import pipeline
 from diagnostics.models import Case, Control, Institution, Patient, Prediction, Read, Scan
 from diagnostics.monitoring import numbers as monitor
-from diagnostics.reviews import agreement, controls, services, worklist
-from diagnostics.reviews.progress import progress_for
+from diagnostics.reviews import controls, double_reading, errors, reading, worklist
 from diagnostics.reviews.queries import deciding_reads, own_statements, reads_for
+from diagnostics.reviews.worklist import progress_for
 from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
 from diagnostics.scans.likeness import like, under_another_hash
@@ -61,9 +61,9 @@ def control(place, known, beside):
 
 
 def read(by, case, label="glioma"):
-    claim = services.claim(by=by, case=case)
+    claim = worklist.claim(by=by, case=case)
     for kind in ("blind", "final"):
-        given = services.record_read(
+        given = reading.record_read(
             by=by, case=case, claim_token=claim.token, kind=kind, label=label, certainty="certain"
         )
     case.refresh_from_db()
@@ -135,12 +135,12 @@ def test_picture_under_another_hash_is_the_same_picture(file_format):
 
 def test_reader_is_told_after_the_final_read_and_not_before(place, control):
     reader, colleague = (person(Role.RADIOLOGIST, place) for _ in range(2))
-    claim = services.claim(by=reader, case=control)
+    claim = worklist.claim(by=reader, case=control)
     assert controls.feedback_for(reader, control) is None
     told = {"case": control, "claim_token": claim.token, "label": "meningioma", "certainty": "certain"}
-    services.record_read(by=reader, kind="blind", **told)
+    reading.record_read(by=reader, kind="blind", **told)
     assert controls.feedback_for(reader, control) is None and controls.answers_for(reader) == []
-    final = services.record_read(by=reader, kind="final", **told)
+    final = reading.record_read(by=reader, kind="final", **told)
     control.refresh_from_db()
     assert (control.state, control.stage, control.second_read) == ("done", "first", "")
     feedback = controls.feedback_for(reader, control)
@@ -148,12 +148,12 @@ def test_reader_is_told_after_the_final_read_and_not_before(place, control):
     assert "Reference: Glioma. Your answer: Meningioma" in feedback.sentence
     assert controls.feedback_for(colleague, control) is None
     # Whoever knows the answer cannot give another one.
-    assert services.undoable_read(reader) is None
+    assert reading.undoable_read(reader) is None
     for act in (
         lambda: pipeline.undo_read(by=reader, read=final),
-        lambda: services.amend(by=reader, read=final, label="glioma", certainty="certain", comment="I know now."),
+        lambda: reading.amend(by=reader, read=final, label="glioma", certainty="certain", comment="I know now."),
     ):
-        with pytest.raises(services.WrongStage, match="control case"):
+        with pytest.raises(errors.WrongStage, match="control case"):
             act()
 
 
@@ -161,10 +161,10 @@ def test_reader_is_told_after_the_final_read_and_not_before(place, control):
 def test_reader_is_told_once_on_the_page_that_follows(client, place, control, then):
     CaseFactory(scan=ScanFactory(institution=place))
     reader = person(Role.RADIOLOGIST, place)
-    token = services.claim(by=reader, case=control).token
+    token = worklist.claim(by=reader, case=control).token
     told = {"case": control, "claim_token": token, "label": "meningioma", "certainty": "certain"}
-    services.record_read(by=reader, kind="blind", **told)
-    services.reveal(by=reader, case=control, claim_token=token)
+    reading.record_read(by=reader, kind="blind", **told)
+    reading.reveal(by=reader, case=control, claim_token=token)
     client.force_login(reader)
     said = {
         "claim_token": token,
@@ -185,9 +185,9 @@ def test_control_is_read_by_one_reader_whatever_the_policy(place, control):
     reader = person(Role.RADIOLOGIST, place)
     person(Role.RADIOLOGIST, place)
     control = Case.objects.get(pk=control.pk)
-    claim = services.claim(by=reader, case=control)
+    claim = worklist.claim(by=reader, case=control)
     # Asking is answered as anywhere else.
-    services.ask_second_opinion(by=reader, case=control, claim_token=claim.token, comment="A cyst?")
+    double_reading.ask_second_opinion(by=reader, case=control, claim_token=claim.token, comment="A cyst?")
     read(reader, control)
     assert (control.state, control.stage) == ("done", "first")
 
@@ -200,7 +200,7 @@ def numbers(reader, manager) -> dict:
         "mine": own_statements(reader).count(),
         "reads": set(reads_for(manager).values_list("pk", flat=True)),
         "deciding": deciding_reads().count(),
-        "agreement": agreement.report(manager),
+        "agreement": double_reading.report(manager),
         "monitor": (
             monitor.analyses([reader.memberships.get().institution_id], live_model(), 7),
             monitor.reads([reader.memberships.get().institution_id], live_model(), 7),
@@ -217,7 +217,7 @@ def test_control_that_was_read_counts_in_no_number_of_work(place, known, beside)
     controls.mix_in()
     control = Case.objects.get(control=True)
     assert worklist.tab_counts(reader)["unclaimed"] == before["counts"]["unclaimed"] + 1, "it waits like the others"
-    services.claim(by=reader, case=control)
+    worklist.claim(by=reader, case=control)
     assert worklist.tab_counts(reader)["mine"] == 1
     Prediction.objects.filter(scan=control.scan).delete()
     PredictionFactory(scan=control.scan, label="glioma")

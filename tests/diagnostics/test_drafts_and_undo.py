@@ -11,9 +11,9 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import CaseState, Stage
 from diagnostics.datasets.models import DatasetItem
 from diagnostics.datasets.queries import new_labels_since
-from diagnostics.reviews import queries, services
+from diagnostics.reviews import double_reading, queries, reading, worklist
+from diagnostics.reviews.errors import InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim, Draft, Read
-from diagnostics.reviews.services import InvalidRead, StaleClaim, WrongStage
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_two_readers import disagreement, final, send_back, settle
@@ -72,28 +72,28 @@ def age(read, seconds):
 
 
 def test_draft_is_kept_once_and_for_its_reader_alone(case, anna, bert):
-    claim = services.claim(by=anna, case=case)
+    claim = worklist.claim(by=anna, case=case)
     for label in ("glioma", "meningioma"):
-        services.save_draft(by=anna, case=case, claim_token=claim.token, entries={**SAID, "label": label})
+        reading.save_draft(by=anna, case=case, claim_token=claim.token, entries={**SAID, "label": label})
     assert Draft.objects.get().entries["label"] == "meningioma"
-    assert services.draft_for(anna, case) is not None and services.draft_for(bert, case) is None
+    assert reading.draft_for(anna, case) is not None and reading.draft_for(bert, case) is None
     with pytest.raises(StaleClaim):
-        services.save_draft(by=bert, case=case, claim_token=claim.token, entries=SAID)
+        reading.save_draft(by=bert, case=case, claim_token=claim.token, entries=SAID)
     with pytest.raises(InvalidRead):
-        services.save_draft(by=anna, case=case, claim_token=claim.token, entries={"comment": "x" * 10_001})
+        reading.save_draft(by=anna, case=case, claim_token=claim.token, entries={"comment": "x" * 10_001})
 
 
 def test_draft_outlives_the_claim_and_is_dropped_when_the_read_is_given(case, anna):
-    claim = services.claim(by=anna, case=case)
-    services.save_draft(by=anna, case=case, claim_token=claim.token, entries=SAID)
+    claim = worklist.claim(by=anna, case=case)
+    reading.save_draft(by=anna, case=case, claim_token=claim.token, entries=SAID)
     Claim.objects.update(expires_at=timezone.now())
-    claim = services.claim(by=anna, case=case)
-    assert services.draft_for(anna, case).entries == SAID
+    claim = worklist.claim(by=anna, case=case)
+    assert reading.draft_for(anna, case).entries == SAID
     said = {"by": anna, "case": case, "claim_token": claim.token, "label": "tumour", "certainty": "certain"}
-    services.record_read(kind="blind", **said)
-    assert services.draft_for(anna, case) is None
-    services.save_draft(by=anna, case=case, claim_token=claim.token, entries=SAID)
-    services.record_read(kind="final", **said)
+    reading.record_read(kind="blind", **said)
+    assert reading.draft_for(anna, case) is None
+    reading.save_draft(by=anna, case=case, claim_token=claim.token, entries=SAID)
+    reading.record_read(kind="final", **said)
     assert not Draft.objects.exists()
 
 
@@ -125,7 +125,7 @@ def test_undo_gives_the_case_back_as_it_was(case, anna, institution):
 def test_undo_is_for_seconds(case, anna, seconds, allowed):
     read = final(anna, case)
     age(read, seconds)
-    assert (services.undoable_read(anna) is not None) is allowed
+    assert (reading.undoable_read(anna) is not None) is allowed
     if allowed:
         pipeline.undo_read(by=anna, read=read)
     else:
@@ -152,7 +152,7 @@ def test_undo_twice_is_refused(case, anna):
 
 def test_amendment_is_not_undone(case, anna):
     read = final(anna, case)
-    amended = services.amend(by=anna, read=read, label="tumour", certainty="unsure", comment="Motion.")
+    amended = reading.amend(by=anna, read=read, label="tumour", certainty="unsure", comment="Motion.")
     for each in (read, amended):
         with pytest.raises(WrongStage):
             pipeline.undo_read(by=anna, read=each)
@@ -162,7 +162,7 @@ def test_undo_after_somebody_has_gone_on_is_refused(institution, case, anna, ber
     twice(institution)
     case.refresh_from_db()
     read = final(anna, case)
-    services.claim(by=bert, case=case)
+    worklist.claim(by=bert, case=case)
     with pytest.raises(WrongStage, match="has continued"):
         pipeline.undo_read(by=anna, read=read)
 
@@ -176,8 +176,8 @@ def test_undo_of_a_first_read_takes_the_second_reader_away_again(institution, ca
 
 
 def test_undo_keeps_that_a_second_opinion_was_asked_for(case, anna, bert):
-    claim = services.claim(by=anna, case=case)
-    services.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="A cyst?")
+    claim = worklist.claim(by=anna, case=case)
+    double_reading.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="A cyst?")
     pipeline.undo_read(by=anna, read=final(anna, case))
     case.refresh_from_db()
     assert (case.stage, case.second_read) == (Stage.FIRST, "asked")

@@ -3,8 +3,8 @@
 import pytest
 
 from diagnostics.models import Draft
-from diagnostics.reviews import services
-from diagnostics.reviews.services import StaleDraft
+from diagnostics.reviews import reading, worklist
+from diagnostics.reviews.errors import StaleDraft
 from diagnostics.scans.access import Role
 from tests.diagnostics.test_reviews import at_once
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
@@ -26,10 +26,10 @@ def save(anna):
 def saver(reader):
     case = CaseFactory(scan=ScanFactory(institution=reader.memberships.get().institution))
     PredictionFactory(scan=case.scan, p=0.94)
-    claim = services.claim(by=reader, case=case)
+    claim = worklist.claim(by=reader, case=case)
 
     def save(entries, **more):
-        return services.save_draft(by=reader, case=case, claim_token=claim.token, entries=entries, **more)
+        return reading.save_draft(by=reader, case=case, claim_token=claim.token, entries=entries, **more)
 
     save.case, save.claim = case, claim
     return save
@@ -85,7 +85,7 @@ def test_a_draft_of_the_step_before_is_not_the_one_that_was_seen(save, anna):
     """The revision cannot come again: an undone read's draft begins anew."""
     seen = save(NEW, base="").revision
     said = {"by": anna, "case": save.case, "claim_token": save.claim.token, "label": "glioma", "certainty": "certain"}
-    services.record_read(kind="blind", **said)
+    reading.record_read(kind="blind", **said)
     save(NEW, base="")
     with pytest.raises(StaleDraft):
         save(OLD, base=str(seen))

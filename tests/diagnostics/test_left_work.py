@@ -7,8 +7,8 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import CaseState, Stage
 from diagnostics.models import Claim, Membership
 from diagnostics.notifications.models import Kind, Notification
-from diagnostics.reviews import nobody, services
-from diagnostics.reviews.services import InvalidRead, WrongStage
+from diagnostics.reviews import double_reading, worklist
+from diagnostics.reviews.errors import InvalidRead, WrongStage
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import SecondReader
@@ -57,11 +57,11 @@ LEAVING = [deactivated, role_taken]
 def test_a_claim_ends_at_once_and_the_case_is_free(place, crew, leave):
     anna, bert, _judge, boss = crew
     case = waiting(place)
-    claim = services.claim(by=anna, case=case)
+    claim = worklist.claim(by=anna, case=case)
     leave(anna, boss)
     claim.refresh_from_db()
     assert claim.release == "left" and claim.released_at is not None
-    assert services.claim_next(by=bert).case == case
+    assert worklist.claim_next(by=bert).case == case
     assert AuditEvent.objects.filter(act="claim_ended").count() == 1
 
 
@@ -70,13 +70,13 @@ def test_a_claim_ends_at_once_and_the_case_is_free(place, crew, leave):
 def test_what_was_assigned_goes_back_to_everybody_or_to_the_named_reader(place, crew, leave, named):
     anna, bert, judge, boss = crew
     assigned, held = waiting(place), waiting(place)
-    services.assign(by=judge, cases=[assigned], to=anna)
-    services.claim(by=anna, case=held)
+    worklist.assign(by=judge, cases=[assigned], to=anna)
+    worklist.claim(by=anna, case=held)
     leave(anna, boss, **({"work_to": bert} if named else {}))
     for case in (assigned, held):
         case.refresh_from_db()
         assert case.assigned_to == (bert if named else None)
-    assert services.claim_next(by=bert).case == assigned
+    assert worklist.claim_next(by=bert).case == assigned
     told = Notification.objects.filter(recipient=bert, kind=Kind.ASSIGNED)
     assert told.count() == (2 if named else 0)
 
@@ -90,29 +90,29 @@ def test_what_was_returned_waits_for_an_adjudicator_again(place, crew, leave):
     leave(bert, boss, work_to=anna)
     case.refresh_from_db()
     assert (case.stage, case.assigned_to, case.returned_at) == (Stage.ADJUDICATION, None, None)
-    assert services.claim_next(by=judge).case == case
+    assert worklist.claim_next(by=judge).case == case
 
 
 def test_a_second_read_is_not_handed_to_its_first_reader(place, crew):
     anna, bert, judge, boss = crew
     case = waiting(place)
     final(anna, case)
-    services.assign(by=judge, cases=[case], to=bert)
+    worklist.assign(by=judge, cases=[case], to=bert)
     carla = person(Role.RADIOLOGIST, place)
     people.deactivate(by=boss, user=bert, work_to=anna)
     case.refresh_from_db()
     assert (case.stage, case.assigned_to) == (Stage.SECOND, None)
-    assert services.claim_next(by=carla).case == case
+    assert worklist.claim_next(by=carla).case == case
 
 
 def test_an_adjudicators_claim_ends_too(place, crew):
     anna, bert, judge, boss = crew
     case = waiting(place)
     disagreement(case, anna, bert)
-    services.claim(by=judge, case=case)
+    worklist.claim(by=judge, case=case)
     other = person(Role.ADJUDICATOR, place)
     people.deactivate(by=boss, user=judge)
-    assert services.claim_next(by=other).case == case
+    assert worklist.claim_next(by=other).case == case
 
 
 def test_only_what_one_can_no_longer_do_is_taken(place, crew):
@@ -121,12 +121,12 @@ def test_only_what_one_can_no_longer_do_is_taken(place, crew):
     Membership.objects.create(user=anna, institution=elsewhere, role=Role.RADIOLOGIST)
     there, here = waiting(elsewhere), waiting(place)
     for case in (there, here):
-        services.claim(by=fresh(anna), case=case)
+        worklist.claim(by=fresh(anna), case=case)
     people.remove_member(by=boss, membership=anna.memberships.get(institution=place))
     assert {claim.case_id for claim in Claim.objects.filter(released_at=None)} == {there.pk}
     other = person(Role.RADIOLOGIST, place)
     Membership.objects.create(user=other, institution=place, role=Role.ADJUDICATOR)
-    held = services.claim(by=fresh(other), case=here)
+    held = worklist.claim(by=fresh(other), case=here)
     people.remove_member(by=boss, membership=other.memberships.get(role=Role.ADJUDICATOR))
     held.refresh_from_db()
     assert held.released_at is None, "still a radiologist"
@@ -138,7 +138,7 @@ def test_nothing_is_given_to_who_has_left_or_is_leaving(place, crew):
     stale = fresh(bert)  # as somebody's open page knows them
     people.deactivate(by=boss, user=bert)
     with pytest.raises(InvalidRead):
-        services.assign(by=judge, cases=[case], to=stale)
+        worklist.assign(by=judge, cases=[case], to=stale)
     foreign = person(Role.RADIOLOGIST, InstitutionFactory())
     for heir in (anna, bert, judge, foreign):
         with pytest.raises(InvalidEntry):
@@ -174,9 +174,9 @@ def test_reconcile_frees_what_was_stuck_from_before(place, crew, monkeypatch):
     returned, assigned, held, fine = (waiting(place) for _ in range(4))
     disagreement(returned, anna, bert)
     send_back(judge, returned, "b")
-    services.assign(by=judge, cases=[assigned], to=bert)
-    services.claim(by=bert, case=held)
-    services.assign(by=judge, cases=[fine], to=anna)
+    worklist.assign(by=judge, cases=[assigned], to=bert)
+    worklist.claim(by=bert, case=held)
+    worklist.assign(by=judge, cases=[fine], to=anna)
     User.objects.filter(pk=bert.pk).update(is_active=False)
     for task in (tasks.infer, tasks.send_mails):
         monkeypatch.setattr(task, "delay", lambda: None)
@@ -186,15 +186,15 @@ def test_reconcile_frees_what_was_stuck_from_before(place, crew, monkeypatch):
     assert (returned.stage, returned.assigned_to) == (Stage.ADJUDICATION, None)
     assert assigned.assigned_to is None and fine.assigned_to == anna
     assert not held.claims.filter(released_at=None).exists()
-    assert services.free_left_work() == 0
+    assert worklist.free_left_work() == 0
 
 
 def test_reconcile_frees_the_work_of_who_is_no_member_any_more(place, crew):
     anna, bert, judge, _boss = crew
     case = waiting(place)
-    services.assign(by=judge, cases=[case], to=bert)
+    worklist.assign(by=judge, cases=[case], to=bert)
     bert.memberships.all().delete()
-    assert services.free_left_work() == 1
+    assert worklist.free_left_work() == 1
     case.refresh_from_db()
     assert case.assigned_to is None
 
@@ -203,7 +203,7 @@ def test_reconcile_frees_the_work_of_who_is_no_member_any_more(place, crew):
 
 
 def why_of(user):
-    return {each.case.pk: each.why for each in nobody.waits_for_nobody(user).cases}
+    return {each.case.pk: each.why for each in double_reading.waits_for_nobody(user).cases}
 
 
 def test_what_waits_for_nobody_is_named_to_adjudicators_and_administrators(place, crew):
@@ -211,14 +211,14 @@ def test_what_waits_for_nobody_is_named_to_adjudicators_and_administrators(place
     second, settled, stuck, fine = (waiting(place) for _ in range(4))
     disagreement(settled, anna, bert)
     final(anna, second)
-    services.assign(by=judge, cases=[stuck], to=bert)
+    worklist.assign(by=judge, cases=[stuck], to=bert)
     assert why_of(judge) == why_of(boss) == {}
     User.objects.filter(pk__in=[bert.pk, judge.pk]).update(is_active=False)
     expected = {second.pk: "no_second_reader", settled.pk: "no_adjudicator", stuck.pk: "left"}
-    assert why_of(boss) == expected and nobody.count_for(boss) == 3
+    assert why_of(boss) == expected and double_reading.count_for(boss) == 3
     assert why_of(person(Role.ADJUDICATOR, InstitutionFactory())) == {}
     for user in (anna, person(Role.DATA_MANAGER, place)):
-        assert nobody.count_for(fresh(user)) == 0
+        assert double_reading.count_for(fresh(user)) == 0
     # A new adjudicator can settle what was waiting, and sees the rest.
     assert why_of(person(Role.ADJUDICATOR, place)) == {second.pk: "no_second_reader", stuck.pk: "left"}
 
@@ -228,22 +228,22 @@ def test_an_institution_without_any_reader_is_one_line(place, crew):
     for _ in range(3):
         waiting(place)
     User.objects.filter(pk__in=[anna.pk, bert.pk]).update(is_active=False)
-    found = nobody.waits_for_nobody(boss)
+    found = double_reading.waits_for_nobody(boss)
     assert found.cases == [] and [(each.institution, each.count) for each in found.without_reader] == [(place, 3)]
-    assert nobody.count_for(boss) == 3
+    assert double_reading.count_for(boss) == 3
 
 
 def test_a_case_is_freed_by_an_adjudicator(place, crew):
     anna, bert, judge, _boss = crew
     case = waiting(place)
-    services.assign(by=judge, cases=[case], to=bert)
+    worklist.assign(by=judge, cases=[case], to=bert)
     with pytest.raises(WrongStage):
-        services.free_case(by=judge, case=case)  # bert can still read it
+        worklist.free_case(by=judge, case=case)  # bert can still read it
     User.objects.filter(pk=bert.pk).update(is_active=False)
     with pytest.raises(NotAllowed):
-        services.free_case(by=anna, case=case)
-    services.free_case(by=judge, case=case)
-    assert services.claim_next(by=anna).case == case
+        worklist.free_case(by=anna, case=case)
+    worklist.free_case(by=judge, case=case)
+    assert worklist.claim_next(by=anna).case == case
 
 
 def test_a_second_reader_that_cannot_come_is_waived_with_a_reason(place, crew):
@@ -251,12 +251,12 @@ def test_a_second_reader_that_cannot_come_is_waived_with_a_reason(place, crew):
     case = waiting(place)
     final(anna, case)
     with pytest.raises(WrongStage, match="can still be read"):
-        services.waive_second_reader(by=judge, case=case, reason="Nobody is left.")
+        double_reading.waive_second_reader(by=judge, case=case, reason="Nobody is left.")
     people.deactivate(by=boss, user=bert)
     with pytest.raises(InvalidRead):
-        services.waive_second_reader(by=judge, case=case, reason="  ")
+        double_reading.waive_second_reader(by=judge, case=case, reason="  ")
     with pytest.raises(NotAllowed):
-        services.waive_second_reader(by=anna, case=case, reason="It is mine.")
-    done = services.waive_second_reader(by=boss, case=case, reason="Nobody is left.")
+        double_reading.waive_second_reader(by=anna, case=case, reason="It is mine.")
+    done = double_reading.waive_second_reader(by=boss, case=case, reason="Nobody is left.")
     assert (done.state, done.stage, done.second_read) == (CaseState.DONE, Stage.FIRST, "")
     assert AuditEvent.objects.get(act="second_read_waived").detail["reason"] == "Nobody is left."

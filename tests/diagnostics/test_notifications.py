@@ -17,7 +17,7 @@ from diagnostics.notifications import services as notifications
 from diagnostics.notifications.models import Kind, MailState, Notification
 from diagnostics.predictions import run_state
 from diagnostics.predictions import services as predictions
-from diagnostics.reviews import services
+from diagnostics.reviews import double_reading, reading, worklist
 from diagnostics.reviews.notices import notifications_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
@@ -77,17 +77,17 @@ def later():
 
 
 def test_assigning_tells_the_reader_and_taking_back_untells(case, anna, bert, judge):
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     assert (told(anna), told(bert), told(judge)) == (["assigned"], [], [])
-    services.assign(by=judge, cases=[case], to=bert)
+    worklist.assign(by=judge, cases=[case], to=bert)
     assert (told(anna), told(bert)) == ([], ["assigned"])
-    services.assign(by=judge, cases=[case], to=None)
+    worklist.assign(by=judge, cases=[case], to=None)
     assert told(bert) == []
 
 
 def test_claiming_the_case_is_reading_what_told_of_it(case, anna, judge):
-    services.assign(by=judge, cases=[case], to=anna)
-    services.claim(by=anna, case=case)
+    worklist.assign(by=judge, cases=[case], to=anna)
+    worklist.claim(by=anna, case=case)
     assert told(anna) == [] and notifications_for(anna).get().read_at is not None
 
 
@@ -113,15 +113,15 @@ def test_undone_read_takes_the_disagreement_back(case, anna, bert, judge):
 def test_returned_case_tells_its_reader_only(case, anna, bert, judge):
     send_back(judge, disagreement(case, anna, bert))
     assert (told(anna), told(bert), told(judge)) == (["returned"], [], [])
-    services.recall(by=judge, case=case, reason="It is urgent.")
+    double_reading.recall(by=judge, case=case, reason="It is urgent.")
     assert told(anna) == []
 
 
 def test_second_opinion_tells_the_other_radiologists_once_it_can_be_given(institution, anna, bert, judge, case):
     institution.second_reader = SecondReader.NONE
     institution.save()
-    claim = services.claim(by=anna, case=case)
-    services.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="A cyst?")
+    claim = worklist.claim(by=anna, case=case)
+    double_reading.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="A cyst?")
     assert told(bert) == [], "there is nothing to read yet"
     final(anna, case)
     assert (told(bert), told(anna), told(judge)) == (["second_opinion"], [], [])
@@ -145,7 +145,7 @@ def test_failed_analysis_tells_whoever_handed_the_scan_in_until_it_is_retried(in
 
 def test_cause_that_is_rolled_back_tells_nobody(case, anna, judge):
     with pytest.raises(RuntimeError), transaction.atomic():
-        services.assign(by=judge, cases=[case], to=anna)
+        worklist.assign(by=judge, cases=[case], to=anna)
         raise RuntimeError
     assert not Notification.objects.exists()
 
@@ -161,7 +161,7 @@ def test_notification_outside_a_transaction_is_refused():
 
 
 def test_lost_membership_takes_the_notifications_along(case, anna, judge):
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     anna.memberships.all().delete()
     assert told(anna) == []
     MembershipFactory(user=anna, institution=case.institution, role=Role.TECHNOLOGIST)
@@ -169,7 +169,7 @@ def test_lost_membership_takes_the_notifications_along(case, anna, judge):
 
 
 def test_deactivated_person_has_none(case, anna, judge):
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     anna.is_active = False
     assert told(anna) == []
 
@@ -179,7 +179,7 @@ def test_deactivated_person_has_none(case, anna, judge):
 
 def test_kind_that_is_wanted_in_neither_way_is_not_written(case, anna, judge):
     notifications.choose(by=anna, in_portal=["returned"], by_mail=["returned"], digest=False)
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     assert not Notification.objects.exists()
 
 
@@ -187,7 +187,7 @@ def test_each_way_is_chosen_for_itself(case, anna, bert, judge):
     notifications.choose(by=anna, in_portal=["assigned"], by_mail=[], digest=False)
     notifications.choose(by=bert, in_portal=[], by_mail=["assigned"], digest=False)
     for reader in (anna, bert):
-        services.assign(by=judge, cases=[case], to=reader)
+        worklist.assign(by=judge, cases=[case], to=reader)
         row = Notification.objects.get()
         assert (row.in_portal, row.mail_state) == ((True, "none") if reader == anna else (False, "waiting"))
     later()
@@ -204,13 +204,13 @@ def test_unknown_kind_is_refused(anna):
 
 @pytest.fixture
 def assigned(case, anna, judge):
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     return Notification.objects.get()
 
 
 def test_mail_waits_until_the_cause_can_no_longer_be_undone(assigned):
     assert not outbox.anything_to_mail() and mail.send_due() == 0
-    assert assigned.mail_due_at - assigned.created_at > timedelta(seconds=services.UNDO_SECONDS + 2)
+    assert assigned.mail_due_at - assigned.created_at > timedelta(seconds=reading.UNDO_SECONDS + 2)
     later()
     assert outbox.anything_to_mail() and mail.send_due() == 1
     assert not outbox.anything_to_mail() and mail.send_due() == 0
@@ -233,7 +233,7 @@ def test_mail_tells_the_kind_and_a_link_and_nothing_of_the_patient(assigned, cas
 
 def test_one_mail_takes_everything_that_is_due_for_one_person(case, anna, bert, judge):
     cases = [case, CaseFactory(scan=ScanFactory(institution=case.institution))]
-    services.assign(by=judge, cases=cases, to=anna)
+    worklist.assign(by=judge, cases=cases, to=anna)
     later()
     assert mail.send_due() == 1
     assert mailbox.outbox[0].subject == "Overread: 2 notifications"

@@ -8,8 +8,10 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from diagnostics.cases.models import Case, Lane
-from diagnostics.reviews import services, worklist
-from diagnostics.reviews.ordering import MOST_TURNS, NOT_YET, drawn, policies_of, refresh
+from diagnostics.reviews import opening, worklist
+from diagnostics.reviews.worklist import drawn, policies_of
+from diagnostics.reviews.worklist import refresh_order as refresh
+from diagnostics.reviews.worklist.ordering import MOST_TURNS, NOT_YET
 from diagnostics.scans.access import Role
 from diagnostics.scans.institutions import change_institution
 from diagnostics.scans.models import Institution, Patient, Priority, ReadingMode, Scan, Study
@@ -72,8 +74,8 @@ def test_overdue_comes_after_stat_and_before_urgent(place, scan):
     assert refresh() == 3
     # Of what is overdue, what was due first.
     assert order_of(reader) == [case.pk for case in (stat, later, late, late_urgent, urgent, fresh)]
-    assert services.claim_next(by=reader).case_id == stat.pk
-    assert services.claim_next(by=person(Role.RADIOLOGIST, place)).case_id == later.pk
+    assert worklist.claim_next(by=reader).case_id == stat.pk
+    assert worklist.claim_next(by=person(Role.RADIOLOGIST, place)).case_id == later.pk
     assert refresh() == 0
 
 
@@ -97,7 +99,7 @@ def test_time_to_read_is_the_institutions(place, scan):
     scan.institution.refresh_from_db()
     for priority, minutes in ((Priority.STAT, 5), (Priority.URGENT, 30), (Priority.ROUTINE, 90)):
         scan.priority = priority
-        opened = services.open_case.__wrapped__ if hasattr(services.open_case, "__wrapped__") else services.open_case
+        opened = opening.open_case.__wrapped__ if hasattr(opening.open_case, "__wrapped__") else opening.open_case
         with transaction.atomic():
             made = opened(by=None, scan=case_free(scan))
         assert round((made.due_at - made.opened_at).total_seconds() / 60) == minutes
@@ -209,7 +211,7 @@ def test_search_finds_by_patient_and_by_accession_in_capitals_or_not(place, scan
 
 
 def test_search_of_very_many_stays_in_the_lists_order(place, scan, monkeypatch):
-    monkeypatch.setattr(worklist, "MOST_BY_ID", 2)
+    monkeypatch.setattr("diagnostics.reviews.worklist.listing.MOST_BY_ID", 2)
     reader = person(Role.RADIOLOGIST, place)
     made = [case(scan, hours=hours) for hours in (1, 3, 2, 4)]
     found = worklist.listed(reader, "unclaimed", patient=scan.patient.pseudonym[:2].lower()).cases

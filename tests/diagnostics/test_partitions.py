@@ -8,11 +8,12 @@ from django.db import connection
 from django.utils import timezone
 
 from diagnostics.cases.models import Analysis, Case, Lane, Stage
-from diagnostics.reviews import services
-from diagnostics.reviews.claims import claim
-from diagnostics.reviews.ordering import NOT_YET, refresh
-from diagnostics.reviews.partitions import MOST_PARTITIONS, partitions_of
-from diagnostics.reviews.worklist import TABS, listed, tab, tab_counts, waiting_for
+from diagnostics.reviews import worklist
+from diagnostics.reviews.worklist import claim, listed, partitions_of, tab, tab_counts, waiting_for
+from diagnostics.reviews.worklist import refresh_order as refresh
+from diagnostics.reviews.worklist.listing import TABS
+from diagnostics.reviews.worklist.ordering import NOT_YET
+from diagnostics.reviews.worklist.partitions import MOST_PARTITIONS
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority, WorklistOrder
 from portal.ui.paging import page_of
@@ -130,7 +131,7 @@ def test_each_tab_in_partitions_has_what_the_whole_tab_has(places, role):
 
 
 def test_superuser_over_more_institutions_than_partitions_sees_every_case(monkeypatch):
-    monkeypatch.setattr("diagnostics.reviews.partitions.MOST_PARTITIONS", 2)
+    monkeypatch.setattr("diagnostics.reviews.worklist.partitions.MOST_PARTITIONS", 2)
     made = {CaseFactory().pk for _ in range(3)}
     found = listed(UserFactory(is_superuser=True), "unclaimed")
     assert found.partitions == () and set(pages(found, 2)) == made
@@ -145,7 +146,7 @@ def test_next_case_of_several_institutions_is_the_first_of_all(places):
     filled(places)
     readers = [somebody(Role.RADIOLOGIST, places) for _ in range(5)]
     expected = list(waiting_for(readers[0]).values_list("pk", flat=True)[:5])
-    assert [services.claim_next(by=reader).case_id for reader in readers] == expected
+    assert [worklist.claim_next(by=reader).case_id for reader in readers] == expected
 
 
 def test_list_with_nothing_in_it_is_not_asked_for(places, django_assert_num_queries):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
+from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.models import Draft, Label, Read, Reason
-from diagnostics.reviews.reasons import fitting_reasons, offered_reasons
-from diagnostics.reviews.services import InvalidRead
+from diagnostics.reviews.reading import fitting_reasons, offered_reasons
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
@@ -76,11 +76,11 @@ def case_of(institution, ai):
 
 
 def final(by, case, label, reason, **more):
-    token = services.claim(by=by, case=case).token
+    token = worklist.claim(by=by, case=case).token
     said = {"by": by, "case": case, "claim_token": token, "label": label, "certainty": "certain", **more}
     if not case.reads.exists():
-        services.record_read(kind="blind", **said | {"comment": ""})
-    return services.record_read(kind="final", reason=reason, **said)
+        reading.record_read(kind="blind", **said | {"comment": ""})
+    return reading.record_read(kind="final", reason=reason, **said)
 
 
 @pytest.mark.parametrize("ai", ["no_tumour", "glioma"])
@@ -108,10 +108,10 @@ def test_amendment_needs_a_reason_that_fits(institution, anna):
     read = final(anna, case_of(institution, "glioma"), "no_tumour", "false_positive")
     said = {"by": anna, "read": read, "certainty": "certain", "comment": "Seen again."}
     with pytest.raises(InvalidRead, match="does not fit"):
-        services.amend(label="meningioma", reason="false_positive", **said)
+        reading.amend(label="meningioma", reason="false_positive", **said)
     with pytest.raises(InvalidRead, match="agrees with the AI"):
-        services.amend(label="glioma", reason="false_positive", **said)
-    assert services.amend(label="meningioma", reason="wrong_type", **said).reason == "wrong_type"
+        reading.amend(label="glioma", reason="false_positive", **said)
+    assert reading.amend(label="meningioma", reason="wrong_type", **said).reason == "wrong_type"
 
 
 def test_read_of_before_keeps_its_reason_and_can_be_amended(institution, anna):
@@ -119,7 +119,7 @@ def test_read_of_before_keeps_its_reason_and_can_be_amended(institution, anna):
     Read.objects.filter(pk=read.pk).update(reason="missed_lesion")
     read.refresh_from_db()
     said = {"by": anna, "read": read, "label": "no_tumour", "certainty": "certain", "comment": "Seen again."}
-    assert services.amend(reason="false_positive", **said).revision == 2
+    assert reading.amend(reason="false_positive", **said).revision == 2
     assert Read.objects.get(pk=read.pk).reason == "missed_lesion"
 
 
@@ -127,11 +127,11 @@ def test_reason_where_the_ai_stays_hidden_is_refused(institution, anna):
     institution.reading_mode = ReadingMode.AI_HIDDEN
     institution.save()
     case = case_of(institution, "glioma")
-    token = services.claim(by=anna, case=case).token
+    token = worklist.claim(by=anna, case=case).token
     said = {"by": anna, "case": case, "claim_token": token, "kind": "final", "certainty": "certain"}
     for label in ("no_tumour", "glioma"):
         with pytest.raises(InvalidRead, match="There is no AI result"):
-            services.record_read(label=label, reason="false_positive", **said)
+            reading.record_read(label=label, reason="false_positive", **said)
 
 
 @pytest.mark.parametrize(
@@ -148,20 +148,20 @@ def test_reason_where_the_ai_stays_hidden_is_refused(institution, anna):
 )
 def test_draft_keeps_no_reason_that_contradicts_it(institution, anna, entries, fits):
     case = case_of(institution, "glioma")
-    token = services.claim(by=anna, case=case).token
+    token = worklist.claim(by=anna, case=case).token
     said = {"by": anna, "case": case, "claim_token": token}
-    services.record_read(kind="blind", label="no_tumour", certainty="certain", **said)
-    services.reveal(**said)
+    reading.record_read(kind="blind", label="no_tumour", certainty="certain", **said)
+    reading.reveal(**said)
     if fits:
-        assert services.save_draft(entries=entries, **said).entries == entries
+        assert reading.save_draft(entries=entries, **said).entries == entries
         return
     with pytest.raises(InvalidRead) as refused:
-        services.save_draft(entries=entries, **said)
+        reading.save_draft(entries=entries, **said)
     assert refused.value.field == "reason" and not Draft.objects.exists()
 
 
 def test_draft_before_the_reveal_tells_nothing_of_the_opinion(institution, anna):
     case = case_of(institution, "glioma")
-    token = services.claim(by=anna, case=case).token
+    token = worklist.claim(by=anna, case=case).token
     entries = {"label": "no_tumour", "reason": "missed_lesion"}
-    assert services.save_draft(by=anna, case=case, claim_token=token, entries=entries).entries == entries
+    assert reading.save_draft(by=anna, case=case, claim_token=token, entries=entries).entries == entries

@@ -13,7 +13,7 @@ from diagnostics.annotations.measure import angle, area, length
 from diagnostics.audit.models import AuditEvent
 from diagnostics.reports.pdf import MarkedImage
 from diagnostics.reports.services import export_report
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.intake import displayed
 from diagnostics.scans.models import SecondReader
@@ -76,8 +76,8 @@ def text(by, case) -> str:
 
 
 def blind(by, case, label="tumour"):
-    claim = services.claim(by=by, case=case)
-    services.record_read(by=by, case=case, claim_token=claim.token, kind="blind", label=label, certainty="probable")
+    claim = worklist.claim(by=by, case=case)
+    reading.record_read(by=by, case=case, claim_token=claim.token, kind="blind", label=label, certainty="probable")
 
 
 OPINION = ("Meningioma", "81 %", "toy", "ab" * 32, "quality is low")
@@ -109,7 +109,7 @@ def test_blinded_reader_gets_it_without_the_ai(case, anna, bert, judge, institut
         assert [words for words in (*OPINION, "0.81", "tumour %") if words in said] == []
     blind(anna, case)
     assert "hidden from you" in text(anna, case), "locked, but not revealed"
-    services.reveal(by=anna, case=case, claim_token=case.claims.get().token)
+    reading.reveal(by=anna, case=case, claim_token=case.claims.get().token)
     assert all(words in text(anna, case) for words in OPINION)
     assert "Meningioma" not in text(bert, case) and "Blind read" not in text(bert, case)
 
@@ -131,7 +131,7 @@ def test_second_reader_and_adjudicator_learn_nothing_of_the_others(case, anna, b
         said = text(who, case)
         assert [each for each in ("Glioma", "ring", "temporal", "Wrong") if each.lower() in said.lower()] == []
     final(bert, case, "no_tumour")
-    services.claim(by=judge, case=case)
+    worklist.claim(by=judge, case=case)
     assert "Glioma" not in text(judge, case) and "Meningioma" not in text(judge, case)
     settle(judge, case, "glioma")
     said = text(bert, case)

@@ -9,9 +9,9 @@ from django.utils import timezone
 from diagnostics import pipeline
 from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import Case
-from diagnostics.reviews import queries, services
+from diagnostics.reviews import queries, reading, worklist
+from diagnostics.reviews.errors import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim, Read
-from diagnostics.reviews.services import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import ReadingMode
@@ -43,14 +43,14 @@ def case(institution):
 
 
 def say(by, case, kind="blind", label="no_tumour", **more):
-    token = services.claim(by=by, case=case).token
-    return services.record_read(
+    token = worklist.claim(by=by, case=case).token
+    return reading.record_read(
         by=by, case=case, claim_token=token, kind=kind, label=label, certainty="certain", **more
     )
 
 
 def reveal(by, case):
-    return services.reveal(by=by, case=case, claim_token=services.claim(by=by, case=case).token)
+    return reading.reveal(by=by, case=case, claim_token=worklist.claim(by=by, case=case).token)
 
 
 def acts():
@@ -74,21 +74,21 @@ def test_reveal_is_kept_with_the_read_and_audited_once(case, anna):
 
 
 def test_reveal_without_a_blind_read_or_without_the_claim_is_refused(case, anna, bert, institution):
-    token = services.claim(by=anna, case=case).token
+    token = worklist.claim(by=anna, case=case).token
     with pytest.raises(WrongStage, match="Submit your blind read before"):
-        services.reveal(by=anna, case=case, claim_token=token)
+        reading.reveal(by=anna, case=case, claim_token=token)
     say(anna, case)
     with pytest.raises(StaleClaim):
-        services.reveal(by=bert, case=case, claim_token=token)
+        reading.reveal(by=bert, case=case, claim_token=token)
     with pytest.raises(NotAllowed):
-        services.reveal(by=person(Role.DATA_MANAGER, institution), case=case, claim_token=token)
+        reading.reveal(by=person(Role.DATA_MANAGER, institution), case=case, claim_token=token)
     assert Read.objects.get().revealed_at is None
 
 
 def test_reveal_to_one_reader_reveals_to_nobody_else(case, anna, bert):
     say(anna, case)
     reveal(anna, case)
-    services.release(by=anna, case=case, claim_token=case.claims.get().token)
+    worklist.release(by=anna, case=case, claim_token=case.claims.get().token)
     say(bert, case)
     assert (
         opinion_for(visible_scan(bert, case.scan)) is None and opinion_for(visible_scan(anna, case.scan)) is not None
@@ -165,7 +165,7 @@ def test_undo_after_the_claim_ran_out_claims_anew(case, anna):
 
 def test_undo_after_somebody_took_the_case_over_is_refused(case, anna, bert):
     read = say(anna, case)
-    services.take_over(by=bert, case=case, reason="Urgent.")
+    worklist.take_over(by=bert, case=case, reason="Urgent.")
     with pytest.raises(WrongStage, match="has continued"):
         pipeline.undo_read(by=anna, read=read)
     say(bert, case)
@@ -174,7 +174,7 @@ def test_undo_after_somebody_took_the_case_over_is_refused(case, anna, bert):
     with pytest.raises(WrongStage):
         pipeline.undo_read(by=anna, read=read)
     with pytest.raises(AlreadyDone):
-        services.reveal(by=anna, case=case, claim_token=read.claim.token)
+        reading.reveal(by=anna, case=case, claim_token=read.claim.token)
 
 
 @pytest.mark.parametrize("how", ["concurrent", "done elsewhere"])
@@ -209,9 +209,9 @@ def test_scans_are_revealed_only_where_a_blind_read_waits(case, anna, bert, inst
     other = CaseFactory(scan=PredictionFactory(scan=ScanFactory(institution=institution)).scan)
     say(anna, case)
     ids = [case.scan_id, other.scan_id]
-    assert services.reveal_scans(by=bert, scans=ids) == set()
-    assert services.reveal_scans(by=anna, scans=ids) == {case.scan_id}
-    assert services.reveal_scans(by=anna, scans=ids) == {case.scan_id}, "also the second time"
+    assert reading.reveal_scans(by=bert, scans=ids) == set()
+    assert reading.reveal_scans(by=anna, scans=ids) == {case.scan_id}
+    assert reading.reveal_scans(by=anna, scans=ids) == {case.scan_id}, "also the second time"
     assert acts().count("opinion_revealed") == 1
     assert queries.is_blinded(anna, other.scan)
 

@@ -9,9 +9,9 @@ from diagnostics.annotations.queries import timeline_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.datasets.labelling import labelled
-from diagnostics.reviews import queries, services, thread, worklist
+from diagnostics.reviews import double_reading, queries, reading, thread, worklist
+from diagnostics.reviews.errors import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim, Read
-from diagnostics.reviews.services import AlreadyDone, InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
@@ -64,12 +64,12 @@ def case(institution):
 
 def final(by, case, label="tumour", *, blind=None, **more):
     """Claim, blind read (where it is still to be given), final read."""
-    claim = services.claim(by=by, case=case)
+    claim = worklist.claim(by=by, case=case)
     common = {"by": by, "case": case, "claim_token": claim.token, "certainty": "certain"}
     if queries.step_of(by, case) == "blind":
-        services.record_read(kind="blind", label=blind or label, comment=f"blind of {by}", **common)
+        reading.record_read(kind="blind", label=blind or label, comment=f"blind of {by}", **common)
     reason = "" if label == "tumour" else "false_positive"
-    read = services.record_read(kind="final", label=label, **{"reason": reason, **more}, **common)
+    read = reading.record_read(kind="final", label=label, **{"reason": reason, **more}, **common)
     case.refresh_from_db()
     return read
 
@@ -81,8 +81,8 @@ def disagreement(case, anna, bert):
 
 
 def settle(by, case, label="tumour", **more):
-    claim = services.claim(by=by, case=case)
-    read = services.record_read(
+    claim = worklist.claim(by=by, case=case)
+    read = reading.record_read(
         by=by, case=case, claim_token=claim.token, kind="final", label=label, certainty="certain", **more
     )
     case.refresh_from_db()
@@ -90,8 +90,9 @@ def settle(by, case, label="tumour", **more):
 
 
 def send_back(judge, case, reader="a"):
-    claim = services.claim(by=judge, case=case)
-    services.return_case(by=judge, case=case, claim_token=claim.token, reader=reader, comment="Look at the falx.")
+    claim = worklist.claim(by=judge, case=case)
+    said = {"reader": reader, "comment": "Look at the falx."}
+    double_reading.return_case(by=judge, case=case, claim_token=claim.token, **said)
     case.refresh_from_db()
 
 
@@ -109,23 +110,21 @@ def test_two_readers_who_agree_end_the_case(case, anna, bert):
 
 def test_first_reader_is_never_the_second(case, anna, bert):
     final(anna, case)
-    assert services.claim_next(by=anna) is None
+    assert worklist.claim_next(by=anna) is None
     with pytest.raises(WrongStage, match="somebody else"):
-        services.claim(by=anna, case=case)
+        worklist.claim(by=anna, case=case)
     with pytest.raises(WrongStage, match="somebody else"):
-        services.take_over(by=anna, case=case, reason="I am quick.")
-    claim = services.claim_next(by=bert)
+        worklist.take_over(by=anna, case=case, reason="I am quick.")
+    claim = worklist.claim_next(by=bert)
     assert (claim.case, claim.stage) == (case, Stage.SECOND)
 
 
 def test_blind_read_alone_does_not_bar_from_the_second_seat(case, anna, bert):
-    claim = services.claim(by=bert, case=case)
-    services.record_read(
-        by=bert, case=case, claim_token=claim.token, kind="blind", label="tumour", certainty="certain"
-    )
-    services.release(by=bert, case=case, claim_token=claim.token)
+    claim = worklist.claim(by=bert, case=case)
+    reading.record_read(by=bert, case=case, claim_token=claim.token, kind="blind", label="tumour", certainty="certain")
+    worklist.release(by=bert, case=case, claim_token=claim.token)
     final(anna, case)
-    assert services.claim_next(by=bert).case == case and queries.step_of(bert, case) == "reveal"
+    assert worklist.claim_next(by=bert).case == case and queries.step_of(bert, case) == "reveal"
 
 
 @pytest.mark.parametrize(("label", "ai", "expected"), [("tumour", 0.94, "done"), ("no_tumour", 0.94, "open")])
@@ -163,7 +162,7 @@ def test_one_reader_institution_works_as_before(institution, anna, judge):
     final(anna, case)
     assert (case.state, case.stage, case.second_read) == (CaseState.DONE, Stage.FIRST, "")
     with pytest.raises(NotAllowed):
-        services.claim_next(by=judge)
+        worklist.claim_next(by=judge)
 
 
 # --- who learns what
@@ -171,7 +170,7 @@ def test_one_reader_institution_works_as_before(institution, anna, judge):
 
 def test_second_reader_is_blind_to_the_first_and_to_the_ai(case, anna, bert):
     final(anna, case, comment="The AI is right.")
-    services.claim(by=bert, case=case)
+    worklist.claim(by=bert, case=case)
     assert queries.step_of(bert, case) == "blind"
     assert not queries.reads_for(bert).exists()
     assert queries.is_blinded(bert, case.scan)
@@ -180,9 +179,9 @@ def test_second_reader_is_blind_to_the_first_and_to_the_ai(case, anna, bert):
 
 def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge):
     disagreement(case, anna, bert)
-    assert thread.statements_for(judge, case) == [], "only whoever has claimed the case"
-    services.claim(by=judge, case=case)
-    said = thread.statements_for(judge, case)
+    assert reading.statements_for(judge, case) == [], "only whoever has claimed the case"
+    worklist.claim(by=judge, case=case)
+    said = reading.statements_for(judge, case)
     assert [(each.reader, each.said["label"], each.comment) for each in said] == [
         ("a", "tumour", "blind of anna"),
         ("b", "no_tumour", "blind of bert"),
@@ -200,8 +199,8 @@ def test_adjudicator_sees_both_readers_unnamed_and_no_ai(case, anna, bert, judge
 def test_adjudicator_is_not_told_of_a_change_of_mind_that_would_give_the_ai_away(case, anna, bert, judge):
     final(anna, case, "tumour", blind="no_tumour", comment="The AI convinced me.")
     final(bert, case, "no_tumour")
-    services.claim(by=judge, case=case)
-    assert thread.statements_for(judge, case)[0].comment == ""
+    worklist.claim(by=judge, case=case)
+    assert reading.statements_for(judge, case)[0].comment == ""
 
 
 @pytest.mark.parametrize("mode", [ReadingMode.CONCURRENT, ReadingMode.AI_HIDDEN])
@@ -212,7 +211,7 @@ def test_adjudicator_is_blind_in_every_mode(institution, case, anna, bert, judge
     reason = "false_positive" if mode == ReadingMode.CONCURRENT else ""
     final(anna, case)
     final(bert, case, "no_tumour", reason=reason)
-    services.claim(by=judge, case=case)
+    worklist.claim(by=judge, case=case)
     assert queries.is_blinded(judge, case.scan)
     assert queries.is_blinded(anna, case.scan) is (mode == ReadingMode.AI_HIDDEN)
 
@@ -221,8 +220,8 @@ def test_comment_of_whoever_asks_is_hidden_from_the_second_reader(institution, c
     institution.second_reader = SecondReader.NONE
     institution.save()
     case.refresh_from_db()
-    claim = services.claim(by=anna, case=case)
-    services.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="Glioma, or a cyst?")
+    claim = worklist.claim(by=anna, case=case)
+    double_reading.ask_second_opinion(by=anna, case=case, claim_token=claim.token, comment="Glioma, or a cyst?")
     final(anna, case)
     assert (case.stage, case.second_read) == (Stage.SECOND, "asked")
     assert [remark.who for remark in thread.thread_of(anna, case)] == ["You"]
@@ -239,25 +238,25 @@ def test_comment_of_whoever_asks_is_hidden_from_the_second_reader(institution, c
 def test_second_opinion_is_refused_where_nobody_could_give_it(institution, case, anna):
     institution.second_reader = SecondReader.NONE
     institution.save()
-    claim = services.claim(by=anna, case=case)
+    claim = worklist.claim(by=anna, case=case)
     ask = {"by": anna, "case": case, "claim_token": claim.token}
     with pytest.raises(WrongStage, match="no other radiologist"):
-        services.ask_second_opinion(comment="A cyst?", **ask)
+        double_reading.ask_second_opinion(comment="A cyst?", **ask)
     person(Role.RADIOLOGIST, institution)
     with pytest.raises(InvalidRead):
-        services.ask_second_opinion(comment="  ", **ask)
-    services.ask_second_opinion(comment="A cyst?", **ask)
+        double_reading.ask_second_opinion(comment="  ", **ask)
+    double_reading.ask_second_opinion(comment="A cyst?", **ask)
     with pytest.raises(WrongStage, match="already"):
-        services.ask_second_opinion(comment="A cyst?", **ask)
+        double_reading.ask_second_opinion(comment="A cyst?", **ask)
 
 
 def test_second_opinion_needs_the_claim_and_the_first_seat(case, anna, bert):
     with pytest.raises(StaleClaim):
-        services.ask_second_opinion(by=anna, case=case, claim_token=uuid.uuid4(), comment="A cyst?")
+        double_reading.ask_second_opinion(by=anna, case=case, claim_token=uuid.uuid4(), comment="A cyst?")
     final(anna, case)
-    claim = services.claim(by=bert, case=case)
+    claim = worklist.claim(by=bert, case=case)
     with pytest.raises(WrongStage, match="first reader"):
-        services.ask_second_opinion(by=bert, case=case, claim_token=claim.token, comment="A cyst?")
+        double_reading.ask_second_opinion(by=bert, case=case, claim_token=claim.token, comment="A cyst?")
 
 
 # --- disagreement
@@ -267,10 +266,10 @@ def test_disagreement_waits_for_an_adjudicator(case, anna, bert, judge):
     disagreement(case, anna, bert)
     assert (case.state, case.stage) == (CaseState.OPEN, Stage.ADJUDICATION)
     for reader in (anna, bert):
-        assert services.claim_next(by=reader) is None
+        assert worklist.claim_next(by=reader) is None
         with pytest.raises(NotAllowed):
-            services.claim(by=reader, case=case)
-    assert services.claim_next(by=judge).stage == Stage.ADJUDICATION
+            worklist.claim(by=reader, case=case)
+    assert worklist.claim_next(by=judge).stage == Stage.ADJUDICATION
 
 
 def test_adjudicators_word_settles_the_case(case, anna, bert, judge):
@@ -287,21 +286,21 @@ def test_adjudicators_word_settles_the_case(case, anna, bert, judge):
 
 def test_adjudicator_gives_a_final_read_only_and_no_reason(case, anna, bert, judge):
     disagreement(case, anna, bert)
-    claim = services.claim(by=judge, case=case)
+    claim = worklist.claim(by=judge, case=case)
     said = {"by": judge, "case": case, "claim_token": claim.token, "label": "tumour", "certainty": "certain"}
     with pytest.raises(WrongStage):
-        services.record_read(kind="blind", **said)
+        reading.record_read(kind="blind", **said)
     with pytest.raises(InvalidRead):
-        services.record_read(kind="final", reason="missed_lesion", **said)
+        reading.record_read(kind="final", reason="missed_lesion", **said)
 
 
 def test_reader_who_is_also_an_adjudicator_does_not_settle_their_own_case(institution, case, anna, bert, judge):
     MembershipFactory(user=bert, institution=institution, role=Role.ADJUDICATOR)
     disagreement(case, anna, bert)
-    assert services.claim_next(by=bert) is None
+    assert worklist.claim_next(by=bert) is None
     with pytest.raises(WrongStage, match="read this case yourself"):
-        services.claim(by=bert, case=case)
-    assert services.claim_next(by=judge).case == case
+        worklist.claim(by=bert, case=case)
+    assert worklist.claim_next(by=judge).case == case
 
 
 def test_tumour_without_a_type_beside_a_type_is_a_disagreement(case, anna, bert):
@@ -315,7 +314,7 @@ def test_claim_of_a_former_seat_opens_nothing(case, anna, bert):
     late = ClaimFactory(case=case, holder=bert, stage=Stage.FIRST)
     Case.objects.filter(pk=case.pk).update(stage=Stage.SECOND, second_read="policy")
     with pytest.raises(StaleClaim):
-        services.record_read(
+        reading.record_read(
             by=bert, case=case, claim_token=late.token, kind="blind", label="tumour", certainty="certain"
         )
 
@@ -329,21 +328,21 @@ def test_returned_case_goes_to_the_same_reader_with_the_comment(case, anna, bert
     assert (case.stage, case.assigned_to) == (Stage.SECOND, bert)
     assert Claim.objects.filter(holder=judge).get().release == "returned"
     assert (
-        services.claim_next(by=anna) is None
-        and services.claim_next(by=person(Role.RADIOLOGIST, case.institution)) is None
+        worklist.claim_next(by=anna) is None
+        and worklist.claim_next(by=person(Role.RADIOLOGIST, case.institution)) is None
     )
     assert [(remark.who, remark.text) for remark in thread.thread_of(bert, case)] == [
         ("Adjudicator", "Look at the falx.")
     ]
     assert thread.thread_of(anna, case) == []
-    assert services.claim_next(by=bert).case == case and queries.step_of(bert, case) == "final"
+    assert worklist.claim_next(by=bert).case == case and queries.step_of(bert, case) == "final"
 
 
 def test_returned_reader_who_comes_round_ends_the_case(case, anna, bert, judge):
     disagreement(case, anna, bert)
     send_back(judge, case, "b")
-    services.claim(by=bert, case=case)
-    services.answer(by=bert, case=case, comment="A vessel after all.")
+    worklist.claim(by=bert, case=case)
+    double_reading.answer(by=bert, case=case, comment="A vessel after all.")
     assert [remark.who for remark in thread.thread_of(judge, case)] == ["You", "Reader B"]
     again = final(bert, case, "tumour")
     assert (again.revision, again.stage) == (2, Stage.SECOND)
@@ -372,23 +371,23 @@ def test_return_is_refused_to_somebody_who_reads_here_no_more(case, anna, bert, 
 def test_recall_takes_a_returned_case_back(case, anna, bert, judge):
     disagreement(case, anna, bert)
     send_back(judge, case, "a")
-    held = services.claim(by=anna, case=case)
+    held = worklist.claim(by=anna, case=case)
     with pytest.raises(InvalidRead):
-        services.recall(by=judge, case=case, reason=" ")
-    services.recall(by=judge, case=case, reason="It is urgent.")
+        double_reading.recall(by=judge, case=case, reason=" ")
+    double_reading.recall(by=judge, case=case, reason="It is urgent.")
     case.refresh_from_db()
     assert (case.stage, case.assigned_to, case.returned_at) == (Stage.ADJUDICATION, None, None)
     held.refresh_from_db()
     assert held.release == "taken_over"
     with pytest.raises(WrongStage):
-        services.recall(by=judge, case=case, reason="Again.")
+        double_reading.recall(by=judge, case=case, reason="Again.")
 
 
 def test_answer_is_for_whom_the_case_was_returned_to(case, anna, bert, judge):
     disagreement(case, anna, bert)
     send_back(judge, case, "a")
     with pytest.raises(WrongStage):
-        services.answer(by=bert, case=case, comment="I was right.")
+        double_reading.answer(by=bert, case=case, comment="I was right.")
 
 
 # --- amending
@@ -397,23 +396,23 @@ def test_answer_is_for_whom_the_case_was_returned_to(case, anna, bert, judge):
 def test_amendment_that_makes_two_readers_disagree_opens_the_case_again(case, anna, bert, judge):
     first = final(anna, case)
     final(bert, case)
-    services.amend(
+    reading.amend(
         by=anna, read=first, label="no_tumour", certainty="certain", reason="false_positive", comment="A vessel."
     )
     case.refresh_from_db()
     assert (case.state, case.stage, case.done_at) == (CaseState.OPEN, Stage.ADJUDICATION, None)
     assert not queries.deciding_reads().exists(), "nothing trains while it is unsettled"
-    assert services.claim_next(by=judge).case == case
+    assert worklist.claim_next(by=judge).case == case
 
 
 def test_amendment_of_what_was_settled_changes_nothing_of_it(case, anna, bert, judge):
     disagreement(case, anna, bert)
     with pytest.raises(WrongStage, match="awaiting adjudication"):
-        services.amend(
+        reading.amend(
             by=anna, read=queries.own_final_read(anna, case), label="glioma", certainty="certain", comment="x"
         )
     word = settle(judge, case, "no_tumour")
-    services.amend(by=anna, read=queries.own_final_read(anna, case), label="glioma", certainty="certain", comment="x")
+    reading.amend(by=anna, read=queries.own_final_read(anna, case), label="glioma", certainty="certain", comment="x")
     case.refresh_from_db()
     assert case.state == CaseState.DONE and queries.deciding_reads().get() == word
 
@@ -445,7 +444,7 @@ def test_worklist_tabs_part_the_cases_and_count_them(institution, anna, bert, ju
         return CaseFactory(scan=ScanFactory(institution=institution))
 
     fresh, mine, second, split, back = new(), new(), new(), new(), new()
-    services.claim(by=bert, case=mine)
+    worklist.claim(by=bert, case=mine)
     final(anna, second)
     for case in (split, back):
         final(anna, case, "tumour")
@@ -470,7 +469,7 @@ def test_worklist_tabs_part_the_cases_and_count_them(institution, anna, bert, ju
 def test_each_act_is_audited_in_words_that_tell_nothing_of_the_ai(case, anna, bert, judge):
     disagreement(case, anna, bert)
     send_back(judge, case, "a")
-    services.recall(by=judge, case=case, reason="Urgent.")
+    double_reading.recall(by=judge, case=case, reason="Urgent.")
     acts = list(AuditEvent.objects.order_by("id").values_list("act", flat=True))
     for act in ("second_read_wanted", "readers_disagree", "case_returned", "case_recalled"):
         assert acts.count(act) == 1
@@ -512,7 +511,7 @@ def test_second_readers_pressing_next_at_once_get_different_cases():
     for _ in range(6):
         final(anna, CaseFactory(scan=ScanFactory(institution=institution)), reason="")
     readers = [anna, *(person(Role.RADIOLOGIST, institution) for _ in range(7))]
-    claims, errors = at_once(readers, lambda by: services.claim_next(by=by))
+    claims, errors = at_once(readers, lambda by: worklist.claim_next(by=by))
     assert errors == []
     held = [claim for claim in claims if claim is not None]
     assert len(held) == len({claim.case_id for claim in held}) == 6

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from diagnostics.cases.models import Stage
 from diagnostics.models import Claim
-from diagnostics.reviews import services, worklist
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority, SecondReader
 from tests.diagnostics.test_reviews import at_once
@@ -33,18 +33,18 @@ def waiting(place, priority=Priority.ROUTINE):
 
 def test_a_stat_case_that_was_claimed_and_left_comes_again(place, reader):
     stat, routine = waiting(place, Priority.STAT), waiting(place)
-    left = services.claim_next(by=reader)
+    left = worklist.claim_next(by=reader)
     assert left.case == stat
     for _ in range(2):
-        again = services.claim_next(by=reader)
+        again = worklist.claim_next(by=reader)
         assert (again.pk, again.case) == (left.pk, stat), "not the next one while this one is unread"
     assert not routine.claims.exists()
-    assert services.claim_next(by=person(Role.RADIOLOGIST, place)).case == routine
+    assert worklist.claim_next(by=person(Role.RADIOLOGIST, place)).case == routine
 
 
 def test_read_next_renews_the_claim_that_it_gives_back(place, reader):
     claim = ClaimFactory(case=waiting(place), holder=reader, expires_at=timezone.now() + timedelta(seconds=5))
-    assert services.claim_next(by=reader).expires_at > timezone.now() + timedelta(minutes=20)
+    assert worklist.claim_next(by=reader).expires_at > timezone.now() + timedelta(minutes=20)
     claim.refresh_from_db()
     assert claim.expires_at > timezone.now() + timedelta(minutes=20)
 
@@ -54,14 +54,14 @@ def test_of_several_unfinished_cases_the_list_decides_which_is_first(place, read
     routine, stat, urgent = (waiting(place, each) for each in (Priority.ROUTINE, Priority.STAT, Priority.URGENT))
     new = waiting(place, Priority.STAT)
     ClaimFactory(case=routine, holder=reader)
-    services.assign(by=judge, cases=[urgent], to=reader)
+    worklist.assign(by=judge, cases=[urgent], to=reader)
     ClaimFactory(case=stat, holder=reader)
     given = []
     for _ in range(4):
-        claim = services.claim_next(by=reader)
+        claim = worklist.claim_next(by=reader)
         given.append(claim.case)
         for kind in ("blind", "final"):
-            services.record_read(
+            reading.record_read(
                 by=reader, case=claim.case, claim_token=claim.token, kind=kind, label="tumour", certainty="certain"
             )
     assert given == [stat, urgent, routine, new]
@@ -76,14 +76,14 @@ def test_what_was_returned_comes_before_what_is_new(place):
     disagreement(returned, anna, bert)
     new = waiting(place, Priority.STAT)
     send_back(judge, returned, "b")
-    assert services.claim_next(by=bert).case == returned
-    assert services.claim_next(by=anna).case == new
+    assert worklist.claim_next(by=bert).case == returned
+    assert worklist.claim_next(by=anna).case == new
 
 
 def test_a_lease_that_ran_out_is_nobodys_again(place, reader):
     stat, routine = waiting(place, Priority.STAT), waiting(place)
     ClaimFactory(case=routine, holder=reader, expires_at=timezone.now() - timedelta(seconds=1))
-    assert services.claim_next(by=reader).case == stat
+    assert worklist.claim_next(by=reader).case == stat
 
 
 def test_a_claim_of_a_seat_that_is_over_does_not_come_again(place, reader):
@@ -91,7 +91,7 @@ def test_a_claim_of_a_seat_that_is_over_does_not_come_again(place, reader):
     case, new = waiting(place), waiting(place)
     ClaimFactory(case=case, holder=reader, stage=Stage.SECOND)
     type(case).objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, second_read="policy")
-    assert services.claim_next(by=reader).case == new
+    assert worklist.claim_next(by=reader).case == new
 
 
 def test_another_adjudicators_case_is_not_given_again(place):
@@ -103,9 +103,9 @@ def test_another_adjudicators_case_is_not_given_again(place):
         PredictionFactory(scan=case.scan, p=0.94)
         disagreement(case, anna, bert)
     one, other = (person(Role.ADJUDICATOR, place) for _ in range(2))
-    held = services.claim_next(by=one)
-    assert services.claim_next(by=one).pk == held.pk
-    assert services.claim_next(by=other).case != held.case
+    held = worklist.claim_next(by=one)
+    assert worklist.claim_next(by=one).pk == held.pk
+    assert worklist.claim_next(by=other).case != held.case
 
 
 def test_unfinished_names_what_one_holds_and_nothing_else(place, reader):
@@ -117,7 +117,7 @@ def test_unfinished_names_what_one_holds_and_nothing_else(place, reader):
     ClaimFactory(case=CaseFactory(scan=ScanFactory(institution=place), done=True), holder=reader, ended=True)
     assert [claim.case for claim in worklist.unfinished(reader)] == [stat, routine]
     first = worklist.unfinished(reader)[0]
-    services.release(by=reader, case=first.case, claim_token=first.token)
+    worklist.release(by=reader, case=first.case, claim_token=first.token)
     assert [claim.case for claim in worklist.unfinished(reader)] == [routine]
 
 
@@ -134,9 +134,9 @@ def test_the_second_reader_is_given_their_case_again(place):
     case = waiting(place)
     PredictionFactory(scan=case.scan, p=0.94)
     final(anna, case)
-    held = services.claim_next(by=bert)
+    held = worklist.claim_next(by=bert)
     waiting(place, Priority.STAT)
-    assert services.claim_next(by=bert).pk == held.pk
+    assert worklist.claim_next(by=bert).pk == held.pk
 
 
 @pytest.mark.django_db(transaction=True)
@@ -145,7 +145,7 @@ def test_one_reader_pressing_many_times_at_once_gets_one_case():
     for _ in range(8):
         waiting(place)
     reader = person(Role.RADIOLOGIST, place)
-    claims, errors = at_once([reader] * 8, lambda by: services.claim_next(by=by))
+    claims, errors = at_once([reader] * 8, lambda by: worklist.claim_next(by=by))
     assert errors == []
     assert len({claim.pk for claim in claims}) == 1
     assert Claim.objects.count() == 1
@@ -159,7 +159,7 @@ def test_readers_with_unfinished_cases_pressing_at_once_keep_theirs_and_share_th
     for _ in range(4):
         waiting(place)
     for _ in range(2):
-        claims, errors = at_once(readers, lambda by: services.claim_next(by=by))
+        claims, errors = at_once(readers, lambda by: worklist.claim_next(by=by))
         assert errors == []
         assert len({claim.case_id for claim in claims}) == 8
         assert {claim.holder_id: claim.case_id for claim in claims if claim.holder_id in own} == own

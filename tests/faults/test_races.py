@@ -32,7 +32,7 @@ from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import GateResult, ModelState, ModelVersion, Promotion
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import reading, worklist
 from diagnostics.reviews.models import Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
@@ -285,9 +285,9 @@ def test_fifty_reads_of_one_case_at_once_are_one_read_and_49_conflicts():
     case = CaseFactory()
     reader = person(Role.RADIOLOGIST, case.institution)
     for stage in ("blind", "final"):
-        claim = reviews.claim(by=reader, case=case)
+        claim = worklist.claim(by=reader, case=case)
         told = {"kind": stage, "label": "not_assessable", "certainty": "certain", "claim_token": claim.token}
-        answers = at_once(*[lambda told=told: reviews.record_read(by=reader, case=case, **told)] * 50)
+        answers = at_once(*[lambda told=told: reading.record_read(by=reader, case=case, **told)] * 50)
         kinds = Counter(type(answer) for answer in answers)
         assert kinds.pop(Read) == 1
         assert sum(kinds.values()) == 49 and all(issubclass(kind, Conflict) for kind in kinds), kinds

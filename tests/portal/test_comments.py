@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from diagnostics.reviews import services
+from diagnostics.reviews import comments
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, InstitutionFactory, ScanFactory, person
 
@@ -39,8 +39,8 @@ def test_comment_without_javascript_goes_back_to_where_it_was_written(case, plac
 
 def test_mention_stands_out_and_is_followed_to_the_thread(case, place):
     reader, technologist = person(Role.RADIOLOGIST, place), person(Role.TECHNOLOGIST, place)
-    services.comment(by=technologist, case=case, text=f"@{reader.username} moved")
-    services.comment(by=reader, case=case, text=f"@{technologist.username} again?")
+    comments.comment(by=technologist, case=case, text=f"@{reader.username} moved")
+    comments.comment(by=reader, case=case, text=f"@{technologist.username} again?")
     assert f'<span class="at">@{reader.username}</span>' in at(reader).get(f"/cases/{case.pk}/").content.decode()
     for user, wanted in ((reader, f"/cases/{case.pk}/#comments"), (technologist, f"/cases/{case.pk}/comments/")):
         row = user.notifications.get()

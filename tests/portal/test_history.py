@@ -16,7 +16,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.sentences import SENTENCES, sentence_of
 from diagnostics.audit.services import record
 from diagnostics.models import Institution, ModelVersion, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
 from tests import factories as made
@@ -35,12 +35,12 @@ def ready_case(north: Institution, **scan: Any):
 
 
 def read(by: User, case: Any, *, label: str = "no_tumour", final: bool = True) -> None:
-    claim = services.claim(by=by, case=case)
+    claim = worklist.claim(by=by, case=case)
     words = {"label": label, "certainty": "probable"}
-    services.record_read(by=by, case=case, claim_token=claim.token, kind="blind", **words)
+    reading.record_read(by=by, case=case, claim_token=claim.token, kind="blind", **words)
     if final:
         reason = "false_positive" if label == "no_tumour" else ""
-        services.record_read(by=by, case=case, claim_token=claim.token, kind="final", reason=reason, **words)
+        reading.record_read(by=by, case=case, claim_token=claim.token, kind="final", reason=reason, **words)
 
 
 # --- patients --------------------------------------------------------------------------------------------------------
@@ -136,10 +136,8 @@ def test_patient_page_shows_visits_in_time_with_labels_as_far_as_one_may_know(
 
     assert chips(rita) == [("", "", ""), ("", "Glioma", "Tumour")]
     assert chips(colleague) == [("", "", ""), ("", "", "")]
-    claim = services.claim(by=rita, case=case)
-    services.record_read(
-        by=rita, case=case, claim_token=claim.token, kind="final", label="glioma", certainty="certain"
-    )
+    claim = worklist.claim(by=rita, case=case)
+    reading.record_read(by=rita, case=case, claim_token=claim.token, kind="final", label="glioma", certainty="certain")
     assert chips(rita) == chips(colleague) == [("", "", ""), ("Glioma", "", "Tumour")]
     assert later.scan.patient == patient
 
@@ -186,7 +184,7 @@ def test_my_reads_show_an_amended_read_once(client: Client, north: Institution) 
     rita = made.person(Role.RADIOLOGIST, north)
     case = ready_case(north)
     read(rita, case)
-    services.amend(
+    reading.amend(
         by=rita, read=case.reads.get(kind="final"), label="tumour", certainty="certain", comment="Looked again."
     )
     client.force_login(rita)

@@ -3,7 +3,7 @@
 import pytest
 
 from diagnostics.models import Case, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
@@ -66,7 +66,7 @@ def test_unknown_side_names_those_that_are_known(desk):
     assert set(problem["accepted"]["laterality"]) == {"left", "right", "midline", "bilateral", "not_stated"}
     with pytest.raises(InvalidRead) as caught:
         said = {"label": "tumour", "certainty": "certain", "laterality": "up"}
-        services.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="blind", **said)
+        reading.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="blind", **said)
     assert caught.value.field == "laterality"
 
 
@@ -74,7 +74,7 @@ def test_amendment_to_no_tumour_gives_the_side_up(desk):
     desk.lock(label="tumour", laterality="left")
     desk.final(choice="keep", laterality="left")
     read = Read.objects.get(kind="final")
-    amended = services.amend(by=desk.user, read=read, label="no_tumour", reason="false_positive", comment="A vessel.")
+    amended = reading.amend(by=desk.user, read=read, label="no_tumour", reason="false_positive", comment="A vessel.")
     assert (read.laterality, amended.laterality) == ("left", "not_stated")
 
 

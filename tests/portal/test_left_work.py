@@ -10,7 +10,7 @@ from django.utils.html import strip_tags
 
 from diagnostics.cases.models import CaseState
 from diagnostics.models import Claim
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from portal.accounts.models import User
@@ -61,8 +61,8 @@ def change(client, user, **more):
 def test_closing_an_account_in_the_admin_says_where_the_work_goes(place, crew, named):
     anna, bert, judge, boss = crew
     assigned, held = waiting(place), waiting(place)
-    services.assign(by=judge, cases=[assigned], to=anna)
-    services.claim(by=anna, case=held)
+    worklist.assign(by=judge, cases=[assigned], to=anna)
+    worklist.claim(by=anna, case=held)
     page = asking(boss).get(f"/admin/accounts/user/{anna.pk}/change/")
     said = words(page)
     assert (
@@ -81,7 +81,7 @@ def test_closing_an_account_in_the_admin_says_where_the_work_goes(place, crew, n
 def test_an_account_that_stays_open_keeps_its_work(place, crew):
     anna, bert, judge, boss = crew
     case = waiting(place)
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     assert change(asking(boss), anna, is_active="on", work_to=bert.pk).status_code == 302
     case.refresh_from_db()
     anna.refresh_from_db()
@@ -99,7 +99,7 @@ def test_nobody_closes_their_own_account(crew):
 def test_taking_a_role_away_in_the_admin_says_where_the_work_goes(place, crew):
     anna, bert, judge, boss = crew
     case = waiting(place)
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     membership = anna.memberships.get()
     client = asking(boss)
     assert "Bert" in words(client.get(f"/admin/accounts/user/{anna.pk}/role/"))
@@ -114,7 +114,7 @@ def test_taking_a_role_away_in_the_admin_says_where_the_work_goes(place, crew):
 def test_closing_an_account_on_the_command_line(place, crew):
     anna, bert, judge, _boss = crew
     case = waiting(place)
-    services.assign(by=judge, cases=[case], to=anna)
+    worklist.assign(by=judge, cases=[case], to=anna)
     out = io.StringIO()
     with pytest.raises(CommandError, match="another reader"):
         call_command("deactivate_person", "anna", "--work-to", "judge")
@@ -130,7 +130,7 @@ def test_what_waits_for_nobody_is_said_and_freed(place, crew):
     second, stuck, settled = waiting(place), waiting(place), waiting(place)
     disagreement(settled, anna, bert)
     final(anna, second)
-    services.assign(by=judge, cases=[stuck], to=bert)
+    worklist.assign(by=judge, cases=[stuck], to=bert)
     assert "unassignable" not in words(asking(judge).get("/worklist/"))
     User.objects.filter(pk=bert.pk).update(is_active=False)
     client = asking(judge)
@@ -157,6 +157,6 @@ def test_what_waits_for_nobody_is_said_and_freed(place, crew):
 def test_names_of_those_who_left_stay_unsaid_on_the_adjudicators_page(place, crew):
     anna, bert, judge, _boss = crew
     stuck = waiting(place)
-    services.assign(by=judge, cases=[stuck], to=bert)
+    worklist.assign(by=judge, cases=[stuck], to=bert)
     User.objects.filter(pk=bert.pk).update(is_active=False)
     assert "Bert" not in words(asking(judge).get(reverse("worklist:nobody")))

@@ -6,7 +6,7 @@ from django.urls import reverse
 from diagnostics.audit.models import AuditEvent
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import Claim
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, ClaimFactory, person
@@ -39,7 +39,7 @@ def test_too_long_reason_is_refused_on_the_page_over_the_api_and_by_the_domain(h
         "reason" in assert_problem(bearer(held.user).post(address, {"reason": too_long}, format="json"), 400)["errors"]
     )
     with pytest.raises(InvalidRead, match=str(LONGEST_TEXT)) as caught:
-        services.take_over(by=held.user, case=held.case, reason=too_long)
+        worklist.take_over(by=held.user, case=held.case, reason=too_long)
     assert caught.value.field == "reason"
     assert not AuditEvent.objects.filter(act="case_taken_over").exists()
 

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from diagnostics.notifications.models import Notification
 from diagnostics.notifications.services import choices_of, mark_read
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, InstitutionFactory, ScanFactory, person
 
@@ -35,7 +35,7 @@ def client(reader):
 def assigned(reader, place, number=1):
     """So many cases that an adjudicator assigned to the reader."""
     cases = [CaseFactory(scan=ScanFactory(institution=place, seed=1, sha256=f"{n:064}")) for n in range(number)]
-    services.assign(by=person(Role.ADJUDICATOR, place), cases=cases, to=reader)
+    worklist.assign(by=person(Role.ADJUDICATOR, place), cases=cases, to=reader)
     return cases
 
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from diagnostics import pipeline
 from diagnostics.models import Claim, Read
-from diagnostics.reviews import services
-from diagnostics.reviews.progress import progress_for
+from diagnostics.reviews import errors, reading, worklist
+from diagnostics.reviews.worklist import progress_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
@@ -37,7 +37,7 @@ def case_in(place):
 def said(user, case, kind, **more):
     token = Claim.objects.get(case=case, released_at=None).token
     words = {"label": "tumour", "certainty": "certain", **more}
-    return services.record_read(by=user, case=case, claim_token=token, kind=kind, **words)
+    return reading.record_read(by=user, case=case, claim_token=token, kind=kind, **words)
 
 
 def html_of(user, address):
@@ -49,13 +49,13 @@ def html_of(user, address):
 def test_progress_counts_final_reads_and_nothing_before(place, ada):
     first, second = case_in(place), case_in(place)
     case_in(InstitutionFactory())
-    claim = services.claim(by=ada, case=first)
-    services.save_draft(by=ada, case=first, claim_token=claim.token, entries={"label": "glioma"})
+    claim = worklist.claim(by=ada, case=first)
+    reading.save_draft(by=ada, case=first, claim_token=claim.token, entries={"label": "glioma"})
     said(ada, first, "blind")
     progress = progress_for(ada)
     assert (progress.done, progress.total, progress.today, progress.capped) == (0, 2, 0, False)
     said(ada, first, "final")
-    services.claim(by=ada, case=second)
+    worklist.claim(by=ada, case=second)
     assert (progress_for(ada).done, progress_for(ada).today) == (1, 1)
     html = html_of(ada, reverse("reading:case", args=[second.pk]))
     assert "1 of 2 read, 1 by you today" in html
@@ -63,7 +63,7 @@ def test_progress_counts_final_reads_and_nothing_before(place, ada):
 
 def test_a_read_that_was_undone_counts_no_longer(place, ada):
     case = case_in(place)
-    services.claim(by=ada, case=case)
+    worklist.claim(by=ada, case=case)
     said(ada, case, "blind")
     pipeline.undo_read(by=ada, read=said(ada, case, "final"))
     assert (progress_for(ada).done, progress_for(ada).today) == (0, 0)
@@ -71,7 +71,7 @@ def test_a_read_that_was_undone_counts_no_longer(place, ada):
 
 def test_what_was_read_yesterday_is_not_of_today(place, ada):
     case = case_in(place)
-    services.claim(by=ada, case=case)
+    worklist.claim(by=ada, case=case)
     said(ada, case, "blind")
     said(ada, case, "final")
     Read.objects.update(created_at=timezone.now() - timedelta(days=1))
@@ -80,7 +80,7 @@ def test_what_was_read_yesterday_is_not_of_today(place, ada):
 
 def test_time_of_the_first_read_and_of_all_of_it_stand_in_the_history(place, ada):
     case = case_in(place)
-    services.claim(by=ada, case=case)
+    worklist.claim(by=ada, case=case)
     Claim.objects.update(claimed_at=timezone.now() - timedelta(seconds=41))
     blind = said(ada, case, "blind")
     Read.objects.filter(pk=blind.pk).update(created_at=timezone.now() - timedelta(seconds=30))
@@ -98,7 +98,7 @@ def test_where_the_ai_stays_hidden_its_readers_never_meet_it(place, ada):
     place.reading_mode = ReadingMode.AI_HIDDEN
     place.save()
     case = case_in(place)
-    services.claim(by=ada, case=case)
+    worklist.claim(by=ada, case=case)
     address = reverse("reading:case", args=[case.pk])
     assert "94 %" not in html_of(ada, address)
     final = said(ada, case, "final", label="no_tumour")  # no reason is asked for
@@ -106,7 +106,7 @@ def test_where_the_ai_stays_hidden_its_readers_never_meet_it(place, ada):
     done = html_of(ada, address)
     assert "94 %" not in done and "Readers do not see it afterwards either." in done
     assert "94 %" not in html_of(person(Role.ADJUDICATOR, place), address)
-    amended = services.amend(by=ada, read=final, label="glioma", certainty="unsure", comment="Seen again.")
+    amended = reading.amend(by=ada, read=final, label="glioma", certainty="unsure", comment="Seen again.")
     assert (amended.mode, amended.prediction) == ("ai_hidden", None)
     assert "94 %" in html_of(person(Role.DATA_MANAGER, place), address)
 
@@ -117,11 +117,11 @@ def test_where_reading_is_concurrent_there_is_one_read_beside_the_opinion(place,
     case = case_in(place)
     address = reverse("reading:case", args=[case.pk])
     assert "94 %" not in html_of(ada, address)  # it comes with the claim
-    services.claim(by=ada, case=case)
+    worklist.claim(by=ada, case=case)
     assert "94 %" in html_of(ada, address)
-    with pytest.raises(services.WrongStage):
+    with pytest.raises(errors.WrongStage):
         said(ada, case, "blind")
-    with pytest.raises(services.InvalidRead):
+    with pytest.raises(errors.InvalidRead):
         said(ada, case, "final", label="no_tumour")  # it differs from what was shown
     final = said(ada, case, "final", label="no_tumour", reason="false_positive")
     assert (final.mode, final.prediction.scan_id, final.adopted) == ("concurrent", case.scan_id, False)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics.models import Case, Claim, Prediction, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import ReadingMode
 from tests.factories import (
@@ -428,7 +428,7 @@ def test_renewal_extends_the_lease(desk):
 
 def test_renewal_of_a_claim_that_was_taken_over(desk, place):
     token = desk.token
-    services.take_over(by=person(Role.RADIOLOGIST, place), case=desk.case, reason="Urgent.")
+    worklist.take_over(by=person(Role.RADIOLOGIST, place), case=desk.case, reason="Urgent.")
     answer = desk.act("renew", claim_token=token)
     assert answer.status_code == 409
     assert "taken over" in answer.json()["sentence"]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from diagnostics.models import Claim, Draft, Prediction, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
 from tests.markup import flat
@@ -122,7 +122,7 @@ def test_reveal_before_the_blind_read_or_after_the_claim_ended(desk):
     assert desk.reveal().status_code == 409
     desk.blind()
     token = desk.token
-    services.take_over(by=person(Role.RADIOLOGIST, desk.case.institution), case=desk.case, reason="Urgent.")
+    worklist.take_over(by=person(Role.RADIOLOGIST, desk.case.institution), case=desk.case, reason="Urgent.")
     answer = desk.act("reveal", claim_token=token)
     assert answer.status_code == 409 and leaks(desk, answer.content.decode()) == []
 

@@ -10,10 +10,9 @@ from diagnostics.datasets import manifests
 from diagnostics.datasets.labelling import labelled
 from diagnostics.datasets.splits import Planned
 from diagnostics.models import Case, Claim, Read
-from diagnostics.reviews import services, thread
-from diagnostics.reviews.reading import statement
-from diagnostics.reviews.reading.statement import FIELDS, Door, Kind, Step, at, through
-from diagnostics.reviews.timeline import timeline_of
+from diagnostics.reviews import reading, worklist
+from diagnostics.reviews.reading import Door, Kind, Step, at, statement, through, timeline_of
+from diagnostics.reviews.reading.statement import FIELDS
 from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
@@ -90,7 +89,7 @@ def final_read(desk, **more):
     """A final read in which every field says something, given by the domain."""
     desk.lock(label="no_tumour")
     said = samples(Step.FINAL, opinion_of(desk.case)) | more
-    return services.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="final", **said)
+    return reading.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="final", **said)
 
 
 # --- the table and the model
@@ -193,7 +192,7 @@ def test_draft_is_kept_restored_and_told_in_a_conflict(desk, step):
 
 def test_what_was_entered_is_told_where_the_claim_has_ended(desk):
     wanted = samples(Step.BLIND)
-    services.release(by=desk.user, case=desk.case, claim_token=desk.token)
+    worklist.release(by=desk.user, case=desk.case, claim_token=desk.token)
     page = desk.act("blind", claim_token="gone", **sent(wanted)).context
     assert forgotten(sent(wanted), page["entries"]) == []
     words = [statement.spoken(each, wanted[each.name]) for each in at(Step.BLIND) if each.kind != Kind.YES_NO]
@@ -278,7 +277,7 @@ def test_description_of_the_api_names_it():
 
 def test_amendment_in_the_domain_keeps_what_it_leaves_out(desk):
     former = stored(final_read(desk))
-    amended = services.amend(by=desk.user, read=Read.objects.get(kind="final"), comment="Seen again.")
+    amended = reading.amend(by=desk.user, read=Read.objects.get(kind="final"), comment="Seen again.")
     assert forgotten(former | {"comment": "Seen again."}, stored(amended)) == []
 
 
@@ -307,7 +306,7 @@ def test_adjudicator_is_shown_it_on_the_page_and_over_the_api(place, desk):
     desk.reveal()
     said = samples(Step.FINAL, opinion_of(desk.case))
     said["comment"] = samples(Step.BLIND)["comment"]
-    services.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="final", **said)
+    reading.record_read(by=desk.user, case=desk.case, claim_token=desk.token, kind="final", **said)
     second = Desk(desk.case, person(Role.RADIOLOGIST, place))
     second.act("claim")
     second.lock(label="no_tumour")
@@ -315,7 +314,7 @@ def test_adjudicator_is_shown_it_on_the_page_and_over_the_api(place, desk):
     judge = Desk(Case.objects.get(), person(Role.ADJUDICATOR, place))
     judge.act("claim")
     wanted = {each.name: said[each.name] for each in through(Door.THREAD)}
-    first = thread.statements_for(judge.user, judge.case)[0]
+    first = reading.statements_for(judge.user, judge.case)[0]
     assert forgotten(wanted, first.said) == []
     told = bearer(judge.user).get(f"{V1}/cases/{judge.case.pk}/thread/").json()["statements"][0]
     assert forgotten(wanted, told) == []

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from diagnostics.models import Case, Claim, Comment, Read
-from diagnostics.reviews import services
+from diagnostics.reviews import reading
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Institution, SecondReader
 from tests.diagnostics.test_two_readers import disagreement, final, send_back
@@ -128,7 +128,7 @@ def test_read_next_gives_the_adjudicator_what_they_settle(client, case, people):
     disagreement(case, *people[:2])
     client.force_login(people[2])
     assert client.post(reverse("worklist:next"))["Location"] == reverse("reading:case", args=[case.pk])
-    services.record_read(
+    reading.record_read(
         by=people[2],
         case=case,
         claim_token=Claim.objects.get(holder=people[2]).token,

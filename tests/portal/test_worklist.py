@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics.models import Case, Claim
-from diagnostics.reviews.ordering import due, refresh
+from diagnostics.reviews.worklist import due
+from diagnostics.reviews.worklist import refresh_order as refresh
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import (

@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from diagnostics.models import Case, SavedView
-from diagnostics.reviews import services
+from diagnostics.reviews import errors, worklist
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
@@ -98,14 +98,14 @@ def test_view_is_kept_by_name_and_the_worklist_opens_with_the_default_one(place)
 
 def test_only_one_view_is_the_default(place):
     user = person(Role.RADIOLOGIST, place)
-    services.save_view(by=user, name="a", query="tab=mine", default=True)
-    services.save_view(by=user, name="b", query="tab=done", default=True)
+    worklist.save_view(by=user, name="a", query="tab=mine", default=True)
+    worklist.save_view(by=user, name="b", query="tab=done", default=True)
     assert list(SavedView.objects.filter(default=True).values_list("name", flat=True)) == ["b"]
     with pytest.raises(IntegrityError), transaction.atomic():
         SavedView.objects.update(default=True)
     with pytest.raises(IntegrityError), transaction.atomic():
         SavedView.objects.create(user=user, name="a", query="tab=mine")
-    services.save_view(by=user, name="a", query="tab=returned")
+    worklist.save_view(by=user, name="a", query="tab=returned")
     assert SavedView.objects.get(name="a").query == "tab=returned"
 
 
@@ -122,8 +122,8 @@ def test_only_one_view_is_the_default(place):
 )
 def test_view_that_is_none_is_refused_with_a_sentence(place, name, query, field):
     user = person(Role.RADIOLOGIST, place)
-    with pytest.raises(services.InvalidRead) as refused:
-        services.save_view(by=user, name=name, query=query)
+    with pytest.raises(errors.InvalidRead) as refused:
+        worklist.save_view(by=user, name=name, query=query)
     assert refused.value.field == field
     answer = asking(user).post(reverse("worklist:save-view"), {"name": name, "query": query})
     assert answer.status_code == 400
@@ -132,7 +132,7 @@ def test_view_that_is_none_is_refused_with_a_sentence(place, name, query, field)
 
 def test_views_are_their_owners_alone(place):
     mine, other = person(Role.RADIOLOGIST, place), person(Role.RADIOLOGIST, place)
-    view = services.save_view(by=mine, name="Urgent", query="priority=1")
+    view = worklist.save_view(by=mine, name="Urgent", query="priority=1")
     assert "Urgent</a>" not in flat(asking(other).get(LIST).content.decode())
     assert asking(other).post(reverse("worklist:forget-view", args=[view.pk])).status_code == 404
     client = bearer(mine)

@@ -36,7 +36,7 @@ from diagnostics import models as rows
 from diagnostics import pipeline
 from diagnostics.annotations.services import Change, annotate
 from diagnostics.cases.models import Stage
-from diagnostics.reviews import services as reviews
+from diagnostics.reviews import comments, double_reading, reading, worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import ApiToken, KeptAnswer, OwnKey, Preferences
 from tests import factories
@@ -81,29 +81,29 @@ def _read_through(home: rows.Institution, people: dict) -> None:
     reader, colleague = people["radiologist"], factories.person(Role.RADIOLOGIST, home)
     for number, scan in enumerate(scans):
         case = scan.cases.get()
-        claim = reviews.claim(by=reader, case=case)
+        claim = worklist.claim(by=reader, case=case)
         said = {"by": reader, "case": case, "claim_token": claim.token, "certainty": "certain"}
         if number == 0:
-            reviews.save_draft(by=reader, case=case, claim_token=claim.token, entries={"label": "glioma"})
+            reading.save_draft(by=reader, case=case, claim_token=claim.token, entries={"label": "glioma"})
             continue
         change = Change(uuid.uuid4(), 0, "length", [[10.0, 10.0], [40.0, 50.0]], "12 mm")
         annotate(by=reader, case=case, changes=[change])
-        reviews.record_read(**said, kind="blind", label="glioma")
+        reading.record_read(**said, kind="blind", label="glioma")
         if number == 1:
-            reviews.ask_second_opinion(by=reader, case=case, claim_token=claim.token, comment="A cyst?")
+            double_reading.ask_second_opinion(by=reader, case=case, claim_token=claim.token, comment="A cyst?")
             continue
-        read = reviews.record_read(
+        read = reading.record_read(
             **said, kind="final", label="no_tumour", reason="false_positive", may_train=True, comment="A vessel."
         )
         if number == 2:
             pipeline.undo_read(by=reader, read=read)
         if number == 3:
-            reviews.amend(
+            reading.amend(
                 by=reader, read=read, label="no_tumour", certainty="unsure", reason="artefact",
                 comment="Seen again.", may_train=True,
             )  # fmt: skip
         if number == 4:
-            reviews.comment(by=reader, case=case, text=f"@{colleague.username} look at this")
+            comments.comment(by=reader, case=case, text=f"@{colleague.username} look at this")
     second = factories.CaseFactory(
         scan=factories.ScanFactory(institution=home), second_read="asked", stage=Stage.SECOND
     )

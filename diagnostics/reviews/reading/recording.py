@@ -12,18 +12,18 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
-from diagnostics.reviews.claims import end, lease, live_with, locked, tell
-from diagnostics.reviews.drafts import drop_draft
+from diagnostics.reviews.double_reading import settle
 from diagnostics.reviews.errors import InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.labels import differs
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
-from diagnostics.reviews.reasons import check_reason
-from diagnostics.reviews.revealing import reveal_before_final
-from diagnostics.reviews.second_readers import settle
+from diagnostics.reviews.worklist import end, lease, live_with, locked, tell
 from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode
 
+from .drafts import drop_draft
+from .reasons import check_reason
+from .revealing import reveal_before_final
 from .statement import Said, Step, check_step, check_words, whole
 
 CURRENT = object()  # "whatever opinion there is now", for callers that show none

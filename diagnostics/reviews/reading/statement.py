@@ -19,8 +19,9 @@ from diagnostics.limits import LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.models import Certainty, Label, Laterality, Read, ReadKind, Reason
-from diagnostics.reviews.reasons import TUMOURS, fitting_reasons
 from diagnostics.reviews.texts import check_length
+
+from .reasons import TUMOURS, fitting_reasons
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as Words

@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy
 from diagnostics.limits import LONGEST_TEXT
 from diagnostics.models import DatasetItem
 from diagnostics.monitoring.models import Watched
-from diagnostics.reviews.nobody import count_for
-from diagnostics.reviews.reading.statement import beside_label, lines
+from diagnostics.reviews.double_reading import count_for
+from diagnostics.reviews.reading import beside_label, lines
 from diagnostics.reviews.words import label_in_words
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by

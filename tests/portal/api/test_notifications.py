@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from diagnostics.reviews import services
+from diagnostics.reviews import worklist
 from tests.factories import CaseFactory, ScanFactory
 
 from .asking import V1, assert_problem, bearer, results
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def case(north):
     case = CaseFactory(scan=ScanFactory(institution=north.institution))
-    services.assign(by=north.adjudicator, cases=[case], to=north.radiologist)
+    worklist.assign(by=north.adjudicator, cases=[case], to=north.radiologist)
     return case
 
 

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from diagnostics.management.command import DomainCommand
-from diagnostics.reviews.services import work_of
+from diagnostics.reviews.worklist import work_of
 from diagnostics.scans import people
 from portal.accounts import sessions
 from portal.accounts.models import User

@@ -24,18 +24,17 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.errors import DomainError
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import services as registry
+from diagnostics.reviews.double_reading import FEW, overseen_by
+from diagnostics.reviews.labels import contradicts
+from diagnostics.reviews.models import Control, Label, Read, ReadKind
+from diagnostics.reviews.words import label_in_words
+from diagnostics.reviews.worklist import place_of
 from diagnostics.scans import intake
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.likeness import like, pseudonym_like, under_another_hash
 from diagnostics.scans.models import Patient, Priority, Scan, Study
 from mlcore.measure.agreement import Measured, share
-
-from .agreement import FEW, overseen_by
-from .labels import contradicts
-from .models import Control, Label, Read, ReadKind
-from .ordering import place_of
-from .words import label_in_words
 
 log = structlog.get_logger(__name__)
 

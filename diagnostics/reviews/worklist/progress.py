@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case, CaseState
+from diagnostics.reviews.models import Read, ReadKind
 
-from .models import Read, ReadKind
-from .worklist import COUNT_LIMIT
+from .listing import COUNT_LIMIT
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from django.utils import timezone
 from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Analysis, Case, CaseQuerySet, CaseState, Stage
 from diagnostics.predictions.models import Prediction
+from diagnostics.reviews.models import Claim, Read, ReadKind
+from diagnostics.reviews.queries import as_shown_to, cases_for, deciding_reads, holder_of_case, name_of
 from diagnostics.scans.access import Permission, institutions_where, within
 from diagnostics.scans.counting import as_word, counted
 from diagnostics.scans.models import Patient, Scan, SecondReader, Study
 from diagnostics.scans.querysets import beginning_with
 
-from .models import Claim, Read, ReadKind
 from .ordering import Policies, policies_of
 from .partitions import MOST_PARTITIONS, READABLE, Listed, first_of, partitions_of
-from .queries import as_shown_to, cases_for, deciding_reads, holder_of_case, name_of
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody

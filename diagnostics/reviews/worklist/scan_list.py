@@ -4,12 +4,12 @@ from django.db.models import QuerySet
 
 from diagnostics.actors import Actor
 from diagnostics.predictions.queries import parts_with_status, scans_with_status
+from diagnostics.reviews.visible_scans import scans_as_shown_to
 from diagnostics.scans.models import Patient, Scan
 from diagnostics.scans.querysets import beginning_with
 
 from .ordering import policies_of
 from .partitions import MOST_PARTITIONS, Listed
-from .visible_scans import scans_as_shown_to
 
 NEWEST = ("-created_at", "-id")
 

@@ -1,4 +1,4 @@
-"""Claims: who may work on a case, for how long, and how that ends. Part of :mod:`diagnostics.reviews.services`."""
+"""Claims: who may work on a case, for how long, and how that ends."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -15,15 +15,15 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState
 from diagnostics.notifications import services as notifications
 from diagnostics.predictions.models import Prediction
+from diagnostics.reviews.errors import AlreadyClaimed, AlreadyDone, StaleClaim, WrongStage
+from diagnostics.reviews.models import Claim
+from diagnostics.reviews.notices import taken_up
+from diagnostics.reviews.queries import obstacle, permission_for
+from diagnostics.reviews.texts import checked_text
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.models import Scan
 
-from .errors import AlreadyClaimed, AlreadyDone, StaleClaim, WrongStage
-from .models import Claim
-from .notices import taken_up
-from .queries import obstacle, permission_for
-from .texts import checked_text
-from .worklist import first_waiting_for, own_waiting, settling_in
+from .listing import first_waiting_for, own_waiting, settling_in
 
 AT_ONCE = 50  # so many people pressing at the same instant each find a case that no other has locked
 

@@ -1,4 +1,4 @@
-"""Somebody can no longer do their work: who gets it. Part of :mod:`diagnostics.reviews.services`.
+"""Somebody can no longer do their work: who gets it.
 
 Whoever cannot sign in, or no longer has the role in a case's institution, holds no case and is kept none. What was
 assigned goes back to everybody, or to a named reader; what was returned waits for an adjudicator again, as nobody but
@@ -15,16 +15,16 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, SecondRead, Stage
+from diagnostics.reviews.errors import StaleClaim, WrongStage
+from diagnostics.reviews.models import Claim
+from diagnostics.reviews.notices import tell_assigned, tell_disagreement, tell_second_opinion, turn_over
 from diagnostics.scans.access import Permission, Role, may, require, roles_with
 from diagnostics.scans.models import Membership
 from diagnostics.scans.services import InvalidEntry
 
 from .assigning import may_be_given
 from .claims import end, locked, tell
-from .errors import StaleClaim, WrongStage
-from .models import Claim
-from .notices import tell_assigned, tell_disagreement, tell_second_opinion, turn_over
-from .worklist import past_first
+from .listing import past_first
 
 AT_ONCE = 200  # so many in one look of the scheduler
 

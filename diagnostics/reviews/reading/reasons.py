@@ -26,10 +26,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .errors import InvalidRead
-from .labels import TUMOUR_TYPES, differs
-from .models import Label, Reason
-from .words import label_in_words
+from diagnostics.reviews.errors import InvalidRead
+from diagnostics.reviews.labels import TUMOUR_TYPES, differs
+from diagnostics.reviews.models import Label, Reason
+from diagnostics.reviews.words import label_in_words
 
 TUMOURS = (Label.TUMOUR, *TUMOUR_TYPES)
 ALWAYS = (Reason.ARTEFACT, Reason.WRONG_SEQUENCE, Reason.CLINICAL_CONTEXT, Reason.OTHER)

@@ -1,4 +1,4 @@
-"""A person's own views of the worklist: named, kept on the server. Part of :mod:`diagnostics.reviews.services`.
+"""A person's own views of the worklist: named, kept on the server.
 
 Like drafts they are nobody else's business and state nothing, so they are not audited.
 """
@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor, account_of
+from diagnostics.reviews.errors import InvalidRead
+from diagnostics.reviews.models import SavedView
 from diagnostics.scans.models import Priority
 
-from .errors import InvalidRead
-from .models import SavedView
-from .worklist import STATUSES, TABS
+from .listing import STATUSES, TABS
 
 MOST_VIEWS = 20
 MAX_NAME = 60

@@ -11,16 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
+from diagnostics.reviews.errors import WrongStage
+from diagnostics.reviews.models import Claim, Read, ReadKind
+from diagnostics.reviews.texts import checked_text
+from diagnostics.reviews.worklist import left_cases, locked, past_first, require_oversight, tell
 from diagnostics.scans.access import Permission, institutions_where, roles_with
 from diagnostics.scans.models import Institution, Membership
 
-from .claims import locked, tell
-from .errors import WrongStage
-from .leaving import left_cases, require_oversight
-from .models import Claim, Read, ReadKind
 from .second_readers import finish_with_the_first
-from .texts import checked_text
-from .worklist import past_first
 
 MOST_SHOWN = 200
 MOST_COUNTED = 999
@@ -50,7 +48,7 @@ class Found:
     without_reader: list[WithoutReader]
 
 
-def overseen_by(user: Actor) -> set[Any]:
+def places_freed_by(user: Actor) -> set[Any]:
     """The ids of the institutions in which ``user`` may free what waits for nobody."""
     wanted = (Permission.ADJUDICATE, Permission.ADMINISTER)
     return {pk for each in wanted for pk in institutions_where(user, each).values_list("pk", flat=True)}
@@ -58,7 +56,7 @@ def overseen_by(user: Actor) -> set[Any]:
 
 def waits_for_nobody(user: Actor) -> Found:
     """What nobody can take, in the institutions that ``user`` oversees, the oldest first."""
-    places = overseen_by(user)
+    places = places_freed_by(user)
     found: list[Waiting] = []
     for why, cases in _kinds(places):
         shown = cases.select_related("institution", "scan__patient", "scan__study").order_by("opened_at", "pk")
@@ -70,7 +68,7 @@ def waits_for_nobody(user: Actor) -> Found:
 
 def count_for(user: Actor) -> int:
     """How many cases wait for nobody where ``user`` oversees them; counting stops at ``MOST_COUNTED``."""
-    places = overseen_by(user)
+    places = places_freed_by(user)
     if not places:
         return 0
     count = sum(cases.order_by()[:MOST_COUNTED].count() for _why, cases in _kinds(places))

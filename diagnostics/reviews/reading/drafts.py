@@ -1,4 +1,4 @@
-"""Drafts, and the undo of what was submitted a moment ago. Part of :mod:`diagnostics.reviews.services`."""
+"""Drafts, and the undo of what was submitted a moment ago."""
 
 import json
 import uuid
@@ -14,16 +14,16 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
+from diagnostics.reviews.errors import InvalidRead, StaleDraft, WrongStage
+from diagnostics.reviews.models import Claim, Comment, CommentKind, Draft, Read, ReadKind
+from diagnostics.reviews.notices import turn_over
+from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
+from diagnostics.reviews.visible_scans import opinion_for, visible_scan
+from diagnostics.reviews.worklist import claim, live_with, tell
 from diagnostics.scans.access import require
 
-from .claims import claim, live_with, tell
-from .errors import InvalidRead, StaleDraft, WrongStage
-from .models import Claim, Comment, CommentKind, Draft, Read, ReadKind
-from .notices import turn_over
-from .queries import own_blind_read, own_final_read, permission_for
 from .reasons import check_draft
 from .revealing import undo_blind
-from .visible_scans import opinion_for, visible_scan
 
 UNDO_SECONDS = 10
 GRACE_SECONDS = 2  # a click in the last moment takes a while to arrive

@@ -14,14 +14,13 @@ from django.db.models import QuerySet
 
 from diagnostics.actors import Actor
 from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
+from diagnostics.reviews.labels import contradicts
+from diagnostics.reviews.models import Label, Read, ReadKind
+from diagnostics.reviews.queries import deciding_reads
 from diagnostics.scans.access import Permission, institutions_where
 from diagnostics.scans.models import Institution
 from mlcore.measure import agreement as measures
 from mlcore.measure.agreement import Measured, Pairs
-
-from .labels import contradicts
-from .models import Label, Read, ReadKind
-from .queries import deciding_reads
 
 MOST_CASES = 5000  # the newest; a page has to come at once
 FEW = 30  # cases below which an interval says little

@@ -109,7 +109,7 @@ def drawn(case_id: Any) -> bool:
     return bool((case_id.int >> 40) % DRAWN == 0)
 
 
-def refresh(limit: int = 2000) -> int:
+def refresh_order(limit: int = 2000) -> int:
     """Bring the places up to date: what has become overdue, and what the AI is how sure of; how many moved.
 
     Called every few seconds by the scheduler. A list whose places are some seconds old is in order all the same.

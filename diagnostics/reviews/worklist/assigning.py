@@ -1,4 +1,4 @@
-"""An adjudicator deals cases out to readers. Part of :mod:`diagnostics.reviews.services`."""
+"""An adjudicator deals cases out to readers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, Stage
+from diagnostics.reviews.errors import InvalidRead, WrongStage
+from diagnostics.reviews.models import ReadKind
+from diagnostics.reviews.notices import tell_assigned
 from diagnostics.scans.access import Permission, Role, institutions_where, require
 from diagnostics.scans.models import Membership
 
 from .claims import locked, tell
-from .errors import InvalidRead, WrongStage
-from .models import ReadKind
-from .notices import tell_assigned
 
 MOST_AT_ONCE = 200
 

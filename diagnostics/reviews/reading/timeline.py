@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from diagnostics.actors import Actor
 from diagnostics.cases.models import CaseState
 from diagnostics.predictions.models import PredictionState
+from diagnostics.reviews.models import Claim, ReadKind
+from diagnostics.reviews.queries import oversees, reads_for
+from diagnostics.reviews.visible_scans import VisibleScan
+from diagnostics.reviews.words import label_in_words
 
-from .models import Claim, ReadKind
-from .queries import oversees, reads_for
-from .reading.sentences import sentence_of, time_of
-from .visible_scans import VisibleScan
-from .words import label_in_words
+from .sentences import sentence_of, time_of
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The reveal: the moment at which a reader who has locked a blind read is shown the AI's opinion.
 
 Until then the blind read can be taken back; from then on it stands. The moment is kept with the read, and audited.
-Part of :mod:`diagnostics.reviews.services`.
 """
 
 from collections.abc import Iterable
@@ -14,13 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
+from diagnostics.reviews.errors import StaleClaim, WrongStage
+from diagnostics.reviews.models import Claim, Read, ReadKind
+from diagnostics.reviews.queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
+from diagnostics.reviews.worklist import claim, live_with, locked, tell
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import ReadingMode
-
-from .claims import claim, live_with, locked, tell
-from .errors import StaleClaim, WrongStage
-from .models import Claim, Read, ReadKind
-from .queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
 
 
 @transaction.atomic

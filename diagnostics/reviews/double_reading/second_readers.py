@@ -1,4 +1,4 @@
-"""Two readers and an adjudicator: where a case goes after a read. Part of :mod:`diagnostics.reviews.services`.
+"""Two readers and an adjudicator: where a case goes after a read.
 
 First reader, then (by policy or asked for) a second one who is blind to the first; where they disagree an
 adjudicator settles it, or sends the case back to one of them with a comment.
@@ -14,17 +14,16 @@ from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
 from diagnostics.notifications.services import touch
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current
+from diagnostics.reviews.errors import InvalidRead, WrongStage
+from diagnostics.reviews.labels import differs
+from diagnostics.reviews.models import Claim, Comment, CommentKind, Read
+from diagnostics.reviews.notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
+from diagnostics.reviews.queries import final_read_at, own_final_read
+from diagnostics.reviews.texts import checked_text
+from diagnostics.reviews.thread import READERS
+from diagnostics.reviews.worklist import end, live_with, locked, tell
 from diagnostics.scans.access import Permission, Role, require
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
-
-from .claims import end, live_with, locked, tell
-from .errors import InvalidRead, WrongStage
-from .labels import differs
-from .models import Claim, Comment, CommentKind, Read
-from .notices import tell_disagreement, tell_returned, tell_second_opinion, turn_over
-from .queries import final_read_at, own_final_read
-from .texts import checked_text
-from .thread import READERS
 
 
 def settle(*, by: Actor, case: Case, read: Read) -> None:
