@@ -83,7 +83,7 @@ def test_token_is_shown_once_and_can_be_revoked(page_as: Callable[..., Page]) ->
     expect(page.get_by_text(shown)).to_have_count(0)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke PACS bridge").click()
-    expect(page.get_by_text("is revoked: it has expired")).to_be_visible()
+    expect(page.get_by_text("was revoked. It no longer works.")).to_be_visible()
     assert ApiToken.objects.get().revoked_at is not None
 
 

@@ -47,12 +47,12 @@ def test_freeze_train_watch_promote_and_roll_back(page_as, institution, tmp_path
     page.get_by_label("Reason").fill("Better on every measure")
     page.get_by_label("Type the model's name").fill(str(made))
     page.get_by_role("button", name="Promote to live").click()
-    expect(page.get_by_text(f"{made} is in use.")).to_be_visible()
+    expect(page.get_by_text(f"{made} is live.")).to_be_visible()
     assert registry.live() == made
     page.get_by_role("link", name=f"Roll back to {live}").click()
     page.get_by_label("Reason").fill("It was not")
     page.get_by_role("button", name="Roll back").click()
-    expect(page.get_by_text(f"{live} is in use again.")).to_be_visible()
+    expect(page.get_by_text(f"{live} is live again.")).to_be_visible()
     assert registry.live() == live
     assert ModelVersion.objects.get(pk=made.pk).state == "previous"
 

@@ -41,7 +41,7 @@ def test_batch_is_handed_in_file_by_file(page_as: Callable[..., Page], files: li
     page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
     page.get_by_role("button", name="Upload").click()
     row = page.get_by_role("listitem").filter
-    expect(page.get_by_text("3 stored, 1 here already, 1 refused, 0 to go")).to_be_visible()
+    expect(page.get_by_text("3 uploaded, 1 already uploaded, 1 rejected, 0 remaining")).to_be_visible()
     expect(row(has_text="letter.png")).to_contain_text("Refused")
     expect(row(has_text="letter.png")).to_contain_text("JPEG, PNG")
     expect(page.get_by_label("Patient ID (pseudonym)")).to_have_value("P-0042")

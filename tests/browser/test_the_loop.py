@@ -90,7 +90,7 @@ def hand_in(page: Page, number: int) -> str:
     page.get_by_label("choose files").set_input_files(file)
     page.get_by_label("Patient ID (pseudonym)").fill(f"P-{number}")
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 stored, 0 here already, 0 refused, 0 to go")).to_be_visible()
+    expect(page.get_by_text("1 uploaded, 0 already uploaded, 0 rejected, 0 remaining")).to_be_visible()
     page.get_by_role("link", name="Open").click()
     expect(page.get_by_role("heading", name="Analysis")).to_be_visible()
     return page.url
@@ -107,7 +107,7 @@ def freeze(page: Page) -> None:
     page.goto(f"{ADMIN}/datasetversion/")
     page.get_by_role("link", name="Freeze a dataset version").click()
     expect(page.get_by_text(f"final reads: {SCANS - DISAGREED}")).to_be_visible()
-    expect(page.get_by_text(f"settled by an adjudicator: {DISAGREED}")).to_be_visible()
+    expect(page.get_by_text(f"adjudicated: {DISAGREED}")).to_be_visible()
     page.get_by_role("button", name="Freeze").click()
     expect(page.get_by_text("Dataset v1 is frozen.")).to_be_visible()
 
@@ -150,7 +150,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
 
     # In the shadow: a live case is scored by both, and only the model in use is shown.
     keeper.get_by_role("button", name="Run as challenger").click()
-    expect(keeper.get_by_text(f"{name} scores live cases in the shadow from now on.")).to_be_visible()
+    expect(keeper.get_by_text(f"{name} is now the challenger.")).to_be_visible()
     tech = open_page(people["tech"])
     predicted_by(keeper, hand_in(tech, 700), former)
     tasks.score_in_the_shadow.delay()  # the scheduler does not run here
@@ -164,7 +164,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     ada.goto(candidate)
     ada.get_by_label("Reason").fill("A trial.")
     ada.get_by_role("button", name="Propose for promotion").click()
-    expect(ada.get_by_text(f"{name} is proposed. Another administrator decides.")).to_be_visible()
+    expect(ada.get_by_text(f"{name} was proposed. Another administrator decides.")).to_be_visible()
     expect(ada.get_by_role("button", name="Approve and promote")).to_have_count(0)
     ben.goto(candidate)
     ben.get_by_role("button", name="Approve and promote").click()
@@ -173,7 +173,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     exception.fill("Phantoms only; nobody is harmed.")
     ben.get_by_label("Type the model's name").fill(name)
     ben.get_by_role("button", name="Approve and promote").click()
-    expect(ben.get_by_text(f"{name} is in use. New scans are predicted by it.")).to_be_visible()
+    expect(ben.get_by_text(f"{name} is live. It analyses new scans.")).to_be_visible()
     predicted_by(keeper, hand_in(tech, 701), name)
 
     # And back.
@@ -181,5 +181,5 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     ada.get_by_role("link", name=f"Roll back to {former}").click()
     ada.get_by_label("Reason").fill("The trial is over.")
     ada.get_by_role("button", name="Roll back").click()
-    expect(ada.get_by_text(f"{former} is in use again.")).to_be_visible()
+    expect(ada.get_by_text(f"{former} is live again.")).to_be_visible()
     predicted_by(keeper, hand_in(tech, 702), former)

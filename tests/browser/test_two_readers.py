@@ -36,7 +36,7 @@ def test_pages_of_two_readers_have_no_faults_of_access(open_page, case, people, 
     page = open_page(people[2], theme=theme, viewport=viewport)
     page.goto("/worklist/?tab=adjudicate")
     assert faults_of(page) == []
-    page.get_by_role("button", name="Settle ACC-1").click()
+    page.get_by_role("button", name="Resolve ACC-1").click()
     image_ready(page)
     page.get_by_text("Send back to a reader").click()
     expect(page.get_by_text("Two readers disagree")).to_be_visible()
