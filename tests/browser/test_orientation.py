@@ -64,7 +64,7 @@ def test_letters_follow_turns_and_mirroring(page, reader, keys, wanted, mirrored
     assert letters(page) == wanted
     expect(page.locator("[data-canvas] ~ [data-orientation] [data-mirrored]")).to_be_visible(visible=mirrored)
     said = page.locator("[data-canvas] ~ [data-orientation] [data-orientation-said]")
-    expect(said).to_have_text("Left edge {}, right edge {}, upper edge {}, lower edge {}.".format(*wanted))
+    expect(said).to_have_text("Left edge {}, right edge {}, top edge {}, bottom edge {}.".format(*wanted))
 
 
 def test_no_letters_where_the_file_says_nothing(page, reader):

@@ -57,7 +57,7 @@ def test_sentence_is_in_the_language_of_whoever_reads_it():
     refused = WrongStage(gettext_lazy("Your blind read is already submitted. Record the final read."))
     assert str(refused) == "Your blind read is already submitted. Record the final read."
     with translation.override("de"):
-        assert refused.sentence == "Ihr Blindbefund ist bereits abgegeben. Geben Sie den Endbefund ab."
+        assert refused.sentence == "Ihr Blindbefund ist bereits abgegeben. Halten Sie den Endbefund fest."
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, "1 Fall ist"), (2, "2 Fälle sind")])
