@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 # For each form: some each time, a thousand over all forms together by `make faults`.
 ROUNDS = [pytest.param(15, id="some"), pytest.param(250, id="many", marks=pytest.mark.faults)]
 SUBMIT = "n"
-NAMED = ["Enter"] * 12 + [f"Arrow{way}" for way in ("Up", "Down", "Left", "Correct")] * 4
+NAMED = ["Enter"] * 12 + [f"Arrow{way}" for way in ("Up", "Down", "Left", "Right")] * 4
 NAMED += [
     " ",
     "Tab",
