@@ -63,7 +63,7 @@ def submit_scan(
     Raises
     ------
     NotAllowed
-        ``by`` may not hand in scans here.
+        ``by`` may not upload scans here.
     InvalidEntry
         A word that files the scan is not acceptable; says which and what would be.
     FileRefused

@@ -1,4 +1,4 @@
-"""Each act as a sentence, to follow the name of whoever did it: "ada handed in a scan"."""
+"""Each act as a sentence, to follow the name of whoever did it: "ada uploaded a scan"."""
 
 from collections.abc import Mapping
 

@@ -86,7 +86,7 @@ def _made(scan: Scan, *, hidden: bool) -> VisibleScan:
 
 
 def just_stored(user: Actor, scan: Scan, prediction: Prediction | None) -> VisibleScan:
-    """A scan that ``user`` handed in a moment ago, without asking the database.
+    """A scan that ``user`` uploaded a moment ago, without asking the database.
 
     Nobody can have claimed or read it, so only what their roles say counts.
     """

@@ -47,7 +47,7 @@ class Permission(StrEnum):
 _DATA_MANAGER = frozenset(
     {
         Permission.SEE_SCANS,
-        Permission.SUBMIT_SCAN,  # imports folders, so hands in
+        Permission.SUBMIT_SCAN,  # imports folders, so uploads
         Permission.RETRY_PREDICTION,
         Permission.SEE_OPINIONS,
         Permission.SEE_READS,

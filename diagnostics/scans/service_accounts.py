@@ -13,7 +13,7 @@ from .models import Institution, Membership
 
 @transaction.atomic
 def importer_of(institution: Institution) -> Any:
-    """The account in whose name ``manage.py import_folder`` hands in; made where it is missing.
+    """The account in whose name ``manage.py import_folder`` uploads; made where it is missing.
 
     It has no password, so nobody can sign in with it.
     """

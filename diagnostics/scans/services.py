@@ -127,7 +127,7 @@ def _may_be_a_study(day: date) -> bool:
 
 
 def note_ended_file(*, by: Actor, institution: Institution, data: bytes, code: str) -> None:
-    """Keep who handed in a file whose decoding had to be ended: its hash and size, nothing of what it says."""
+    """Keep who uploaded a file whose decoding had to be ended: its hash and size, nothing of what it says."""
     with transaction.atomic():
         record(
             by=by,

@@ -89,7 +89,7 @@ def read(data: bytes) -> Png:
         if end > len(data):
             raise Refused("truncated")
         if name == b"acTL":
-            raise Refused("multi_frame", "The PNG file is animated; hand in the picture that matters alone.")
+            raise Refused("multi_frame", "The PNG file is animated; upload the relevant picture alone.")
         if name in _KEPT:
             body = data[at + 8 : end - 4]
             if zlib.crc32(name + body) != struct.unpack(">I", data[end - 4 : end])[0]:

@@ -1,4 +1,4 @@
-"""Scans: hand in, look at, ask for another analysis, fetch the image."""
+"""Scans: upload, look at, ask for another analysis, fetch the image."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -46,7 +46,7 @@ class ScanLinks(serializers.Serializer[Any]):
     self = serializers.URLField()
     pixels = serializers.URLField(help_text="True pixel values without metadata, in Overread's container.")
     preview = serializers.URLField(help_text="A small PNG without metadata.")
-    original = serializers.URLField(help_text="The untouched file; open to those who may hand in scans.")
+    original = serializers.URLField(help_text="The untouched file; open to those who may upload scans.")
 
 
 class ScanShape(serializers.Serializer[VisibleScan]):

@@ -96,5 +96,5 @@ class BearerScheme(OpenApiAuthenticationExtension):
             "type": "http",
             "scheme": "bearer",
             "description": "A token from the account page or `manage.py create_token`. "
-            "Scopes: read (GET), submit (hand in, retry), review (cases), learn (datasets, training, models).",
+            "Scopes: read (GET), submit (upload, retry), review (cases), learn (datasets, training, models).",
         }

@@ -125,7 +125,7 @@ def preview(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The untouched original as a download.
 
-    It may carry the patient's name. Whoever hands in scans of the institution has it anyway; a reader needs the
+    It may carry the patient's name. Whoever uploads scans of the institution has it anyway; a reader needs the
     pixels only, so readers get what is de-identified and nothing else.
     """
     scan = _scan(request, pk)

@@ -1,5 +1,5 @@
 /**
- * Hand in: files are dropped or chosen, then sent one a request, three at a time, each with its own bar.
+ * Upload: files are dropped or chosen, then sent one a request, three at a time, each with its own bar.
  * Without this script the same form sends all files at once and the page lists what became of each.
  */
 

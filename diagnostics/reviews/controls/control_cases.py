@@ -104,7 +104,7 @@ def _known_scan(control: Control) -> tuple[Scan, str] | None:
 
 
 def _make(control: Control, source: Scan, truth: str) -> bool:
-    """The scan, its analysis and its case, as if it had been handed in beside the other."""
+    """The scan, its analysis and its case, as if it had been uploaded beside the other."""
     beside = control.beside.scan
     with default_storage.open(source.original) as file:
         image = intake.ingest(under_another_hash(file.read(), source.format))

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         shown = self._people()
         technologist = get_user_model().objects.get(username=f"{CODE}-{Role.TECHNOLOGIST.value}")
         stored = self._phantoms(technologist)
-        self.stdout.write(f"{stored} synthetic phantom scans handed in.")
+        self.stdout.write(f"{stored} synthetic phantom scans uploaded.")
         if not shown:
             self.stdout.write("The demo people were here already; their passwords were shown when they were made.")
             self.stdout.write("To set a new one: .venv/bin/python manage.py changepassword demo-radiologist")
