@@ -152,7 +152,7 @@ def test_no_model_goes_into_use_without_the_password_when_the_second_person_drop
     ada, candidate, in_between, door
 ):
     said = DOORS[door](ada, candidate, {"reason": WHY, "name": str(candidate)})
-    assert "has just changed" in said and "Look again" in said
+    assert "has just changed" in said and "Check and decide again" in said
     assert registry.live() != candidate and not Promotion.objects.filter(kind="promote").exists()
 
 
