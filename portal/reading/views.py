@@ -138,19 +138,19 @@ def final(request: HttpRequest, pk: UUID) -> HttpResponse:
     read = attempt(request, page, form, act)
     if isinstance(read, HttpResponse):
         return read
-    messages.success(
-        request,
-        _("Read recorded: %(label)s, %(certainty)s.")
-        % {"label": read.get_label_display(), "certainty": read.get_certainty_display().lower()},
-    )
+    messages.success(request, _("Read recorded: %(said)s.") % {"said": reading.headline(read)})
     if request.POST.get("then") == "next":
-        # Told on the next case's page; whoever stays finds it on this one.
-        read.case.refresh_from_db(fields=["state"])
-        known = feedback_for(request.user, read.case)
-        if known is not None:
-            (messages.success if known.right else messages.warning)(request, known.sentence)
+        _tell_if_control(request, read)
         return redirect("worklist:next", preserve_request=True)
     return redirect("reading:case", pk)
+
+
+def _tell_if_control(request: HttpRequest, read: Read) -> None:
+    """Tell the answer of a control case on the next case's page; whoever stays finds it on this one."""
+    read.case.refresh_from_db(fields=["state"])
+    known = feedback_for(request.user, read.case)
+    if known is not None:
+        (messages.success if known.right else messages.warning)(request, known.sentence)
 
 
 @require_POST

@@ -554,3 +554,10 @@ def test_blind_read_of_somebody_else_keeps_the_page_blind(place):
     html = other.html()
     assert [word for word in secrets_of(read.case) if word in html] == []
     assert "Blind read" not in html
+
+
+def test_message_after_the_final_read_says_all_of_its_headline(desk):
+    desk.lock()
+    answer = desk.final(choice="other", label="glioma", laterality="left", reason="wrong_type")
+    assert answer.status_code == 302
+    assert "Read recorded: Glioma, left, certain." in desk.html()
