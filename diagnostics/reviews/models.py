@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from diagnostics.cases.models import Case, Stage
 from diagnostics.limits import LONGEST_TEXT
@@ -30,8 +31,8 @@ class Laterality(models.TextChoices):
     """On which side of the patient a tumour lies."""
 
     NOT_STATED = "not_stated", _("Not stated")
-    LEFT = "left", _("Left")
-    RIGHT = "right", _("Correct")
+    LEFT = "left", pgettext_lazy("side of the patient", "Left")
+    RIGHT = "right", pgettext_lazy("side of the patient", "Right")
     MIDLINE = "midline", _("Midline")
     BILATERAL = "bilateral", _("Bilateral")
 

@@ -1,10 +1,12 @@
 """The side on which a tumour lies: stated of tumours only, optional, and no disagreement by itself."""
 
 import pytest
+from django.utils import translation
 
 from diagnostics.models import Case, Read
 from diagnostics.reviews import reading
 from diagnostics.reviews.errors import InvalidRead
+from diagnostics.reviews.models import Laterality
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
@@ -31,6 +33,24 @@ def desk(case, place):
     desk = Desk(case, person(Role.RADIOLOGIST, place))
     desk.act("claim")
     return desk
+
+
+@pytest.mark.parametrize(
+    ("language", "sides"),
+    [
+        ("en", ["Not stated", "Left", "Right", "Midline", "Bilateral"]),
+        ("de", ["Nicht angegeben", "Links", "Rechts", "Mittellinie", "Beidseitig"]),
+        ("es", ["No indicado", "Izquierda", "Derecha", "Línea media", "Bilateral"]),
+    ],
+)
+def test_sides_are_named_as_sides(desk, language, sides):
+    """“Right” is a side here, not an answer that was right."""
+    with translation.override(language):
+        assert [str(side.label) for side in Laterality] == sides
+    desk.user.language = language
+    desk.user.save()
+    page = desk.html()
+    assert [side for side in sides if side not in page] == []
 
 
 @pytest.mark.parametrize("label", ["tumour", "glioma", "meningioma", "pituitary"])
