@@ -1,8 +1,15 @@
 """Whoever acts: what the domain needs to know of them, and no more."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+
+if TYPE_CHECKING:
+    # To the type checker this is the model that AUTH_USER_MODEL names. It lives in a layer above.
+    from django.contrib.auth.models import _User as Account
+else:
+    Account = AbstractBaseUser
 
 
 class Actor(Protocol):
@@ -12,7 +19,7 @@ class Actor(Protocol):
     """
 
     @property
-    def pk(self) -> Any: ...
+    def pk(self) -> int | None: ...
 
     @property
     def is_authenticated(self) -> bool: ...
@@ -26,7 +33,13 @@ class Actor(Protocol):
     def get_username(self) -> str: ...
 
 
-def account_of(actor: Actor | None) -> Any:
+@overload
+def account_of(actor: Actor) -> Account: ...
+@overload
+def account_of(actor: None) -> None: ...
+@overload
+def account_of(actor: Actor | None) -> Account | None: ...
+def account_of(actor: Actor | None) -> Account | None:
     """The row of an actor, for a foreign key to it; None stands for the system itself.
 
     Raises
@@ -34,6 +47,6 @@ def account_of(actor: Actor | None) -> Any:
     TypeError
         Nobody is signed in: there is no row, and none must be taken for it.
     """
-    if actor is not None and not isinstance(actor, AbstractBaseUser):
+    if actor is not None and not isinstance(actor, get_user_model()):
         raise TypeError(f"{type(actor).__name__} has no account.")
     return actor

@@ -5,8 +5,8 @@ Each door (pages, API, admin, command line) answers a kind in one place. A fault
 it stays an ordinary exception, and ends as an error 500.
 """
 
+import operator
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from django.utils.functional import Promise
 
@@ -50,8 +50,8 @@ class DomainError(Exception):
         super().__init__(self.message, self.params)
 
     def __str__(self) -> str:
-        message: Any = self.message  # a lazy plural takes its number from the parameters
-        return str(message % self.params if self.params else message)
+        # Python's own operator, as a lazy plural takes its number from the parameters; the stubs do not know it.
+        return str(operator.mod(self.message, self.params) if self.params else self.message)
 
     @property
     def sentence(self) -> str:

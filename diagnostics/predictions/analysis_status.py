@@ -4,13 +4,14 @@ Whoever changes a prediction does so inside :func:`sync`. What is repeated is de
 each time, never handed on, so a change of an older prediction cannot overwrite what the newest one says.
 """
 
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Case as SqlCase
 from django.db.models import CharField, Exists, F, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from diagnostics.cases.models import Case, CaseState
@@ -27,7 +28,7 @@ WORDS: dict[str | None, Analysis] = {
 }
 
 
-def derived(scan: str) -> Any:
+def derived(scan: str) -> Combinable:
     """SQL for what ``analysis`` should say; ``scan`` is the path to the scan's id. Null where it has no prediction."""
     as_words = [When(state=state, then=Value(word)) for state, word in WORDS.items() if state is not None]
     newest = (
@@ -49,7 +50,7 @@ def cases_not_begun() -> int:
 
 
 @contextmanager
-def sync(scans: Iterable[Any]) -> Iterator[None]:
+def sync(scans: Iterable[uuid.UUID]) -> Iterator[None]:
     """A transaction that changes predictions of these scans (ids), or rejects them; they and their cases say so at
     its end.
 
@@ -67,30 +68,36 @@ def sync(scans: Iterable[Any]) -> Iterator[None]:
         Scan.objects.filter(pk__in=wanted).update(analysis=derived("pk"))
 
 
-def _of_a_case() -> Any:
+def _of_a_case() -> Combinable:
     """A case always says something: a scan that no model has been asked about yet waits like a queued one."""
     return Coalesce(derived("scan"), Value(WORDS[None]))
 
 
-def differing() -> QuerySet[Any]:
-    """Cases whose ``analysis`` is not what the predictions say, with ``should_be``. There are none, unless somebody
-    wrote past the services."""
-    return Case.objects.annotate(should_be=_of_a_case()).exclude(analysis=F("should_be"))
+Differing = tuple[uuid.UUID, str | None, str]
 
 
-def differing_scans() -> QuerySet[Any]:
-    """Scans whose ``analysis`` is not what the predictions say, with ``should_be``, as :func:`differing`."""
+def differing() -> QuerySet[Case, Differing]:
+    """Cases whose ``analysis`` is not what the predictions say: the id, what it says and what it should say.
+
+    There are none, unless somebody wrote past the services.
+    """
+    found = Case.objects.annotate(should_be=_of_a_case()).exclude(analysis=F("should_be"))
+    return found.order_by("pk").values_list("pk", "analysis", "should_be")
+
+
+def differing_scans() -> QuerySet[Scan, Differing]:
+    """Scans whose ``analysis`` is not what the predictions say, as :func:`differing` tells of cases."""
     nothing = Value("")
     found = Scan.objects.annotate(should_be=Coalesce(derived("pk"), nothing), says=Coalesce("analysis", nothing))
-    return found.exclude(says=F("should_be"))
+    return found.exclude(says=F("should_be")).order_by("pk").values_list("pk", "analysis", "should_be")
 
 
-def put_right(cases: Iterable[Any]) -> None:
+def put_right(cases: Iterable[uuid.UUID]) -> None:
     """Let these cases (ids), and their scans, say what the predictions say."""
     put_scans_right(Case.objects.filter(pk__in=list(cases)).values_list("scan", flat=True))
 
 
-def put_scans_right(scans: Iterable[Any]) -> None:
+def put_scans_right(scans: Iterable[uuid.UUID]) -> None:
     """Let these scans (ids), and their cases, say what the predictions say."""
     with sync(scans):
         pass

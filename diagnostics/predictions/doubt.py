@@ -6,7 +6,8 @@ what else it may be. That no other answer comes close is never said.
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from .models import Prediction
 
 UNCERTAIN = "uncertain"  # the warning's code, as mlcore gives it
 CLOSE = 0.15  # an answer at least this probable is worth naming beside the first
@@ -20,7 +21,7 @@ class Doubt:
     rivals: tuple[tuple[str, float], ...]
 
 
-def doubt_of(prediction: Any) -> Doubt:
+def doubt_of(prediction: Prediction) -> Doubt:
     """The doubts of a ready prediction, the most probable other answer first."""
     uncertain = UNCERTAIN in prediction.warnings
     ranked = sorted((prediction.probabilities or {}).items(), key=lambda item: -item[1])

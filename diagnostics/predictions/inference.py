@@ -4,10 +4,10 @@ import contextlib
 import os
 import struct
 import threading
+import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -133,7 +133,7 @@ def _run(batch: run_state.Batch) -> int:
         return run_state.finish(
             batch=batch, outcomes={prediction.pk: failure for prediction in batch.predictions}, provenance={}
         )
-    outcomes: dict[Any, run_state.Result | run_state.Failure] = {}
+    outcomes: dict[uuid.UUID, run_state.Result | run_state.Failure] = {}
     files: list[tuple[Prediction, bytes]] = []
     for prediction in batch.predictions:
         try:

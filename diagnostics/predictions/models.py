@@ -1,7 +1,7 @@
 """One model version's opinion of one scan, and how far the work on it has come."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -21,7 +21,7 @@ class PredictionState(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
-class PredictionQuerySet(models.QuerySet[Any]):
+class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user: Actor) -> "PredictionQuerySet":
         """Predictions of scans that ``user`` may see. Whether the opinion itself may be shown is another question:
         ``reviews.queries`` answers it."""

@@ -1,11 +1,10 @@
 """Scans by how far the work on them has come. What came out of it is asked elsewhere."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from diagnostics.scans.models import Analysis, Scan
+from diagnostics.scans.models import Analysis, Institution, Scan
 
 STATUSES = tuple(analysis.value for analysis in Analysis)
 
@@ -24,12 +23,12 @@ def scans_with_status(scans: QuerySet[Scan], status: str) -> QuerySet[Scan]:
     return scans.filter(wanted)
 
 
-def parts_with_status(institutions: Iterable[Any], status: str = "") -> Sequence[Q]:
+def parts_with_status(institutions: Iterable[Institution], status: str = "") -> Sequence[Q]:
     """Conditions of which a scan of these institutions with this status (any, where empty) meets exactly one.
 
     In each of them an index gives the scans newest first.
     """
-    analyses: list[Any] = [{}]
+    analyses: list[dict[str, object]] = [{}]
     if status:
         analyses = [{"analysis": status}]
         if status == Analysis.QUEUED:

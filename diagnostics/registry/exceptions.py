@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor
+from diagnostics.actors import Actor, account_of
 from diagnostics.scans.access import Permission, may, roles_with
 from diagnostics.scans.models import Membership
 
@@ -46,7 +46,7 @@ def needed_for(*, by: Actor, version: ModelVersion, stands: Standing) -> Needed 
 def others_who_may_approve(by: Actor) -> bool:
     """Whether another active person may put models into use, so that an exception needs them too."""
     holders = Membership.objects.filter(role__in=roles_with(Permission.PROMOTE)).values("user")
-    people = get_user_model()._default_manager.filter(is_active=True).exclude(pk=by.pk)
+    people = get_user_model()._default_manager.filter(is_active=True).exclude(pk=account_of(by).pk)
     found = people.filter(Q(pk__in=holders) | Q(is_superuser=True))
     return any(may(each, Permission.PROMOTE) for each in found)
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor
+from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, may, require
 
@@ -57,7 +57,7 @@ def propose(*, by: Actor, version: ModelVersion, reason: str) -> PromotionReques
             with transaction.atomic():
                 request = PromotionRequest.objects.create(
                     version=version,
-                    proposed_by_id=by.pk,
+                    proposed_by=account_of(by),
                     reason=reason,
                     expires_at=timezone.now() + timedelta(hours=settings.PROMOTION_REQUEST_HOURS),
                 )

@@ -7,6 +7,7 @@ other letters is kept a second time, folded here.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -29,7 +30,7 @@ class FoldedField(models.CharField):
         self.of = of
         super().__init__(*args, **{"editable": False, **kwargs})
 
-    def deconstruct(self) -> Any:
+    def deconstruct(self) -> tuple[str, str, Sequence[object], dict[str, object]]:
         name, path, args, kwargs = super().deconstruct()
         return name, path, args, {**kwargs, "of": self.of}
 

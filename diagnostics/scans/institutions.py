@@ -1,7 +1,5 @@
 """Make an institution, and change what may be changed about one."""
 
-from typing import Any
-
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -32,7 +30,7 @@ def _known(policies: dict[str, object]) -> dict[str, object]:
 
 
 @transaction.atomic
-def make_institution(*, by: Actor, code: str, name: str, reading_mode: str, **policies: Any) -> Institution:
+def make_institution(*, by: Actor, code: str, name: str, reading_mode: str, **policies: object) -> Institution:
     """Make an institution; only whoever administers the whole installation may. ``policies`` are of ``POLICIES``.
 
     Raises
@@ -54,7 +52,7 @@ def make_institution(*, by: Actor, code: str, name: str, reading_mode: str, **po
 
 @transaction.atomic
 def change_institution(
-    *, by: Actor, institution: Institution, name: str, reading_mode: str, **policies: Any
+    *, by: Actor, institution: Institution, name: str, reading_mode: str, **policies: object
 ) -> Institution:
     """Change an institution's name or policies (of ``POLICIES``; None leaves one as it is).
 

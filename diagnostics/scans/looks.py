@@ -5,9 +5,10 @@ or found by one query; only the first look of an hour writes. Looks are shown in
 they would tell a blinded reader who else is at it.
 """
 
+import uuid
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -21,6 +22,7 @@ from .models import Scan
 
 ACTS = {"image": "image_viewed", "original": "original_downloaded"}
 MOST_REMEMBERED = 50_000
+Key = tuple[int | None, uuid.UUID, str]  # who looked, at which scan, at what
 
 
 class Look(models.Model):
@@ -47,12 +49,12 @@ class _Told:
     def __init__(self) -> None:
         self._lock = Lock()
         self._hour: datetime | None = None
-        self._keys: set[tuple[Any, ...]] = set()
+        self._keys: set[Key] = set()
 
-    def knows(self, hour: datetime, key: tuple[Any, ...]) -> bool:
+    def knows(self, hour: datetime, key: Key) -> bool:
         return self._hour == hour and key in self._keys
 
-    def add(self, hour: datetime, key: tuple[Any, ...]) -> None:
+    def add(self, hour: datetime, key: Key) -> None:
         with self._lock:
             if self._hour != hour or len(self._keys) >= MOST_REMEMBERED:
                 self._hour, self._keys = hour, set()
@@ -62,7 +64,7 @@ class _Told:
 _told = _Told()
 
 
-def looked_at(*, by: Actor, scan_id: Any, what: str = "image") -> bool:
+def looked_at(*, by: Actor, scan_id: uuid.UUID, what: str = "image") -> bool:
     """Tell the audit that ``by`` is given ``what`` of a scan, ``image`` (in any form) or ``original``.
 
     Gives whether it was the first time in this hour.

@@ -1,12 +1,10 @@
 """Who may change the model that all institutions share (ADR 0012)."""
 
-from typing import Any
-
 from django.contrib.auth import get_user_model
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor, account_of
+from diagnostics.actors import Account, Actor, account_of
 from diagnostics.audit.services import record
 
 from .access import OF_THE_SHARED_MODEL, NotAllowed, roles_with
@@ -54,7 +52,7 @@ def dismiss(*, by: Actor | None, user: Actor) -> bool:
     return bool(ended)
 
 
-def appoint_those_of_the_only_institution(*, by: Actor | None) -> list[Any]:
+def appoint_those_of_the_only_institution(*, by: Actor | None) -> list[Account]:
     """Before a second institution is made: whoever changes models now keeps that; the people appointed.
 
     Called in the transaction that makes an institution. A superuser may dismiss them afterwards.
@@ -69,7 +67,7 @@ def appoint_those_of_the_only_institution(*, by: Actor | None) -> list[Any]:
     return list(people)
 
 
-def appointable() -> models.QuerySet[Any]:
+def appointable() -> models.QuerySet[Account]:
     """The active people whose roles work with models."""
     people = get_user_model()._default_manager.filter(is_active=True)
     return people.filter(pk__in=Membership.objects.filter(role__in=_ROLES).values("user"))

@@ -1,15 +1,15 @@
 """Who belongs where: give a role, take it away, and what an administrator may look up about it."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor, account_of
+from diagnostics.actors import Account, Actor, account_of
 from diagnostics.audit.models import AuditEvent
 from diagnostics.audit.services import record
 
@@ -76,7 +76,7 @@ left = Signal()
 
 
 @transaction.atomic
-def remove_member(*, by: Actor | None, membership: Membership, work_to: Any | None = None) -> None:
+def remove_member(*, by: Actor | None, membership: Membership, work_to: Actor | None = None) -> None:
     """Take a role away from somebody; what they did stays theirs.
 
     What they hold or are kept as a reader here goes back to everybody, or to the reader ``work_to``.
@@ -102,7 +102,7 @@ def remove_member(*, by: Actor | None, membership: Membership, work_to: Any | No
 
 
 @transaction.atomic
-def deactivate(*, by: Actor | None, user: Actor, work_to: Any | None = None) -> None:
+def deactivate(*, by: Actor | None, user: Actor, work_to: Actor | None = None) -> None:
     """Let somebody sign in no longer; what they did stays theirs. Twice is once. ``by`` None is the command line.
 
     What they hold or are kept as a reader goes back to everybody, or to the reader ``work_to``.
@@ -118,7 +118,7 @@ def deactivate(*, by: Actor | None, user: Actor, work_to: Any | None = None) -> 
         require(by, Permission.ADMINISTER)
         if by.pk == user.pk:
             raise InvalidEntry("is_active", _("You cannot deactivate your own account. Ask another administrator."))
-        if not people_administered_by(by).filter(pk=user.pk).exists():
+        if not people_administered_by(by).filter(pk=account_of(user).pk).exists():
             raise NotAllowed(_("Only an administrator of this person may do this."))
     account = account_of(user)
     leaving.send(sender=type(user), by=by, user=user, work_to=work_to)
@@ -156,13 +156,13 @@ def _make_institution(code: str) -> Institution:
     return institution
 
 
-def people_administered_by(user: Actor) -> models.QuerySet[Any]:
+def people_administered_by(user: Actor) -> models.QuerySet[Account]:
     """The people whom ``user`` may change: those who belong to institutions of theirs and to no other.
 
     Somebody who also works elsewhere, or who administers the installation, is out of one institution's reach: who
     sets a person's password becomes that person.
     """
-    people = Membership._meta.get_field("user").related_model._default_manager.all()
+    people = get_user_model().objects.all()
     if user.is_active and user.is_superuser:
         return people
     theirs = institutions_where(user, Permission.ADMINISTER)

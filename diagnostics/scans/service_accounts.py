@@ -1,10 +1,9 @@
 """Accounts that belong to a program, not to a person."""
 
-from typing import Any
-
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from diagnostics.actors import Account
 from diagnostics.audit.services import record
 
 from .access import Role
@@ -12,7 +11,7 @@ from .models import Institution, Membership
 
 
 @transaction.atomic
-def importer_of(institution: Institution) -> Any:
+def importer_of(institution: Institution) -> Account:
     """The account in whose name ``manage.py import_folder`` uploads; made where it is missing.
 
     It has no password, so nobody can sign in with it.

@@ -1,11 +1,11 @@
 """Store a scan where it belongs, once."""
 
 import hashlib
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
@@ -294,7 +294,7 @@ def give_reference_label(*, by: Actor, scan: Scan, label: str) -> None:
         record(by=by, act="reference_label_given", target=scan, institution=scan.institution, label=label)
 
 
-def reject(*, scan_id: Any, code: str, sentence: str) -> None:
+def reject(*, scan_id: uuid.UUID, code: str, sentence: str) -> None:
     """The quality gate found that the scan cannot be read; called inside the transaction that ends its prediction."""
     scan = Scan.objects.select_related("institution").get(pk=scan_id)
     Scan.objects.filter(pk=scan_id, rejected_code="").update(

@@ -4,8 +4,8 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
 
@@ -16,11 +16,11 @@ class DurableFileSystemStorage(FileSystemStorage):
     that says it is whole.
     """
 
-    def _save(self, name: str, content: Any) -> str:
+    def _save(self, name: str, content: "File[bytes]") -> str:
         self.write_ahead(name, content).put()
         return str(name).replace("\\", "/")
 
-    def write_ahead(self, name: str, content: Any) -> "Ahead":
+    def write_ahead(self, name: str, content: "File[bytes]") -> "Ahead":
         """Bring every byte to the disk, under another name for now.
 
         Raises

@@ -47,9 +47,9 @@ _HOW = {
 }
 
 
-def same(rows: Iterable[tuple[Any, str, str]], kind: str) -> list[Twins]:
+def same(rows: Iterable[tuple[object, str, str]], kind: str) -> list[Twins]:
     """The twins among ``rows``: the id to which a name belongs, where that is in words, the name."""
-    by_name: dict[tuple[Any, str], list[tuple[str, str]]] = defaultdict(list)
+    by_name: dict[tuple[object, str], list[tuple[str, str]]] = defaultdict(list)
     for owner, where, name in rows:
         by_name[owner, folded(name)].append((where, name))
     return [

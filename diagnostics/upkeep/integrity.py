@@ -198,14 +198,14 @@ def _manifests(known: set[str], tally: Tally) -> Iterator[Fault]:
 
 def _cases(repair: bool) -> Iterator[Fault]:
     """Cases and scans that repeat wrongly how far the analysis is: their lists show them in a wrong place."""
-    found = differing().order_by("pk").values_list("pk", "analysis", "should_be")
+    found = differing()
     for pk, said, should_be in found.iterator(chunk_size=1000):
         repaired = ""
         if repair:
             put_right([pk])
             repaired = "brought up to date"
         yield Fault("differs", "analysis", "database", f"{said}, not {should_be}", f"case {pk}", repaired)
-    scans = differing_scans().order_by("pk").values_list("pk", "analysis", "should_be")
+    scans = differing_scans()
     for pk, said, should_be in scans.iterator(chunk_size=1000):
         repaired = ""
         if repair:

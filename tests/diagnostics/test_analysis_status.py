@@ -158,7 +158,7 @@ def drifted(number=3):
 
 def test_case_that_differs_is_found_and_put_right():
     made = drifted()
-    assert {case.pk: case.should_be for case in differing()} == {
+    assert {pk: should_be for pk, _says, should_be in differing()} == {
         made[0].pk: "ready",
         made[1].pk: "queued",
         made[2].pk: "queued",

@@ -63,7 +63,7 @@ def claim_next(*, by: Actor) -> Claim | None:
 def _one_at_a_time(by: Actor) -> None:
     """Let a person's other *Read next* end first, so that a double press finds what the first one claimed."""
     # The weaker lock: rows that only refer to the person (events, claims) are written meanwhile.
-    list(get_user_model().objects.select_for_update(no_key=True).filter(pk=by.pk).values_list("pk"))
+    list(get_user_model().objects.select_for_update(no_key=True).filter(pk=account_of(by).pk).values_list("pk"))
 
 
 def _first_own(by: Actor, skip: set[uuid.UUID]) -> Case | None:
