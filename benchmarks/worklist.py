@@ -188,7 +188,7 @@ def filled(world: World, count: int) -> None:
     for number in range(first, first + max(1, count // 5)):
         place = others[0] if others and number % 5 == 0 else world.institution
         patient = Patient(institution=place, pseudonym=f"B-{number}")
-        studies.append(Study(patient=patient, accession=f"ACC-{patient.pseudonym}"))
+        studies.append(Study(patient=patient, institution=place, accession=f"ACC-{patient.pseudonym}"))
     Patient.objects.bulk_create([study.patient for study in studies], batch_size=2000)
     Study.objects.bulk_create(studies, batch_size=2000)
     scans, predictions, cases = [], [], []

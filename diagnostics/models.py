@@ -4,6 +4,7 @@ from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
+from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile, Series
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.cases.models import Case  # isort: skip
@@ -34,7 +35,9 @@ __all__ = [
     "DatasetVersion",
     "GateResult",
     "GateRules",
+    "Image",
     "Institution",
+    "KeptInstance",
     "Look",
     "Membership",
     "ModelAdministrator",
@@ -46,11 +49,13 @@ __all__ = [
     "Prediction",
     "Promotion",
     "PromotionRequest",
+    "QuarantinedFile",
     "Read",
     "Retraining",
     "RuledOut",
     "SavedView",
     "Scan",
+    "Series",
     "ShadowOpinion",
     "Study",
     "TestedScan",

@@ -183,7 +183,9 @@ class ScanFactory(factory.django.DjangoModelFactory):
             "frames": taken.frames,
             "fingerprint": taken.fingerprint,
         }
-        return super()._create(model_class, *args, **{**facts, **keys, **kwargs})
+        scan = super()._create(model_class, *args, **{**facts, **keys, **kwargs})
+        scans.add_only_image(scan)
+        return scan
 
 
 class ModelVersionFactory(factory.django.DjangoModelFactory):

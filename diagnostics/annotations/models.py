@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.cases.models import Case
+from diagnostics.scans.series import Image
 
 
 class Kind(models.TextChoices):
@@ -32,6 +33,14 @@ class Annotation(models.Model):
     revision = models.PositiveIntegerField(help_text=_("Counted from 1."))
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="annotations")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="annotations")
+    image = models.ForeignKey(
+        Image,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="annotations",
+        help_text=_("The image of a stack that it is drawn on; empty where the scan has only one."),
+    )
     kind = models.CharField(max_length=12, choices=Kind)
     points = models.JSONField(
         help_text=_("[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5].")

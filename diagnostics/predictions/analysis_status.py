@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from diagnostics.cases.models import Case, CaseState
-from diagnostics.scans.models import Analysis, Scan
+from diagnostics.scans.models import Analysis, Arrival, Scan
 
 from .models import Prediction, PredictionState
 
@@ -36,8 +36,10 @@ def derived(scan: str) -> Combinable:
         .order_by("-created_at", "-id")
         .values(word=SqlCase(*as_words, output_field=CharField()))[:1]
     )
-    rejected = Scan.objects.filter(pk=OuterRef(scan)).exclude(rejected_code="")
+    this_scan = Scan.objects.filter(pk=OuterRef(scan))
+    rejected = this_scan.exclude(rejected_code="")
     return SqlCase(
+        When(Exists(this_scan.filter(arrival=Arrival.ARRIVING)), then=Value(Analysis.ARRIVING)),
         When(Exists(rejected), then=Value(Analysis.REJECTED)),
         default=Subquery(newest),
         output_field=CharField(),

@@ -54,6 +54,17 @@ class Prediction(LeasedRow):
     finding = models.CharField(max_length=16, blank=True, default="", help_text=_("tumour or no_tumour."))
     probabilities = models.JSONField(null=True, blank=True)
     tumour_probability = models.FloatField(null=True, blank=True)
+    scan_revision = models.PositiveSmallIntegerField(
+        default=1, help_text=_("The revision of the scan whose images were analysed.")
+    )
+    profile = models.JSONField(
+        null=True,
+        blank=True,
+        help_text=_("Of a stack: probability of a tumour for each image in order; null where an image has none."),
+    )
+    peak = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Of a stack: index of the image that the heat map belongs to.")
+    )
     warnings = models.JSONField(default=list, blank=True)
     heatmap = models.CharField(max_length=200, blank=True, default="", help_text=_("Storage key."))
     weights_sha256 = models.CharField(
@@ -67,7 +78,9 @@ class Prediction(LeasedRow):
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["scan", "model_version"], name="one_prediction_per_model"),
+            models.UniqueConstraint(
+                fields=["scan", "model_version", "scan_revision"], name="one_prediction_per_model"
+            ),
             models.CheckConstraint(
                 condition=Q(state="ready", probabilities__isnull=False, tumour_probability__isnull=False)
                 & Q(finished_at__isnull=False)

@@ -11,7 +11,7 @@ from diagnostics.notifications.services import over
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.kept_sentences import in_words
-from diagnostics.scans.models import Scan
+from diagnostics.scans.models import Analysis, Arrival, Scan
 
 from .analysis_status import WORDS, sync
 from .models import Prediction, PredictionState
@@ -103,7 +103,9 @@ def current(scan: Scan) -> Prediction | None:
 
 
 def status_of(scan: Scan) -> str:
-    """``queued | analysing | ready | failed | rejected``."""
+    """``arriving | queued | analysing | ready | failed | rejected``."""
+    if scan.arrival == Arrival.ARRIVING:
+        return Analysis.ARRIVING.value
     if scan.rejected_code:
         return "rejected"
     prediction = current(scan)

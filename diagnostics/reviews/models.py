@@ -149,6 +149,12 @@ class Read(models.Model):
         help_text=_("The AI result that the reader had seen; none in a blind read or where there was none."),
     )
     heatmap_seen = models.BooleanField(default=False)
+    scan_revision = models.PositiveSmallIntegerField(
+        default=1, help_text=_("The revision of the scan whose images its reader had.")
+    )
+    key_images = models.JSONField(
+        default=list, blank=True, help_text=_("Ids of the images of a stack that show the finding.")
+    )
     seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text=_("Since the claim (or the previous read).")
     )

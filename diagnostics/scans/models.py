@@ -1,7 +1,7 @@
 """Where a scan belongs: patient, study, scan. Institutions and their people stand in ``institution_models``."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -84,31 +84,38 @@ class Patient(models.Model):
 
 
 class Study(models.Model):
-    """One visit: an accession number, a date, or neither."""
+    """One visit: a Study Instance UID, or where no file says one, an accession number, a date, or neither."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="studies", editable=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
     accession = models.CharField(max_length=64, blank=True, default="")
     # Wider: some letters fold to several.
     accession_folded = FoldedField(of="accession", max_length=256, blank=True, default="")
     date = models.DateField(null=True, blank=True)
+    uid = models.CharField(
+        max_length=64, blank=True, default="", help_text=_("Study Instance UID; empty where no file names one.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-date", "-created_at"]
         verbose_name_plural = _("studies")
         constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["institution", "uid"], condition=~Q(uid=""), name="one_study_per_uid"),
             models.UniqueConstraint(
-                fields=["patient", "accession_folded"], condition=~Q(accession=""), name="one_study_per_accession"
+                fields=["patient", "accession_folded"],
+                condition=Q(uid="") & ~Q(accession=""),
+                name="one_study_per_accession",
             ),
             models.UniqueConstraint(
                 fields=["patient", "date"],
-                condition=Q(accession="", date__isnull=False),
+                condition=Q(uid="", accession="", date__isnull=False),
                 name="one_study_per_date_without_accession",
             ),
             models.UniqueConstraint(
                 fields=["patient"],
-                condition=Q(accession="", date__isnull=True),
+                condition=Q(uid="", accession="", date__isnull=True),
                 name="one_study_without_date_or_accession",
             ),
         ]
@@ -120,6 +127,12 @@ class Study(models.Model):
     def __str__(self) -> str:
         return self.accession or str(self.date or "undated")
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A study lies where its patient lies."""
+        if self.institution_id is None:
+            self.institution_id = self.patient.institution_id
+        super().save(*args, **kwargs)
+
 
 class Priority(models.IntegerChoices):
     """Smaller is sooner, so that the worklist's order is an index's order."""
@@ -129,9 +142,18 @@ class Priority(models.IntegerChoices):
     ROUTINE = 2, _("Routine")
 
 
+class Arrival(models.TextChoices):
+    """Whether all images of a series are here."""
+
+    ARRIVING = "arriving", _("Images are still arriving")
+    COMPLETE = "complete", _("Complete")
+    INCOMPLETE = "incomplete", _("Images are missing")
+
+
 class Analysis(models.TextChoices):
     """How far the AI's work on a scan is. What came of it is no part of it: readers see this while blind."""
 
+    ARRIVING = "arriving", _("Arriving")
     QUEUED = "queued", _("Queued")
     ANALYSING = "analysing", _("Analysing")
     READY = "ready", _("Ready")
@@ -150,7 +172,11 @@ class ScanQuerySet(models.QuerySet["Scan"]):
 
 
 class Scan(models.Model):
-    """One image: the unit that is predicted and read. The original bytes are kept untouched."""
+    """A stack of one or more images: the unit that is predicted and read.
+
+    Facts of a single file (``sha256``, ``width``, ``original``, ``pixels`` …) are those of the image that stands for
+    the stack: its only one, or the middle one. The original bytes are kept untouched.
+    """
 
     class Source(models.TextChoices):
         PORTAL = "portal", _("Uploaded in the portal")
@@ -162,15 +188,31 @@ class Scan(models.Model):
     institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="scans")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="scans")
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="scans")
+    series = models.ForeignKey(
+        "Series", null=True, blank=True, on_delete=models.PROTECT, related_name="scans", help_text=_("Of DICOM files.")
+    )
+    arrival = models.CharField(max_length=10, choices=Arrival, default=Arrival.COMPLETE, editable=False)
+    revision = models.PositiveSmallIntegerField(
+        default=1, editable=False, help_text=_("Grows where images come after the stack was closed.")
+    )
+    image_count = models.PositiveIntegerField(default=1, editable=False, help_text=_("Images in the stack."))
+    # What the images of a stack share; null in a picture file, which has no place in a patient.
+    geometry = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Orientation, spacing in millimetres, and what sets the stack apart from others of its series."),
+    )
+    problems = models.JSONField(
+        default=list, blank=True, editable=False, help_text=_("What was found when the images were put in order.")
+    )
     sha256 = models.CharField(max_length=64, help_text=_("Of the original bytes."))
     size_bytes = models.PositiveBigIntegerField()
     format = models.CharField(max_length=8, help_text=_("jpeg, png or dicom, by content."))
     width = models.PositiveIntegerField(help_text=_("Pixels."))
     height = models.PositiveIntegerField(help_text=_("Pixels."))
     bits = models.PositiveSmallIntegerField(help_text=_("Bits stored per pixel."))
-    frames = models.PositiveIntegerField(
-        default=1, help_text=_("Frames in the file. The first is the scan; the others were not read.")
-    )
+    frames = models.PositiveIntegerField(default=1, help_text=_("Frames in the file."))
     original = models.CharField(max_length=200, help_text=_("Storage key of the untouched original."))
     pixels = models.CharField(max_length=200, help_text=_("Storage key of the true pixels without metadata."))
     preview = models.CharField(max_length=200, help_text=_("Storage key of a small PNG without metadata."))
@@ -205,6 +247,10 @@ class Scan(models.Model):
                 name="rejection_has_a_reason",
             ),
             models.CheckConstraint(condition=Q(frames__gte=1), name="scan_is_a_frame"),
+            models.CheckConstraint(condition=Q(image_count__gte=1, revision__gte=1), name="scan_has_an_image"),
+            models.CheckConstraint(
+                condition=Q(arrival__in=[each.value for each in Arrival]), name="scan_arrival_known"
+            ),
             models.CheckConstraint(
                 condition=Q(analysis__isnull=True) | Q(analysis__in=[each.value for each in Analysis]),
                 name="scan_analysis_known",
@@ -223,7 +269,7 @@ class Scan(models.Model):
     @property
     def note(self) -> str:
         """What everybody who meets the scan must know of it, as a sentence; mostly nothing."""
-        if self.frames == 1:
+        if self.frames == 1 or self.image_count > 1:
             return ""
         return gettext("Frame 1 of %(frames)d. The other frames were not read and may show something else.") % {
             "frames": self.frames

@@ -23,6 +23,7 @@ from .folding import folded
 from .intake import IngestedImage
 from .likeness import pseudonym_like
 from .models import Analysis, Institution, Patient, Priority, Scan, Study
+from .series import Image
 from .storage import Ahead
 
 MAX_ACCESSION = 64
@@ -142,7 +143,10 @@ def note_ended_file(*, by: Actor, institution: Institution, data: bytes, code: s
 
 def existing(institution: Institution, sha256: str) -> Scan | None:
     """The scan with this content in the institution, if there is one."""
-    return Scan.objects.filter(institution=institution, sha256=sha256).first()
+    image = (
+        Image.objects.filter(institution=institution, sha256=sha256).select_related("scan").order_by("frame").first()
+    )
+    return image.scan if image is not None else None
 
 
 def keys_of(institution: Institution, image: IngestedImage) -> dict[str, str]:
@@ -228,6 +232,7 @@ def store(
                 uploaded_by=account_of(by),
                 analysis=Analysis.QUEUED if queued else None,
             )
+            add_only_image(scan)
     except IntegrityError:
         found = existing(institution, image.sha256)
         if found is None:
@@ -235,6 +240,24 @@ def store(
         return found, False
     record(by=by, act="scan_stored", target=scan, institution=institution, source=source, sha256=image.sha256)
     return scan, True
+
+
+def add_only_image(scan: Scan, *, sop_uid: str = "") -> Image:
+    """The row of the image of a scan that consists of one, in the caller's transaction."""
+    return Image.objects.create(
+        institution_id=scan.institution_id,
+        scan=scan,
+        index=0,
+        sop_uid=sop_uid,
+        sha256=scan.sha256,
+        size_bytes=scan.size_bytes,
+        original=scan.original,
+        pixels=scan.pixels,
+        preview=scan.preview,
+        width=scan.width,
+        height=scan.height,
+        bits=scan.bits,
+    )
 
 
 def _patient(institution: Institution, pseudonym: str) -> Patient:

@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 
 from diagnostics.actors import Actor
-from diagnostics.models import Patient, Scan, Study
-from diagnostics.scans.access import Permission
+from diagnostics.models import Image, KeptInstance, Patient, QuarantinedFile, Scan, Series, Study
+from diagnostics.scans.access import Permission, within
 
 from .base import ReadOnlyModelAdmin, by_institution, by_words, fields_of
 
@@ -33,6 +33,7 @@ class StudyAdmin(ReadOnlyModelAdmin):
     sees = Permission.SEE_SCANS
     list_display = ("__str__", "patient", "date", "created_at")
     list_select_related = ("patient",)
+    fields = fields_of(Study, without=("uid",))
     list_filter = (by_institution("patient__institution", Permission.SEE_SCANS),)
     search_fields = ("accession", "patient__pseudonym")
 
@@ -69,3 +70,64 @@ class ScanAdmin(ReadOnlyModelAdmin):
 
     def visible(self, user: Actor) -> "QuerySet[Any]":
         return Scan.objects.visible_to(user)
+
+
+@admin.register(Series)
+class SeriesAdmin(ReadOnlyModelAdmin):
+    """Series, and whether their images are here."""
+
+    sees = Permission.SEE_SCANS
+    list_display = ("__str__", "study", "institution", "modality", "sequence", "plane", "arrival", "created_at")
+    list_select_related = ("study", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_SCANS), "arrival", "sequence", "plane")
+    search_fields = ("=id", "=study__id")
+    # UIDs lead to the patient in the hospital's own archive.
+    fields = fields_of(Series, without=("uid", "frame_of_reference"))
+
+    def visible(self, user: Actor) -> "QuerySet[Any]":
+        return Series.objects.filter(within(user, Permission.SEE_SCANS))
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnlyModelAdmin):
+    """The images of scans. The pixels themselves are on the portal's pages."""
+
+    sees = Permission.SEE_SCANS
+    list_display = ("__str__", "scan", "institution", "index", "width", "height", "created_at")
+    list_select_related = ("scan", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_SCANS),)
+    search_fields = ("=scan__id", "=sha256")
+    fields = fields_of(Image, without=("sop_uid", "pixels", "preview", "original"))
+
+    def visible(self, user: Actor) -> "QuerySet[Any]":
+        return Image.objects.filter(within(user, Permission.SEE_SCANS))
+
+
+@admin.register(KeptInstance)
+class KeptInstanceAdmin(ReadOnlyModelAdmin):
+    """Objects of a study that are never analysed."""
+
+    sees = Permission.SEE_SCANS
+    list_display = ("__str__", "kind", "study", "institution", "size_bytes", "created_at")
+    list_select_related = ("study", "institution")
+    list_filter = (by_institution("institution", Permission.SEE_SCANS), "kind")
+    search_fields = ("=id", "=sha256")
+    fields = fields_of(KeptInstance, without=("sop_uid", "original"))
+
+    def visible(self, user: Actor) -> "QuerySet[Any]":
+        return KeptInstance.objects.filter(within(user, Permission.SEE_SCANS))
+
+
+@admin.register(QuarantinedFile)
+class QuarantinedFileAdmin(ReadOnlyModelAdmin):
+    """Files that contradict an instance which is here."""
+
+    sees = Permission.SUBMIT_SCAN
+    list_display = ("__str__", "institution", "uploaded_by", "size_bytes", "created_at")
+    list_select_related = ("institution", "uploaded_by")
+    list_filter = (by_institution("institution", Permission.SUBMIT_SCAN),)
+    search_fields = ("=id", "=sha256")
+    fields = fields_of(QuarantinedFile, without=("sop_uid", "original"))
+
+    def visible(self, user: Actor) -> "QuerySet[Any]":
+        return QuarantinedFile.objects.filter(within(user, Permission.SUBMIT_SCAN))

@@ -16,6 +16,7 @@ from portal.ui.fields import choose_from
 from portal.ui.refusals import add_to
 
 STATUS_NAMES = {
+    "arriving": _("Arriving"),
     "queued": _("Queued"),
     "analysing": _("Analysing"),
     "ready": _("Ready"),

@@ -37,7 +37,7 @@ from portal.ui.requests import HtmxRequest
 from .forms import FilingForm, FilterForm
 
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
-PENDING = ("queued", "analysing")
+PENDING = ("arriving", "queued", "analysing")
 PAGE_SIZE = 25
 
 

@@ -22,12 +22,15 @@ from diagnostics.models import (
     GateResult,
     GateRules,
     Institution,
+    KeptInstance,
     Look,
     ModelAlarm,
     Notification,
     Promotion,
     PromotionRequest,
+    QuarantinedFile,
     RuledOut,
+    Series,
     ShadowOpinion,
     TestedScan,
     TrainingRun,
@@ -152,6 +155,16 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "membership": keeper.memberships.first(),
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
         "auditchain": AuditChain.objects.first(),
+        "series": Series.objects.create(
+            institution=institution, study=scan.study, uid="1.2.3", last_arrival_at=timezone.now()
+        ),
+        "image": scan.images.get(),
+        "keptinstance": KeptInstance.objects.create(
+            institution=institution, study=scan.study, kind="other", sop_uid="1.2.4", sha256="0" * 64, size_bytes=1
+        ),
+        "quarantinedfile": QuarantinedFile.objects.create(
+            institution=institution, sop_uid="1.2.5", sha256="1" * 64, size_bytes=1, uploaded_by=keeper
+        ),
         "look": Look.objects.create(person=keeper, scan=scan, what="image", hour=timezone.now()),
         "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),
         "notification": Notification.objects.create(

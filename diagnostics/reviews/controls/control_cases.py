@@ -136,6 +136,7 @@ def _make(control: Control, source: Scan, truth: str) -> bool:
             uploaded_by=beside.uploaded_by,
             **keys,
         )
+        scans.add_only_image(scan)
         # Nobody handed it in, so the record says that the system did; of the control it says nothing.
         record(by=None, act="scan_stored", target=scan, institution=scan.institution, sha256=scan.sha256)
         case = Case.objects.create(

@@ -21,7 +21,8 @@ from diagnostics.scans.models import Analysis, Priority
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
 MOST_PARTITIONS = 100  # beyond, the database may as well sort
-READABLE = [analysis for analysis in Analysis if analysis != Analysis.REJECTED]
+# A case is opened once its images are here, so none is of a scan that is arriving.
+READABLE = [each for each in Analysis if each not in (Analysis.REJECTED, Analysis.ARRIVING)]
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def icon_drawing(name: str) -> SafeString:
 
 _SPINNER = mark_safe('<span class="spinner" aria-hidden="true"></span>')
 _STATES: dict[str, tuple[Any, str, str]] = {
+    "arriving": (gettext_lazy("Arriving"), "quiet", "clock"),
     "queued": (gettext_lazy("Queued"), "quiet", "clock"),
     "analysing": (gettext_lazy("Analysing"), "info", ""),
     "ready": (gettext_lazy("Ready"), "ok", "check"),
