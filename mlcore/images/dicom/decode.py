@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import logging
 import re
-import threading
-import warnings
 from typing import Any
 
 import numpy as np
-from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000,
@@ -33,6 +29,7 @@ from mlcore.images.dicom.file import is_dicom, read
 from mlcore.images.dicom.frames import with_groups_of_first_frame
 from mlcore.images.dicom.header import GREY, Header, get, header_of
 from mlcore.images.dicom.pixels import stored_values
+from mlcore.images.dicom.quiet import quiet
 from mlcore.images.dicom.tables import looked_up
 from mlcore.images.dicom.values import luma_of, modality_of, padding_of, presets_of, voi_function_of
 from mlcore.images.dicom.view import aspect_of, grey_table_of, is_mosaic, orientation_of, spacing_of
@@ -56,10 +53,6 @@ _MOST_OF_ALL_FRAMES = 20 * PIXEL_LIMIT
 _LARGEST = float(np.finfo(np.float32).max)
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
 
-# pydicom speaks of odd files through `warnings`, whose filters belong to the whole process: two threads that
-# each silence them can leave them silent for good. One at a time cannot, and one file takes milliseconds.
-_ONE_AT_A_TIME = threading.Lock()
-
 
 def decode_dicom(data: bytes) -> Decoded:
     """Decode a DICOM MR image; of one with several frames the first.
@@ -81,8 +74,7 @@ def decode_dicom(data: bytes) -> Decoded:
         `not_an_image`, `not_mr`, `no_pixels`, `colour_dicom`,
         `unsupported_format`, `too_large`, `too_small`, `truncated`, `damaged`.
     """
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         dataset, syntax = read(data)
         if syntax not in NATIVE + COMPRESSED:
             name = _word(syntax.name)
@@ -191,10 +183,3 @@ def _date(text: str) -> datetime.date | None:
 def _word(text: str) -> str:
     """Keep a technical word harmless: printable, short."""
     return "".join(c for c in text if c.isalnum() or c in " -_.,()")[:64]
-
-
-# Odd values in fields that are not used here must not stand in the way of the image.
-pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
-# What pydicom says of a file is in the refusal or of no account; its tracebacks would carry the file's bytes into the
-# log, and printing them takes seconds.
-logging.getLogger("pydicom").propagate = False
