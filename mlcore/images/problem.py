@@ -29,18 +29,5 @@ class Problem:
 
 
 def problem(code: str, **values: Value) -> Problem:
-    """Give a problem with its values.
-
-    Parameters
-    ----------
-    code : str
-        The slug.
-    **values : str, int or float
-        By name.
-
-    Returns
-    -------
-    Problem
-        The values in the order of their names, so that equal problems are equal.
-    """
+    """Give a problem with its values in the order of their names, so that equal problems are equal."""
     return Problem(code, tuple(sorted(values.items())))

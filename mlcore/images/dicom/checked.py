@@ -35,13 +35,7 @@ class Checked:
         self.problems = list[Problem]()
 
     def note(self, code: str, **values: str | int | float) -> None:
-        """Note a problem; the same one only once.
-
-        Parameters
-        ----------
-        code, **values
-            As of `problem`.
-        """
+        """Note a problem, as `problem` makes it; the same one only once."""
         found = problem(code, **values)
         if found not in self.problems:
             self.problems.append(found)

@@ -310,7 +310,8 @@ def test_what_tells_images_apart_is_read():
 
 def test_a_scanner_s_own_file_is_read():
     instance = read_instance(file("MR_small.dcm"))
-    assert (instance.modality, instance.kind, len(instance.frames)) == ("MR", "image", 1)
+    assert (instance.modality, instance.kind, len(instance.frames)) == ("MR", "derived", 1)
+    assert (instance.sequence, instance.plane, instance.problems) == ("T2", "axial", ())
     assert instance.frames[0].along is not None
 
 

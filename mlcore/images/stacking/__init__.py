@@ -1,0 +1,1 @@
+"""How images of a series are told apart and put in order."""
