@@ -1,10 +1,23 @@
 """What every page in a real browser must pass."""
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser.conftest import NARROW, WIDE
+
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
+# Each theme and each width in every run. The crossed pairs are slow (`make test-slow`): colours ask for no width.
+in_each_look = pytest.mark.parametrize(
+    ("theme", "viewport"),
+    [
+        pytest.param("dark", WIDE, id="dark-wide"),
+        pytest.param("light", NARROW, id="light-narrow"),
+        pytest.param("light", WIDE, id="light-wide", marks=pytest.mark.slow),
+        pytest.param("dark", NARROW, id="dark-narrow", marks=pytest.mark.slow),
+    ],
+)
 
 WIDTHS = """() => [innerWidth, document.documentElement.scrollWidth,
   [...document.querySelectorAll('main *, header *')]

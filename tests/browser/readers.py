@@ -48,7 +48,7 @@ def faults_of(page: Page) -> list[str]:
           .map((each) => each.finished.catch(() => null)))
           .then(() => null)"""
     )
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from diagnostics.scans.access import Role
 from portal.accounts.models import ApiToken
 from tests import factories as made
-from tests.browser.checks import assert_accessible, assert_fits
-from tests.browser.conftest import NARROW, WIDE, Console
+from tests.browser.checks import assert_accessible, assert_fits, in_each_look
+from tests.browser.conftest import NARROW, Console
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -31,8 +31,7 @@ def test_sign_in_with_the_right_password_opens_the_place_of_work(
     expect(page.get_by_text("You are signed out.")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@in_each_look
 def test_door_is_accessible(open_page: Callable[..., Page], theme: str, viewport: dict[str, int]) -> None:
     page = open_page(theme=theme, viewport=viewport)
     page.goto("/accounts/sign-in/")
@@ -44,8 +43,7 @@ def test_door_is_accessible(open_page: Callable[..., Page], theme: str, viewport
     assert_fits(page)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@in_each_look
 def test_account_page_is_accessible(page_as: Callable[..., Page], theme: str, viewport: dict[str, int]) -> None:
     page = page_as(Role.ADMINISTRATOR, theme=theme, viewport=viewport)
     page.goto("/accounts/")

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import faults_of
 from tests.diagnostics.test_two_readers import disagreement, final, settle
 from tests.factories import CaseFactory, PredictionFactory, ScanFactory, person
@@ -21,8 +21,7 @@ def people(institution):
     return [person(role, institution, username=name) for role, name in named]
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_a_number_leads_to_its_case(page_as, institution, people, theme, viewport):
     page = page_as(Role.DATA_MANAGER, theme=theme, viewport=viewport)
     page.goto("/lab/agreement/")

@@ -8,7 +8,7 @@ from django.conf import settings
 from playwright.sync_api import expect
 
 from diagnostics.scans.access import Role
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import faults_of, image_ready
 from tests.browser.test_marks import head, rows
 from tests.browser.test_viewer import dicom
@@ -243,8 +243,7 @@ def test_without_spacing_one_head_fills_as_much_as_the_other(open_page, reader, 
     assert laid == {**other, "scale": 4, "x": 260, "y": 200, "turn": [0, 1, -1, 0], "fitted": False}
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_comparison_has_no_faults_of_access(open_page, reader, case, theme, viewport):
     page = open_page(reader, theme=theme, viewport=viewport)
     prior(case)

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from diagnostics.models import Prediction, Scan
 from diagnostics.scans.access import Role
 from tests import factories as made
-from tests.browser.checks import assert_accessible, assert_fits
-from tests.browser.conftest import NARROW, WIDE, Console
+from tests.browser.checks import assert_accessible, assert_fits, in_each_look
+from tests.browser.conftest import Console
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -113,8 +113,7 @@ def test_list_changes_by_itself_when_a_result_lands(page_as: Callable[..., Page]
     expect(page.locator("#scans[hx-get]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@in_each_look
 def test_pages_of_scans_are_accessible(
     page_as: Callable[..., Page], institution: object, theme: str, viewport: dict[str, int]
 ) -> None:

@@ -10,14 +10,12 @@ from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
 from tests import factories as made
-from tests.browser.checks import assert_accessible, assert_fits
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import assert_accessible, assert_fits, in_each_look
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@in_each_look
 def test_history_pages_are_accessible(
     page_as: Callable[..., Page], institution: object, theme: str, viewport: dict[str, int]
 ) -> None:

@@ -11,7 +11,7 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from diagnostics.training import run_state
 from diagnostics.training import services as training
-from tests.browser.checks import assert_accessible, assert_fits
+from tests.browser.checks import assert_accessible, assert_fits, in_each_look
 from tests.browser.conftest import NARROW, WIDE
 from tests.diagnostics.shelf import model_folder, report
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
@@ -185,13 +185,12 @@ def test_lab_works_without_scripts(page_as, institution, run):
     expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_plan_of_many_scans_is_waited_for_and_then_shown(page_as, institution, settings, monkeypatch, theme, size):
+@in_each_look
+def test_plan_of_many_scans_is_waited_for_and_then_shown(page_as, institution, settings, monkeypatch, theme, viewport):
     monkeypatch.setattr(pipeline, "nudge", lambda task, *args: True)
     settings.PLAN_AT_ONCE_SCANS = 3
     enough(institution, each=4)
-    page = page_as(Role.DATA_MANAGER, theme=theme, viewport=size)
+    page = page_as(Role.DATA_MANAGER, theme=theme, viewport=viewport)
     page.goto("/lab/datasets/freeze/")
     expect(page.get_by_text("Comparing all scans.")).to_be_visible()
     assert_accessible(page), assert_fits(page)

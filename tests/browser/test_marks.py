@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from diagnostics.scans.access import Role
 from mlcore.images.decode import Decoded
 from mlcore.images.viewer_file import container
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import faults_of, image_ready
 from tests.browser.test_viewer import dicom
 from tests.factories import CaseFactory, ClaimFactory, ScanFactory, person
@@ -413,8 +413,7 @@ def test_two_fingers_leave_no_mark(page, reader):
     assert float(page.locator("[data-zoom]").inner_text()) > 7
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_page_with_marks_has_no_faults_of_access(open_page, reader, theme, viewport):
     page = open_page(reader, theme=theme, viewport=viewport)
     opened(page, reader)

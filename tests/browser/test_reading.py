@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from diagnostics.models import Case, Claim, Prediction, Read
 from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import Role
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import canvas_grey, faults_of, image_ready, show_ai_result
 from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
@@ -306,8 +306,7 @@ def test_list_of_keys_follows_the_step(page, institution, reader):
     expect(panel.get_by_text("Accept AI")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_reading_page_has_no_faults_of_access(open_page, institution, reader, theme, viewport):
     page = open_page(reader, theme=theme, viewport=viewport)
     case = case_of(institution, "ACC-1", p=0.9, warnings=["out_of_distribution"])

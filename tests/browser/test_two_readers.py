@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from diagnostics.models import Case, Comment
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import faults_of, image_ready
 from tests.diagnostics.test_two_readers import disagreement, final
 from tests.factories import CaseFactory, PredictionFactory, ScanFactory, person
@@ -29,8 +29,7 @@ def case(institution, people):
     return CaseFactory(scan=scan)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_pages_of_two_readers_have_no_faults_of_access(open_page, case, people, theme, viewport):
     disagreement(case, *people[:2])
     page = open_page(people[2], theme=theme, viewport=viewport)

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from diagnostics.models import Claim
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.checks import in_each_look
 from tests.browser.readers import faults_of, image_ready
 from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ScanFactory, person
 
@@ -28,8 +28,7 @@ def cases(institution):
     return stat
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+@in_each_look
 def test_worklist_has_no_faults_of_access(page_as, cases, theme, viewport):
     page = page_as(Role.RADIOLOGIST, theme=theme, viewport=viewport)
     for tab in ("unclaimed", "mine", "others"):
