@@ -177,6 +177,31 @@ def run_augment(asked: argparse.Namespace, command: str) -> None:
         print(", ".join(f"{count} {label}" for label, count in sorted(written.items())) + f" in {asked.out}")
 
 
+def run_synthetic_study(asked: argparse.Namespace, command: str) -> None:
+    """Write a study of a synthetic head."""
+    from mlcore.data.synthetic_head import Lesion
+    from mlcore.data.synthetic_study import Wanted, write_study
+
+    if min(asked.series, asked.slices) < 1 or not 32 <= asked.side <= 2048 or asked.seed < 0:
+        raise Fault("A study has a series and a slice at least, 32 to 2048 pixels a side, and a seed from 0.")
+    wanted = Wanted(
+        seed=asked.seed,
+        series=asked.series,
+        slices=asked.slices,
+        side=asked.side,
+        plane=asked.plane,
+        lesion=asked.lesion,
+        lesion_at=Lesion(*asked.lesion_at) if asked.lesion_at else None,
+        enhanced=asked.enhanced,
+        localizer=asked.localizer,
+    )
+    files = write_study(asked.out, wanted)
+    if asked.json:
+        print(json.dumps({"files": [str(path) for path in files]}))
+    else:
+        print(f"{len(files)} files in {asked.out}")
+
+
 def run_recalibrate(asked: argparse.Namespace, command: str) -> None:
     """Choose threshold, sets and warnings anew."""
     from mlcore.networks.artifact import load_spec

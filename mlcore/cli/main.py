@@ -61,6 +61,11 @@ COMMANDS = {
         options.add_augment,
         commands.run_augment,
     ),
+    "synthetic-study": Command(
+        "write a study of a synthetic head as DICOM: four series of 150 slices unless told otherwise",
+        options.add_synthetic_study,
+        commands.run_synthetic_study,
+    ),
 }
 
 # Studies stand beside the learning core: they are there in a checkout, and not where only the product is installed.

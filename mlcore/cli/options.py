@@ -117,6 +117,26 @@ def add_card(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="instead of standard output")
 
 
+def add_synthetic_study(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `synthetic-study`."""
+    parser.add_argument("out", type=Path, help="folder to write to")
+    parser.add_argument("--seed", type=int, default=1, help="the same one gives the same bytes")
+    parser.add_argument("--series", type=int, default=4, help="T1, T1ce, T2, FLAIR in turn")
+    parser.add_argument("--slices", type=int, default=150, help="of each series")
+    parser.add_argument("--side", type=int, default=256, help="rows and columns, pixels")
+    parser.add_argument("--plane", choices=("axial", "coronal", "sagittal"), default="axial")
+    parser.add_argument("--lesion", action="store_true", help="with a lesion, where the seed puts it")
+    parser.add_argument(
+        "--lesion-at",
+        type=float,
+        nargs=4,
+        metavar=("LEFT", "BACK", "UP", "RADIUS"),
+        help="with a lesion there, in mm from the middle of the head",
+    )
+    parser.add_argument("--enhanced", action="store_true", help="one file of many frames for each series")
+    parser.add_argument("--localizer", action="store_true", help="also a series of three planes")
+
+
 def _files(of: argparse.ArgumentParser) -> None:
     """Add where the files of a manifest lie."""
     of.add_argument(
