@@ -24,6 +24,7 @@ def test_a_share_of_the_groups_keeps_whole_groups_and_all_of_the_other_parts():
     assert len(ablate.some_groups(items, 1.0)) == len(items)
 
 
+@pytest.mark.slow  # four trainings
 def test_a_trick_is_measured_beside_the_recipe(toy_items, monkeypatch):
     monkeypatch.setattr(
         ablate, "TRICKS", {ablate.RECIPE: ablate.Trick(), "slow": ablate.Trick({"learning_rate": 1e-6})}

@@ -1,5 +1,6 @@
 """Schemathesis asks what nobody thought of: no 5xx, no undocumented status, no answer unlike the schema."""
 
+import itertools
 import warnings
 
 import pytest
@@ -70,17 +71,18 @@ def served(environ, start_response):
         answer.close()
 
 
-def fuzz(north, rows, examples: int) -> int:
-    """Ask every operation as every role; how many requests were made."""
+def fuzz(north, rows, examples: int, *, roles_each: int = len(ROLES)) -> int:
+    """Ask every operation as so many of the roles, which take turns; how many requests were made."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         schema = schemathesis.openapi.from_wsgi("/api/schema/", served)
         operations = [found.ok() for found in schema.get_all_operations()]
-    tokens = {role: token_of(getattr(north, role)) for role in ROLES}
+    tokens = [token_of(getattr(north, role)) for role in ROLES]
+    turns = itertools.cycle(tokens)
     asked = 0
     for operation in operations:
         known = next((pk for name, pk in rows.items() if operation.path.startswith(f"/api/v1/{name}/{{")), None)
-        for token in tokens.values():
+        for token in itertools.islice(turns, roles_each):
             asked += ask(operation, known, token, examples)
     return asked
 
@@ -112,7 +114,8 @@ def ask(operation, known, token: str, examples: int) -> int:
 
 @pytest.mark.django_db
 def test_operations_keep_to_their_schema(north, rows):
-    assert fuzz(north, rows, examples=1) > 150
+    """One role for each operation, in turn; the slow test asks as all of them, and oftener."""
+    assert fuzz(north, rows, examples=1, roles_each=1) > 40
 
 
 @pytest.mark.slow
