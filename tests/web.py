@@ -1,8 +1,10 @@
 """The real web server for tests: gunicorn as the README starts it, on this test's database, asked over the network."""
 
+import fcntl
 import functools
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -30,12 +32,17 @@ def free_port() -> int:
 
 @functools.cache
 def static_files() -> str:
-    """The folder of the collected static files, made once for this run."""
+    """The folder of the collected static files, made once for all processes of this run."""
     command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
-    folder = f"{settings.DATA_DIR}/static-of-the-web"
-    environment = processes.environment(STATIC_ROOT=folder)
-    subprocess.run(command, cwd=processes.ROOT, env=environment, check=True, timeout=120)
-    return folder
+    shared = Path(os.environ["OVERREAD_TEST_FOLDER"])
+    folder, done = shared / "static-of-the-web", shared / "static-of-the-web.done"
+    with (shared / "static-of-the-web.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            environment = processes.environment(STATIC_ROOT=str(folder))
+            subprocess.run(command, cwd=processes.ROOT, env=environment, check=True, timeout=120)
+            done.touch()
+    return str(folder)
 
 
 @dataclass

@@ -246,6 +246,7 @@ def test_two_studies_of_one_patient_can_be_one(old):
         names("merge-studies", "north")
 
 
+@pytest.mark.slow  # all migrations since; the test of twins runs them each time
 def test_names_that_are_right_are_migrated_as_they_are(old):
     Place, Twin = old.get_model("diagnostics", "Institution"), old.get_model("diagnostics", "Patient")
     old.get_model("accounts", "User").objects.create(username="Ünal")

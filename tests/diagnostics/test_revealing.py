@@ -219,6 +219,7 @@ def test_scans_are_revealed_only_where_a_blind_read_waits(case, anna, bert, inst
 # --- data of before
 
 
+@pytest.mark.slow  # tables go back by many migrations, and forth
 @pytest.mark.django_db(transaction=True)
 def test_blind_reads_of_before_were_revealed_when_they_were_locked(case, anna):
     read = say(anna, case)

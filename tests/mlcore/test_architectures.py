@@ -41,6 +41,7 @@ def test_a_network_is_what_its_papers_say_and_its_head_is_linear_in_its_maps(nam
     assert tuple(model.get_layer("maps").output.shape[1:]) == maps
 
 
+@pytest.mark.slow  # networks of many millions of weights
 def test_published_weights_come_from_a_file_alone(tmp_path):
     path = tmp_path / "vgg16_notop.weights.h5"
     keras.applications.VGG16(include_top=False, weights=None, input_shape=(48, 48, 3)).save_weights(path)

@@ -58,6 +58,7 @@ def test_a_changed_picture_keeps_its_size_and_is_never_brighter():
         assert not np.array_equal(made, picture)
 
 
+@pytest.mark.slow  # a training by the command
 def test_the_baseline_split_parts_copies_and_says_that_it_leaks(folder, tmp_path, capsys):
     out, manifest = tmp_path / "out", tmp_path / "manifest.jsonl"
     assert main(["--quiet", "--json", "augment", str(folder), "--out", str(out)]) == 0

@@ -97,6 +97,7 @@ def test_a_folder_of_one_class_is_refused_with_a_sentence(tmp_path, capsys):
     assert "images without a tumour are missing" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # two trainings by the command; another test does one each time
 def test_a_source_is_left_out_and_the_parts_of_the_others_stay(tmp_path):
     for source in ("here", "there"):
         for name, tumour in (("yes", True), ("no", False)):
