@@ -10,7 +10,7 @@ from diagnostics.training import run_state
 from tests.browser.checks import assert_accessible, assert_fits
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_lab import EPOCHS, candidate, keeper, own_cache, run  # noqa: F401 - fixtures
-from tests.diagnostics.shelf import model_folder, report
+from tests.diagnostics.model_fixtures import model_folder, report
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -13,7 +13,7 @@ from diagnostics.training import run_state
 from diagnostics.training import services as training
 from tests.browser.checks import assert_accessible, assert_fits, in_each_look
 from tests.browser.conftest import NARROW, WIDE
-from tests.diagnostics.shelf import model_folder, report
+from tests.diagnostics.model_fixtures import model_folder, report
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.diagnostics.test_tested_scans import row_of
 from tests.factories import ScanFactory, person

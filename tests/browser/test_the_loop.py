@@ -8,13 +8,13 @@ from playwright.sync_api import Page, expect
 from diagnostics import tasks
 from diagnostics.models import ShadowOpinion
 from tests.browser.readers import image_ready, show_ai_result
-from tests.journeys.sixty import (
+from tests.journeys.bulk_data import (
     DISAGREED,
     RECIPE,
     SCANS,
     box,
     cast,
-    hand_in_sixty,
+    hand_in_all,
     head,
     number_of,
     second_word,
@@ -133,7 +133,7 @@ def test_sixty_scans_become_a_model_in_use_and_the_former_comes_back(
     console.allow("status of 400")  # the approval without a written exception
     former = str(box())
     people = cast(institution)
-    hand_in_sixty(people)
+    hand_in_all(people)
 
     # Read by two, who disagree on some; those are settled.
     assert read_all(open_page(people["anna"]), truth) == SCANS

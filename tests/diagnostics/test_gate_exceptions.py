@@ -6,7 +6,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.models import Promotion, PromotionRequest
 from diagnostics.registry import requests, services
 from diagnostics.scans.access import Role
-from tests.diagnostics.shelf import stored_model
+from tests.diagnostics.model_fixtures import stored_model
 from tests.factories import InstitutionFactory, UserFactory, person
 from tests.portal.test_promotion import judged
 

@@ -14,7 +14,7 @@ from diagnostics.scans import institutions, model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, may
 from diagnostics.scans.services import InvalidEntry
 from tests import factories as made
-from tests.diagnostics.shelf import put_into_use, stored_model
+from tests.diagnostics.model_fixtures import put_into_use, stored_model
 from tests.diagnostics.test_registry import own_files  # noqa: F401 - files of this test's own
 
 pytestmark = pytest.mark.django_db

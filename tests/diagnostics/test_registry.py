@@ -16,7 +16,7 @@ from diagnostics.registry import artifacts, services
 from diagnostics.registry.models import ModelState
 from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.scans.storage import DurableFileSystemStorage
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 
 
 @pytest.fixture(autouse=True)

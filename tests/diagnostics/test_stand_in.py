@@ -16,7 +16,7 @@ from diagnostics.models import AuditEvent, ModelAlarm, ModelVersion, Prediction
 from diagnostics.registry import services as registry
 from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
-from tests.diagnostics.shelf import put_into_use
+from tests.diagnostics.model_fixtures import put_into_use
 from tests.factories import PredictionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db

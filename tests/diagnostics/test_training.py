@@ -15,7 +15,7 @@ from diagnostics.scans.access import NotAllowed, Role
 from diagnostics.training import run_state, services
 from diagnostics.training.models import TrainingState
 from diagnostics.training.run_state import LostLease, Step
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.model_fixtures import model_folder, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
 from tests.factories import DatasetVersionFactory, InstitutionFactory, TrainingRunFactory, person

@@ -17,7 +17,7 @@ from diagnostics.scans.access import Role
 from diagnostics.training import run_state, services
 from mlcore.data.dataset import Item
 from mlcore.networks.artifact import marks_of
-from tests.diagnostics.shelf import put_into_use
+from tests.diagnostics.model_fixtures import put_into_use
 from tests.diagnostics.test_datasets import look, own_files  # noqa: F401 - fixture
 from tests.diagnostics.test_registry import at_once
 from tests.factories import InstitutionFactory, ScanFactory, person, phantom

@@ -25,7 +25,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.upkeep import backup, integrity
 from tests import processes
-from tests.diagnostics.shelf import stored_model
+from tests.diagnostics.model_fixtures import stored_model
 from tests.factories import (
     DatasetVersionFactory,
     InstitutionFactory,

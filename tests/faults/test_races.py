@@ -44,7 +44,7 @@ from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
 from mlcore.serving.predict import Opinion
 from tests import processes
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import scan as labelled
 from tests.diagnostics.test_monitoring import analysed
 from tests.diagnostics.test_registry import at_once

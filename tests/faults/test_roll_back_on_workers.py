@@ -16,7 +16,7 @@ from diagnostics.scans import phantom
 from diagnostics.scans.access import Role
 from diagnostics.tasks import infer
 from tests import processes
-from tests.diagnostics.shelf import put_into_use
+from tests.diagnostics.model_fixtures import put_into_use
 from tests.diagnostics.test_stand_in import another
 from tests.factories import InstitutionFactory, person
 

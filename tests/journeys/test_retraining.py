@@ -8,11 +8,11 @@ from diagnostics.models import Scan
 from diagnostics.scans.access import Role
 from diagnostics.training import services as training
 from tests import processes
-from tests.diagnostics.shelf import put_into_use
+from tests.diagnostics.model_fixtures import put_into_use
 from tests.diagnostics.test_datasets import look
 from tests.factories import InstitutionFactory, ScanFactory, person
 
-from .sixty import head
+from .bulk_data import head
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -5,9 +5,9 @@ import pytest
 from diagnostics import tasks
 from diagnostics.models import ShadowOpinion
 from tests.factories import InstitutionFactory
-from tests.portal.api.asking import V1, assert_problem, bearer, hand_in, results
+from tests.portal.api.api_client import V1, assert_problem, bearer, hand_in, results
 
-from .sixty import DISAGREED, RECIPE, SCANS, box, cast, hand_in_sixty, head, second_word, truth, wait
+from .bulk_data import DISAGREED, RECIPE, SCANS, box, cast, hand_in_all, head, second_word, truth, wait
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -54,7 +54,7 @@ def test_decisions_of_two_readers_become_a_model_in_use_and_the_former_comes_bac
     tech, anna, bert, judge, keeper, ada, ben = map(bearer, people.values())
 
     # Handed in and analysed by the bundled model; read by two, who disagree on some; those are settled.
-    numbers = hand_in_sixty(people)
+    numbers = hand_in_all(people)
     assert read_all(anna, lambda scan: truth(numbers[scan])) == SCANS
     assert read_all(bert, lambda scan: second_word(numbers[scan])) == SCANS
     assert read_all(judge, lambda scan: truth(numbers[scan]), blind=False) == DISAGREED

@@ -251,14 +251,14 @@ pool.take(PICTURE)
 """
 
 
-def asking(code: str, **more: object) -> subprocess.Popen[str]:
+def running(code: str, **more: object) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-W", "error", "-c", ASKS + code], cwd=ROOT, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)  # fmt: skip
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_whoever_asked(by):
-    process = asking("print(pool._process.pid, flush=True)\ntime.sleep(60)", start_new_session=True)
+    process = running("print(pool._process.pid, flush=True)\ntime.sleep(60)", start_new_session=True)
     try:
         number = int(process.stdout.readline())
         mine = [number, *children(number)]
@@ -276,7 +276,7 @@ def test_nothing_outlives_whoever_asked(by):
 
 
 def test_forked_child_has_processes_of_its_own_and_leaves_its_parents_alone():
-    process = asking(
+    process = running(
         "before = pool._process.pid\n"
         "child = os.fork()\n"
         "if child == 0:\n"

@@ -43,7 +43,7 @@ from diagnostics.scans.access import Role
 from diagnostics.training import run_state, schedule
 from diagnostics.training import services as training
 from portal.admin import counting
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import (
     AnnotationFactory,

@@ -7,7 +7,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_two_readers import disagreement, settle
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 
 pytestmark = pytest.mark.django_db
 PAGE = "/lab/agreement/"

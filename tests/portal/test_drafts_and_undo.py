@@ -12,7 +12,7 @@ from diagnostics.scans.access import Role
 from tests.diagnostics.test_two_readers import final
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
 from tests.markup import flat
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 from tests.portal.test_reading import Desk
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from diagnostics.training import services as training
 from diagnostics.training.recipe import HYPERPARAMETERS
 from portal.lab.card import as_html
 from tests import processes
-from tests.diagnostics.shelf import model_folder, put_into_use, report, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, report, stored_model
 from tests.diagnostics.test_datasets import enough, own_files, scan  # noqa: F401 - fixture
 from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, UserFactory, answers_for_the_model, person
 from tests.markup import flat

@@ -10,7 +10,7 @@ from diagnostics.reviews.models import Laterality
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 from tests.portal.test_reading import Desk
 
 pytestmark = pytest.mark.django_db

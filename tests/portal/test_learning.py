@@ -11,7 +11,7 @@ from django.urls import reverse
 from diagnostics.datasets.services import freeze
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import enough, own_files  # noqa: F401 - fixture
 from tests.factories import CaseFactory, InstitutionFactory, ReadFactory, ScanFactory, person
 

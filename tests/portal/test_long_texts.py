@@ -10,7 +10,7 @@ from diagnostics.reviews import worklist
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, ClaimFactory, person
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 from tests.portal.test_reading import Desk
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from portal.accounts.keys import PAGES, PageKeys, delivered
 from portal.accounts.models import OwnKey, Preferences
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
 from tests.markup import flat
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 
 pytestmark = pytest.mark.django_db
 

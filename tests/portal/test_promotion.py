@@ -15,7 +15,7 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts import freshness
 from portal.accounts.models import ApiToken, Scope, issue_token
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.factories import PASSWORD, CaseFactory, InstitutionFactory, ScanFactory, person
 
 pytestmark = pytest.mark.django_db

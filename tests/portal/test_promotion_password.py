@@ -11,7 +11,7 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts import attempts, freshness
 from portal.accounts.models import AttemptCount, KeptAnswer, User
-from tests.diagnostics.shelf import model_folder, stored_model
+from tests.diagnostics.model_fixtures import model_folder, stored_model
 from tests.factories import PASSWORD, InstitutionFactory, person
 from tests.portal.test_promotion import V1, WHY, by_token, client_of, judged, text
 

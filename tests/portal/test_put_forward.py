@@ -10,7 +10,7 @@ from diagnostics.registry import gate
 from diagnostics.registry import services as registry
 from diagnostics.scans.access import Role
 from portal.accounts.models import User
-from tests.diagnostics.shelf import model_folder, put_into_use, stored_model
+from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.factories import InstitutionFactory, person
 
 pytestmark = pytest.mark.django_db

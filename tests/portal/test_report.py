@@ -10,7 +10,7 @@ from pypdf import PdfReader
 from diagnostics.audit.models import AuditEvent
 from diagnostics.scans.access import Role
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ReadFactory, ScanFactory, person
-from tests.portal.api.asking import V1, assert_problem, bearer
+from tests.portal.api.api_client import V1, assert_problem, bearer
 
 pytestmark = pytest.mark.django_db
 

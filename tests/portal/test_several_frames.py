@@ -19,7 +19,7 @@ from tests.factories import (
     person,
     volume,
 )
-from tests.portal.api.asking import V1, bearer, hand_in
+from tests.portal.api.api_client import V1, bearer, hand_in
 
 pytestmark = pytest.mark.django_db
 NOTE = "Frame 1 of 12. The other frames were not read and may show something else."

@@ -18,7 +18,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_reports import text
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ReadFactory, ScanFactory, person
-from tests.portal.api.asking import V1, bearer
+from tests.portal.api.api_client import V1, bearer
 from tests.portal.test_reading import Desk
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
 from tests.markup import flat
-from tests.portal.api.asking import V1, bearer
+from tests.portal.api.api_client import V1, bearer
 
 pytestmark = pytest.mark.django_db
 LIST = "/worklist/"

@@ -11,7 +11,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Priority
 from tests.factories import CaseFactory, ClaimFactory, InstitutionFactory, ScanFactory, person
 from tests.markup import flat
-from tests.portal.api.asking import V1, assert_problem, bearer, results
+from tests.portal.api.api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 LIST = "/worklist/"
@@ -27,7 +27,7 @@ def judge(place):
     return person(Role.ADJUDICATOR, place)
 
 
-def asking(user) -> Client:
+def client_of(user) -> Client:
     client = Client()
     client.force_login(user)
     return client
@@ -41,7 +41,7 @@ def deal(client, cases, to):
 def test_adjudicator_deals_out_the_ticked_cases_and_takes_them_back(place, judge):
     reader = person(Role.RADIOLOGIST, place, first_name="Ada", last_name="Byron")
     cases = [CaseFactory(scan=ScanFactory(institution=place)) for _ in range(3)]
-    client = asking(judge)
+    client = client_of(judge)
     html = client.get(LIST).content.decode()
     assert html.count("data-tick ") + html.count("data-tick\n") == 3 and "Ada Byron" in html
     answer = deal(client, cases[:2], reader)
@@ -49,7 +49,7 @@ def test_adjudicator_deals_out_the_ticked_cases_and_takes_them_back(place, judge
     assert "2 cases are assigned to Ada Byron." in client.get(answer["Location"]).content.decode()
     assert set(Case.objects.filter(assigned_to=reader)) == set(cases[:2])
     # Their reader finds them under "Mine", and nobody else is given them.
-    mine = asking(reader).get(LIST, {"tab": "mine"})
+    mine = client_of(reader).get(LIST, {"tab": "mine"})
     assert {row.case.pk for row in mine.context["rows"]} == {case.pk for case in cases[:2]}
     assert deal(client, cases[:1], "nobody").status_code == 302
     assert set(Case.objects.filter(assigned_to=reader)) == {cases[1]}
@@ -59,7 +59,7 @@ def test_cases_that_somebody_reads_are_not_dealt_out_and_neither_are_the_others(
     reader = person(Role.RADIOLOGIST, place)
     free, held = (CaseFactory(scan=ScanFactory(institution=place)) for _ in range(2))
     ClaimFactory(case=held)
-    answer = deal(asking(judge), [free, held], reader)
+    answer = deal(client_of(judge), [free, held], reader)
     assert answer.status_code == 409
     assert "No case was assigned." in answer.content.decode()
     assert not Case.objects.filter(assigned_to__isnull=False).exists()
@@ -68,19 +68,19 @@ def test_cases_that_somebody_reads_are_not_dealt_out_and_neither_are_the_others(
 def test_cases_are_dealt_out_by_adjudicators_within_their_institution_only(place, judge):
     case, foreign = CaseFactory(scan=ScanFactory(institution=place)), CaseFactory()
     reader, stranger = person(Role.RADIOLOGIST, place), person(Role.RADIOLOGIST, foreign.institution)
-    assert deal(asking(reader), [case], reader).status_code == 403
+    assert deal(client_of(reader), [case], reader).status_code == 403
     for cases, to in (([foreign], reader), ([case, foreign], reader), ([case], stranger), ([], reader)):
-        assert deal(asking(judge), cases, to).status_code == 400
-    bad = asking(judge).post(reverse("worklist:assign"), {"cases": ["x"], "to": str(reader.pk)})
+        assert deal(client_of(judge), cases, to).status_code == 400
+    bad = client_of(judge).post(reverse("worklist:assign"), {"cases": ["x"], "to": str(reader.pk)})
     assert bad.status_code == 400
-    assert "data-tick " not in asking(reader).get(LIST).content.decode()
+    assert "data-tick " not in client_of(reader).get(LIST).content.decode()
     assert not Case.objects.filter(assigned_to__isnull=False).exists()
 
 
 def test_view_is_kept_by_name_and_the_worklist_opens_with_the_default_one(place):
     urgent = CaseFactory(scan=ScanFactory(institution=place, priority=Priority.URGENT))
     CaseFactory(scan=ScanFactory(institution=place))
-    client = asking(person(Role.RADIOLOGIST, place))
+    client = client_of(person(Role.RADIOLOGIST, place))
     sent = {"name": " Urgent  ones ", "query": "priority=1&tab=unclaimed&after=x&patient=", "default": "on"}
     answer = client.post(reverse("worklist:save-view"), sent)
     assert answer["Location"] == "/worklist/?tab=unclaimed&priority=1"
@@ -125,7 +125,7 @@ def test_view_that_is_none_is_refused_with_a_sentence(place, name, query, field)
     with pytest.raises(errors.InvalidRead) as refused:
         worklist.save_view(by=user, name=name, query=query)
     assert refused.value.field == field
-    answer = asking(user).post(reverse("worklist:save-view"), {"name": name, "query": query})
+    answer = client_of(user).post(reverse("worklist:save-view"), {"name": name, "query": query})
     assert answer.status_code == 400
     assert not SavedView.objects.exists()
 
@@ -133,8 +133,8 @@ def test_view_that_is_none_is_refused_with_a_sentence(place, name, query, field)
 def test_views_are_their_owners_alone(place):
     mine, other = person(Role.RADIOLOGIST, place), person(Role.RADIOLOGIST, place)
     view = worklist.save_view(by=mine, name="Urgent", query="priority=1")
-    assert "Urgent</a>" not in flat(asking(other).get(LIST).content.decode())
-    assert asking(other).post(reverse("worklist:forget-view", args=[view.pk])).status_code == 404
+    assert "Urgent</a>" not in flat(client_of(other).get(LIST).content.decode())
+    assert client_of(other).post(reverse("worklist:forget-view", args=[view.pk])).status_code == 404
     client = bearer(mine)
     made = client.post(f"{V1}/worklist-views/", {"name": "Mine", "query": "tab=mine", "default": True})
     assert (made.status_code, made.json()["query"]) == (201, "tab=mine")

@@ -8,7 +8,7 @@ from diagnostics.annotations.models import Annotation
 from diagnostics.scans.access import Role
 from tests.factories import AnnotationFactory, CaseFactory, ClaimFactory, ReadFactory, ScanFactory, person
 
-from .asking import V1, assert_problem, bearer, results
+from .api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 MARK = {"kind": "ellipse", "points": [[10, 10], [30.25, 20]], "text": "Rim"}

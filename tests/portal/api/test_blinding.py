@@ -18,7 +18,7 @@ from tests.factories import (
     ScanFactory,
 )
 
-from .asking import V1, assert_problem, bearer, body_of, results
+from .api_client import V1, assert_problem, bearer, body_of, results
 
 pytestmark = pytest.mark.django_db
 # Values that appear nowhere else, so that finding one anywhere is a leak.

@@ -14,7 +14,7 @@ from tests.factories import (
     TrainingRunFactory,
 )
 
-from .asking import V1, assert_problem, bearer, hand_in, labelled, results
+from .api_client import V1, assert_problem, bearer, hand_in, labelled, results
 
 pytestmark = pytest.mark.django_db
 READ = {"stage": "blind", "label": "glioma", "certainty": "certain"}

@@ -15,7 +15,7 @@ from diagnostics.models import AuditEvent, Scan
 from diagnostics.scans.models import Priority
 from tests.factories import live_model, phantom
 
-from .asking import V1, bearer, body_of, hand_in
+from .api_client import V1, bearer, body_of, hand_in
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import CaseFactory, PredictionFactory, ReadFactory, ScanFactory
 
-from .asking import V1, assert_problem, bearer, results
+from .api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 

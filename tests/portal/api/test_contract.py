@@ -17,7 +17,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.training import services as training
 from diagnostics.training.models import TrainingRun, TrainingState
-from tests.diagnostics.shelf import stored_model
+from tests.diagnostics.model_fixtures import stored_model
 from tests.factories import (
     CaseFactory,
     DatasetVersionFactory,
@@ -31,7 +31,7 @@ from tests.factories import (
     phantom,
 )
 
-from .asking import V1, assert_problem, bearer, body_of, hand_in, labelled, results
+from .api_client import V1, assert_problem, bearer, body_of, hand_in, labelled, results
 
 pytestmark = pytest.mark.django_db
 

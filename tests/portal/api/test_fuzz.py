@@ -26,7 +26,7 @@ from tests.factories import (
     TrainingRunFactory,
 )
 
-from .asking import token_of
+from .api_client import token_of
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 APPLICATION = get_wsgi_application()

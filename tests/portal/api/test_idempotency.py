@@ -10,7 +10,7 @@ from diagnostics.scans.models import Scan
 from portal.accounts.models import KeptAnswer
 from tests.factories import CaseFactory, ClaimFactory, ScanFactory, phantom
 
-from .asking import V1, assert_problem, bearer, hand_in
+from .api_client import V1, assert_problem, bearer, hand_in
 
 pytestmark = pytest.mark.django_db
 KEY = {"Idempotency-Key": "3f2a"}

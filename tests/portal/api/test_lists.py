@@ -27,7 +27,7 @@ from tests.factories import (
     live_model,
 )
 
-from .asking import V1, assert_problem, bearer, results
+from .api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 LISTS = [prefix for prefix, _viewset, _name in router.registry]

@@ -8,7 +8,7 @@ from django.utils import timezone
 from diagnostics.reviews import worklist
 from tests.factories import CaseFactory, ScanFactory
 
-from .asking import V1, assert_problem, bearer, results
+from .api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 

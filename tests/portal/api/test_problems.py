@@ -12,7 +12,7 @@ from diagnostics import pipeline
 from diagnostics.scans.models import Scan
 from tests.factories import CaseFactory, ScanFactory, phantom
 
-from .asking import V1, assert_problem, bearer, hand_in
+from .api_client import V1, assert_problem, bearer, hand_in
 
 pytestmark = pytest.mark.django_db
 

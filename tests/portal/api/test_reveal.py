@@ -10,7 +10,7 @@ from diagnostics.audit.models import AuditEvent
 from diagnostics.models import Prediction, Read
 from tests.factories import CaseFactory, PredictionFactory, ScanFactory
 
-from .asking import V1, assert_problem, bearer, body_of, results
+from .api_client import V1, assert_problem, bearer, body_of, results
 
 pytestmark = pytest.mark.django_db
 LEAKS = ("0.912345", "meningioma", "canary_warning", "heatmap.png", "heatmaps/")

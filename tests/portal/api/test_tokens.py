@@ -11,7 +11,7 @@ from portal.api.resource import Resource
 from portal.api.urls import router
 from tests.factories import ScanFactory
 
-from .asking import V1, assert_problem, bearer, hand_in, token_of
+from .api_client import V1, assert_problem, bearer, hand_in, token_of
 
 pytestmark = pytest.mark.django_db
 

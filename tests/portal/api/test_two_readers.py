@@ -7,7 +7,7 @@ import pytest
 from diagnostics.scans.models import Institution, SecondReader
 from tests.factories import CaseFactory, PredictionFactory, ScanFactory, person
 
-from .asking import V1, assert_problem, bearer, results
+from .api_client import V1, assert_problem, bearer, results
 
 pytestmark = pytest.mark.django_db
 

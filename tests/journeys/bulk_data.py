@@ -18,7 +18,7 @@ from portal.accounts.models import User
 from tests import processes
 from tests.diagnostics.test_datasets import look
 from tests.factories import person, phantom
-from tests.portal.api.asking import bearer, hand_in, results
+from tests.portal.api.api_client import bearer, hand_in, results
 
 SCANS = 60
 DISAGREED = 6  # on the first so many the second reader is wrong
@@ -59,7 +59,7 @@ def box() -> ModelVersion:
     return registry.install_bundled_model(settings.BUNDLED_MODEL)
 
 
-def hand_in_sixty(people: dict[str, User]) -> dict[str, int]:
+def hand_in_all(people: dict[str, User]) -> dict[str, int]:
     """Hand the heads in, of a patient each, and wait until all are analysed; each scan's number by its id."""
     tech, numbers = bearer(people["tech"]), {}
     for number in range(SCANS):
