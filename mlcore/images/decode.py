@@ -16,6 +16,7 @@ from mlcore.images.decoded import (
     REFUSALS,
     SMALLEST_SIDE,
     Decoded,
+    NoSuchFrame,
     Refused,
 )
 from mlcore.images.dicom.decode import decode_dicom, is_dicom
@@ -32,8 +33,10 @@ __all__ = [
     "REFUSALS",
     "SMALLEST_SIDE",
     "Decoded",
+    "NoSuchFrame",
     "Refused",
     "decode",
+    "frame",
     "rescaled",
     "to_display",
 ]
@@ -65,17 +68,42 @@ def decode(data: bytes) -> Decoded:
     Refused
         And nothing else, for any input whatever. `code` is a key of `REFUSALS`.
     """
+    return frame(data, 0)
+
+
+def frame(data: bytes, index: int) -> Decoded:
+    """Decode one frame of a file, as `decode` does the first, and no other.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    index : int
+        Of the frame, from 0 in the order of the file.
+
+    Returns
+    -------
+    Decoded
+        With the rescaling, window, spacing and orientation of that frame.
+
+    Raises
+    ------
+    Refused
+        For any file that cannot be read, as `decode` does.
+    NoSuchFrame
+        If a file that can be read has no frame of that index.
+    """
     if len(data) == 0:
         raise Refused("empty")
     if len(data) > BYTE_LIMIT:
         raise Refused("too_large", f"The file is larger than {BYTE_LIMIT // (1024 * 1024)} MB.")
-    decoded = _by_its_decoder(data)
+    decoded = _by_its_decoder(data, index)
     if decoded is None:
         raise _refusal_of_unread(data)
     return decoded
 
 
-def _by_its_decoder(data: bytes) -> Decoded | None:
+def _by_its_decoder(data: bytes, index: int) -> Decoded | None:
     """Decode a file with the decoder that its first bytes ask for; None where they ask for none.
 
     Raises
@@ -85,12 +113,14 @@ def _by_its_decoder(data: bytes) -> Decoded | None:
     """
     try:
         if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
+            if index != 0:
+                raise NoSuchFrame(index)
             return decode_raster(data)
         if is_directory(data):
             raise Refused("unsupported_format", f"{UNSUPPORTED.format(name='DICOMDIR')} {ADVICE['list']}")
         if is_dicom(data):
-            return decode_dicom(data)
-    except Refused:
+            return decode_dicom(data, index)
+    except (Refused, NoSuchFrame):
         raise
     except MemoryError as error:
         raise Refused("too_much_memory") from error

@@ -80,6 +80,10 @@ class Refused(ValueError):
         return (Refused, (self.code, self.sentence))
 
 
+class NoSuchFrame(IndexError):
+    """A frame was asked for that a file does not have: a fault of who asks, not of the file."""
+
+
 @dataclass(frozen=True)
 class GreyTable:
     """A grey scale as a table (VOI LUT): the value ``first`` and all below take ``values[0]``, and so on upwards.
@@ -124,7 +128,7 @@ class Decoded:
     bits : int
         Bits stored per pixel.
     frames : int
-        In the file. Where there are several, all else here is of the first, and the others were not read.
+        In the file. Where there are several, all else here is of one, the first unless another was asked for.
     mosaic : bool
         Whether the file says that its one image is made of several.
     meta : dict of str to str

@@ -24,9 +24,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mlcore.images.decoded import PIXEL_LIMIT, Decoded, GreyTable, Refused, check_raw, check_sides
+from mlcore.images.decoded import PIXEL_LIMIT, Decoded, GreyTable, NoSuchFrame, Refused, check_raw, check_sides
 from mlcore.images.dicom.file import is_dicom, read
-from mlcore.images.dicom.frames import with_groups_of_first_frame
+from mlcore.images.dicom.frames import with_groups_of_frame
 from mlcore.images.dicom.header import GREY, Header, get, header_of
 from mlcore.images.dicom.pixels import stored_values
 from mlcore.images.dicom.quiet import quiet
@@ -48,19 +48,21 @@ COMPRESSED = (
     JPEGLossless,
     JPEGLosslessSV1,
 )
-# Only the first frame is decompressed: the others cost the bytes that the file has.
+# Only one frame is decompressed at a time: the others cost the bytes that the file has.
 _MOST_OF_ALL_FRAMES = 20 * PIXEL_LIMIT
 _LARGEST = float(np.finfo(np.float32).max)
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
 
 
-def decode_dicom(data: bytes) -> Decoded:
-    """Decode a DICOM MR image; of one with several frames the first.
+def decode_dicom(data: bytes, index: int = 0) -> Decoded:
+    """Decode a DICOM MR image; of one with several frames one.
 
     Parameters
     ----------
     data : bytes
         The whole file. Old archives leave out the preamble: then its header must say that it holds an image.
+    index : int
+        Of the frame, from 0.
 
     Returns
     -------
@@ -73,6 +75,8 @@ def decode_dicom(data: bytes) -> Decoded:
     Refused
         `not_an_image`, `not_mr`, `no_pixels`, `colour_dicom`,
         `unsupported_format`, `too_large`, `too_small`, `truncated`, `damaged`.
+    NoSuchFrame
+        If the file has no frame of that index.
     """
     with quiet():
         dataset, syntax = read(data)
@@ -80,12 +84,14 @@ def decode_dicom(data: bytes) -> Decoded:
             name = _word(syntax.name)
             raise Refused("unsupported_format", f"The DICOM transfer syntax {name} is not read here.")
         header = _checked_header(dataset)
-        stored, known = stored_values(dataset, header, syntax)
-        dataset = with_groups_of_first_frame(dataset)
+        if not 0 <= index < header.frames:
+            raise NoSuchFrame(index)
+        stored, known = stored_values(dataset, header, syntax, index)
+        dataset = with_groups_of_frame(dataset, index)
         if known.samples == 3 or known.photometric not in GREY:
             return _coloured(stored, dataset, known, syntax)
         words = dataclasses.replace(header, stored=header.allocated, high=header.allocated - 1)
-        padding = padding_of(stored, dataset, known, lambda: stored_values(dataset, words, syntax)[0])
+        padding = padding_of(stored, dataset, known, lambda: stored_values(dataset, words, syntax, index)[0])
         return _grey(stored, padding, dataset, known, syntax)
 
 

@@ -1,4 +1,4 @@
-"""The first frame of a DICOM file: where its compressed bytes lie, and what the file says of that frame alone."""
+"""One frame of a DICOM file: where its compressed bytes lie, and what the file says of that frame alone."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _STREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP")
 
 
-def with_groups_of_first_frame(dataset: Dataset) -> Dataset:
-    """Put at the top what the functional groups say of the first frame, what it has alone over what all share.
+def with_groups_of_frame(dataset: Dataset, index: int) -> Dataset:
+    """Put at the top what the functional groups say of one frame, what it has alone over what all share.
 
     Parameters
     ----------
     dataset : pydicom.dataset.Dataset
         Of an image; changed in place.
+    index : int
+        Of the frame, from 0.
 
     Returns
     -------
     pydicom.dataset.Dataset
         The same.
     """
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for first in list(get(dataset, groups) or [])[:1]:
+    for groups, at in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", index)):
+        for own in list(get(dataset, groups) or [])[at : at + 1]:
             for macro, names in _READ.items():
-                for inside in list(get(first, macro) or [])[:1]:
+                for inside in list(get(own, macro) or [])[:1]:
                     _put_at_the_top(dataset, inside, names, _REPLACED.get(macro, ()))
     return dataset
 
@@ -91,8 +93,8 @@ def _begins(part: memoryview) -> bool:
     return bytes(part[:8]).startswith(_STREAMS)
 
 
-def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
-    """Give the compressed bytes of the first frame.
+def frame_bytes(value: memoryview, frames: int, index: int, extended: bytes = b"") -> bytes:
+    """Give the compressed bytes of one frame.
 
     Parameters
     ----------
@@ -100,6 +102,8 @@ def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
         Encapsulated pixel data: the basic offset table and the fragments.
     frames : int
         How many frames the header says.
+    index : int
+        Of the frame, from 0.
     extended : bytes
         Extended Offset Table, where the file has one.
 
@@ -107,7 +111,7 @@ def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
     ------
     Refused
         `truncated` where there are fewer fragments than frames, which share none; `damaged` where nothing tells how
-        many fragments the first frame has.
+        many fragments the frame has.
 
     Notes
     -----
@@ -120,12 +124,13 @@ def first_frame(value: memoryview, frames: int, extended: bytes = b"") -> bytes:
     if frames == 1:
         return b"".join(part for _, part in parts)
     if len(parts) == frames:
-        return bytes(parts[0][1])
+        return bytes(parts[index][1])
     places = {at for at, _ in parts}
     begins = [at for at, part in parts if _begins(part)]
     for offsets in (_offsets("<I", table), _offsets("<Q", extended), begins):
-        if _are_of_frames(offsets, frames, places):
-            return b"".join(part for at, part in parts if at < offsets[1])
+        if _are_of_frames(offsets, frames, places, index):
+            begin, end = (*offsets, None)[index : index + 2]
+            return b"".join(part for at, part in parts if at >= (begin or 0) and (end is None or at < end))
     raise Refused("damaged")
 
 
@@ -144,6 +149,9 @@ def _offsets(layout: str, table: memoryview | bytes) -> list[int]:
     return [each for (each,) in struct.iter_unpack(layout, table[: whole * struct.calcsize(layout)])]
 
 
-def _are_of_frames(offsets: list[int], frames: int, places: set[int]) -> bool:
-    """Tell whether there is an offset for each frame, the first of them 0, and each where a fragment begins."""
-    return len(offsets) == frames and offsets[0] == 0 and offsets[1] > 0 and set(offsets) <= places
+def _are_of_frames(offsets: list[int], frames: int, places: set[int], index: int) -> bool:
+    """Tell whether there is an offset for each frame, the first of them 0, each where a fragment begins, and whether
+    those beside the frame lie beside it."""
+    beside = offsets[max(index - 1, 0) : index + 2]
+    rising = all(before < after for before, after in zip(beside, beside[1:], strict=False))
+    return len(offsets) == frames and offsets[0] == 0 and rising and set(offsets) <= places

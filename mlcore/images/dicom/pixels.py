@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from mlcore.images import jpeg
 from mlcore.images.decoded import Refused
-from mlcore.images.dicom.frames import first_frame, is_encapsulated
+from mlcore.images.dicom.frames import frame_bytes, is_encapsulated
 from mlcore.images.dicom.header import Header, get
 from mlcore.images.dicom.streams import Stream, check_tiles, checked_jpeg_ls, checked_rle, stream_of
 
@@ -38,8 +38,8 @@ _MORE = bytes((7 * i + 3) % 251 for i in range(512))
 _PACKED = 12  # bits allocated: two values in three bytes
 
 
-def stored_values(dataset: Dataset, header: Header, syntax: UID) -> tuple[np.ndarray, Header]:
-    """Decode the first frame.
+def stored_values(dataset: Dataset, header: Header, syntax: UID, index: int = 0) -> tuple[np.ndarray, Header]:
+    """Decode one frame.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ def stored_values(dataset: Dataset, header: Header, syntax: UID) -> tuple[np.nda
         As `header_of` gives it.
     syntax : UID
         Of the file; the pixels themselves decide where it is wrong.
+    index : int
+        Of the frame, from 0 and below `header.frames`. No other is decompressed.
 
     Returns
     -------
@@ -64,25 +66,28 @@ def stored_values(dataset: Dataset, header: Header, syntax: UID) -> tuple[np.nda
     """
     value = memoryview(dataset[header.keyword].value or b"")
     if header.keyword != "PixelData":
-        return _floats(value, header, syntax), header
+        return _floats(value, header, syntax, index), header
     if is_encapsulated(value):
-        frame = first_frame(value, header.frames, get(dataset, "ExtendedOffsetTable") or b"")
+        frame = frame_bytes(value, header.frames, index, get(dataset, "ExtendedOffsetTable") or b"")
     elif not syntax.is_encapsulated or stream_of(frame := bytes(value)) is None:
-        return _native(value, header, syntax, str(dataset["PixelData"].VR)), header
+        return _native(value, header, syntax, str(dataset["PixelData"].VR), index), header
+    elif index:
+        raise Refused("damaged")  # one stream without items, of several frames
     return _compressed(frame, header)
 
 
-def _floats(value: memoryview, header: Header, syntax: UID) -> np.ndarray:
+def _floats(value: memoryview, header: Header, syntax: UID, index: int) -> np.ndarray:
     kind = np.dtype(
         f"{'>' if syntax == ExplicitVRBigEndian else '<'}f{4 if header.keyword == 'FloatPixelData' else 8}"
     )
     count = header.rows * header.columns
     if header.samples != 1 or len(value) < count * header.frames * kind.itemsize:
         raise Refused("truncated" if header.samples == 1 else "colour_dicom")
-    return np.frombuffer(value, kind, count).reshape(header.rows, header.columns).astype(kind.newbyteorder("="))
+    found = np.frombuffer(value, kind, count, offset=index * count * kind.itemsize)
+    return found.reshape(header.rows, header.columns).astype(kind.newbyteorder("="))
 
 
-def _native(value: memoryview, header: Header, syntax: UID, vr: str) -> np.ndarray:
+def _native(value: memoryview, header: Header, syntax: UID, vr: str, index: int) -> np.ndarray:
     count = header.rows * header.columns * header.samples
     bits = count * header.allocated
     if header.photometric == "YBR_FULL_422":
@@ -93,12 +98,33 @@ def _native(value: memoryview, header: Header, syntax: UID, vr: str) -> np.ndarr
             bits = bits * 2 // 3
     if len(value) < (bits * header.frames + 7) // 8:
         raise Refused("truncated")
-    # The first frame, of whole words.
-    frame = bytes(value[: (bits + 15) // 16 * 2])
+    swapped = syntax == ExplicitVRBigEndian and vr == "OW" and header.allocated <= 8
+    frame = _packed(value, index * bits, bits, swapped=swapped)
     if header.allocated == _PACKED:
         frame, header = _unpacked(frame, count), dataclasses.replace(header, allocated=16)
     endian = ExplicitVRBigEndian if syntax == ExplicitVRBigEndian else ExplicitVRLittleEndian
     return _by_pydicom(endian, frame, header, vr=vr)
+
+
+def _packed(value: memoryview, begin: int, bits: int, *, swapped: bool) -> bytes:
+    """Give so many bits as whole words that begin with the first of them.
+
+    Frames follow each other without padding (PS3.5 8.1.1), so one may begin within a byte, or in the second byte of a
+    word: where the bytes of words are `swapped`, they are so before and after.
+    """
+    first, last = begin // 16 * 2, (begin + bits + 15) // 16 * 2
+    words = bytes(value[first:last])
+    within = begin - 8 * first
+    if within == 0:
+        return words
+    found = np.frombuffer(words.ljust(last - first, b"\0"), np.uint8)
+    found = found.reshape(-1, 2)[:, ::-1].ravel() if swapped else found
+    if within == 8:
+        found = found[1:]
+    else:
+        found = np.packbits(np.unpackbits(found, bitorder="little")[within:], bitorder="little")
+    found = np.pad(found, (0, len(found) % 2))
+    return (found.reshape(-1, 2)[:, ::-1] if swapped else found).tobytes()
 
 
 def _unpacked(value: bytes, count: int) -> bytes:
