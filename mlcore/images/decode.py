@@ -68,7 +68,7 @@ def decode(data: bytes) -> Decoded:
     Refused
         And nothing else, for any input whatever. `code` is a key of `REFUSALS`.
     """
-    return frame(data, 0)
+    return _decoded(data, None)
 
 
 def frame(data: bytes, index: int) -> Decoded:
@@ -79,7 +79,8 @@ def frame(data: bytes, index: int) -> Decoded:
     data : bytes
         The whole file.
     index : int
-        Of the frame, from 0 in the order of the file.
+        Of the frame, from 0 in the order of the file. The tiles of a Siemens mosaic are frames, where its header
+        tells where they lie.
 
     Returns
     -------
@@ -93,6 +94,10 @@ def frame(data: bytes, index: int) -> Decoded:
     NoSuchFrame
         If a file that can be read has no frame of that index.
     """
+    return _decoded(data, index)
+
+
+def _decoded(data: bytes, index: int | None) -> Decoded:
     if len(data) == 0:
         raise Refused("empty")
     if len(data) > BYTE_LIMIT:
@@ -103,7 +108,7 @@ def frame(data: bytes, index: int) -> Decoded:
     return decoded
 
 
-def _by_its_decoder(data: bytes, index: int) -> Decoded | None:
+def _by_its_decoder(data: bytes, index: int | None) -> Decoded | None:
     """Decode a file with the decoder that its first bytes ask for; None where they ask for none.
 
     Raises
@@ -113,7 +118,7 @@ def _by_its_decoder(data: bytes, index: int) -> Decoded | None:
     """
     try:
         if data.startswith((PNG_MAGIC, JPEG_MAGIC)):
-            if index != 0:
+            if index:
                 raise NoSuchFrame(index)
             return decode_raster(data)
         if is_directory(data):

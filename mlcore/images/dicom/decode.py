@@ -25,9 +25,12 @@ from pydicom.uid import (
 )
 
 from mlcore.images.decoded import PIXEL_LIMIT, Decoded, GreyTable, NoSuchFrame, Refused, check_raw, check_sides
+from mlcore.images.dicom.checked import Checked
 from mlcore.images.dicom.file import is_dicom, read
 from mlcore.images.dicom.frames import with_groups_of_frame
+from mlcore.images.dicom.groups import Groups, frame_of
 from mlcore.images.dicom.header import GREY, Header, get, header_of
+from mlcore.images.dicom.mosaic import Mosaic, NoHeader, mosaic_of
 from mlcore.images.dicom.pixels import stored_values
 from mlcore.images.dicom.quiet import quiet
 from mlcore.images.dicom.tables import looked_up
@@ -54,15 +57,15 @@ _LARGEST = float(np.finfo(np.float32).max)
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
 
 
-def decode_dicom(data: bytes, index: int = 0) -> Decoded:
+def decode_dicom(data: bytes, index: int | None = None) -> Decoded:
     """Decode a DICOM MR image; of one with several frames one.
 
     Parameters
     ----------
     data : bytes
         The whole file. Old archives leave out the preamble: then its header must say that it holds an image.
-    index : int
-        Of the frame, from 0.
+    index : int, optional
+        Of the frame, from 0; of a mosaic, of the tile. Where left out it is the first, or the mosaic as it is.
 
     Returns
     -------
@@ -84,15 +87,41 @@ def decode_dicom(data: bytes, index: int = 0) -> Decoded:
             name = _word(syntax.name)
             raise Refused("unsupported_format", f"The DICOM transfer syntax {name} is not read here.")
         header = _checked_header(dataset)
-        if not 0 <= index < header.frames:
+        mosaic = _mosaic(dataset, header) if index is not None else None
+        if not 0 <= (index or 0) < (mosaic.tiles if mosaic else header.frames):
             raise NoSuchFrame(index)
-        stored, known = stored_values(dataset, header, syntax, index)
-        dataset = with_groups_of_frame(dataset, index)
-        if known.samples == 3 or known.photometric not in GREY:
-            return _coloured(stored, dataset, known, syntax)
-        words = dataclasses.replace(header, stored=header.allocated, high=header.allocated - 1)
-        padding = padding_of(stored, dataset, known, lambda: stored_values(dataset, words, syntax, index)[0])
-        return _grey(stored, padding, dataset, known, syntax)
+        if mosaic is None:
+            return _one(dataset, header, syntax, index or 0)
+        whole = _one(dataset, header, syntax, 0)
+        tile = mosaic.tile(whole.pixels, index or 0)
+        return dataclasses.replace(whole, pixels=tile, frames=mosaic.tiles, mosaic=False)
+
+
+def _mosaic(dataset: Dataset, header: Header) -> Mosaic | None:
+    """Give how a mosaic is cut; None of what is none, or does not say it."""
+    if header.frames > 1 or not is_mosaic(dataset):
+        return None
+    checked = Checked()
+    whole = frame_of(Groups(dataset, 1), 0, checked)
+    try:
+        between = checked.positive(dataset, "SpacingBetweenSlices")
+        mosaic = mosaic_of(dataset, whole, header.rows, header.columns, between)
+        mosaic.frames(whole)
+    except NoHeader:
+        return None
+    check_sides(mosaic.rows, mosaic.columns)
+    return mosaic
+
+
+def _one(dataset: Dataset, header: Header, syntax: UID, index: int) -> Decoded:
+    """Decode the frame of an index."""
+    stored, known = stored_values(dataset, header, syntax, index)
+    dataset = with_groups_of_frame(dataset, index)
+    if known.samples == 3 or known.photometric not in GREY:
+        return _coloured(stored, dataset, known, syntax)
+    words = dataclasses.replace(header, stored=header.allocated, high=header.allocated - 1)
+    padding = padding_of(stored, dataset, known, lambda: stored_values(dataset, words, syntax, index)[0])
+    return _grey(stored, padding, dataset, known, syntax)
 
 
 def _checked_header(dataset: Dataset) -> Header:

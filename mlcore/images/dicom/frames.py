@@ -125,12 +125,19 @@ def frame_bytes(value: memoryview, frames: int, index: int, extended: bytes = b"
         return b"".join(part for _, part in parts)
     if len(parts) == frames:
         return bytes(parts[index][1])
+    begin, end = _ends_of(index, frames, parts, table, extended)
+    return b"".join(part for at, part in parts if at >= begin and (end is None or at < end))
+
+
+def _ends_of(
+    index: int, frames: int, parts: list[tuple[int, memoryview]], table: memoryview, extended: bytes
+) -> tuple[int, int | None]:
+    """Give the offsets between which the fragments of a frame lie; no end where it is the last."""
     places = {at for at, _ in parts}
     begins = [at for at, part in parts if _begins(part)]
     for offsets in (_offsets("<I", table), _offsets("<Q", extended), begins):
         if _are_of_frames(offsets, frames, places, index):
-            begin, end = (*offsets, None)[index : index + 2]
-            return b"".join(part for at, part in parts if at >= (begin or 0) and (end is None or at < end))
+            return offsets[index], offsets[index + 1] if index + 1 < frames else None
     raise Refused("damaged")
 
 

@@ -8,7 +8,10 @@ from pydicom.dataset import Dataset
 
 from mlcore.images.dicom.checked import Checked, items, words
 from mlcore.images.dicom.geometry import Cosines, Vector, cosines_of, dot, normal_of, vector_of
+from mlcore.images.dicom.header import number_of
+from mlcore.images.dicom.siemens import private_value
 
+_LARGEST_B_VALUE = 100_000.0
 _COMPONENTS = {
     "M": "magnitude",
     "MAGNITUDE": "magnitude",
@@ -160,7 +163,7 @@ def frame_of(groups: Groups, index: int, checked: Checked) -> Frame:
         thickness=checked.positive(thickness, "SliceThickness"),
         echo=echo_of(groups, index, checked),
         echo_number=_echo_number(groups.dataset, checked),
-        b_value=checked.number(groups.holder(index, "MRDiffusionSequence", "DiffusionBValue"), "DiffusionBValue"),
+        b_value=_b_value(groups, index, checked),
         direction=_direction(groups, index, checked),
         time_point=_first_whole(
             groups,
@@ -183,6 +186,17 @@ def echo_of(groups: Groups, index: int, checked: Checked) -> float | None:
     enhanced = groups.holder(index, "MREchoSequence", "EffectiveEchoTime")
     found = checked.number(enhanced, "EffectiveEchoTime")
     return checked.number(groups.dataset, "EchoTime") if found is None else found
+
+
+def _b_value(groups: Groups, index: int, checked: Checked) -> float | None:
+    """Give the b-value; classic files of Siemens have it in their own element only."""
+    name = "DiffusionBValue"
+    told = checked.number(groups.holder(index, "MRDiffusionSequence", name), name)
+    if told is not None:
+        return told
+    own = private_value(groups.dataset, 0x0019, "SIEMENS MR HEADER", 0x0C)
+    found = number_of(own.decode("ascii", "replace") if isinstance(own, bytes) else own)
+    return found if found is not None and 0 <= found <= _LARGEST_B_VALUE else None
 
 
 def _position(groups: Groups, index: int, checked: Checked) -> Vector | None:

@@ -16,8 +16,10 @@ from mlcore.images.dicom.file import is_dicom, read
 from mlcore.images.dicom.geometry import plane_of
 from mlcore.images.dicom.groups import Frame, Groups, echo_of, frame_of
 from mlcore.images.dicom.header import PIXELS
+from mlcore.images.dicom.mosaic import NoHeader, mosaic_of
 from mlcore.images.dicom.objects import object_of, why_not_predicted
 from mlcore.images.dicom.quiet import quiet
+from mlcore.images.dicom.view import is_mosaic
 from mlcore.images.problem import Problem
 
 MOST_FRAMES = 20_000
@@ -56,12 +58,13 @@ class Instance:
     kind : str
         One of `objects.OBJECTS`.
     not_predicted : str
-        Why no model may give an opinion: see `objects.why_not_predicted`. '' where one may.
+        Why no model may give an opinion: `mosaic_without_header`, or see `objects.why_not_predicted`; '' where one
+        may.
     frames : tuple of Frame
-        In the order of the file; none without pixels.
+        In the order of the file; none without pixels. Those of a mosaic are its tiles.
     problems : tuple of Problem
         `uid_missing`, `uid_malformed`, `value_malformed`, `orientation_malformed` (each with `tag`),
-        `groups_missing`, `too_many_frames`.
+        `groups_missing`, `too_many_frames`, `mosaic_without_header` (with what it `lacks`).
     """
 
     study_uid: str | None = None
@@ -181,22 +184,37 @@ def _with_image(of_object: Instance, dataset: Dataset, described: str, checked: 
         checked.note("groups_missing")
     frames = tuple(frame_of(groups, index, checked) for index in range(groups.frames))
     first = frames[0] if frames else Frame(0)
+    between = checked.positive(
+        groups.holder(0, "PixelMeasuresSequence", "SpacingBetweenSlices"), "SpacingBetweenSlices"
+    )
+    rows, columns = (max(checked.whole(dataset, name) or 0, 0) for name in ("Rows", "Columns"))
     planes = {plane_of(frame.cosines) for frame in frames}
     mr = of_object.modality in ("", "MR")
-    return dataclasses.replace(
+    of_image = dataclasses.replace(
         of_object,
         frame_of_reference=_frame_of_reference(dataset, checked),
         sequence=sequence_of(_technique(groups, frames, described, checked)) if mr else "",
         plane=planes.pop() if len(planes) == 1 else "",
-        rows=max(checked.whole(dataset, "Rows") or 0, 0),
-        columns=max(checked.whole(dataset, "Columns") or 0, 0),
+        rows=rows,
+        columns=columns,
         spacing=first.spacing,
         slice_thickness=first.thickness,
-        slice_spacing=checked.positive(
-            groups.holder(0, "PixelMeasuresSequence", "SpacingBetweenSlices"), "SpacingBetweenSlices"
-        ),
+        slice_spacing=between,
         frames=frames,
     )
+    return _with_tiles(of_image, dataset, checked) if len(frames) == 1 and is_mosaic(dataset) else of_image
+
+
+def _with_tiles(of_image: Instance, dataset: Dataset, checked: Checked) -> Instance:
+    """Make frames of the tiles of a mosaic; where its header does not tell how, nobody can read it."""
+    whole = of_image.frames[0]
+    try:
+        mosaic = mosaic_of(dataset, whole, of_image.rows, of_image.columns, of_image.slice_spacing)
+        frames = mosaic.frames(whole)
+    except NoHeader as error:
+        checked.note("mosaic_without_header", lacks=error.lacks)
+        return dataclasses.replace(of_image, not_predicted=of_image.not_predicted or "mosaic_without_header")
+    return dataclasses.replace(of_image, rows=mosaic.rows, columns=mosaic.columns, frames=frames)
 
 
 def _frame_of_reference(dataset: Dataset, checked: Checked) -> str | None:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from mlcore.images.decoded import GreyTable
 from mlcore.images.dicom.header import get, is_little_endian, number, numbers
+from mlcore.images.dicom.siemens import private_value
 from mlcore.images.dicom.tables import table_of
 
 # Positive directions of the patient's axes (PS3.3 C.7.6.2.1.1): left, posterior, head.
@@ -127,14 +128,7 @@ def is_mosaic(dataset: Dataset) -> bool:
 
 def _siemens_tiles(dataset: Dataset) -> int:
     """NumberOfImagesInMosaic of Siemens' private group 0019; 0 where it is not told."""
-    for block in range(0x10, 0x100):
-        creator = dataset.get((0x0019, block))
-        if creator is None or "SIEMENS MR HEADER" not in str(creator.value).upper():
-            continue
-        told = dataset.get((0x0019, (block << 8) | 0x0A))
-        value = None if told is None else told.value
-        if isinstance(value, bytes):
-            value = int.from_bytes(value[:2], "little" if is_little_endian(dataset) else "big")
-        if isinstance(value, int):
-            return value
-    return 0
+    value = private_value(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A)
+    if isinstance(value, bytes):
+        value = int.from_bytes(value[:2], "little" if is_little_endian(dataset) else "big")
+    return value if isinstance(value, int) else 0
