@@ -12,8 +12,8 @@ import numpy as np
 import pydicom.pixels  # noqa: F401  with its plugins, before the fork
 from PIL import Image
 
-from mlcore.images.decode import decode
-from mlcore.images.decoded import PIXEL_LIMIT, Decoded, Refused
+from mlcore.images.decode import decode, frame
+from mlcore.images.decoded import PIXEL_LIMIT, Decoded, NoSuchFrame, Refused
 from mlcore.images.fingerprint import fingerprint
 from mlcore.images.viewer_file import container, displayed, preview
 
@@ -28,7 +28,7 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
     Parameters
     ----------
     job : dict
-        `do`: `take`, `show` or `decode`; `side` for `show`.
+        `do`: `take`, `show` or `decode`; `side` for `show`; `frame` where one frame is meant and not the file.
     data : bytes
         The file.
     most_kb : float
@@ -37,10 +37,10 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
     Returns
     -------
     dict
-        `value`; or `refused`, a code and a sentence; or `memory`, where more was needed than there may be.
+        `value`; or `refused`, a code and a sentence; or `memory`, where there may not be so much; or `no_frame`.
     """
     try:
-        decoded = decode(data)
+        decoded = decode(data) if job.get("frame") is None else frame(data, int(job["frame"]))
         if job["do"] == "take":
             return {"value": _taken(decoded)}
         if job["do"] == "show":
@@ -51,6 +51,8 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
         if ran_out or _for_want_of_memory(refused):
             return {"memory": True}
         return {"refused": [refused.code, refused.sentence]}
+    except NoSuchFrame:
+        return {"no_frame": True}
     except MemoryError:
         return {"memory": True}
 

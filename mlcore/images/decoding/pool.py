@@ -17,7 +17,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from mlcore.images.decoded import Decoded, Refused
+from mlcore.images.decoded import Decoded, NoSuchFrame, Refused
 from mlcore.images.decoding import wire
 from mlcore.images.decoding.process import Decoder, Ended, Limits, Used
 from mlcore.images.decoding.wire import Broken, Gone, TooLate
@@ -78,13 +78,15 @@ class DecodingPool:
         with self._free:
             self._serve()
 
-    def take(self, data: bytes) -> dict[str, Any]:
-        """Give what the intake keeps of a file.
+    def take(self, data: bytes, index: int | None = None) -> dict[str, Any]:
+        """Give what the intake keeps of a file, or of one of its frames.
 
         Parameters
         ----------
         data : bytes
             The whole file.
+        index : int, optional
+            Of a frame, as of `mlcore.images.decode.frame`.
 
         Returns
         -------
@@ -96,20 +98,23 @@ class DecodingPool:
         ------
         Refused
             `Ended` where a limit ended it.
+        NoSuchFrame
+            Where the file has no such frame.
         DecodingUnavailable
         """
-        return dict(self._ask({"do": "take"}, data))
+        return dict(self._ask({"do": "take", "frame": index}, data))
 
-    def show(self, data: bytes, side: int) -> Any:
+    def show(self, data: bytes, side: int, index: int | None = None) -> Any:
         """Give an image as the viewer shows it at first.
 
-        Parameters, answer and errors as of `mlcore.images.viewer_file`.
+        Parameters, answer and errors as of `mlcore.images.viewer_file`; `index` as of `take`.
         """
-        return self._ask({"do": "show", "side": side}, data)
+        return self._ask({"do": "show", "side": side, "frame": index}, data)
 
-    def decode(self, data: bytes) -> Decoded:
-        """Decode a file; parameters, answer and errors as of `mlcore.images.decode`, and `DecodingUnavailable`."""
-        found = self._ask({"do": "decode"}, data)
+    def decode(self, data: bytes, index: int | None = None) -> Decoded:
+        """Decode a file or one of its frames; parameters, answer and errors as of `mlcore.images.decode`, and
+        `DecodingUnavailable`."""
+        found = self._ask({"do": "decode", "frame": index}, data)
         if not isinstance(found, Decoded):
             raise Ended("crash", Used())
         return found
@@ -157,6 +162,8 @@ class DecodingPool:
     def _value(self, told: dict[str, Any]) -> Any:
         if told.get("memory"):
             raise Ended("memory", self.last or Used())
+        if told.get("no_frame"):
+            raise NoSuchFrame
         if "refused" in told:
             code, sentence = (str(word)[:500] for word in told["refused"])
             raise Refused(code, sentence)

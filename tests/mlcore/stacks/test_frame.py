@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from mlcore.data.synthetic_study import Wanted, write_study
 from mlcore.images.decode import NoSuchFrame, Refused, decode, frame
+from mlcore.images.decoding.pool import DecodingPool
 from mlcore.images.dicom.frames import frame_bytes
 from tests.mlcore.phantom import head, png
 from tests.mlcore.test_decode import dicom, file
@@ -121,3 +122,18 @@ def test_three_hundred_frames_one_by_one_take_the_memory_of_one(tmp_path):
         tracemalloc.stop()
     # All frames are 10 MB.
     assert most < 5_000_000
+
+
+def test_a_process_decodes_the_frame_that_is_asked_for():
+    pool = DecodingPool(most=1)
+    try:
+        data = frames(*THREE)
+        for index, pixels in enumerate(THREE):
+            assert np.array_equal(pool.decode(data, index).pixels, pixels)
+            assert pool.take(data, index)["frames"] == 3
+            assert pool.show(data, 64, index).shape == (40, 64)
+        assert pool.take(data, 1)["pixels"] != pool.take(data)["pixels"] == pool.take(data, 0)["pixels"]
+        with pytest.raises(NoSuchFrame):
+            pool.decode(data, 3)
+    finally:
+        pool.close()
