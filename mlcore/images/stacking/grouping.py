@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from mlcore.images.dicom.geometry import Cosines, dot, normal_of
 from mlcore.images.dicom.groups import Frame
@@ -15,6 +14,9 @@ from mlcore.images.dicom.instance import Instance
 
 # Directions of one stack: scanners round their cosines.
 _SAME_DIRECTION = math.cos(math.radians(1.0))
+# Wider than any two row directions within a degree can lie apart, of lengths that `cosines_of` takes.
+_CELL = 0.05
+_BESIDE = tuple(itertools.product((-1, 0, 1), repeat=3))
 # Millimetres: nearer than this, two images show the same section.
 SAME_PLACE = 0.01
 
@@ -98,22 +100,31 @@ def groups_of(images: Sequence[Placed]) -> list[Group]:
 
 
 def _directions(images: Iterable[Placed]) -> dict[Cosines, Cosines]:
-    """Give for all directions of row and column one that is the same within a degree."""
+    """Give for all directions of row and column one that is the same within a degree.
+
+    Those already found lie in cells by the direction of their rows, so that each is compared with its neighbours only.
+    """
     told = sorted({image.frame.cosines for image in images if image.frame.cosines is not None})
-    leaders = list[Cosines]()
+    cells = defaultdict[tuple[int, ...], list[tuple[int, Cosines]]](list)
     found = dict[Cosines, Cosines]()
-    table = np.empty((0, 2, 3))
-    for cosines in told:
-        own = np.array(cosines).reshape(2, 3)
-        own /= np.linalg.norm(own, axis=1, keepdims=True)
-        near = ((table * own).sum(axis=2) >= _SAME_DIRECTION).all(axis=1)
-        if near.any():
-            found[cosines] = leaders[int(near.argmax())]
-            continue
-        leaders.append(cosines)
-        table = np.concatenate((table, own[None]))
-        found[cosines] = cosines
+    for number, cosines in enumerate(told):
+        cell = tuple(math.floor(each / _CELL) for each in cosines[:3])
+        beside = (tuple(map(sum, zip(cell, step, strict=True))) for step in _BESIDE)
+        near = [pair for place in beside if place in cells for pair in cells[place] if _same(pair[1], cosines)]
+        # Of several the first in order, whatever their cells.
+        leader = min(near)[1] if near else cosines
+        if not near:
+            cells[cell].append((number, cosines))
+        found[cosines] = leader
     return found
+
+
+def _same(one: Cosines, other: Cosines) -> bool:
+    """Tell whether rows and columns run the same way within a degree, whatever their lengths."""
+    return all(
+        dot(a, b) >= _SAME_DIRECTION * math.hypot(*a) * math.hypot(*b)
+        for a, b in ((one[:3], other[:3]), (one[3:], other[3:]))
+    )
 
 
 def _key(image: Placed, direction: Cosines | None) -> tuple[Split, ...]:

@@ -78,7 +78,7 @@ def _pairs(places: list[float]) -> list[Problem]:
     pairs = [index for index in range(1, len(places)) if places[index] - places[index - 1] < SAME_PLACE]
     if not pairs:
         return []
-    runs = sum(1 for index in pairs if index - 1 not in pairs)
+    runs = len(pairs) - len(set(pairs) & {index + 1 for index in pairs})
     first = round(places[pairs[0]], 3)
     return [problem("same_position", positions=runs, images=len(pairs) + runs, first=first, at=pairs[0] - 1)]
 

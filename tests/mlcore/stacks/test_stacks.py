@@ -1,7 +1,9 @@
 """The images of a series, in whatever order they come, become the same stacks."""
 
 import dataclasses
+import math
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +132,21 @@ def test_directions_within_a_degree_are_one():
     far = (1.0, 0.0, 0.0, 0.0, 0.9994, 0.0349)  # 2 degrees
     assert len(sort_into_stacks([image(1, 0.0), image(2, 5.0, cosines=near)])) == 1
     assert len(sort_into_stacks([image(1, 0.0), image(2, 5.0, cosines=far)])) == 2
+
+
+def test_thousands_of_directions_are_parted_in_time():
+    """A hostile file may give each of its frames a direction of its own."""
+    rng = random.Random(1)
+    turns = [(rng.uniform(-3, 3), rng.uniform(-1.5, 1.5)) for _ in range(4000)]
+    rows = [(math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)) for a, b in turns]
+    columns = [(-math.sin(a), math.cos(a), 0.0) for a, _ in turns]
+    tilted = tuple(
+        Frame(k, cosines=(*row, *column)) for k, (row, column) in enumerate(zip(rows, columns, strict=True))
+    )
+    begin = time.process_time()
+    stacks = sort_into_stacks([dataclasses.replace(image(1), frames=tilted)])
+    assert time.process_time() - begin < 10
+    assert 1000 < len(stacks) < 4000
 
 
 def test_mixed_sizes_are_parted():
