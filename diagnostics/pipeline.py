@@ -1,7 +1,7 @@
 """The way of a scan, act by act: ``THE_WAY`` below. Only here does one room's work become the next room's, or
 background work start."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -23,10 +23,12 @@ from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews import opening, reading, worklist
 from diagnostics.reviews.models import Claim, Read
-from diagnostics.scans import intake
+from diagnostics.scans import arrival, intake, kept_instances
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, require
+from diagnostics.scans.filing import Filing, filing, refuse_elsewhere
 from diagnostics.scans.models import Institution, Priority, Scan
+from diagnostics.scans.series import KeptInstance
 from diagnostics.training import services as training
 from diagnostics.training.models import TrainingRun
 
@@ -35,11 +37,23 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Submitted:
-    """The scan, whether it is new or was here already, and the prediction that was queued for a new one."""
+    """The scan, whether the image is new or was here already, and the prediction that was queued for a new scan.
+
+    ``arriving``: the image belongs to a series of which others may follow; the scan is analysed once it has closed.
+    """
 
     scan: Scan
     created: bool
     prediction: Prediction | None = None
+    arriving: bool = False
+
+
+@dataclass(frozen=True)
+class KeptBeside:
+    """A file that is no image to read was kept with its study."""
+
+    kept: KeptInstance
+    created: bool
 
 
 @disk.named()
@@ -55,8 +69,11 @@ def submit_scan(
     source: Scan.Source = Scan.Source.PORTAL,
     reference_label: str = "",
     to_read: bool = True,
-) -> Submitted:
+) -> Submitted | KeptBeside:
     """Take a file in: scan stored, prediction queued, case opened, all in one transaction; then a nudge.
+
+    An image of a DICOM series joins its stack, which is analysed and read once the series has closed. One that comes
+    with a label stays alone: the label is of the image. So does every picture file.
 
     ``to_read=False`` opens no case: a labelled image that is imported to train from waits for no reader.
 
@@ -72,13 +89,25 @@ def submit_scan(
         No process can be had to decode it in.
     StorageFull
         There is no room to keep it; nothing of it was kept.
+    StudyElsewhere
+        It is here, filed under another patient, accession number or date.
+    SeriesElsewhere, SameInstanceOtherContent
+        It contradicts what is here.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
-    place = scans.filing(patient=patient, accession=accession, study_date=study_date)
-    image = _ingested(by, institution, data, labelled=bool(reference_label))
+    place = filing(patient=patient, accession=accession, study_date=study_date)
+    image = _received(by, institution, data, labelled=bool(reference_label))
+    if isinstance(image, intake.KeptFile):
+        kept, created = kept_instances.keep(by=by, institution=institution, file=image, place=place)
+        return KeptBeside(kept, created)
     found = scans.existing(institution, image.sha256)
     if found is not None:
+        # The importer invents the names that it files under.
+        if source != Scan.Source.IMPORT:
+            refuse_elsewhere(found.study, place)
         return _submitted_again(by, found, reference_label)
+    if arrival.belongs_to_a_series(image) and not reference_label:
+        return _joined(by, institution, image, place, priority, source)
     keys = scans.keep_files(institution, image)
     with transaction.atomic():
         live = registry.live()
@@ -97,15 +126,38 @@ def submit_scan(
     return Submitted(scan, True, queued) if created else _submitted_again(by, scan, reference_label)
 
 
-def _ingested(by: Actor, institution: Institution, data: bytes, *, labelled: bool) -> intake.IngestedImage:
+def _joined(
+    by: Actor,
+    institution: Institution,
+    image: intake.IngestedImage,
+    place: Filing,
+    priority: Priority,
+    source: Scan.Source,
+) -> Submitted:
+    """File an image of a series in its stack."""
+    twin = arrival.here_already(institution, image.instance)
+    if twin is not None:
+        arrival.refuse_other_content(by=by, institution=institution, image=image, twin=twin)
+        refuse_elsewhere(twin.scan.study, place)
+        return _submitted_again(by, twin.scan, "")
+    keys = scans.keep_files(institution, image)
+    arrived = arrival.join(
+        by=by, institution=institution, image=image, keys=keys, place=place, priority=priority, source=source
+    )
+    return Submitted(arrived.scan, arrived.created, arriving=True)
+
+
+def _received(
+    by: Actor, institution: Institution, data: bytes, *, labelled: bool
+) -> intake.IngestedImage | intake.KeptFile:
     """The file, checked and decoded."""
     try:
-        image = intake.ingest(data)
+        image = intake.received(data)
     except intake.FileRefused as refused:
         if refused.ended is not None:
             scans.note_ended_file(by=by, institution=institution, data=data, code=refused.code)
         raise
-    if labelled and image.frames > 1:
+    if labelled and (isinstance(image, intake.KeptFile) or image.frames > 1):
         # The label is of the whole, and nobody has said that the first frame shows it.
         raise intake.FileRefused.because("multi_frame")
     return image
@@ -126,6 +178,16 @@ def _submitted_again(by: Actor, scan: Scan, reference_label: str) -> Submitted:
     with transaction.atomic():
         record(by=by, act="scan_submitted_again", target=scan, institution=scan.institution)
     return Submitted(scan, False)
+
+
+def close_series(*, by: Actor, scans_of: Collection[Scan]) -> None:
+    """All images of the series of these scans are here, says the door: they need not wait for the quiet."""
+    found = {scan.series for scan in scans_of if scan.series is not None}
+    with transaction.atomic():
+        for series in found:
+            require(by, Permission.SUBMIT_SCAN, series.institution)
+            arrival.all_are_here(series)
+        transaction.on_commit(lambda: nudge(tasks.close_series))
 
 
 def retry_prediction(*, by: Actor, scan: Scan) -> Prediction:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
+from diagnostics import closing
 from diagnostics.audit import anchors
 from diagnostics.datasets import background
 from diagnostics.mail import outbox
@@ -66,6 +67,11 @@ def queue_analyses() -> list[Nudge]:
     return [Nudge("infer")] if queued or analyses.anything_waiting() else []
 
 
+def close_quiet_series() -> list[Nudge]:
+    """Series of which no image has come for a while."""
+    return [Nudge("close_series", keep=False)] if closing.anything_due() else []
+
+
 def go_on_with_plans() -> list[Nudge]:
     """Plans and freezes of very many scans."""
     return [Nudge("plan_datasets")] if background.anything_waiting() else []
@@ -98,6 +104,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     worklist.free_left_work,
     worklist.refresh_order,
     controls.mix_in,
+    close_quiet_series,
     queue_analyses,
     go_on_with_plans,
     go_on_with_training,

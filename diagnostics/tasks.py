@@ -22,6 +22,15 @@ def infer() -> None:
     inference.run_waiting()
 
 
+@shared_task(name="diagnostics.tasks.close_series")
+def close_series() -> None:
+    """Put the series in order whose images are all here; what came of it is then analysed."""
+    from diagnostics import closing
+
+    if closing.close_due():
+        infer.delay()
+
+
 @shared_task(name="diagnostics.tasks.train")
 def train(run_id: str) -> None:
     """Carry out one training run."""
@@ -98,9 +107,9 @@ def reconcile() -> None:
 
 
 def _nudge(nudge: "Nudge") -> None:
-    task = {each.name: each for each in (infer, train, send_mails, judge, score_in_the_shadow, plan_datasets)}[
-        f"diagnostics.tasks.{nudge.task}"
-    ]
+    task = {
+        each.name: each for each in (infer, close_series, train, send_mails, judge, score_in_the_shadow, plan_datasets)
+    }[f"diagnostics.tasks.{nudge.task}"]
     if nudge.keep:
         task.delay(*nudge.args)
     else:

@@ -195,6 +195,8 @@ CELERY_TASK_ROUTES = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 RECONCILE_SECONDS = env.float("OVERREAD_RECONCILE_SECONDS", default=10.0)
+# A series is closed when no image of it has come for so long, unless its sender says before that all are here.
+SERIES_QUIET_SECONDS = env.float("OVERREAD_SERIES_QUIET_SECONDS", default=30.0)
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "diagnostics.tasks.reconcile",

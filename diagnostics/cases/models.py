@@ -89,7 +89,7 @@ class Case(models.Model):
     )
     returned_at = models.DateTimeField(null=True, blank=True, help_text=_("When an adjudicator sent it back."))
     analysis = models.CharField(
-        max_length=9,
+        max_length=12,
         choices=Analysis,
         default=Analysis.QUEUED,
         editable=False,

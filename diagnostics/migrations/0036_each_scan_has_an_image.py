@@ -30,8 +30,8 @@ UPDATE diagnostics_study SET institution_id =
 """
 IMAGES = """
 INSERT INTO diagnostics_image (institution_id, scan_id, "index", revision, sop_uid, frame, sha256, size_bytes,
-    original, pixels, preview, width, height, bits, created_at)
-SELECT institution_id, id, 0, 1, '', 0, sha256, size_bytes, original, pixels, preview, width, height, bits, created_at
+    original, pixels, preview, width, height, bits, facts, created_at)
+SELECT institution_id, id, 0, 1, '', 0, sha256, size_bytes, original, pixels, preview, width, height, bits, '{}', created_at
 FROM diagnostics_scan ORDER BY created_at, id
 """
 
@@ -76,7 +76,7 @@ def _identify(apps, scan, said):
             "modality": said["Modality"][:16],
             "frame_of_reference": _uid(said["FrameOfReferenceUID"]),
             "arrival": "complete",
-            "last_arrival_at": scan.created_at,
+            "close_at": scan.created_at,
             "closed_at": timezone.now(),
         },
     )

@@ -39,6 +39,7 @@ def derived(scan: str) -> Combinable:
     this_scan = Scan.objects.filter(pk=OuterRef(scan))
     rejected = this_scan.exclude(rejected_code="")
     return SqlCase(
+        When(Exists(this_scan.exclude(not_analysed="")), then=Value(Analysis.NONE)),
         When(Exists(this_scan.filter(arrival=Arrival.ARRIVING)), then=Value(Analysis.ARRIVING)),
         When(Exists(rejected), then=Value(Analysis.REJECTED)),
         default=Subquery(newest),

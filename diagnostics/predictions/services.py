@@ -37,7 +37,7 @@ def queue_first(*, scan: Scan, version: ModelVersion, by: Actor | None = None) -
 
 
 def _queue(scan: Scan, version: ModelVersion, by: Actor | None = None) -> Prediction:
-    prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version)
+    prediction, made = Prediction.objects.get_or_create(scan=scan, model_version=version, scan_revision=scan.revision)
     if made:
         record(
             by=by,
@@ -103,7 +103,9 @@ def current(scan: Scan) -> Prediction | None:
 
 
 def status_of(scan: Scan) -> str:
-    """``arriving | queued | analysing | ready | failed | rejected``."""
+    """``arriving | queued | analysing | ready | failed | rejected | not_analysed``."""
+    if scan.not_analysed:
+        return Analysis.NONE.value
     if scan.arrival == Arrival.ARRIVING:
         return Analysis.ARRIVING.value
     if scan.rejected_code:

@@ -10,7 +10,7 @@ from .controls import want_one
 from .worklist import place_of
 
 
-def open_case(*, by: Actor, scan: Scan) -> Case:
+def open_case(*, by: Actor | None, scan: Scan) -> Case:
     """Make the scan work for a reader, in the caller's transaction. Twice is once."""
     case, made = Case.objects.get_or_create(
         scan=scan,

@@ -55,7 +55,7 @@ def scans_as_shown_to(user: Actor, scans: QuerySet[Scan]) -> VisibleScans:
     newest = Prediction.objects.with_model().order_by("-created_at", "-id")
     return (
         VisibleScans(scans.model, scans.query.chain(), scans.db)
-        .select_related("institution", "patient", "study", "uploaded_by")
+        .select_related("institution", "patient", "study", "series", "uploaded_by")
         .prefetch_related(Prefetch("predictions", queryset=newest, to_attr="newest_predictions"))
         .annotate(blinded=blinded(user, scan="pk", institution="institution"))
     )

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -50,6 +50,12 @@ def take(data: bytes) -> dict[str, Any]:
     """What the intake keeps of a file; raises Refused and DecodingUnavailable."""
     with _told(data):
         return pool().take(data)
+
+
+def take_frames(data: bytes, indices: Sequence[int]) -> list[dict[str, bytes]]:
+    """``pixels`` and ``preview`` of some frames of a file; raises Refused and DecodingUnavailable."""
+    with _told(data):
+        return pool().take_frames(data, indices)
 
 
 def show(data: bytes, side: int) -> Any:

@@ -17,12 +17,23 @@ from django.utils.functional import lazy
 from diagnostics.errors import Invalid
 from mlcore.images.decoded import SHAPE_ONLY, Refused
 from mlcore.images.decoding.process import Ended
+from mlcore.images.dicom.instance import Instance
 
 from . import decoding
 from .decoding import DecodingUnavailable
+from .instances import instance_from
 from .kept_sentences import in_words
 
-__all__ = ["SHAPE_ONLY", "DecodingUnavailable", "FileRefused", "IngestedImage", "displayed", "ingest"]
+__all__ = [
+    "SHAPE_ONLY",
+    "DecodingUnavailable",
+    "FileRefused",
+    "IngestedImage",
+    "KeptFile",
+    "displayed",
+    "ingest",
+    "received",
+]
 
 
 class FileRefused(Invalid):
@@ -56,10 +67,20 @@ class IngestedImage:
     pixels: bytes
     preview: bytes
     fingerprint: bytes
+    instance: Instance | None = None
 
 
-def ingest(data: bytes) -> IngestedImage:
-    """Check and decode one file.
+@dataclass(frozen=True)
+class KeptFile:
+    """An object that belongs to a study and is no image to read: a report, a document, a screenshot."""
+
+    original: bytes
+    sha256: str
+    instance: Instance
+
+
+def received(data: bytes) -> IngestedImage | KeptFile:
+    """Check one file and decode it, if it is an image to read.
 
     Raises
     ------
@@ -68,8 +89,22 @@ def ingest(data: bytes) -> IngestedImage:
     DecodingUnavailable
         Nothing was decoded.
     """
+    sha256 = hashlib.sha256(data).hexdigest()
     with _told():
-        return IngestedImage(original=data, sha256=hashlib.sha256(data).hexdigest(), **decoding.take(data))
+        told = decoding.take(data)
+    said = told.pop("instance")
+    instance = instance_from(said)
+    if instance is not None and said["kept"]:
+        return KeptFile(data, sha256, instance)
+    return IngestedImage(original=data, sha256=sha256, instance=instance, **told)
+
+
+def ingest(data: bytes) -> IngestedImage:
+    """Check and decode the file of an image; errors as of :func:`received`."""
+    found = received(data)
+    if isinstance(found, KeptFile):
+        raise FileRefused.because("no_pixels")
+    return found
 
 
 def displayed(data: bytes, side: int) -> np.ndarray:

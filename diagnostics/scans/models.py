@@ -159,6 +159,7 @@ class Analysis(models.TextChoices):
     READY = "ready", _("Ready")
     FAILED = "failed", _("No AI result")
     REJECTED = "rejected", _("Rejected")
+    NONE = "not_analysed", _("Not analysed")
 
 
 class ScanQuerySet(models.QuerySet["Scan"]):
@@ -196,6 +197,9 @@ class Scan(models.Model):
         default=1, editable=False, help_text=_("Grows where images come after the stack was closed.")
     )
     image_count = models.PositiveIntegerField(default=1, editable=False, help_text=_("Images in the stack."))
+    not_analysed = models.CharField(
+        max_length=20, blank=True, default="", editable=False, help_text=_("Why no model is asked about it.")
+    )
     # What the images of a stack share; null in a picture file, which has no place in a patient.
     geometry = models.JSONField(
         null=True,
@@ -223,7 +227,7 @@ class Scan(models.Model):
         max_length=16, blank=True, default="", help_text=_("Label that came with an imported folder.")
     )
     analysis = models.CharField(
-        max_length=9,
+        max_length=12,
         choices=Analysis,
         null=True,
         default=None,
@@ -241,7 +245,6 @@ class Scan(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["institution", "sha256"], name="one_scan_per_content"),
             models.CheckConstraint(
                 condition=Q(rejected_code="", rejected_reason="") | (~Q(rejected_code="") & ~Q(rejected_reason="")),
                 name="rejection_has_a_reason",
@@ -258,6 +261,7 @@ class Scan(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
+            models.Index(fields=["institution", "sha256"], name="scan_by_content"),
             models.Index(fields=["updated_at", "id"], name="scan_updated"),
             models.Index(fields=["institution", "analysis", "-created_at", "-id"], name="scan_newest_by_analysis"),
             models.Index(fields=["created_at"], condition=Q(analysis__isnull=True), name="scan_without_a_model"),

@@ -49,7 +49,7 @@ class Series(models.Model):
         max_length=LONGEST_UID, blank=True, default="", help_text=_("Series that share it can be linked by position.")
     )
     arrival = models.CharField(max_length=10, choices=Arrival, default=Arrival.ARRIVING)
-    last_arrival_at = models.DateTimeField(help_text=_("When its newest image came."))
+    close_at = models.DateTimeField(help_text=_("When its images are put in order, unless another one comes before."))
     closed_at = models.DateTimeField(null=True, blank=True, help_text=_("When its images were last put in order."))
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -67,7 +67,7 @@ class Series(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["last_arrival_at"], condition=Q(arrival="arriving"), name="series_arriving"),
+            models.Index(fields=["close_at"], condition=Q(arrival="arriving"), name="series_arriving"),
         ]
 
     def __str__(self) -> str:
@@ -92,8 +92,10 @@ class Image(models.Model):
     frame = models.PositiveIntegerField(default=0, help_text=_("Position in the file, from 0."))
     instance_number = models.IntegerField(null=True, blank=True)
     position = models.FloatField(null=True, blank=True, help_text=_("Millimetres along the normal of the slice."))
-    origin = models.JSONField(
-        null=True, blank=True, help_text=_("Image Position (Patient): x, y and z of the first pixel, in millimetres.")
+    facts = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_("What the file says of the image: place and direction in the patient, echo, b-value."),
     )
     sha256 = models.CharField(max_length=64, help_text=_("Of the original bytes."))
     size_bytes = models.PositiveBigIntegerField(help_text=_("Of the whole file."))

@@ -2,12 +2,8 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, date, timedelta
 
-from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
@@ -16,115 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
-from diagnostics.errors import Invalid, Message
 
-from .access import NotAllowed, Permission, institutions_where, require
-from .folding import folded
+from .access import Permission, require
+from .filing import Filing, InvalidEntry, study_for
 from .intake import IngestedImage
-from .likeness import pseudonym_like
-from .models import Analysis, Institution, Patient, Priority, Scan, Study
+from .models import Analysis, Institution, Priority, Scan
 from .series import Image
 from .storage import Ahead
 
-MAX_ACCESSION = 64
 _WRITERS = ThreadPoolExecutor(max_workers=12, thread_name_prefix="keep")
-EARLIEST_STUDY = date(1970, 1, 1)  # the first MR images of a head are younger
-
-
-class InvalidEntry(Invalid):
-    """What was asked does not fit; ``field`` names the part, the message says what would."""
-
-    field: str
-
-    def __init__(self, field: str, message: Message, params: Mapping[str, object] | None = None) -> None:
-        super().__init__(message, params, field=field)
-
-
-@dataclass(frozen=True)
-class Filing:
-    """Where a scan is to be filed, checked by :func:`filing`."""
-
-    patient: str
-    accession: str
-    study_date: date | None
-
-
-def institution_for(user: Actor, permission: Permission, code: str | None = None) -> Institution:
-    """The institution in which ``user`` wants to use ``permission``: the one named, or their only one.
-
-    Raises
-    ------
-    NotAllowed
-        There is none in which they have the permission.
-    InvalidEntry
-        None or an unknown one was named, and they have several. A foreign institution is as unknown as a missing one.
-    """
-    theirs = institutions_where(user, permission)
-    if code:
-        found = theirs.filter(code_folded=folded(code)).first()
-        if found is None:
-            require(user, permission)
-            known = ", ".join(theirs.values_list("code", flat=True))
-            raise InvalidEntry(
-                "institution",
-                _("You have no institution “%(code)s”. Yours: %(known)s."),
-                {"code": code, "known": known},
-            )
-        return found
-    several = list(theirs[:2])
-    if not several:
-        require(user, permission)
-        raise NotAllowed(_("There is no institution yet. An administrator adds the first one."))
-    if len(several) > 1:
-        known = ", ".join(theirs.values_list("code", flat=True))
-        raise InvalidEntry(
-            "institution", _("You belong to several institutions. Choose one of: %(known)s."), {"known": known}
-        )
-    return several[0]
-
-
-def filing(*, patient: str, accession: str = "", study_date: date | None = None) -> Filing:
-    """Check the words that file a scan.
-
-    Raises
-    ------
-    InvalidEntry
-        Naming the field and what it accepts.
-    """
-    patient = patient.strip()
-    if not patient:
-        raise InvalidEntry("patient", _("Enter the patient ID (pseudonym), for example P-0042."))
-    try:
-        Patient(pseudonym=patient).clean_fields(exclude={"institution"})
-    except ValidationError as error:
-        raise InvalidEntry("patient", " ".join(error.messages)) from error
-    accession = accession.strip()
-    if len(accession) > MAX_ACCESSION or not accession.isprintable():
-        raise InvalidEntry(
-            "accession",
-            _("An accession number can have at most %(max_accession)s printable characters."),
-            {"max_accession": MAX_ACCESSION},
-        )
-    if study_date is not None and not _may_be_a_study(study_date):
-        today = latest_study()
-        raise InvalidEntry(
-            "study_date",
-            _("The study date must be between %(earliest_study)s and today, %(today)s."),
-            {"earliest_study": EARLIEST_STUDY, "today": today},
-        )
-    return Filing(patient, accession, study_date)
-
-
-def latest_study() -> date:
-    """The last day on which a study may have been made: today where the day begins first on earth, at UTC+14.
-
-    A scanner's clock knows its own zone, and neither a file nor a form says which that is.
-    """
-    return (timezone.now().astimezone(UTC) + timedelta(hours=14)).date()
-
-
-def _may_be_a_study(day: date) -> bool:
-    return EARLIEST_STUDY <= day <= latest_study()
 
 
 def note_ended_file(*, by: Actor, institution: Institution, data: bytes, code: str) -> None:
@@ -210,11 +106,11 @@ def store(
     require(by, Permission.SUBMIT_SCAN, institution)
     try:
         with transaction.atomic():
-            patient = _patient(institution, place.patient)
+            study = study_for(institution, place, image.study_date)
             scan = Scan.objects.create(
                 institution=institution,
-                patient=patient,
-                study=_study(patient, place, image.study_date),
+                patient=study.patient,
+                study=study,
                 sha256=image.sha256,
                 size_bytes=len(image.original),
                 format=image.format,
@@ -258,41 +154,6 @@ def add_only_image(scan: Scan, *, sop_uid: str = "") -> Image:
         height=scan.height,
         bits=scan.bits,
     )
-
-
-def _patient(institution: Institution, pseudonym: str) -> Patient:
-    """The patient of this pseudonym, made where there is none. One who was made up gives their pseudonym away."""
-    name = folded(pseudonym)
-    synthetic = Patient.objects.filter(institution=institution, pseudonym_folded=name, is_synthetic=True).first()
-    if synthetic is not None:
-        synthetic.pseudonym = pseudonym_like(institution, pseudonym)
-        synthetic.save(update_fields=["pseudonym", "pseudonym_folded", "updated_at"])
-    return Patient.objects.get_or_create(
-        institution=institution, pseudonym_folded=name, defaults={"pseudonym": pseudonym}
-    )[0]
-
-
-def _study(patient: Patient, place: Filing, date_in_file: date | None) -> Study:
-    """The visit that the scan belongs to, made where it is missing."""
-    # Anonymisers write 00010101 and the like; a date that cannot be true is no date.
-    day = place.study_date or (date_in_file if date_in_file and _may_be_a_study(date_in_file) else None)
-    if not place.accession:
-        return Study.objects.get_or_create(patient=patient, accession="", date=day)[0]
-    study, made = Study.objects.get_or_create(
-        patient=patient,
-        accession_folded=folded(place.accession),
-        defaults={"accession": place.accession, "date": day},
-    )
-    if not made and place.study_date and study.date and study.date != place.study_date:
-        raise InvalidEntry(
-            "study_date",
-            _(
-                "Study %(accession)s of this patient has the date %(date)s. Leave the date empty, or use "
-                "another accession number."
-            ),
-            {"accession": place.accession, "date": study.date},
-        )
-    return study
 
 
 def give_reference_label(*, by: Actor, scan: Scan, label: str) -> None:

@@ -23,8 +23,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from diagnostics.scans import model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, institutions_where, may
+from diagnostics.scans.filing import InvalidEntry
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator
-from diagnostics.scans.services import InvalidEntry
 from portal.accounts.signed_in import person_of
 from portal.ui.fields import choose_from
 from portal.ui.refusals import refusals_as_messages, refusals_in_form

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
@@ -18,15 +19,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics import pipeline
-from diagnostics.models import Scan
+from diagnostics.models import Image, KeptInstance, Scan, Series, Study
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current, failure_of, status_of
 from diagnostics.reviews.queries import may_be_revealed
 from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible
 from diagnostics.scans.access import NotAllowed, Permission, may
+from diagnostics.scans.filing import institution_for
+from diagnostics.scans.kept_instances import kept_in_words
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Priority
-from diagnostics.scans.services import institution_for
 from portal.accounts.models import Scope
 
 from .files import file_answer
@@ -47,6 +49,55 @@ class ScanLinks(serializers.Serializer[Any]):
     pixels = serializers.URLField(help_text="True pixel values without metadata, in Overread's container.")
     preview = serializers.URLField(help_text="A small PNG without metadata.")
     original = serializers.URLField(help_text="The untouched file; open to those who may upload scans.")
+
+
+class SeriesSerializer(serializers.Serializer[Series]):
+    """The series of a stack."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField(allow_null=True)
+    modality = serializers.CharField()
+    sequence = serializers.CharField(help_text="`T1`, `T1ce`, `T2`, `FLAIR`, `DWI`, `other`, by its tags.")
+    plane = serializers.CharField(help_text="`axial`, `coronal`, `sagittal`, `oblique`.")
+    arrival = serializers.CharField(help_text="`arriving`, `complete`, `incomplete`.")
+
+
+class StudyOfScanSerializer(serializers.Serializer[Study]):
+    """The visit that a scan belongs to."""
+
+    id = serializers.UUIDField()
+    accession = serializers.CharField()
+    date = serializers.DateField(allow_null=True)
+
+
+class KeptInstanceSerializer(serializers.Serializer[KeptInstance]):
+    """An object that was kept with its study and is never analysed."""
+
+    id = serializers.UUIDField()
+    kind = serializers.CharField()
+    study_id = serializers.UUIDField()
+    note = serializers.SerializerMethodField()
+
+    def get_note(self, row: KeptInstance) -> str:
+        return kept_in_words(row)
+
+
+class ImageSerializer(serializers.Serializer[Image]):
+    """One image of a scan."""
+
+    index = serializers.IntegerField(allow_null=True, help_text="From 0; null until the series has closed.")
+    position = serializers.FloatField(allow_null=True, help_text="Millimetres along the normal of the slice.")
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    links = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.DictField(child=serializers.URLField()))
+    def get_links(self, row: Image) -> dict[str, str]:
+        if row.index is None:
+            return {}
+        scan = address(self.context, "scan-detail", pk=row.scan_id)
+        return {name: f"{scan}images/{row.index}/{name}/" for name in ("pixels", "preview")}
 
 
 class ScanShape(serializers.Serializer[VisibleScan]):
@@ -71,6 +122,9 @@ class ScanShape(serializers.Serializer[VisibleScan]):
     frames = serializers.IntegerField(
         source="scan.frames", help_text="In the file; the scan is the first, the others were not read."
     )
+    images = serializers.IntegerField(source="scan.image_count", help_text="In the stack.")
+    series = SeriesSerializer(source="scan.series", allow_null=True)
+    study = StudyOfScanSerializer(source="scan.study")
     note = serializers.SerializerMethodField(help_text="What must be known of the image, as a sentence.")
     created_at = serializers.DateTimeField(source="scan.created_at")
     updated_at = serializers.DateTimeField(source="scan.updated_at")
@@ -136,6 +190,9 @@ class HandIn(Strict):
     accession = serializers.CharField(required=False, allow_blank=True, max_length=64)
     study_date = serializers.DateField(required=False)
     priority = PriorityWord(required=False, help_text="`routine` where left out.")
+    series_complete = serializers.BooleanField(
+        required=False, help_text="This is the last image of its series: it need not wait for others."
+    )
 
 
 class ScanViewSet(Resource):
@@ -188,6 +245,11 @@ class ScanViewSet(Resource):
             priority=given.get("priority", Priority.ROUTINE),
             source=Scan.Source.API,
         )
+        if isinstance(submitted, pipeline.KeptBeside):
+            kept = KeptInstanceSerializer(submitted.kept).data
+            return Response(kept, status=status.HTTP_201_CREATED if submitted.created else status.HTTP_200_OK)
+        if given.get("series_complete"):
+            pipeline.close_series(by=self.person, scans_of=[submitted.scan])
         if submitted.created:
             seen = just_stored(self.person, submitted.scan, submitted.prediction)
         else:
@@ -257,4 +319,41 @@ class ScanViewSet(Resource):
             name=f"{scan.pk}.{suffix}",
             content_type="application/octet-stream",
             attachment=True,
+        )
+
+    @extend_schema(responses={200: ImageSerializer(many=True)})
+    @action(detail=True, filter_backends=[], pagination_class=None)
+    def images(self, request: Request, **kwargs: object) -> Response:
+        """The images of the scan in the order of the stack, with their position and where their pixels are."""
+        rows = self.get_object().images.order_by("index", "id")
+        return Response(ImageSerializer(rows, many=True, context=self.get_serializer_context()).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("index", int, OpenApiParameter.PATH)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, url_path="images/<int:index>/pixels", url_name="image-pixels")
+    def image_pixels(self, request: Request, index: int, **kwargs: object) -> HttpResponseBase:
+        """The true pixel values of one image, as of `pixels`."""
+        return self._image_file(request, index, "pixels", "application/octet-stream", "ovrd")
+
+    @extend_schema(
+        parameters=[OpenApiParameter("index", int, OpenApiParameter.PATH)],
+        responses={(200, "image/png"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, url_path="images/<int:index>/preview", url_name="image-preview")
+    def image_preview(self, request: Request, index: int, **kwargs: object) -> HttpResponseBase:
+        """A small picture of one image."""
+        return self._image_file(request, index, "preview", "image/png", "png")
+
+    def _image_file(self, request: Request, index: int, what: str, content_type: str, suffix: str) -> HttpResponseBase:
+        scan = self.get_object()
+        image = get_object_or_404(Image, scan=scan, index=index)
+        looked_at(by=self.person, scan_id=scan.pk)
+        return file_answer(
+            request,
+            key=getattr(image, what),
+            name=f"{scan.pk}-{image.index}.{suffix}",
+            content_type=content_type,
+            etag=f"{image.sha256}-{image.frame}-{what}",
         )

@@ -15,7 +15,7 @@ from diagnostics.scans.models import Priority
 PRIORITIES = {"stat": Priority.STAT, "urgent": Priority.URGENT, "routine": Priority.ROUTINE}
 PRIORITY_WORDS = {value: word for word, value in PRIORITIES.items()}
 FINDINGS = ["tumour", "no_tumour"]
-SCAN_STATUSES = ["arriving", "queued", "analysing", "ready", "failed", "rejected"]
+SCAN_STATUSES = ["arriving", "queued", "analysing", "ready", "failed", "rejected", "not_analysed"]
 
 
 class PriorityWord(serializers.ChoiceField):

@@ -10,8 +10,8 @@ from diagnostics.errors import Invalid
 from diagnostics.models import Institution
 from diagnostics.predictions.queries import STATUSES
 from diagnostics.scans.access import Permission, institutions_where
+from diagnostics.scans.filing import EARLIEST_STUDY, MAX_ACCESSION, filing, latest_study
 from diagnostics.scans.models import Priority
-from diagnostics.scans.services import EARLIEST_STUDY, MAX_ACCESSION, filing, latest_study
 from portal.ui.fields import choose_from
 from portal.ui.refusals import add_to
 
@@ -22,6 +22,7 @@ STATUS_NAMES = {
     "ready": _("Ready"),
     "failed": _("No AI result"),
     "rejected": _("Not readable"),
+    "not_analysed": _("Not analysed"),
 }
 
 

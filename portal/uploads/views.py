@@ -28,6 +28,7 @@ from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_fo
 from diagnostics.reviews.words import label_in_words
 from diagnostics.reviews.worklist import scans_listed
 from diagnostics.scans.access import Permission, may, require
+from diagnostics.scans.kept_instances import kept_in_words
 from diagnostics.scans.looks import looked_at
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of
@@ -43,7 +44,7 @@ PAGE_SIZE = 25
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file. ``kind``: ``stored | known | refused``; ``again``: it may be sent again as it is.
+    """What became of one file: ``stored | known | kept | refused``. ``again``: it may be sent again as it is.
 
     ``full``: there was no room for it.
     """
@@ -75,6 +76,10 @@ def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
         return Outcome(name, "refused", refusal.sentence)
     except Unavailable as refusal:
         return Outcome(name, "refused", refusal.sentence, again=True, full=isinstance(refusal, StorageFull))
+    if isinstance(done, pipeline.KeptBeside):
+        return Outcome(name, "kept", kept_in_words(done.kept))
+    if done.created and done.arriving:
+        return Outcome(name, "stored", _("The image joined its series."), done.scan)
     if done.created:
         return Outcome(name, "stored", done.scan.note, done.scan)
     return Outcome(name, "known", _("This image was uploaded before, so it was not stored again."), done.scan)

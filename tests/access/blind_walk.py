@@ -216,7 +216,9 @@ def _filled(world: World, name: str, pattern: URLPattern, families: dict[str, li
 def _values(world: World, name: str, argument: str, families: dict[str, list[Any]]) -> Iterator[Any]:
     """What may stand for one argument of an address: the row that the table names first, then its fellows."""
     word = HINTS.get(name)
-    if word:
+    if argument == "index":
+        yield from table.FURTHER[name]
+    elif word:
         row = world.rows[word]
         yield row
         yield from [key for key in families.get(str(row), []) if key != row][:ROWS]

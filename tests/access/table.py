@@ -19,6 +19,9 @@ api:scan-detail(scan)              GET    401    200  200  200  200  200  404   
 api:scan-retry(failed)             POST   401    202  202  202  202  202  404                  404    401 202
 api:scan-pixels(scan)              GET    401    200  200  200  200  200  404                  404    401 200
 api:scan-preview(scan)             GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-images(scan)              GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-image-pixels(scan)        GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-image-preview(scan)       GET    401    200  200  200  200  200  404                  404    401 200
 api:scan-original(scan)            GET    401    200  403  403  200  200  404                  404    401 200
 api:prediction-list                GET    401    200  200  200  200  200  =                    200    401 200
 api:prediction-detail(prediction)  GET    401    200  200  200  200  200  404                  404    401 200
@@ -228,6 +231,18 @@ ARGUMENTS: dict[str, list[str]] = {
     "accounts:address-confirm": ["no-such-word"],
     "lab:take-back": ["00000000-0000-4000-8000-000000000000"],
 }
+
+# What follows the row in an address.
+FURTHER: dict[str, list[int]] = {
+    "api:scan-image-pixels": [0],
+    "api:scan-image-preview": [0],
+}
+
+
+def arguments_of(name: str, row: object) -> list[object]:
+    """What goes into the address ``name`` for this row of ``world.py``, None where it takes none."""
+    return [*ARGUMENTS[name]] if name in ARGUMENTS else [*([row] if row else []), *FURTHER.get(name, [])]
+
 
 # What a request carries; a word in braces is a row of ``world.py``.
 BODIES: dict[str, dict[str, object]] = {

@@ -82,7 +82,7 @@ def world(db, monkeypatch) -> World:
 def ask(world: World, line: Line, method: str, viewpoint: str) -> int:
     """The status of one answer; whatever the request did is undone."""
     row = world.rows.get(line.word)
-    address = reverse(line.name, args=table.ARGUMENTS.get(line.name, [row] if line.word else []))
+    address = reverse(line.name, args=table.arguments_of(line.name, row))
     body = {
         name: world.rows[value.strip("{}")] if isinstance(value, str) and value.startswith("{") else value
         for name, value in table.BODIES.get(line.name, {}).items()

@@ -141,7 +141,7 @@ def _one_of_everything_else(world: World) -> None:
     Group.objects.create(name="group")
     Look.objects.create(person=manager, scan_id=read.case.scan_id, what="image", hour=NOW)
     scan = read.case.scan
-    Series.objects.create(institution=scan.institution, study=scan.study, uid="1.2.3", last_arrival_at=NOW)
+    Series.objects.create(institution=scan.institution, study=scan.study, uid="1.2.3", close_at=NOW)
     kept = {"institution": scan.institution, "size_bytes": 1}
     KeptInstance.objects.create(**kept, study=scan.study, kind="other", sop_uid="1.2.4", sha256="0" * 64)
     QuarantinedFile.objects.create(**kept, sop_uid="1.2.5", sha256="1" * 64, uploaded_by=manager)

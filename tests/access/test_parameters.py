@@ -52,7 +52,7 @@ def pages(world: World) -> list[tuple[str, str]]:
         if line.method != "GET" or line.name in WITHOUT_A_PAGE:
             continue
         row = world.rows.get(line.word)
-        address = reverse(line.name, args=table.ARGUMENTS.get(line.name, [row] if line.word else []))
+        address = reverse(line.name, args=table.arguments_of(line.name, row))
         openers = (
             who for answer in ("200", "302") for who in ("administrator", "radiologist", "data_manager", "nobody")
             if line.expected[who] == answer
@@ -163,7 +163,7 @@ def test_api_refuses_parameters_that_it_does_not_know(world: World, caplog: pyte
             continue
         client = world.client(who, token=True)
         row = world.rows.get(line.word)
-        address = reverse(line.name, args=table.ARGUMENTS.get(line.name, [row] if line.word else []))
+        address = reverse(line.name, args=table.arguments_of(line.name, row))
         for query in UNKNOWN:
             answer = status(client, f"{address}?{query}")
             if answer != 400:

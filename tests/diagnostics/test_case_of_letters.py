@@ -14,8 +14,8 @@ from django.utils import timezone
 from diagnostics import pipeline
 from diagnostics.models import Institution, Patient, Scan, Study
 from diagnostics.scans.access import Permission, Role
+from diagnostics.scans.filing import institution_for
 from diagnostics.scans.folding import folded
-from diagnostics.scans.services import institution_for
 from diagnostics.scans.twins import NamesCollide
 from portal.accounts import services as accounts
 from portal.accounts.models import User

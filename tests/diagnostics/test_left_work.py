@@ -11,8 +11,8 @@ from diagnostics.reviews import double_reading, worklist
 from diagnostics.reviews.errors import InvalidRead, WrongStage
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Role
+from diagnostics.scans.filing import InvalidEntry
 from diagnostics.scans.models import SecondReader
-from diagnostics.scans.services import InvalidEntry
 from portal.accounts.models import User
 from tests.diagnostics.test_two_readers import disagreement, final, send_back
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person

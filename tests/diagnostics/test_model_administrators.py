@@ -12,7 +12,7 @@ from diagnostics.registry import gate, requests, services
 from diagnostics.registry.models import ModelState
 from diagnostics.scans import institutions, model_administrators, people
 from diagnostics.scans.access import NotAllowed, Permission, Role, may
-from diagnostics.scans.services import InvalidEntry
+from diagnostics.scans.filing import InvalidEntry
 from tests import factories as made
 from tests.diagnostics.model_fixtures import put_into_use, stored_model
 from tests.diagnostics.test_registry import own_files  # noqa: F401 - files of this test's own

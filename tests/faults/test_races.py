@@ -36,6 +36,7 @@ from diagnostics.reviews import reading, worklist
 from diagnostics.reviews.models import Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
+from diagnostics.scans.series import Series
 from diagnostics.shadow import scoring
 from diagnostics.shadow.models import ShadowOpinion
 from diagnostics.training import fitting, judging, run_state, schedule
@@ -48,6 +49,7 @@ from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_
 from tests.diagnostics.test_datasets import scan as labelled
 from tests.diagnostics.test_monitoring import analysed
 from tests.diagnostics.test_registry import at_once
+from tests.dicom_images import slice_of
 from tests.factories import (
     CaseFactory,
     InstitutionFactory,
@@ -212,7 +214,20 @@ def plans_at_once(monkeypatch, tmp_path):
     assert (row.state, row.attempts) == ("ready", 1)
 
 
+def close_at_once(monkeypatch, tmp_path):
+    """A series closes once: one case, one analysis."""
+    place = InstitutionFactory()
+    by = person(Role.TECHNOLOGIST, place)
+    for n in range(3):
+        pipeline.submit_scan(by=by, institution=place, data=slice_of(n), patient="P-1")
+    Series.objects.update(close_at=timezone.now())
+    assert at_once(*[tasks.close_series] * 5) == [None] * 5
+    assert (Series.objects.get().arrival, Case.objects.count()) == ("complete", 1)
+    assert AuditEvent.objects.filter(act="series_closed").count() == 1
+
+
 AT_ONCE = {
+    "diagnostics.tasks.close_series": close_at_once,
     "diagnostics.tasks.consider_retraining": consider_at_once,
     "diagnostics.tasks.infer": infer_at_once,
     "diagnostics.tasks.judge": judge_at_once,

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from diagnostics.models import AuditEvent, Institution, Membership
 from diagnostics.scans import people
 from diagnostics.scans.access import NotAllowed, Role
-from diagnostics.scans.services import InvalidEntry
+from diagnostics.scans.filing import InvalidEntry
 from portal.accounts.models import ApiToken, Scope, User
 from tests import factories as made
 

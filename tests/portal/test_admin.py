@@ -156,7 +156,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "auditevent": AuditEvent.objects.filter(institution=institution).first(),
         "auditchain": AuditChain.objects.first(),
         "series": Series.objects.create(
-            institution=institution, study=scan.study, uid="1.2.3", last_arrival_at=timezone.now()
+            institution=institution, study=scan.study, uid="1.2.3", close_at=timezone.now()
         ),
         "image": scan.images.get(),
         "keptinstance": KeptInstance.objects.create(

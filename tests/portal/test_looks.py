@@ -16,6 +16,7 @@ from diagnostics import tasks
 from diagnostics.audit.models import AuditEvent
 from diagnostics.scans.access import Role
 from portal.accounts.models import issue_token
+from tests.access.table import arguments_of
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
 from tests.markup import flat
 
@@ -65,6 +66,8 @@ ADDRESSES = {
     "uploads:scan": "scan",
     "api:scan-pixels": "scan",
     "api:scan-preview": "scan",
+    "api:scan-image-pixels": "scan",
+    "api:scan-image-preview": "scan",
     "api:prediction-heatmap": "prediction",
     "api:case-report": "case",
 }
@@ -74,7 +77,7 @@ ADDRESSES = {
 def test_look_at_an_image_is_an_event(place, case, name):
     looker = person(Role.DATA_MANAGER, place)
     rows = {"case": case, "scan": case.scan, "prediction": case.scan.predictions.get()}
-    assert fetch(client_of(looker), name, rows[ADDRESSES[name]].pk).status_code == 200
+    assert fetch(client_of(looker), name, *arguments_of(name, rows[ADDRESSES[name]].pk)).status_code == 200
     assert looks() == [("image_viewed", looker.username, str(case.scan_id))]
     assert AuditEvent.objects.get(act="image_viewed").institution == place
 

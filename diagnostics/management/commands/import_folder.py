@@ -72,6 +72,8 @@ class Command(DomainCommand):
         planner_statistics.refresh()
         self.stdout.write("")
         self.stdout.write(", ".join(f"{tally[name]} {name}" for name in ("stored", "already here", "refused")))
+        if tally["kept with its study, not analysed"]:
+            self.stdout.write(f"{tally['kept with its study, not analysed']} kept with their study, not analysed")
         if tally["without a label"]:
             self.stdout.write(
                 f"{tally['without a label']} have no reference label, because their folder's name is none that is "
@@ -99,6 +101,8 @@ class Command(DomainCommand):
         except OSError as error:
             self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
             return "refused"
+        if isinstance(submitted, pipeline.KeptBeside):
+            return "kept with its study, not analysed"
         return "stored" if submitted.created else "already here"
 
     def _progress(self, number: int, total: int) -> None:

@@ -19,8 +19,8 @@ from diagnostics.reviews.errors import StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim
 from diagnostics.reviews.notices import tell_assigned, tell_disagreement, tell_second_opinion, turn_over
 from diagnostics.scans.access import Permission, Role, may, require, roles_with
+from diagnostics.scans.filing import InvalidEntry
 from diagnostics.scans.models import Membership
-from diagnostics.scans.services import InvalidEntry
 
 from .assigning import may_be_given
 from .claims import end, locked, tell

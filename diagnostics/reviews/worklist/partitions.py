@@ -21,8 +21,8 @@ from diagnostics.scans.models import Analysis, Priority
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
 MOST_PARTITIONS = 100  # beyond, the database may as well sort
-# A case is opened once its images are here, so none is of a scan that is arriving.
-READABLE = [each for each in Analysis if each not in (Analysis.REJECTED, Analysis.ARRIVING)]
+# A case is opened once the images are here, and only of what is analysed.
+READABLE = [each for each in Analysis if each not in (Analysis.REJECTED, Analysis.ARRIVING, Analysis.NONE)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import resource
@@ -14,6 +15,8 @@ from PIL import Image
 
 from mlcore.images.decode import decode, frame
 from mlcore.images.decoded import PIXEL_LIMIT, Decoded, NoSuchFrame, Refused
+from mlcore.images.dicom.file import is_dicom
+from mlcore.images.dicom.instance import read_instance
 from mlcore.images.fingerprint import fingerprint
 from mlcore.images.viewer_file import container, displayed, preview
 
@@ -28,7 +31,8 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
     Parameters
     ----------
     job : dict
-        `do`: `take`, `show` or `decode`; `side` for `show`; `frame` where one frame is meant and not the file.
+        `do`: `take`, `frames`, `show` or `decode`; `side` for `show`, `indices` for `frames`; `frame` where one frame
+        is meant and not the file.
     data : bytes
         The file.
     most_kb : float
@@ -40,9 +44,14 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
         `value`; or `refused`, a code and a sentence; or `memory`, where there may not be so much; or `no_frame`.
     """
     try:
+        if job["do"] == "frames":
+            return {"value": [_shown(frame(data, int(index))) for index in job["indices"]]}
+        instance = _instance(data) if job["do"] == "take" and job.get("frame") is None else None
+        if instance is not None and instance["kept"]:
+            return {"value": {"instance": instance}}
         decoded = decode(data) if job.get("frame") is None else frame(data, int(job["frame"]))
         if job["do"] == "take":
-            return {"value": _taken(decoded)}
+            return {"value": _taken(decoded) | {"instance": instance}}
         if job["do"] == "show":
             return {"value": displayed(decoded, int(job["side"]))}
         return {"value": decoded}
@@ -68,6 +77,22 @@ def _for_want_of_memory(error: BaseException | None) -> bool:
     return False
 
 
+def _instance(data: bytes) -> dict[str, Any] | None:
+    """What a DICOM file says of itself, `kept` where it belongs to a study and is no section of a head to read."""
+    if not is_dicom(data):
+        return None
+    instance = read_instance(data)
+    no_section = instance.not_predicted not in ("", "localizer", "no_pixels")
+    identified = instance.study_uid is not None and instance.sop_uid is not None
+    told = dataclasses.asdict(instance) | {"kept": no_section and identified}
+    del told["study_time"], told["problems"]
+    return told
+
+
+def _shown(decoded: Decoded) -> dict[str, Any]:
+    return {"preview": preview(decoded), "pixels": container(decoded)}
+
+
 def _taken(decoded: Decoded) -> dict[str, Any]:
     height, width = decoded.pixels.shape
     return {
@@ -77,9 +102,8 @@ def _taken(decoded: Decoded) -> dict[str, Any]:
         "bits": decoded.bits,
         "frames": decoded.frames,
         "study_date": decoded.study_date,
-        "preview": preview(decoded),
         "fingerprint": fingerprint(decoded),
-        "pixels": container(decoded),
+        **_shown(decoded),
     }
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,9 @@ class DecodingPool:
         Returns
         -------
         dict
-            `format`, `width`, `height`, `bits`, `frames`, `study_date`; as bytes `pixels` (see
-            `mlcore.images.viewer_file`), `preview`, `fingerprint`.
+            `instance`: what a DICOM file says of itself (the fields of `mlcore.images.dicom.instance.Instance`, and
+            `kept`), else None. Unless `kept`: `format`, `width`, `height`, `bits`, `frames`, `study_date`; as bytes
+            `pixels` (see `mlcore.images.viewer_file`), `preview`, `fingerprint`.
 
         Raises
         ------
@@ -103,6 +105,29 @@ class DecodingPool:
         DecodingUnavailable
         """
         return dict(self._ask({"do": "take", "frame": index}, data))
+
+    def take_frames(self, data: bytes, indices: Sequence[int]) -> list[dict[str, bytes]]:
+        """Give what is kept of some frames of a file with several.
+
+        Parameters
+        ----------
+        data : bytes
+            The whole file.
+        indices : sequence of int
+            From 0; at most 7, as each comes in two pieces.
+
+        Returns
+        -------
+        list of dict
+            For each of them `pixels` and `preview` as of `take`.
+
+        Raises
+        ------
+        Refused
+            `Ended` where a limit ended it.
+        DecodingUnavailable
+        """
+        return [dict(each) for each in self._ask({"do": "frames", "indices": list(indices)}, data)]
 
     def show(self, data: bytes, side: int, index: int | None = None) -> Any:
         """Give an image as the viewer shows it at first.

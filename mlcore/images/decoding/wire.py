@@ -34,7 +34,7 @@ _QUESTION = struct.Struct("<4sIQ")
 _ANSWER = struct.Struct("<4sII")
 _LENGTH = struct.Struct("<Q")
 MAGIC = b"OVD1"
-MOST_WORDS = 1 << 20  # bytes
+MOST_WORDS = 1 << 24  # bytes; a file may hold thousands of frames, each with its place
 MOST_PIECES = 16
 # The largest image as float32, the same once more for the viewer, and small change.
 MOST_BYTES = 160 * 1024 * 1024

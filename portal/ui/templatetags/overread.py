@@ -63,6 +63,7 @@ def icon_drawing(name: str) -> SafeString:
 _SPINNER = mark_safe('<span class="spinner" aria-hidden="true"></span>')
 _STATES: dict[str, tuple[Any, str, str]] = {
     "arriving": (gettext_lazy("Arriving"), "quiet", "clock"),
+    "not_analysed": (gettext_lazy("Not analysed"), "quiet", "eye-off"),
     "queued": (gettext_lazy("Queued"), "quiet", "clock"),
     "analysing": (gettext_lazy("Analysing"), "info", ""),
     "ready": (gettext_lazy("Ready"), "ok", "check"),

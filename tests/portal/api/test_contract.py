@@ -84,10 +84,12 @@ def test_upload_answers_201_then_200_with_the_same_id(north):
     assert (scan["patient"], scan["institution"], scan["format"]) == ("P-1", "north", "png")
     assert (scan["width"], scan["height"]) == (64, 64)
     assert first["Location"] == scan["links"]["self"]
-    again = hand_in(client, patient="P-2")
+    again = hand_in(client)
     assert again.status_code == 200
     assert again.json()["id"] == scan["id"]
-    assert again.json()["patient"] == "P-1"
+    assert (scan["images"], scan["series"], scan["study"]["accession"]) == (1, None, "A-1")
+    elsewhere = assert_problem(hand_in(client, patient="P-2"), 409, "filed_elsewhere")
+    assert "P-1" in elsewhere["detail"] and "P-2" in elsewhere["detail"]
     assert Scan.objects.count() == 1
     assert Scan.objects.get().source == Scan.Source.API
 

@@ -29,7 +29,19 @@ pytestmark = pytest.mark.django_db
         ({"patient": "P\x001"}, "patient", None),
         ({"institution": "nowhere"}, "institution", None),
         ({"accession": "x" * 65}, "accession", None),
-        ({"sex": "f"}, "sex", ["file", "patient", "institution", "accession", "study_date", "priority"]),
+        (
+            {"sex": "f"},
+            "sex",
+            [
+                "file",
+                "patient",
+                "institution",
+                "accession",
+                "study_date",
+                "priority",
+                "series_complete",
+            ],
+        ),
     ],
 )
 def test_wrong_field_is_named_with_what_it_takes(north, fields, field, accepted):

@@ -36,9 +36,11 @@ def test_schema_comes_as_json_or_yaml():
 def test_every_address_and_method_is_described():
     described_here = {(path, method) for path, item in described()["paths"].items() for method in item}
     for url in router.urls:
-        path = "/api/v1/" + str(url.pattern).replace("<uuid:pk>", "{id}").replace("<int:pk>", "{id}").replace(
-            "<slug:code>", "{code}"
-        )
+        path = "/api/v1/" + str(url.pattern)
+        for written, told in (
+            ("<uuid:pk>", "{id}"), ("<int:pk>", "{id}"), ("<slug:code>", "{code}"), ("<int:index>", "{index}"),
+        ):  # fmt: skip
+            path = path.replace(written, told)
         for method in url.callback.actions:
             if method != "head":
                 assert (path, method) in described_here
@@ -58,7 +60,15 @@ def test_every_operation_tells_its_errors_and_its_key():
 
 def test_codes_of_the_contract_stand_in_the_schema():
     schemas = described()["components"]["schemas"]
-    assert schemas["ScanStatus"]["enum"] == ["queued", "analysing", "ready", "failed", "rejected"]
+    assert schemas["ScanStatus"]["enum"] == [
+        "arriving",
+        "queued",
+        "analysing",
+        "ready",
+        "failed",
+        "rejected",
+        "not_analysed",
+    ]
     assert schemas["RunStatus"]["enum"] == ["queued", "running", "succeeded", "failed", "cancelled"]
     assert set(schemas["CertaintyEnum"]["enum"]) == {"certain", "probable", "unsure"}
     assert schemas["PriorityEnum"]["enum"] == ["stat", "urgent", "routine"]

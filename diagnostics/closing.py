@@ -1,0 +1,71 @@
+"""A series closes: its images are put in order, its stacks become work for the model and for readers.
+
+Called by the scheduler when no image has come for a while, and by a door that says that all are there. Twice is once:
+what is done is found in the rows, and the row of the series is the lock.
+"""
+
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from diagnostics.audit.services import record
+from diagnostics.cases.models import Case, CaseState
+from diagnostics.predictions import analysis_status
+from diagnostics.predictions import services as predictions
+from diagnostics.registry import services as registry
+from diagnostics.reviews import opening
+from diagnostics.scans import frames, ordering
+from diagnostics.scans.models import Arrival, Scan
+from diagnostics.scans.series import Series
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 50
+
+
+def anything_due() -> bool:
+    """Whether a series waits to be put in order."""
+    return _due().exists()
+
+
+def close_due(limit: int = MOST_AT_ONCE) -> int:
+    """Close the series that are due; how many. For a worker: frames of large files are taken out first."""
+    closed = 0
+    for pk in list(_due().order_by("close_at").values_list("pk", flat=True)[:limit]):
+        frames.take_out(pk)
+        closed += close(pk)
+    return closed
+
+
+def _due() -> QuerySet[Series]:
+    return Series.objects.filter(arrival=Arrival.ARRIVING, close_at__lte=timezone.now())
+
+
+def close(pk: UUID) -> bool:
+    """Put a series in order that is due, queue its stacks for analysis, and open their cases; whether it was due."""
+    with transaction.atomic():
+        # Whoever files another image of it waits here, and opens it again afterwards.
+        series = Series.objects.select_for_update(no_key=True).filter(pk=pk).first()
+        if series is None or series.arrival != Arrival.ARRIVING or series.close_at > timezone.now():
+            return False
+        changed = ordering.put_in_order(series)
+        live = registry.live()
+        for scan in changed:
+            if scan.not_analysed:
+                continue
+            _open_case(scan)
+            if live is not None:
+                predictions.queue(scan=scan, version=live)
+            else:
+                analysis_status.put_scans_right([scan.pk])
+        record(by=None, act="series_closed", target=series, institution=series.institution, arrival=series.arrival)
+    return True
+
+
+def _open_case(scan: Scan) -> None:
+    """A stack is read once; what comes after a read was final makes another case of it."""
+    if not Case.objects.filter(scan=scan, state=CaseState.OPEN).exists():
+        opening.open_case(by=None, scan=scan)
