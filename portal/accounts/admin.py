@@ -216,7 +216,9 @@ class PersonAdmin(UserAdmin):
         ]
         return own + super().get_urls()
 
-    def _page(self, request: HttpRequest, title: str, form: forms.BaseForm, **context: Any) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, title: str, form: forms.BaseForm, *, status: int = 200, **context: object
+    ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.model._meta,
@@ -224,7 +226,6 @@ class PersonAdmin(UserAdmin):
             "form": form,
             **context,
         }
-        status = context.pop("status", 200)
         return TemplateResponse(request, "admin/accounts/act.html", context, status=status)
 
     def add_person(self, request: HttpRequest) -> HttpResponse:

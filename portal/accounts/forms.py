@@ -33,7 +33,7 @@ class SignInForm(AuthenticationForm):
         "too_many": _("Too many failed attempts. Wait %(minutes)d minutes, or reset your password."),
     }
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         username = self.cleaned_data.get("username", "")
         counts = attempts.counts_of(self.request, username)
         try:

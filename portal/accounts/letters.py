@@ -1,7 +1,6 @@
 """Mails about an account: to the person, nothing of a patient in them."""
 
 import smtplib
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -19,7 +18,7 @@ class NotSent(RuntimeError):
     """The mail server took nothing."""
 
 
-def send(template: str, *, user: User, to: str, **words: Any) -> None:
+def send(template: str, *, user: User, to: str, **words: object) -> None:
     """Send one mail: ``accounts/mail/<template>.txt``, its first line the subject, ``host`` for links.
 
     Raises
@@ -44,7 +43,7 @@ def send(template: str, *, user: User, to: str, **words: Any) -> None:
         raise NotSent(type(error).__name__) from error
 
 
-def tell(template: str, *, user: User, to: str, **words: Any) -> bool:
+def tell(template: str, *, user: User, to: str, **words: object) -> bool:
     """Send a notice of something that has happened already; whether it left."""
     try:
         send(template, user=user, to=to, **words)

@@ -26,7 +26,7 @@ class PasswordChange(auth.PasswordChangeView):
     form_class = OwnPasswordForm
     success_url = reverse_lazy("accounts:account")
 
-    def get_form_kwargs(self) -> dict[str, Any]:
+    def get_form_kwargs(self) -> dict[str, object]:
         return {**super().get_form_kwargs(), "request": self.request}
 
     def form_valid(self, form: Any) -> HttpResponse:

@@ -1,7 +1,6 @@
 """Acts about accounts and tokens: each atomic, with its audit event inside."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
@@ -126,6 +125,6 @@ def _require_reach(by: User | None, user: User) -> None:
 
 
 @transaction.atomic
-def note(*, act: str, user: User, by: User | None = None, **detail: Any) -> None:
+def note(*, act: str, user: User, by: User | None = None, **detail: object) -> None:
     """Record what happened to an account: signing in and out, a failed try, a new password."""
     record(by=by, act=act, target=user, institution=home_of(user), **detail)

@@ -111,7 +111,7 @@ def theme(request: HttpRequest) -> HttpResponseRedirect:
     return response
 
 
-def account_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+def account_page(request: HttpRequest, *, status: int = 200, **context: object) -> HttpResponse:
     user = person_of(request)
     memberships = user.memberships.select_related("institution")
     return render(

@@ -1,7 +1,5 @@
 """What was done, and the chains that tell whether anybody has changed it since. All of it to look at only."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +22,7 @@ class AuditEventAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_AUDIT), "at")
     search_fields = ("=target_id", "act", "actor__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[AuditEvent]":
         return audit_events_for(user)
 
 
@@ -36,7 +34,7 @@ class AuditChainAdmin(ReadOnlyModelAdmin):
     list_display = ("id", "length", "hash")
     fields = ("length", "hash")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[AuditChain]":
         rows = AuditChain.objects.all()
         return rows if may(user, Permission.SEE_AUDIT) else rows.none()
 
@@ -53,7 +51,7 @@ class LookAdmin(ReadOnlyModelAdmin):
     list_display = ("hour", "person", "scan", "what")
     list_select_related = ("person", "scan")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Look]":
         return Look.objects.filter(scan__institution__in=institutions_where(user, Permission.SEE_AUDIT))
 
 
@@ -67,7 +65,7 @@ class AuditLinkAdmin(ReadOnlyModelAdmin):
     search_fields = ("=event_id",)
     ordering = ("-event_id",)
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[AuditLink]":
         events = audit_events_for(user).order_by().filter(pk=OuterRef("event_id"))
         return AuditLink.objects.filter(Exists(events))
 

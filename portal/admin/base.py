@@ -26,11 +26,11 @@ class ReadOnlyModelAdmin(admin.ModelAdmin):
     actions = None
     list_per_page = 50
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Model]":
         """The rows that ``user`` may see."""
         raise NotImplementedError
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Model]":
         rows = self.visible(request.user)
         ordering = self.get_ordering(request)
         return rows.order_by(*ordering) if ordering else rows
@@ -59,10 +59,15 @@ class ReadOnlyModelAdmin(admin.ModelAdmin):
         return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def act_page(
-        self, request: HttpRequest, *, title: str, template: str = "admin/diagnostics/act.html", **context: Any
+        self,
+        request: HttpRequest,
+        *,
+        title: str,
+        template: str = "admin/diagnostics/act.html",
+        status: int = 200,
+        **context: object,
     ) -> HttpResponse:
         """A page on which an act is looked at and confirmed."""
-        status = context.pop("status", 200)
         shared = {**self.admin_site.each_context(request), "opts": self.model._meta, "title": title}
         return TemplateResponse(request, template, {**shared, **context}, status=status)
 
@@ -82,7 +87,7 @@ def by_institution(path: str, permission: Permission) -> type[admin.SimpleListFi
         def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
             return [(place.code, place.name) for place in institutions_where(request.user, permission)]
 
-        def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        def queryset(self, request: HttpRequest, rows: "QuerySet[Model]") -> "QuerySet[Model]":
             return rows.filter(**{f"{path}__code": self.value()}) if self.value() else rows
 
     return ByInstitution
@@ -98,7 +103,7 @@ def by_words(name: str, words: Iterable[str]) -> type[admin.SimpleListFilter]:
         def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
             return [(word, word.replace("_", " ")) for word in words]
 
-        def queryset(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        def queryset(self, request: HttpRequest, rows: "QuerySet[Model]") -> "QuerySet[Model]":
             return rows.filter(**{name: self.value()}) if self.value() else rows
 
     return ByWord

@@ -37,7 +37,7 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
     change_list_template = "admin/diagnostics/datasetversion/change_list.html"
     change_form_template = "admin/diagnostics/datasetversion/change_form.html"
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[DatasetVersion]":
         return DatasetVersion.objects.visible_to(user)
 
     @column(gettext_lazy("scans"))
@@ -83,6 +83,7 @@ class DatasetVersionAdmin(ReadOnlyModelAdmin):
             request,
             title=_("Freeze a dataset version"),
             template="admin/diagnostics/freeze.html",
+            status=200,
             **datasets.plan_for_page(request.user, form),
         )
 
@@ -115,7 +116,7 @@ class DatasetItemAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("scan__institution", Permission.FREEZE_DATASET), "split", "label", "label_source")
     search_fields = ("=scan__id", "=scan__sha256", "=group", "=dataset__number")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[DatasetItem]":
         return DatasetItem.objects.filter(dataset__in=DatasetVersion.objects.visible_to(user))
 
 
@@ -129,7 +130,7 @@ class RuledOutAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("scan__institution", Permission.FREEZE_DATASET), "label", "at")
     search_fields = ("=scan__id", "=ruling", "reason")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[RuledOut]":
         return RuledOut.objects.visible_to(user)
 
 
@@ -156,7 +157,7 @@ class DatasetPlanAdmin(ReadOnlyModelAdmin):
         "finished_at",
     )
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[DatasetPlan]":
         return DatasetPlan.objects.all() if user.is_superuser else DatasetPlan.objects.filter(by=account_of(user))
 
 
@@ -185,7 +186,7 @@ class TrainingRunAdmin(ReadOnlyModelAdmin):
     )
     change_form_template = "admin/diagnostics/trainingrun/change_form.html"
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[TrainingRun]":
         return TrainingRun.objects.visible_to(user).select_related("dataset", "produced", "created_by")
 
     @column(gettext_lazy("progress"), "progress")

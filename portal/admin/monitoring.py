@@ -48,7 +48,7 @@ class AlertAdmin(ReadOnlyModelAdmin):
     )
     search_fields = ("note", "owner__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Alert]":
         return Alert.objects.visible_to(user)
 
 
@@ -80,7 +80,7 @@ class AlertRuleAdmin(ReadOnlyModelAdmin):
     list_select_related = ("owner",)
     change_list_template = "admin/diagnostics/alertrule/change_list.html"
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[AlertRule]":
         return AlertRule.objects.all() if may(user, Permission.ADMINISTER) else AlertRule.objects.none()
 
     def get_urls(self) -> list[URLPattern]:

@@ -49,7 +49,7 @@ class InstitutionAdmin(ReadOnlyModelAdmin):
     list_display = ("name", "code", "reading_mode", "second_reader", "created_at")
     search_fields = ("name", "code")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Institution]":
         return institutions_where(user, Permission.ADMINISTER)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -81,7 +81,7 @@ class MembershipAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.ADMINISTER), "role")
     search_fields = ("user__username", "user__last_name")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Membership]":
         return Membership.objects.filter(institution__in=institutions_where(user, Permission.ADMINISTER))
 
     @column(_("person"), "user__username")
@@ -102,7 +102,7 @@ class ModelAdministratorAdmin(ReadOnlyModelAdmin):
     list_select_related = ("user",)
     search_fields = ("user__username", "user__last_name")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[ModelAdministrator]":
         rows = ModelAdministrator.objects.all()
         return rows if may(user, Permission.ADMINISTER) else rows.none()
 
@@ -119,7 +119,7 @@ class NotificationAdmin(ReadOnlyModelAdmin):
     search_fields = ("=recipient__username",)
     fields = fields_of(Notification, without=("mail_fence",))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Notification]":
         reads_in = account_of(user).memberships.filter(role__in=READING_ROLES).values("institution")
         theirs = Notification.objects.filter(institution__in=institutions_where(user, Permission.ADMINISTER))
         return theirs.exclude(institution__in=reads_in, case__isnull=False)

@@ -1,7 +1,5 @@
 """Opinions, cases, claims and reads, to look at. They are never edited; a newer one stands beside the old."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
@@ -27,7 +25,7 @@ class PredictionAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=scan__id", "=scan__sha256")
     fields = fields_of(Prediction, without=("fence", "heatmap"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Prediction]":
         return predictions_for(user).filter(Q(blinded=False))
 
 
@@ -43,7 +41,7 @@ class CaseAdmin(ReadOnlyModelAdmin):
     # Why a case has a second reader may tell what the AI thinks; which one is a control is told after it is read.
     fields = fields_of(Case, without=("second_read", "control"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Case]":
         return Case.objects.visible_to(user)
 
 
@@ -58,7 +56,7 @@ class ClaimAdmin(ReadOnlyModelAdmin):
     search_fields = ("=case__id", "holder__username")
     fields = fields_of(Claim, without=("token",))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Claim]":
         return Claim.objects.filter(case__institution__in=institutions_where(user, Permission.SEE_READS))
 
 
@@ -72,7 +70,7 @@ class ReadAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "label", "may_train", "adopted")
     search_fields = ("=case__id", "reader__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Read]":
         return reads_for(user)
 
 
@@ -86,7 +84,7 @@ class AnnotationAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind", "withdrawn")
     search_fields = ("=case__id", "=mark", "author__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Annotation]":
         return annotations_for(user)
 
 
@@ -100,7 +98,7 @@ class ControlAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_READS), "truth")
     search_fields = ("=case__id", "=source__id")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Control]":
         theirs = institutions_where(user, Permission.SEE_READS)
         return Control.objects.filter(institution__in=theirs, case__state=CaseState.DONE)
 
@@ -115,5 +113,5 @@ class CommentAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("case__institution", Permission.SEE_READS), "kind")
     search_fields = ("=case__id", "author__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Comment]":
         return comments_for(user)

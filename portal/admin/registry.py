@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -49,7 +49,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
     change_list_template = "admin/diagnostics/modelversion/change_list.html"
     change_form_template = "admin/diagnostics/modelversion/change_form.html"
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[ModelVersion]":
         # Models belong to the installation: whoever may see models anywhere sees each.
         return ModelVersion.objects.all() if may(user, Permission.SEE_MODELS) else ModelVersion.objects.none()
 
@@ -79,7 +79,7 @@ class ModelVersionAdmin(ReadOnlyModelAdmin):
         ]
         return own + super().get_urls()
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         former = services.previous() if may(request.user, Permission.PROMOTE) else None
         return super().changelist_view(request, {**(extra_context or {}), "former": former})
 
@@ -205,7 +205,7 @@ class PromotionAdmin(ReadOnlyModelAdmin):
     list_filter = ("kind", "at")
     search_fields = ("reason", "version__name", "by__username")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Promotion]":
         return Promotion.objects.all() if may(user, Permission.SEE_MODELS) else Promotion.objects.none()
 
 
@@ -214,7 +214,7 @@ class OfTheInstallation(ReadOnlyModelAdmin):
 
     sees = Permission.SEE_MODELS
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Model]":
         rows = self.model._default_manager
         return rows.all() if may(user, Permission.SEE_MODELS) else rows.none()
 
@@ -232,7 +232,7 @@ class GateRulesAdmin(OfTheInstallation):
         view = self.admin_site.admin_view
         return [path("declare/", view(self.declare), name="diagnostics_gaterules_declare"), *super().get_urls()]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         gate.current_rules()
         shown = {"may_declare": may(request.user, Permission.PROMOTE), "offered": gate.offered() is not None}
         return super().changelist_view(request, {**(extra_context or {}), **shown})
@@ -319,7 +319,7 @@ class _Unblinded(ReadOnlyModelAdmin):
 
     sees = Permission.SEE_MODELS
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Model]":
         rows = self.model._default_manager
         if not may(user, Permission.SEE_MODELS):
             return rows.none()

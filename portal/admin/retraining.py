@@ -58,7 +58,7 @@ class RetrainingAdmin(ReadOnlyModelAdmin):
     fields = ("enabled", "new_labels", "lineage", "institutions", "recipe", "set_by", "considered_at", "last_word")
     change_list_template = "admin/diagnostics/retraining/change_list.html"
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Retraining]":
         found = schedule.policy_for(user)
         return Retraining.objects.filter(pk=found.pk) if found is not None and found.pk else Retraining.objects.none()
 

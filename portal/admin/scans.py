@@ -1,7 +1,5 @@
 """Patients, studies and scans, to look at."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 
@@ -22,7 +20,7 @@ class PatientAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("institution", Permission.SEE_SCANS),)
     search_fields = ("pseudonym",)
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Patient]":
         return Patient.objects.visible_to(user)
 
 
@@ -37,7 +35,7 @@ class StudyAdmin(ReadOnlyModelAdmin):
     list_filter = (by_institution("patient__institution", Permission.SEE_SCANS),)
     search_fields = ("accession", "patient__pseudonym")
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Study]":
         return Study.objects.filter(patient__in=Patient.objects.visible_to(user))
 
 
@@ -68,7 +66,7 @@ class ScanAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=sha256", "patient__pseudonym", "study__accession")
     fields = fields_of(Scan, without=("fingerprint", "pixels", "preview", "original"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Scan]":
         return Scan.objects.visible_to(user)
 
 
@@ -84,7 +82,7 @@ class SeriesAdmin(ReadOnlyModelAdmin):
     # UIDs lead to the patient in the hospital's own archive.
     fields = fields_of(Series, without=("uid", "frame_of_reference"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Series]":
         return Series.objects.filter(within(user, Permission.SEE_SCANS))
 
 
@@ -99,7 +97,7 @@ class ImageAdmin(ReadOnlyModelAdmin):
     search_fields = ("=scan__id", "=sha256")
     fields = fields_of(Image, without=("sop_uid", "pixels", "preview", "original"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[Image]":
         return Image.objects.filter(within(user, Permission.SEE_SCANS))
 
 
@@ -114,7 +112,7 @@ class KeptInstanceAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=sha256")
     fields = fields_of(KeptInstance, without=("sop_uid", "original"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[KeptInstance]":
         return KeptInstance.objects.filter(within(user, Permission.SEE_SCANS))
 
 
@@ -129,5 +127,5 @@ class QuarantinedFileAdmin(ReadOnlyModelAdmin):
     search_fields = ("=id", "=sha256")
     fields = fields_of(QuarantinedFile, without=("sop_uid", "original"))
 
-    def visible(self, user: Actor) -> "QuerySet[Any]":
+    def visible(self, user: Actor) -> "QuerySet[QuarantinedFile]":
         return QuarantinedFile.objects.filter(within(user, Permission.SUBMIT_SCAN))

@@ -1,6 +1,6 @@
 """How far readers agree, as the page shows it."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -15,7 +15,7 @@ from .resource import Resource
 from .strict import OneOf, Query
 
 
-class MeasuredShape(serializers.Serializer[Any]):
+class MeasuredShape(serializers.Serializer[object]):
     """A value with its 95 % bootstrap interval; null where it is not defined."""
 
     value = serializers.FloatField(allow_null=True)
@@ -23,7 +23,7 @@ class MeasuredShape(serializers.Serializer[Any]):
     high = serializers.FloatField(allow_null=True)
 
 
-class AgreedShape(serializers.Serializer[Any]):
+class AgreedShape(serializers.Serializer[object]):
     """How far some cases were agreed upon; of a class, ``percent`` is the positive specific agreement."""
 
     key = serializers.CharField(help_text="`all`, a label, or two readers' ids.")
@@ -36,7 +36,7 @@ class AgreedShape(serializers.Serializer[Any]):
     few = serializers.BooleanField(help_text="Too few cases for the interval to say much.")
 
 
-class FlipsShape(serializers.Serializer[Any]):
+class FlipsShape(serializers.Serializer[object]):
     """What the reveal did, where the right label is known from an adjudicator or a reference label."""
 
     wrong_before = serializers.IntegerField()
@@ -49,7 +49,7 @@ class FlipsShape(serializers.Serializer[Any]):
     few = serializers.BooleanField()
 
 
-class AgreementShape(serializers.Serializer[Any]):
+class AgreementShape(serializers.Serializer[object]):
     """Agreement of readers over the newest done cases that two people read."""
 
     overall = AgreedShape(allow_null=True)
@@ -69,7 +69,7 @@ class AgreementQuery(Query):
 class AgreementView(Resource):
     """For whoever may see reads or settles disagreements, of their institutions."""
 
-    listings: ClassVar[dict[str, Any]] = {"show": AgreementQuery}
+    listings: ClassVar[dict[str, type[Query]]] = {"show": AgreementQuery}
     serializer_class = AgreementShape
 
     @extend_schema(responses=AgreementShape, parameters=[AgreementQuery])

@@ -1,6 +1,6 @@
 """The audit: who did what to what, when."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -10,7 +10,7 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.people import audit_events_for
 
 from .resource import Resource
-from .strict import Name, Page
+from .strict import Name, Page, Query
 
 
 class AuditEventShape(serializers.Serializer[AuditEvent]):
@@ -42,7 +42,7 @@ class AuditListing(Page):
 class AuditEventViewSet(Resource):
     """Acts in the institutions whose audit this person may see, and acts that concern the whole installation."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": AuditListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": AuditListing}
     ordered_by = "at"
     lookup_value_converter = "int"
     serializer_class = AuditEventShape

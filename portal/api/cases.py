@@ -36,13 +36,13 @@ from .resource import Resource
 from .revealing import before_final
 from .shapes import SCAN_STATUSES, PriorityWord
 from .statement import Statement, stated
-from .strict import Changes, Name, Nothing, OneOf, Page, Strict
+from .strict import Changes, Name, Nothing, OneOf, Page, Query, Strict
 from .threads import NewRemark, RemarkShape, Talk
 
 STEPS = ["claim", "blind", "final", "adjudicate", "waiting", "done", "taken"]
 
 
-class HolderShape(serializers.Serializer[Any]):
+class HolderShape(serializers.Serializer[object]):
     """Who holds the case, and until when."""
 
     holder = serializers.CharField()
@@ -185,7 +185,12 @@ class TakeOver(Strict):
 class CaseViewSet(Resource):
     """Cases of the institutions in which this person may see scans."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": CaseListing, "reads": Page, "annotations": Page, "comments": Page}
+    listings: ClassVar[dict[str, type[Query]]] = {
+        "list": CaseListing,
+        "reads": Page,
+        "annotations": Page,
+        "comments": Page,
+    }
     serializer_class = CaseShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(
         [
@@ -219,7 +224,7 @@ class CaseViewSet(Resource):
         self.first_rows = in_tab.first
         return super().filter_queryset(in_tab.cases)
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         if self.action == "record" and HEADER in request.headers:
             before_final(self.person, self.get_queryset().filter(pk=self.kwargs["pk"]).first(), request.data)

@@ -1,7 +1,5 @@
 """How readers did on control cases, as the page shows it."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,7 +12,7 @@ from .agreement import MeasuredShape
 from .resource import Resource
 
 
-class ControlResultShape(serializers.Serializer[Any]):
+class ControlResultShape(serializers.Serializer[object]):
     """One reader's right answers on control cases; the share has Wilson's 95 % interval."""
 
     reader = serializers.IntegerField()
@@ -25,7 +23,7 @@ class ControlResultShape(serializers.Serializer[Any]):
     few = serializers.BooleanField(help_text="Too few cases for the interval to say much.")
 
 
-class ControlResultsShape(serializers.Serializer[Any]):
+class ControlResultsShape(serializers.Serializer[object]):
     readers = ControlResultShape(many=True)
 
 

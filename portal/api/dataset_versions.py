@@ -25,7 +25,7 @@ from portal.accounts.models import Scope
 from .problems import InvalidInput
 from .resource import Resource
 from .shapes import address
-from .strict import Changes, OneOf, Strict
+from .strict import Changes, OneOf, Query, Strict
 
 
 class DatasetShape(serializers.Serializer[DatasetVersion]):
@@ -91,7 +91,7 @@ class Freeze(Strict):
     )
 
 
-class PlanShape(serializers.Serializer[Any]):
+class PlanShape(serializers.Serializer[object]):
     """What freezing would make now."""
 
     lineage = serializers.CharField()
@@ -133,7 +133,7 @@ class RulingShape(serializers.Serializer[RuledOut]):
     at = serializers.DateTimeField()
 
 
-class Rulings(serializers.Serializer[Any]):
+class Rulings(serializers.Serializer[object]):
     """Those made by one decision."""
 
     results = RulingShape(many=True)
@@ -146,7 +146,7 @@ class TakeBack(Strict):
 class DatasetVersionViewSet(Resource):
     """Versions whose every institution is one in which this person may freeze datasets."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": DatasetListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": DatasetListing}
     serializer_class = DatasetShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "settle", "take_back"], Scope.LEARN)
     may_conflict = ("manifest",)  # the stored file is damaged

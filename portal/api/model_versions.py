@@ -26,7 +26,7 @@ from portal.accounts.models import Scope
 from .promotion_requests import RequestShape, fresh_token, telling_what_is_needed
 from .resource import Resource
 from .shapes import address
-from .strict import Changes, Nothing, OneOf, Strict
+from .strict import Changes, Nothing, OneOf, Query, Strict
 
 
 class ModelShape(serializers.Serializer[ModelVersion]):
@@ -114,7 +114,7 @@ class PromotionWish(Decision):
     )
 
 
-class GateShape(serializers.Serializer[Any]):
+class GateShape(serializers.Serializer[object]):
     """What the gate says of a model: `stale` where another model is in use or other rules hold since it was judged."""
 
     verdict = serializers.ChoiceField(choices=[*GateVerdict.values, gate.STALE, gate.UNMEASURED])
@@ -145,7 +145,7 @@ class GateShape(serializers.Serializer[Any]):
 class ModelVersionViewSet(Resource):
     """All model versions, to whoever may see models in some institution."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": ModelListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": ModelListing}
     serializer_class = ModelShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["promote", "rollback", "challenge", "retire"], Scope.LEARN)
 

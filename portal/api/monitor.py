@@ -1,6 +1,6 @@
 """How a model version does, as the page shows it; and the alerts."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -25,7 +25,7 @@ from .resource import Resource
 from .strict import Changes, OneOf, Query, Strict
 
 
-class NumberShape(serializers.Serializer[Any]):
+class NumberShape(serializers.Serializer[object]):
     """`k` of `n`, with Wilson's 95 % interval of the share."""
 
     key = serializers.CharField()
@@ -36,7 +36,7 @@ class NumberShape(serializers.Serializer[Any]):
     few = serializers.BooleanField(help_text="Too few for the interval to say much.")
 
 
-class DriftShape(serializers.Serializer[Any]):
+class DriftShape(serializers.Serializer[object]):
     """Recent opinions against the first of this version: the population stability index."""
 
     of = serializers.CharField()
@@ -47,7 +47,7 @@ class DriftShape(serializers.Serializer[Any]):
     verdict = serializers.CharField(help_text="few, stable, watch or shifted.")
 
 
-class MonitorShape(serializers.Serializer[Any]):
+class MonitorShape(serializers.Serializer[object]):
     """One model version over some days, in the institutions that this person watches."""
 
     model_version = serializers.UUIDField(source="version.pk", allow_null=True)
@@ -72,7 +72,7 @@ class MonitorQuery(Query):
 class MonitorView(Resource):
     """For data managers and administrators; whoever reads cases stays blind."""
 
-    listings: ClassVar[dict[str, Any]] = {"show": MonitorQuery}
+    listings: ClassVar[dict[str, type[Query]]] = {"show": MonitorQuery}
     serializer_class = MonitorShape
 
     @extend_schema(responses=MonitorShape, parameters=[MonitorQuery])
@@ -90,7 +90,7 @@ class MonitorView(Resource):
         return Response(MonitorShape({**vars(made), "drifts": drifts}).data)
 
 
-class SuggestedShape(serializers.Serializer[Any]):
+class SuggestedShape(serializers.Serializer[object]):
     """A scan to label."""
 
     scan = serializers.UUIDField()
@@ -98,7 +98,7 @@ class SuggestedShape(serializers.Serializer[Any]):
     tumour = serializers.FloatField(help_text="The live model's probability.")
 
 
-class SuggestedList(serializers.Serializer[Any]):
+class SuggestedList(serializers.Serializer[object]):
     """In the order of how much one would learn, a tenth of them drawn at random."""
 
     results = SuggestedShape(many=True)
@@ -113,7 +113,7 @@ class NextQuery(Query):
 class NextLabelsView(Resource):
     """Which unread scans to label next; for data managers who read no cases there."""
 
-    listings: ClassVar[dict[str, Any]] = {"show": NextQuery}
+    listings: ClassVar[dict[str, type[Query]]] = {"show": NextQuery}
     serializer_class = SuggestedList
     may_conflict = ("show",)
 
@@ -162,7 +162,7 @@ class Note(Strict):
 class AlertViewSet(Resource):
     """Alerts of the institutions in which this person may see models."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": AlertListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": AlertListing}
     serializer_class = AlertShape
     scopes: ClassVar[dict[str, str]] = {"acknowledge": Scope.LEARN}
 

@@ -1,6 +1,6 @@
 """Notifications: what concerns the person who asks. They say what happened and where, never what anybody thinks."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,7 @@ from diagnostics.reviews.notices import notifications_for
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, Name, Nothing, OneOf
+from .strict import Changes, Name, Nothing, OneOf, Query
 
 
 class NotificationShape(serializers.Serializer[Notification]):
@@ -38,7 +38,7 @@ class NotificationListing(Changes):
     new = serializers.BooleanField(required=False, source="read_at__isnull", help_text="Not read yet.")
 
 
-class Marked(serializers.Serializer[Any]):
+class Marked(serializers.Serializer[object]):
     """How many changed."""
 
     marked = serializers.IntegerField()
@@ -47,7 +47,7 @@ class Marked(serializers.Serializer[Any]):
 class NotificationViewSet(Resource):
     """What concerns this person, as far as they may still know of it. What is over is gone."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": NotificationListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": NotificationListing}
     serializer_class = NotificationShape
     scopes: ClassVar[dict[str, str]] = {"read": Scope.READ, "read_all": Scope.READ}
 

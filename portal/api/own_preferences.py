@@ -1,6 +1,6 @@
 """What a person has set for the pages on which they read."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
@@ -19,7 +19,7 @@ from .strict import Strict
 KEYS_HELP = "By action. A letter, digit or sign, `Space`, `Shift+1`; empty where an action has none."
 
 
-class HabitsShape(serializers.Serializer[Any]):
+class HabitsShape(serializers.Serializer[object]):
     """The keys that work for this person, by page, and whether the next case opens after a final read."""
 
     goes_on = serializers.BooleanField()

@@ -1,6 +1,6 @@
 """Patients and their studies, by pseudonym only."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -8,7 +8,7 @@ from rest_framework import serializers
 from diagnostics.models import Patient, Study
 
 from .resource import Resource
-from .strict import Changes, Name
+from .strict import Changes, Name, Query
 
 
 class PatientShape(serializers.Serializer[Patient]):
@@ -29,7 +29,7 @@ class PatientListing(Changes):
 class PatientViewSet(Resource):
     """Patients of the institutions in which this person may see scans."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": PatientListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": PatientListing}
     serializer_class = PatientShape
 
     def get_queryset(self) -> QuerySet[Patient]:
@@ -62,7 +62,7 @@ class StudyListing(Changes):
 class StudyViewSet(Resource):
     """Studies of patients that this person may see."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": StudyListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": StudyListing}
     ordered_by = "created_at"
     serializer_class = StudyShape
 

@@ -14,7 +14,7 @@ from diagnostics.scans.models import ReadingMode, WorklistOrder
 from portal.accounts.models import ApiToken, Scope, User
 
 from .resource import Resource
-from .strict import Page
+from .strict import Page, Query
 
 
 class InstitutionShape(serializers.Serializer[Institution]):
@@ -40,7 +40,7 @@ class InstitutionShape(serializers.Serializer[Institution]):
 class InstitutionViewSet(Resource):
     """The institutions that this person belongs to; to a superuser of the installation, all."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": Page}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": Page}
     ordered_by = "created_at"
     lookup_field = "code"
     lookup_folded = "code_folded"

@@ -21,7 +21,7 @@ from .files import file_answer
 from .resource import Resource
 from .revealing import told
 from .shapes import FINDINGS, ModelName, Opinion
-from .strict import Changes, Name, OneOf
+from .strict import Changes, Name, OneOf, Query
 
 STATES = {"queued": "queued", "analysing": "running", "ready": "ready", "failed": "failed"}
 STATUSES = list(STATES)
@@ -87,7 +87,7 @@ class PredictionListing(Changes):
 class PredictionViewSet(Resource):
     """Predictions of scans that this person may see."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": PredictionListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": PredictionListing}
     serializer_class = PredictionShape
 
     def get_queryset(self) -> QuerySet[Prediction]:

@@ -28,7 +28,7 @@ from portal.accounts.models import ApiToken, Scope
 from .problems import InvalidInput
 from .resource import Resource
 from .shapes import ModelName, address
-from .strict import Changes, Nothing, OneOf, Strict
+from .strict import Changes, Nothing, OneOf, Query, Strict
 
 
 def fresh_token(request: Request) -> ApiToken | None:
@@ -120,7 +120,7 @@ class Refusal(Strict):
 class PromotionRequestViewSet(Resource):
     """All requests, to whoever may see models."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": RequestListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": RequestListing}
     serializer_class = RequestShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "approve", "decline", "withdraw"], Scope.LEARN)
 

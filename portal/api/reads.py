@@ -20,7 +20,7 @@ from portal.accounts.models import Scope
 
 from .resource import Resource
 from .statement import Statement, filters, stated, told
-from .strict import Changes, Name, Nothing, OneOf
+from .strict import Changes, Name, Nothing, OneOf, Query
 
 
 class ReadShape(serializers.Serializer[Read]):
@@ -80,7 +80,7 @@ class ReadListing(Changes):
 class ReadViewSet(Resource):
     """One's own reads, those of done cases, and all where one may see reads."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": ReadListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": ReadListing}
     serializer_class = ReadShape
     scopes: ClassVar[dict[str, str]] = {"amend": Scope.REVIEW, "undo": Scope.REVIEW}
 

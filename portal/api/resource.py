@@ -74,7 +74,7 @@ class Resource(GenericViewSet):
             return self.scopes[action]
         return Scope.READ if self.request.method in ("GET", "HEAD") else self.scopes[action]
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         if int(request.META.get("CONTENT_LENGTH") or 0) > self.largest_body:
             raise TooLarge(_("The request can have at most %(limit)s bytes.") % {"limit": self.largest_body})

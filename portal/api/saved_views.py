@@ -1,6 +1,6 @@
 """One's own views of the worklist: named filters, kept on the server."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -14,7 +14,7 @@ from diagnostics.reviews import worklist
 from portal.accounts.models import Scope
 
 from .resource import Resource
-from .strict import Changes, Nothing, Strict
+from .strict import Changes, Nothing, Query, Strict
 
 
 class SavedViewShape(serializers.Serializer[SavedView]):
@@ -37,7 +37,7 @@ class NewView(Strict):
 class SavedViewSet(Resource):
     """The views that this person has saved; nobody else sees them."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": Changes}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": Changes}
     serializer_class = SavedViewShape
     scopes: ClassVar[dict[str, str]] = {"create": Scope.REVIEW, "forget": Scope.REVIEW}
 

@@ -36,13 +36,13 @@ from .problems import InvalidInput, TooLarge
 from .resource import SMALL_BODY, Resource
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
-from .strict import Changes, Name, Nothing, OneOf, Strict
+from .strict import Changes, Name, Nothing, OneOf, Query, Strict
 
 FILES = ("pixels", "preview", "original")
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
-class ScanLinks(serializers.Serializer[Any]):
+class ScanLinks(serializers.Serializer[object]):
     """Where the scan's files are."""
 
     self = serializers.URLField()
@@ -198,7 +198,7 @@ class HandIn(Strict):
 class ScanViewSet(Resource):
     """Scans of the institutions in which this person may see scans."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": ScanListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": ScanListing}
     serializer_class = ScanShape
     scopes: ClassVar[dict[str, str]] = {"create": Scope.SUBMIT, "retry": Scope.SUBMIT}
 

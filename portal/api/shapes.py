@@ -48,7 +48,7 @@ def address(context: dict[str, Any], name: str, *, pk: UUID) -> str:
     return str(context["request"].build_absolute_uri(path))
 
 
-class ModelName(serializers.Serializer[Any]):
+class ModelName(serializers.Serializer[object]):
     """Which model version."""
 
     id = serializers.UUIDField()

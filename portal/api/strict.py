@@ -29,14 +29,14 @@ class OneOf(serializers.ChoiceField):
 class Name(serializers.CharField):
     """A name as the database compares it: whatever the case of its letters. ``source`` leads to a folded column."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: str) -> str:
         return folded(super().to_internal_value(data))
 
 
-class Strict(serializers.Serializer[Any]):
+class Strict(serializers.Serializer[object]):
     """A body. Unknown fields are errors, not silence."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: object) -> Any:
         unknown = sorted(str(name) for name in data if name not in self.fields) if isinstance(data, Mapping) else []
         if unknown:
             names = ", ".join(self.fields) or _("none")
@@ -52,7 +52,7 @@ class Nothing(Strict):
 class Query(Strict):
     """The query of an address. A field's ``source`` is the look-up it stands for."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: object) -> Any:
         if isinstance(data, QueryDict):
             twice = [name for name, values in data.lists() if len(values) > 1]
             if twice:

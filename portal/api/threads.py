@@ -13,7 +13,7 @@ from diagnostics.reviews.thread import READERS, who_wrote
 from .strict import Strict
 
 
-class StatementShape(serializers.Serializer[Any]):
+class StatementShape(serializers.Serializer[object]):
     """What one of two readers said, without who it was; a comment only from a blind read by which they stood."""
 
     reader = serializers.ChoiceField(choices=list(READERS))
@@ -24,7 +24,7 @@ class StatementShape(serializers.Serializer[Any]):
         return {**super().get_fields(), **said}
 
 
-class CommentShape(serializers.Serializer[Any]):
+class CommentShape(serializers.Serializer[object]):
     """A comment; while the case is open its author is a role."""
 
     at = serializers.DateTimeField()
@@ -33,7 +33,7 @@ class CommentShape(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
-class RemarkShape(serializers.Serializer[Any]):
+class RemarkShape(serializers.Serializer[object]):
     """One entry of a case's thread; while the case is open its author may be a role."""
 
     id = serializers.UUIDField()
@@ -52,7 +52,7 @@ class NewRemark(Strict):
     )
 
 
-class Talk(serializers.Serializer[Any]):
+class Talk(serializers.Serializer[object]):
     """What readers and adjudicator of a case tell each other, as far as this person may know it."""
 
     statements = StatementShape(many=True, help_text="For the adjudicator who holds the case; else empty.")

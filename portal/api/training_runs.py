@@ -22,7 +22,7 @@ from portal.accounts.models import Scope
 from .problems import InvalidInput
 from .resource import Resource
 from .shapes import ModelName, address
-from .strict import Changes, Nothing, OneOf, Strict
+from .strict import Changes, Nothing, OneOf, Query, Strict
 
 
 class RunShape(serializers.Serializer[TrainingRun]):
@@ -78,7 +78,7 @@ class NewRun(Strict):
         return {**super().get_fields(), **{each.name: _field(each) for each in HYPERPARAMETERS}}
 
 
-class NewsShape(serializers.Serializer[Any]):
+class NewsShape(serializers.Serializer[object]):
     """What is new in the dataset since that of the model in use; `base` is null where that is not known."""
 
     base = serializers.UUIDField(source="base.pk", default=None, allow_null=True)
@@ -87,7 +87,7 @@ class NewsShape(serializers.Serializer[Any]):
     relabelled = serializers.IntegerField()
 
 
-class RunPlan(serializers.Serializer[Any]):
+class RunPlan(serializers.Serializer[object]):
     """What a run would do now."""
 
     dataset_version = serializers.UUIDField(source="dataset.pk")
@@ -116,7 +116,7 @@ def _field(each: Hyperparameter) -> serializers.Field[Any, Any, Any, Any]:
 class TrainingRunViewSet(Resource):
     """Runs on dataset versions that this person may see."""
 
-    listings: ClassVar[dict[str, Any]] = {"list": RunListing}
+    listings: ClassVar[dict[str, type[Query]]] = {"list": RunListing}
     serializer_class = RunShape
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "cancel", "again"], Scope.LEARN)
 

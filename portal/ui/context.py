@@ -43,7 +43,7 @@ def left_unread(request: HttpRequest, room: str) -> list[Any]:
     return [claim for claim in unfinished(request.user) if claim.case_id == match.kwargs["pk"]]
 
 
-def portal(request: HttpRequest) -> dict[str, Any]:
+def portal(request: HttpRequest) -> dict[str, object]:
     """``may.submit_scan`` and so on: True where the person has that permission in any institution.
 
     ``room`` is the namespace of the page's address, ``here`` the full name, for the navigation.

@@ -133,7 +133,7 @@ def _as_json(request: HttpRequest, outcome: Outcome, status: int) -> JsonRespons
     return JsonResponse({"outcome": outcome.kind, "html": html})
 
 
-def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: Any) -> HttpResponse:
+def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: object) -> HttpResponse:
     context = {"form": form, "limit": _limit(), "limit_bytes": settings.MAX_UPLOAD_BYTES, **context}
     return render(request, "uploads/hand_in.html", context, status=status)
 
@@ -184,7 +184,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, object]:
     """The live part as HTML, its fingerprint, and how soon to look again."""
     opened = int(opened_at(request))
     html = render_to_string("uploads/_rows.html", context, request)

@@ -186,7 +186,7 @@ def page(
     return render(request, "worklist/list.html", {**context, **_live(request, context)}, status=status)
 
 
-def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def _live(request: HttpRequest, context: dict[str, Any]) -> dict[str, object]:
     """The live part as HTML, its fingerprint, and when the page was opened."""
     opened = opened_at(request)
     html = render_to_string("worklist/_rows.html", context, request)

@@ -208,7 +208,7 @@ def initials(user: AbstractUser) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def query(context: dict[str, Any], **changes: Any) -> str:
+def query(context: dict[str, Any], **changes: object) -> str:
     """The page's query string with some values changed; an empty value takes the parameter away."""
     request: HttpRequest = context["request"]
     params = request.GET.copy()
