@@ -12,6 +12,9 @@ from diagnostics.actors import Actor
 from diagnostics.scans.access import Permission, within
 from diagnostics.scans.models import Analysis, Institution, Priority, Scan
 
+# A case is opened once the images of its scan are here, and only of what a model is asked about.
+OF_A_CASE = tuple(each for each in Analysis if each not in (Analysis.ARRIVING, Analysis.NONE))
+
 
 class CaseState(models.TextChoices):
     OPEN = "open", _("Waiting to be read")
@@ -126,7 +129,7 @@ class Case(models.Model):
                 name="returned_means_to_whom",
             ),
             models.CheckConstraint(
-                condition=Q(analysis__in=[each.value for each in Analysis]), name="case_analysis_known"
+                condition=Q(analysis__in=[each.value for each in OF_A_CASE]), name="case_analysis_known"
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [

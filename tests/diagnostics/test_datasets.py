@@ -376,6 +376,7 @@ def test_database_refuses_a_scan_twice_in_a_version(north, keeper):
 @pytest.mark.django_db
 def test_freeze_of_six_thousand_scans_takes_seconds(north, keeper):
     template = scan(north, "tumour")
+    template.images.all().delete()
     Scan.objects.all().delete()
     patients = PatientFactory._meta.model.objects.bulk_create(
         [PatientFactory.build(institution=north, pseudonym=f"B-{n}") for n in range(6000)]

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from diagnostics.cases.models import Analysis, Case, Lane, Stage
+from diagnostics.cases.models import OF_A_CASE, Analysis, Case, Lane, Stage
 from diagnostics.reviews import worklist
 from diagnostics.reviews.worklist import claim, listed, partitions_of, tab, tab_counts, waiting_for
 from diagnostics.reviews.worklist import refresh_order as refresh
@@ -41,7 +41,7 @@ def somebody(role, places):
 
 def filled(places):
     """Cases of every analysis and priority in both institutions and a third, some overdue, some done."""
-    words = itertools.cycle([*Analysis, Analysis.READY])
+    words = itertools.cycle([*OF_A_CASE, Analysis.READY])
     made = []
     for number, place in enumerate([*places, InstitutionFactory()] * 18):
         case = CaseFactory(

@@ -15,14 +15,13 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from diagnostics.cases.models import Case, CaseState, Lane
+from diagnostics.cases.models import OF_A_CASE, Case, CaseState, Lane
 from diagnostics.scans.models import Analysis, Priority
 
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
 MOST_PARTITIONS = 100  # beyond, the database may as well sort
-# A case is opened once the images are here, and only of what is analysed.
-READABLE = [each for each in Analysis if each not in (Analysis.REJECTED, Analysis.ARRIVING, Analysis.NONE)]
+READABLE = [each for each in OF_A_CASE if each != Analysis.REJECTED]
 
 
 @dataclass(frozen=True)
