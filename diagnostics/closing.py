@@ -51,21 +51,21 @@ def close(pk: UUID) -> bool:
         series = Series.objects.select_for_update(no_key=True).filter(pk=pk).first()
         if series is None or series.arrival != Arrival.ARRIVING or series.close_at > timezone.now():
             return False
-        changed = ordering.put_in_order(series)
-        live = registry.live()
-        for scan in changed:
-            if scan.not_analysed:
-                continue
-            _open_case(scan)
-            if live is not None:
-                predictions.queue(scan=scan, version=live)
-            else:
-                analysis_status.put_scans_right([scan.pk])
+        # A reader's act takes the case before the scan; so must this, or the two could wait for each other for ever.
+        with analysis_status.sync(series.scans.values_list("pk", flat=True)):
+            for scan in ordering.put_in_order(series):
+                if not scan.not_analysed:
+                    _becomes_work(scan)
         record(by=None, act="series_closed", target=series, institution=series.institution, arrival=series.arrival)
     return True
 
 
-def _open_case(scan: Scan) -> None:
+def _becomes_work(scan: Scan) -> None:
     """A stack is read once; what comes after a read was final makes another case of it."""
+    live = registry.live()
+    if live is not None:
+        predictions.queue(scan=scan, version=live)
+    else:
+        analysis_status.put_scans_right([scan.pk])
     if not Case.objects.filter(scan=scan, state=CaseState.OPEN).exists():
         opening.open_case(by=None, scan=scan)
