@@ -1,0 +1,115 @@
+"""A series over the API: one image a request, any order, one scan."""
+
+import random
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from diagnostics import closing
+from diagnostics.cases.models import Case
+from diagnostics.scans.series import Series
+from tests.dicom_images import frames_of, slice_of, uid
+from tests.factories import live_model
+
+from .api_client import V1, assert_problem, bearer, results
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+HEADER = 48  # bytes before the pixels
+
+
+@pytest.fixture
+def client(north):
+    return bearer(north.technologist)
+
+
+def send(client, data, **fields):
+    file = SimpleUploadedFile("image.dcm", data, content_type="application/dicom")
+    return client.post(f"{V1}/scans/", {"patient": "P-1", "file": file, **fields}, format="multipart")
+
+
+def close_all():
+    Series.objects.filter(arrival="arriving").update(close_at=timezone.now())
+    return closing.close_due()
+
+
+def test_images_sent_one_a_request_join_one_scan_that_arrives_until_the_series_closes(client):
+    live_model()
+    order = random.Random(5).sample(range(20), 20)
+    answers = [send(client, slice_of(n)) for n in order]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    scan = answers[-1].json()
+    assert (scan["status"], scan["images"], scan["prediction"]) == ("arriving", 20, None)
+    assert send(client, slice_of(3)).status_code == 200
+    assert close_all() == 1
+    scan = client.get(f"{V1}/scans/{scan['id']}/").json()
+    assert (scan["status"], scan["images"], scan["note"]) == ("queued", 20, None)
+    assert (scan["series"]["plane"], scan["series"]["number"], scan["series"]["arrival"]) == ("axial", 3, "complete")
+    assert scan["study"] == {"id": scan["study_id"], "accession": "", "date": "2024-01-02"}
+
+
+def test_last_image_may_say_that_it_is_the_last(client):
+    for n in range(3):
+        send(client, slice_of(n))
+    send(client, slice_of(3), series_complete=True)
+    assert closing.close_due() == 1
+    assert Series.objects.get().arrival == "complete"
+
+
+def test_images_are_listed_in_the_order_of_the_stack_with_what_they_show(client):
+    for n in (2, 0, 1):
+        scan = send(client, slice_of(n)).json()
+    close_all()
+    images = client.get(f"{V1}/scans/{scan['id']}/images/").json()
+    assert [(each["index"], each["position"]) for each in images] == [(0, 0.0), (1, 5.0), (2, 10.0)]
+    shown = set()
+    for each in images:
+        pixels = client.get(each["links"]["pixels"])
+        assert pixels.status_code == 200
+        content = b"".join(pixels.streaming_content)
+        assert len(content) >= HEADER + each["width"] * each["height"] * 2
+        shown.add(content)
+        preview = client.get(each["links"]["preview"])
+        assert preview.status_code == 200 and b"".join(preview.streaming_content).startswith(b"\x89PNG")
+    assert len(shown) == 3
+    missing = images[0]["links"]["pixels"].replace("/images/0/", "/images/3/")
+    assert client.get(missing).status_code == 404
+
+
+def test_file_of_a_hundred_and_fifty_frames_is_one_scan(client):
+    scan = send(client, frames_of(150, blank=10)).json()
+    assert (scan["status"], scan["images"]) == ("arriving", 150)
+    close_all()
+    images = client.get(f"{V1}/scans/{scan['id']}/images/").json()
+    assert [each["index"] for each in images] == [*range(150)]
+    assert client.get(images[80]["links"]["pixels"]).status_code == 200
+
+
+def test_cases_of_a_patient_are_one_a_stack(client):
+    for n in range(4):
+        send(client, slice_of(n))
+        send(client, slice_of(n, series="second"))
+    close_all()
+    assert Case.objects.count() == 2
+    assert len(results(client, "cases/", patient="P-1")) == 2
+
+
+def test_report_is_kept_with_its_study_and_the_answer_says_so(client):
+    send(client, slice_of(0))
+    shot = slice_of(1, series="shots", SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    first, again = send(client, shot), send(client, shot)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["kind"] == "secondary_capture" and "not analysed" in first.json()["note"]
+    assert first.json()["id"] == again.json()["id"]
+
+
+def test_what_contradicts_is_refused_by_name(client):
+    send(client, slice_of(0))
+    assert_problem(send(client, slice_of(1), patient="P-2"), 409, "filed_elsewhere")
+    assert_problem(send(client, slice_of(0, seed=9)), 409, "same_uid_other_content")
+    other = slice_of(2, study="another", SeriesInstanceUID=uid("study", "series"))
+    assert_problem(send(client, other), 409, "series_of_another_study")
+    assert [scan["images"] for scan in results(client, "scans/")] == [1]
