@@ -185,7 +185,7 @@ def test_upgraded_pages_and_api_answer_as_the_table_says(old, monkeypatch):
     for line in ALL:
         if line.method != "GET" or (line.word and line.word not in words):
             continue
-        address = reverse(line.name, args=table.ARGUMENTS.get(line.name, [words[line.word]] if line.word else []))
+        address = reverse(line.name, args=table.arguments_of(line.name, words[line.word] if line.word else None))
         viewer = next((each for each in VIEWERS if line.expected[each] == "200"), VIEWERS[0])
         response = clients[viewer].get(address)
         if response.streaming:
