@@ -51,7 +51,7 @@ def world(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def address_of(line: Line, world: World) -> str:
-    arguments = table.ARGUMENTS.get(line.name, [world.rows[line.word]] if line.word else [])
+    arguments = table.arguments_of(line.name, world.rows[line.word] if line.word else None)
     return reverse(line.name, args=arguments)
 
 
