@@ -4,8 +4,8 @@ A mark tells where its author looks, so it is as much a statement as a read: who
 a case (``reviews.queries.reads_for``) does not see their marks. One's own are always there.
 """
 
+import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -23,7 +23,7 @@ from diagnostics.scans.access import Permission, may, within
 from .models import Annotation
 
 
-def annotations_for(user: Actor) -> QuerySet[Any]:
+def annotations_for(user: Actor) -> QuerySet[Annotation]:
     """Every revision of every mark that ``user`` may see, oldest first, with ``superseded`` on each."""
     spoken = reads_for(user).filter(case=OuterRef("case"), reader=OuterRef("author"))
     newer = Annotation.objects.filter(mark=OuterRef("mark"), revision__gt=OuterRef("revision"))
@@ -36,9 +36,9 @@ def annotations_for(user: Actor) -> QuerySet[Any]:
     )
 
 
-def standing(annotations: QuerySet[Any]) -> QuerySet[Any]:
+def standing(annotations: QuerySet[Annotation]) -> QuerySet[Annotation]:
     """Those of :func:`annotations_for` that no newer revision supersedes and nobody has withdrawn."""
-    return annotations.filter(superseded=False, withdrawn=False)
+    return annotations.filter(Q(superseded=False), withdrawn=False)
 
 
 def may_annotate(user: Actor, case: Case) -> bool:
@@ -55,7 +55,7 @@ def timeline_of(user: Actor, scans: Sequence[VisibleScan]) -> list[TimelineEntry
     moment for each author of standing marks on a case, at their last change."""
     places = [seen.scan.pk for seen in scans]
     marks = standing(annotations_for(user)).filter(case__scan__in=places).select_related("case", "author")
-    grouped: dict[tuple[Any, object], list[Annotation]] = {}
+    grouped: dict[tuple[uuid.UUID, int], list[Annotation]] = {}
     for mark in marks:
         grouped.setdefault((mark.case_id, mark.author_id), []).append(mark)
     made = [

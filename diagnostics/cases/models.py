@@ -1,7 +1,7 @@
 """The case: a scan as work for a reader. Where it stands in the worklist is all in its row."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -47,7 +47,7 @@ class SecondRead(models.TextChoices):
     ASKED = "asked", _("The first reader requested a second opinion")
 
 
-class CaseQuerySet(models.QuerySet[Any]):
+class CaseQuerySet(models.QuerySet["Case"]):
     def visible_to(self, user: Actor) -> "CaseQuerySet":
         """Cases of the institutions in which ``user`` may see scans."""
         return self.filter(within(user, Permission.SEE_SCANS))

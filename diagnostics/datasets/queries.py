@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor
@@ -30,7 +30,9 @@ def new_labels_since(user: Actor, version: DatasetVersion | None, institutions: 
     theirs = institutions_where(user, Permission.FREEZE_DATASET)
     if institutions is not None:
         theirs = theirs.filter(pk__in=[place.pk for place in institutions])
-    reads = deciding_reads().filter(may_train=True, withheld=False, label__in=READABLE, case__institution__in=theirs)
+    reads = deciding_reads().filter(
+        Q(withheld=False), may_train=True, label__in=READABLE, case__institution__in=theirs
+    )
     reads = reads.exclude(case__scan__source=Scan.Source.DEMO)
     imported = Scan.objects.filter(institution__in=theirs, reference_label__in=READABLE, rejected_code="").filter(
         # A scan that somebody read counts among the reads.

@@ -7,7 +7,6 @@ import smtplib
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -16,6 +15,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from diagnostics.actors import Account
 from diagnostics.notifications.models import Notification
 from diagnostics.reviews.notices import notifications_for, permitted
 
@@ -56,7 +56,7 @@ def _send(fence: uuid.UUID, rows: Sequence[Notification]) -> int:
     return 1
 
 
-def _sorted_out(fence: uuid.UUID, rows: Sequence[Notification], person: Any) -> list[uuid.UUID]:
+def _sorted_out(fence: uuid.UUID, rows: Sequence[Notification], person: Account) -> list[uuid.UUID]:
     """The ids of those of ``rows`` to tell of now; the others are put back or dropped."""
     ids = [row.pk for row in rows]
     visible = set(notifications_for(person).filter(pk__in=ids, read_at__isnull=True).values_list("pk", flat=True))
@@ -69,7 +69,7 @@ def _sorted_out(fence: uuid.UUID, rows: Sequence[Notification], person: Any) -> 
     return [row.pk for row in rows if row.pk in visible]
 
 
-def message_for(person: Any, rows: Sequence[Notification]) -> EmailMessage:
+def message_for(person: Account, rows: Sequence[Notification]) -> EmailMessage:
     """The mail: the kinds in words, a link each."""
     with translation.override(person.language or settings.LANGUAGE_CODE):
         kinds = [str(row.get_kind_display()) for row in rows]

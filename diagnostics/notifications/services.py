@@ -4,9 +4,9 @@ A notification is written by the act that causes it, in its transaction. Who may
 be shown yet, is answered by ``reviews.notices`` each time: it depends on cases and on who is blind.
 """
 
+import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -23,10 +23,13 @@ from .models import Kind, MailState, Notification, NotificationChoices
 MAIL_AFTER_SECONDS = 15
 
 
-def notify(*, people: Iterable[Any], kind: Kind, scan: Scan, case: Any = None, comment: Any = None) -> int:
+def notify(
+    *, people: Iterable[int], kind: Kind, scan: Scan, case: uuid.UUID | None = None, comment: uuid.UUID | None = None
+) -> int:
     """Write a notification for each of ``people`` who wants it, in the caller's transaction; for how many.
 
-    ``people`` are ids of users. The same matter twice, unread, is once.
+    ``people`` are ids of users, ``case`` and ``comment`` ids too: their rooms come later. The same matter twice,
+    unread, is once.
 
     Raises
     ------
@@ -49,8 +52,8 @@ def notify(*, people: Iterable[Any], kind: Kind, scan: Scan, case: Any = None, c
                     institution_id=scan.institution_id,
                     kind=kind,
                     scan=scan,
-                    case=case,
-                    comment=comment,
+                    case_id=case,
+                    comment_id=comment,
                     in_portal=in_portal,
                     mail_state=MailState.WAITING if by_mail else MailState.NONE,
                     mail_due_at=mail_due(choices, now) if by_mail else None,
@@ -69,13 +72,13 @@ def mail_due(choices: NotificationChoices, now: datetime) -> datetime:
     return today if today > local else today + timedelta(days=1)
 
 
-def over(*, kinds: Collection[Kind], scan: Any) -> None:
+def over(*, kinds: Collection[Kind], scan: Scan | uuid.UUID) -> None:
     """What these told of is over or was taken back, in the caller's transaction: whoever has not read them yet need
     not, and no mail leaves."""
     Notification.objects.filter(scan=scan, kind__in=kinds, read_at__isnull=True).delete()
 
 
-def touch(case_id: Any, now: datetime) -> None:
+def touch(case_id: uuid.UUID, now: datetime) -> None:
     """Move the times of mentions on a case that may just have become visible to somebody, or hidden."""
     Notification.objects.filter(case=case_id, comment__isnull=False).update(updated_at=now)
 

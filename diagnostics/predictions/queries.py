@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import Q, QuerySet
 
-from diagnostics.scans.models import Analysis, Institution, Scan
+from diagnostics.scans.models import Analysis, Scan
 
 STATUSES = tuple(analysis.value for analysis in Analysis)
 
@@ -23,8 +23,8 @@ def scans_with_status(scans: QuerySet[Scan], status: str) -> QuerySet[Scan]:
     return scans.filter(wanted)
 
 
-def parts_with_status(institutions: Iterable[Institution], status: str = "") -> Sequence[Q]:
-    """Conditions of which a scan of these institutions with this status (any, where empty) meets exactly one.
+def parts_with_status(institutions: Iterable[int], status: str = "") -> Sequence[Q]:
+    """Conditions of which a scan of these institutions (ids) with this status (any, where empty) meets exactly one.
 
     In each of them an index gives the scans newest first.
     """

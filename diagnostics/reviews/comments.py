@@ -6,7 +6,6 @@ Whoever may see a case may write. Whom it reaches while the case is open hangs o
 """
 
 import re
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -14,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor, account_of
+from diagnostics.actors import Account, Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, require, roles_with
@@ -67,13 +66,13 @@ def what_is_known_to(user: Actor, case: Case) -> Knew:
     return Knew.VIEW if settling or told.exists() else Knew.NOTHING
 
 
-def who_may_see(case: Case) -> QuerySet[Any]:
+def who_may_see(case: Case) -> QuerySet[Account]:
     """The people who may see a case, by name: whom one may mention."""
     here = Membership.objects.filter(institution=case.institution_id, role__in=roles_with(Permission.SEE_SCANS))
     return get_user_model()._default_manager.filter(is_active=True, pk__in=here.values("user")).order_by("username")
 
 
-def mentioned(text: str, case: Case) -> list[Any]:
+def mentioned(text: str, case: Case) -> list[Account]:
     """The people whom a text mentions, of those who may see the case; any other ``@name`` is plain text."""
     # A name may contain dots and hyphens, and a sentence may end with them.
     names = {form for name in MENTION.findall(text) for form in (name, name.rstrip(".@+-"))}
@@ -82,9 +81,9 @@ def mentioned(text: str, case: Case) -> list[Any]:
     return list(who_may_see(case).filter(username_folded__in={folded(name) for name in names}))
 
 
-def people_like(user: Actor, case: Case, begins: str, limit: int = 8) -> list[Any]:
+def people_like(user: Actor, case: Case, begins: str, limit: int = 8) -> list[Account]:
     """Whom ``user`` may mention on this case, of those whose username or name begins so."""
-    found = who_may_see(case).exclude(pk=user.pk)
+    found = who_may_see(case).exclude(pk=account_of(user).pk)
     if begins:
         found = found.filter(
             Q(username__istartswith=begins) | Q(first_name__istartswith=begins) | Q(last_name__istartswith=begins)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.actors import Account
 from diagnostics.errors import Conflict, Invalid, Message
+
+from .models import Draft
 
 
 class AlreadyClaimed(Conflict):
@@ -16,7 +18,7 @@ class AlreadyClaimed(Conflict):
     code = "already_claimed"
     message = _("%(holder)s has reserved this case until %(time)s.")
 
-    def __init__(self, holder: Any, until: datetime) -> None:
+    def __init__(self, holder: Account, until: datetime) -> None:
         super().__init__(params={"holder": holder, "time": f"{timezone.localtime(until):%H:%M}"})
         self.holder = holder
         self.until = until
@@ -45,7 +47,7 @@ class StaleDraft(Conflict):
     code = "stale_draft"
     message = _("Another tab has saved a newer draft. Choose which one to keep.")
 
-    def __init__(self, kept: Any) -> None:
+    def __init__(self, kept: Draft) -> None:
         super().__init__()
         self.kept = kept
 

@@ -1,6 +1,6 @@
 """The label tree as readers use it: when does a statement contradict the AI's opinion?"""
 
-from typing import Any
+from diagnostics.predictions.models import Prediction
 
 from .models import Label
 
@@ -21,7 +21,7 @@ def contradicts(label: str, other: str) -> bool:
     return True
 
 
-def differs(label: str, prediction: Any) -> bool:
+def differs(label: str, prediction: Prediction | None) -> bool:
     """Whether ``label`` contradicts the opinion; False where there is none.
 
     A reader may say less than the AI ("tumour" where it says "glioma") or more (a type where it only says "tumour")

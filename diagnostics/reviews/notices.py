@@ -5,11 +5,11 @@ know of it at this moment: one about an institution in which the person has no p
 and a mention waits until its comment may be seen.
 """
 
-from typing import Any
+from collections.abc import Collection
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from diagnostics.actors import Actor, account_of
+from diagnostics.actors import Account, Actor, account_of
 from diagnostics.cases.models import Case
 from diagnostics.notifications.models import Kind, Notification
 from diagnostics.notifications.services import mark_read, notify, over
@@ -43,34 +43,34 @@ def notifications_for(user: Actor) -> QuerySet[Notification]:
     return permitted(user).filter(Q(comment__isnull=True) | Exists(seen))
 
 
-def tell_assigned(*, by: Actor | None, case: Case, to: Any | None) -> None:
+def tell_assigned(*, by: Actor | None, case: Case, to: Account | None) -> None:
     """Whoever the case is kept for now; whoever it was kept for before need not look any more."""
     over(kinds=[Kind.ASSIGNED] if to is None else [Kind.ASSIGNED, Kind.SECOND_OPINION], scan=case.scan_id)
     if to is not None and (by is None or to.pk != by.pk):
-        notify(people=[to.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case)
+        notify(people=[to.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case.pk)
 
 
-def tell_returned(*, case: Case, reader: Any) -> None:
-    """The reader to whom an adjudicator returned the case."""
-    notify(people=[reader], kind=Kind.RETURNED, scan=case.scan, case=case)
+def tell_returned(*, case: Case, reader: int) -> None:
+    """The reader (an id) to whom an adjudicator returned the case."""
+    notify(people=[reader], kind=Kind.RETURNED, scan=case.scan, case=case.pk)
 
 
 def tell_disagreement(*, case: Case) -> None:
     """The adjudicators who may settle the case: nobody who has read it."""
     may_settle = _people(case, roles_with(Permission.ADJUDICATE)).exclude(user__in=case.reads.values("reader"))
-    notify(people=may_settle.values_list("user", flat=True), kind=Kind.DISAGREEMENT, scan=case.scan, case=case)
+    notify(people=may_settle.values_list("user", flat=True), kind=Kind.DISAGREEMENT, scan=case.scan, case=case.pk)
 
 
 def tell_second_opinion(*, case: Case) -> None:
     """The readers who may give a second opinion: nobody who has given the first."""
     first = case.reads.filter(kind=ReadKind.FINAL).values("reader")
     may_give = _people(case, [Role.RADIOLOGIST]).exclude(user__in=first)
-    notify(people=may_give.values_list("user", flat=True), kind=Kind.SECOND_OPINION, scan=case.scan, case=case)
+    notify(people=may_give.values_list("user", flat=True), kind=Kind.SECOND_OPINION, scan=case.scan, case=case.pk)
 
 
-def tell_mentioned(*, comment: Comment, people: list[Any]) -> None:
+def tell_mentioned(*, comment: Comment, people: list[int]) -> None:
     """Whoever is mentioned; each hears of it when they may see the comment."""
-    notify(people=people, kind=Kind.MENTIONED, scan=comment.case.scan, case=comment.case, comment=comment)
+    notify(people=people, kind=Kind.MENTIONED, scan=comment.case.scan, case=comment.case_id, comment=comment.pk)
 
 
 def taken_up(*, by: Actor, case: Case) -> None:
@@ -83,7 +83,7 @@ def turn_over(case: Case) -> None:
     over(kinds=OF_ONE_TURN, scan=case.scan_id)
 
 
-def _people(case: Case, roles: Any) -> QuerySet[Membership]:
+def _people(case: Case, roles: Collection[Role]) -> QuerySet[Membership]:
     return Membership.objects.filter(institution=case.institution_id, role__in=roles, user__is_active=True).order_by(
         "user"
     )

@@ -7,8 +7,6 @@ Portal code gets at an opinion only through :func:`.visible_scans.opinion_for`, 
 here.
 """
 
-from typing import Any
-
 from django.db.models import (
     BooleanField,
     Exists,
@@ -37,7 +35,7 @@ from diagnostics.scans.models import ReadingMode, Scan
 from .models import Claim, Read, ReadKind
 
 
-def blinded(user: Actor, *, scan: str, institution: str) -> Any:
+def blinded(user: Actor, *, scan: str, institution: str) -> SqlCase | Value:
     """SQL for "is ``user`` blind to the AI's opinion here?".
 
     ``scan`` and ``institution`` are the paths from the row to the scan's and the institution's id.
@@ -58,14 +56,14 @@ def blinded(user: Actor, *, scan: str, institution: str) -> Any:
     return SqlCase(When(sees, then=Value(False)), default=Value(True), output_field=BooleanField())
 
 
-def _sees_before_reading(user: Actor, institution: str, reads_in: frozenset[Any]) -> Q:
+def _sees_before_reading(user: Actor, institution: str, reads_in: frozenset[int]) -> Q:
     """Rows whose opinion ``user`` may always see: where their role says so, and no role has them read."""
     if user.is_superuser:
         return ~Q(**{f"{institution}__in": reads_in})
     return Q(**{f"{institution}__in": places_with(user, roles_with(Permission.SEE_OPINIONS)) - reads_in})
 
 
-def _sees_after_speaking(user: Actor, scan: str, institution: str, reads_in: frozenset[Any]) -> Q:
+def _sees_after_speaking(user: Actor, scan: str, institution: str, reads_in: frozenset[int]) -> Q:
     """Rows whose opinion a reader may see by the reading mode of the institution and what they have said."""
     revealed = Read.objects.filter(
         case__scan=OuterRef(scan),
@@ -102,12 +100,12 @@ def unrevealed_reads(user: Actor) -> QuerySet[Read]:
     )
 
 
-def may_be_revealed(user: Actor, *, scan: str) -> Any:
+def may_be_revealed(user: Actor, *, scan: str) -> Exists:
     """SQL for "is ``user`` blind here only until they ask?"; ``scan`` is the path from the row to the scan's id."""
     return Exists(unrevealed_reads(user).filter(case__scan=OuterRef(scan)))
 
 
-def _mode_in(institution: str, mode: ReadingMode, places: frozenset[Any]) -> Q:
+def _mode_in(institution: str, mode: ReadingMode, places: frozenset[int]) -> Q:
     """Rows of those of the ``places`` that read in this mode."""
     return Q(**{f"{institution}__in": sorted(places), f"{institution}__reading_mode": mode})
 
@@ -122,7 +120,7 @@ def predictions_for(user: Actor) -> QuerySet[Prediction]:
     )
 
 
-def name_of(person: str) -> Any:
+def name_of(person: str) -> Coalesce:
     """SQL for a person's name as ``str(user)`` gives it; ``person`` is the path to them."""
     full = Trim(Concat(f"{person}__first_name", Value(" "), f"{person}__last_name"))
     return Coalesce(NullIf(full, Value("")), f"{person}__username")
@@ -290,7 +288,7 @@ def obstacle(user: Actor, case: Case) -> str:
     return ""
 
 
-def deciding_reads() -> QuerySet[Any]:
+def deciding_reads() -> QuerySet[Read]:
     """The one read that decides each done case, in its newest revision: the adjudicator's, or the last reader's.
 
     Each row has ``withheld``: the other of two agreeing readers says that the case may not train, and ``sole``:

@@ -6,12 +6,13 @@ and then asks for the opinion needs no further request. What is asked for is rec
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from diagnostics.actors import Actor
 from diagnostics.reviews import reading
 
 
-def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], object], says: Callable[[Any], bool]) -> None:
+def told(person: Actor, rows: Sequence[Any], *, scan: Callable[[Any], UUID], says: Callable[[Any], bool]) -> None:
     """Take the blinds off ``rows`` that ``person`` has locked a blind read of, and record where an opinion is told.
 
     Each row has ``blinded`` and ``revealable`` (:func:`diagnostics.reviews.queries.may_be_revealed`). ``scan`` gives

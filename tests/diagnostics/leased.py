@@ -79,7 +79,7 @@ def _mail() -> Any:
     reader = person(Role.RADIOLOGIST, place)
     case = CaseFactory(institution=place, assigned_to=reader)
     with transaction.atomic():
-        notify(people=[reader.pk], kind="assigned", scan=case.scan, case=case)
+        notify(people=[reader.pk], kind="assigned", scan=case.scan, case=case.pk)
     Notification.objects.update(mail_due_at=timezone.now() - timedelta(seconds=1))
     return Notification.objects.get()
 

@@ -154,7 +154,7 @@ def test_cause_that_is_rolled_back_tells_nobody(case, anna, judge):
 def test_notification_outside_a_transaction_is_refused():
     case = CaseFactory()
     with pytest.raises(NotInTransaction):
-        notifications.notify(people=[1], kind=Kind.ASSIGNED, scan=case.scan, case=case)
+        notifications.notify(people=[1], kind=Kind.ASSIGNED, scan=case.scan, case=case.pk)
 
 
 # --- what one may still know
@@ -336,7 +336,7 @@ def test_row_that_cannot_be_is_refused_by_the_database(assigned, broken):
 
 def test_same_matter_unread_is_there_once(assigned, case, anna):
     with transaction.atomic():
-        notifications.notify(people=[anna.pk, anna.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case)
+        notifications.notify(people=[anna.pk, anna.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case.pk)
     assert Notification.objects.count() == 1
     copy = Notification.objects.get()
     copy.pk = None
@@ -344,7 +344,7 @@ def test_same_matter_unread_is_there_once(assigned, case, anna):
         copy.save(force_insert=True)
     notifications.mark_read(Notification.objects.all())
     with transaction.atomic():
-        notifications.notify(people=[anna.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case)
+        notifications.notify(people=[anna.pk], kind=Kind.ASSIGNED, scan=case.scan, case=case.pk)
     assert Notification.objects.count() == 2
     assert not notifications.mark_unread(Notification.objects.exclude(read_at=None).get())
 

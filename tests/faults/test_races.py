@@ -122,7 +122,7 @@ def mails_at_once(monkeypatch, tmp_path):
     cases = [CaseFactory(scan=scan, institution=place, done=True) for _ in readers]
     with transaction.atomic():
         for reader, case in zip(readers, cases, strict=True):
-            notify(people=[reader.pk], kind="assigned", scan=scan, case=case)
+            notify(people=[reader.pk], kind="assigned", scan=scan, case=case.pk)
     Notification.objects.update(mail_due_at=F("created_at"), institution=place)
     sent = []
     monkeypatch.setattr("django.core.mail.EmailMessage.send", lambda self: sent.append(self.to[0]))

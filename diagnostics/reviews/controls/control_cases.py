@@ -6,10 +6,10 @@ analysis and a case of its own. Until its final read nothing tells it from the o
 what is known, and counts in no number but their own right answers here.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.core.files.storage import default_storage
@@ -204,7 +204,7 @@ class Result:
 class Answer:
     """One control that was read: by whom, what they said, what is known."""
 
-    case: Any
+    case: uuid.UUID
     reader: int
     name: str
     said: str

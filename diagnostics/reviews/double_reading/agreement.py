@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
+import numpy as np
 from django.db.models import QuerySet
 
 from diagnostics.actors import Actor
-from diagnostics.cases.models import Case, CaseState, SecondRead, Stage
+from diagnostics.cases.models import Case, CaseQuerySet, CaseState, SecondRead, Stage
 from diagnostics.reviews.labels import contradicts
 from diagnostics.reviews.models import Label, Read, ReadKind
 from diagnostics.reviews.queries import deciding_reads
@@ -25,6 +25,7 @@ from mlcore.measure.agreement import Measured, Pairs
 MOST_CASES = 5000  # the newest; a page has to come at once
 FEW = 30  # cases below which an interval says little
 DRAWN = (SecondRead.POLICY, SecondRead.SHARE)
+OfTables = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Report:
     capped: bool
 
 
-def overseen_by(user: Actor) -> QuerySet[Any]:
+def overseen_by(user: Actor) -> QuerySet[Institution]:
     """The institutions of which ``user`` may see how their readers agree."""
     sees = institutions_where(user, Permission.SEE_READS)
     settles = institutions_where(user, Permission.ADJUDICATE)
@@ -128,11 +129,11 @@ def read_twice(user: Actor, *, kind: str = ReadKind.FINAL, all_cases: bool = Fal
     ]
 
 
-def _done(user: Actor) -> QuerySet[Any]:
+def _done(user: Actor) -> CaseQuerySet:
     return Case.objects.filter(institution__in=overseen_by(user), state=CaseState.DONE, control=False)
 
 
-def _blind_labels(cases: Sequence[Any]) -> dict[tuple[Any, int], str]:
+def _blind_labels(cases: Sequence[uuid.UUID]) -> dict[tuple[uuid.UUID, int], str]:
     rows = Read.objects.filter(case__in=cases, kind=ReadKind.BLIND).values_list("case", "reader", "label")
     return {(case, reader): label for case, reader, label in rows}
 
@@ -176,7 +177,7 @@ def _measured(
     )
 
 
-def _after(of: Callable[[Any], Any], narrow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _after(of: OfTables, narrow: OfTables) -> OfTables:
     return lambda tables: of(narrow(tables))
 
 

@@ -1,10 +1,10 @@
 """What waits for nobody: cases that none of the people who are left may take, and what can be done about each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -48,7 +48,7 @@ class Found:
     without_reader: list[WithoutReader]
 
 
-def places_freed_by(user: Actor) -> set[Any]:
+def places_freed_by(user: Actor) -> set[int]:
     """The ids of the institutions in which ``user`` may free what waits for nobody."""
     wanted = (Permission.ADJUDICATE, Permission.ADMINISTER)
     return {pk for each in wanted for pk in institutions_where(user, each).values_list("pk", flat=True)}
@@ -77,7 +77,7 @@ def count_for(user: Actor) -> int:
     return min(count, MOST_COUNTED)
 
 
-def _kinds(places: set[Any]) -> list[tuple[str, CaseQuerySet]]:
+def _kinds(places: set[int]) -> list[tuple[str, CaseQuerySet]]:
     """The cases of each reason; none is in two."""
     here = Q(institution__in=places)
     free = Q(past_first(), assigned_to__isnull=True, state=CaseState.OPEN) & ~Exists(_live())
@@ -88,7 +88,7 @@ def _kinds(places: set[Any]) -> list[tuple[str, CaseQuerySet]]:
     ]
 
 
-def _live() -> Any:
+def _live() -> QuerySet[Claim]:
     return Claim.objects.filter(case=OuterRef("pk"), released_at__isnull=True, expires_at__gt=timezone.now())
 
 
@@ -102,7 +102,7 @@ def _disagreements() -> CaseQuerySet:
     return Case.objects.filter(~Exists(_others(Permission.ADJUDICATE)), stage=Stage.ADJUDICATION)
 
 
-def _others(permission: Permission, **read: Any) -> Any:
+def _others(permission: Permission, **read: str) -> QuerySet[Membership]:
     """Those at a case's institution who have the permission and have not read the case (so)."""
     own = Read.objects.filter(case=OuterRef(OuterRef("pk")), reader=OuterRef("user"), **read)
     return Membership.objects.filter(
@@ -110,7 +110,7 @@ def _others(permission: Permission, **read: Any) -> Any:
     )
 
 
-def _without_reader(places: set[Any]) -> set[Any]:
+def _without_reader(places: set[int]) -> set[int]:
     """Those of the institutions in which nobody reads."""
     reads = Membership.objects.filter(
         institution__in=places, role__in=roles_with(Permission.READ_CASE), user__is_active=True
@@ -118,7 +118,7 @@ def _without_reader(places: set[Any]) -> set[Any]:
     return places - set(reads.values_list("institution", flat=True))
 
 
-def _first_reads(places: Any) -> CaseQuerySet:
+def _first_reads(places: Collection[int]) -> CaseQuerySet:
     waiting = Case.objects.filter(institution__in=places, state=CaseState.OPEN, stage=Stage.FIRST)
     return waiting.filter(assigned_to__isnull=True).readable().order_by()
 

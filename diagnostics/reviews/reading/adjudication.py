@@ -1,7 +1,6 @@
 """What two readers said, without their names, for the adjudicator who settles between them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from diagnostics.actors import Actor
 from diagnostics.cases.models import Case, Stage
@@ -17,7 +16,7 @@ class Statement:
     """What one of two readers said, without who it was: by field, and in words. ``reader`` is ``a`` or ``b``."""
 
     reader: str
-    said: dict[str, Any]
+    said: dict[str, object]
     label_words: str
     beside: str
     comment: str

@@ -21,11 +21,11 @@ it either way.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.labels import TUMOUR_TYPES, differs
 from diagnostics.reviews.models import Label, Reason
@@ -52,28 +52,28 @@ FITTING: dict[Direction, tuple[Reason, ...]] = {
 }
 
 
-def direction_of(label: str, prediction: Any) -> Direction | None:
+def direction_of(label: str, prediction: Prediction | None) -> Direction | None:
     """How ``label`` differs from the opinion; None where it does not, or where there is none."""
-    if label not in Label.values or not differs(label, prediction):
+    if label not in Label.values or prediction is None or not differs(label, prediction):
         return None
     if label in TUMOURS:
         return Direction.MORE if prediction.label == Label.NO_TUMOUR else Direction.OTHER_TYPE
     return Direction.LESS if label == Label.NO_TUMOUR else Direction.NO_ANSWER
 
 
-def fitting_reasons(label: str, prediction: Any) -> tuple[Reason, ...]:
+def fitting_reasons(label: str, prediction: Prediction | None) -> tuple[Reason, ...]:
     """The reasons that may stand beside ``label`` where the AI says ``prediction``; none where nothing differs."""
     direction = direction_of(label, prediction)
     return () if direction is None else FITTING[direction]
 
 
-def offered_reasons(prediction: Any) -> tuple[Reason, ...]:
+def offered_reasons(prediction: Prediction | None) -> tuple[Reason, ...]:
     """All reasons that fit some label beside this opinion, in their usual order."""
     some = {reason for label in Label for reason in fitting_reasons(label, prediction)}
     return tuple(reason for reason in Reason if reason in some)
 
 
-def check_reason(label: str, reason: str, comment: str, prediction: Any) -> None:
+def check_reason(label: str, reason: str, comment: str, prediction: Prediction | None) -> None:
     """Refuse a read whose reason is missing where it differs from the opinion, or does not fit how it differs.
 
     Raises
@@ -90,7 +90,7 @@ def check_reason(label: str, reason: str, comment: str, prediction: Any) -> None
         raise InvalidRead("comment", gettext_lazy("Name the other reason in the comment."))
 
 
-def check_fits(label: str, reason: str, prediction: Any) -> None:
+def check_fits(label: str, reason: str, prediction: Prediction | None) -> None:
     """Refuse a reason that does not fit how ``label`` differs; empty fits always.
 
     Raises
@@ -102,7 +102,7 @@ def check_fits(label: str, reason: str, prediction: Any) -> None:
         raise InvalidRead("reason", _why_not(label, reason, fitting, prediction), accepted=fitting)
 
 
-def check_draft(entries: Mapping[str, str], own: str, prediction: Any) -> None:
+def check_draft(entries: Mapping[str, str], own: str, prediction: Prediction | None) -> None:
     """Refuse a draft whose reason contradicts it; ``own`` is the label of the reader's blind read, or empty.
 
     Where no label is chosen yet the reason must fit some label. Without an opinion nothing is checked: whoever is
@@ -124,7 +124,7 @@ def check_draft(entries: Mapping[str, str], own: str, prediction: Any) -> None:
         raise InvalidRead("reason", sentence, said, accepted=offered)
 
 
-def _why_not(label: str, reason: str, fitting: tuple[Reason, ...], prediction: Any) -> str:
+def _why_not(label: str, reason: str, fitting: tuple[Reason, ...], prediction: Prediction | None) -> str:
     if prediction is None or not prediction.label:
         return _("There is no AI result to disagree with. Leave the reason empty.")
     said = {"own": Label(label).label, "ai": label_in_words(str(prediction.label)), "reason": Reason(reason).label}

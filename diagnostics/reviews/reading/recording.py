@@ -1,7 +1,7 @@
 """Record a read, and amend one: each act atomic, audited, and refused with a sentence."""
 
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Unpack
 
 from django.db import transaction
 from django.utils import timezone
@@ -140,7 +140,7 @@ def _record_blind(by: Actor, case: Case, live: Claim, blind: Read | None, said: 
     return read
 
 
-def _create(by: Actor, case: Case, claim: Claim, said: Said, **known: Any) -> Read:
+def _create(by: Actor, case: Case, claim: Claim, said: Said, **known: object) -> Read:
     """The one place where a read comes into being: what its reader said, and what the machine knows of it."""
     return Read.objects.create(case=case, claim=claim, reader=account_of(by), **said, **known)
 

@@ -3,8 +3,8 @@
 Until then the blind read can be taken back; from then on it stands. The moment is kept with the read, and audited.
 """
 
+import uuid
 from collections.abc import Iterable
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -41,7 +41,7 @@ def reveal(*, by: Actor, case: Case, claim_token: object) -> Read:
 
 
 @transaction.atomic
-def reveal_scans(*, by: Actor, scans: Iterable[Any]) -> set[Any]:
+def reveal_scans(*, by: Actor, scans: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Reveal what a program asked for: of these scans' ids, those whose opinion ``by`` may be told now.
 
     A scan of which they have locked no blind read stays hidden.

@@ -10,7 +10,7 @@ Only the label is compared with the AI's opinion (:mod:`diagnostics.reviews.labe
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from django.db.models import Model, TextChoices
 from django.utils.translation import gettext_lazy as _
@@ -125,7 +125,7 @@ class Field:
         """The codes that may be sent."""
         return list(self.choices.values) if self.choices is not None else []
 
-    def fits(self, value: Value, label: str, opinion: Prediction | None) -> bool:
+    def fits(self, value: object, label: str, opinion: Prediction | None) -> bool:
         """Whether ``value`` may stand beside ``label`` and the opinion."""
         return value == self.default or self.offers is None or value in self.offers(label, opinion)
 
@@ -230,7 +230,7 @@ def through(door: Door) -> tuple[Field, ...]:
     return tuple(each for each in FIELDS if door in each.doors)
 
 
-def check_words(said: Mapping[str, Any]) -> None:
+def check_words(said: Mapping[str, object]) -> None:
     """Refuse a word that is none of its field's codes, and a text that is too long.
 
     Raises
@@ -242,10 +242,10 @@ def check_words(said: Mapping[str, Any]) -> None:
         if each.kind == Kind.CHOICE and value not in each.codes and (each.required or value != each.default):
             raise InvalidRead(each.name, _("Choose one of: %(known)s."), {"known": ", ".join(each.codes)})
         if each.limit:
-            check_length(value, field=each.name)
+            check_length(str(value), field=each.name)
 
 
-def check_step(step: Step, said: Mapping[str, Any]) -> None:
+def check_step(step: Step, said: Mapping[str, object]) -> None:
     """Refuse what may not be stated at this step.
 
     Raises
@@ -257,26 +257,37 @@ def check_step(step: Step, said: Mapping[str, Any]) -> None:
             raise InvalidRead(each.name, each.refused_at[step])
 
 
-def whole(step: Step, said: Mapping[str, Any], opinion: Prediction | None, former: Read | None = None) -> Said:
+def whole(step: Step, said: Mapping[str, object], opinion: Prediction | None, former: Read | None = None) -> Said:
     """All that a read of this step holds, by field.
 
     What was left out is the default. Of an amendment it is what the ``former`` read says, as long as that still fits.
     """
     check_step(step, said)
     label = str(said.get("label", former.label if former is not None else ""))
-    made: Any = {}
-    for each in FIELDS:
-        stated = step in each.steps and each.name in said
-        keeps = former is not None and not each.anew
-        value = said[each.name] if stated else getattr(former, each.name) if keeps else each.default
+    return _as_said({each.name: _value(each, step, said, label, opinion, former) for each in FIELDS})
+
+
+def _value(
+    each: Field, step: Step, said: Mapping[str, object], label: str, opinion: Prediction | None, former: Read | None
+) -> object:
+    """What a read of this step holds in one field."""
+    stated = step in each.steps and each.name in said
+    if stated:
+        value = said[each.name]
+    else:
+        value = each.default if former is None or each.anew else getattr(former, each.name)
+    if not each.fits(value, label, opinion):
         # What no person enters needs no refusal, and what was kept explains the former label only.
-        silent = not stated or Door.API_WRITE not in each.doors
-        value = each.default if silent and not each.fits(value, label, opinion) else value
-        if each.misplaced and not each.fits(value, label, opinion):
+        if not stated or Door.API_WRITE not in each.doors:
+            value = each.default
+        elif each.misplaced:
             raise InvalidRead(each.name, each.misplaced, accepted=[str(each.default)])
-        made[each.name] = value.strip() if isinstance(value, str) else value
-    full: Said = made
-    return full
+    return value.strip() if isinstance(value, str) else value
+
+
+def _as_said(values: Mapping[str, object]) -> Said:
+    """Values by the names of their fields; ``check_words`` has looked at what was sent."""
+    return cast(Said, dict(values))
 
 
 def without_leftovers(said: Said, opinion: Prediction | None) -> Said:
@@ -284,12 +295,12 @@ def without_leftovers(said: Said, opinion: Prediction | None) -> Said:
 
     Programs state what they mean: of them, what does not apply is refused.
     """
-    kept: Any = {
-        name: value if BY_NAME[name].applies(said["label"], opinion) else BY_NAME[name].default
-        for name, value in said.items()
-    }
-    stated: Said = kept
-    return stated
+    return _as_said(
+        {
+            name: value if BY_NAME[name].applies(said["label"], opinion) else BY_NAME[name].default
+            for name, value in said.items()
+        }
+    )
 
 
 def spoken(each: Field, value: str) -> str:

@@ -1,11 +1,12 @@
 """What happened to a scan, as far as a person may know it: the rows of its history."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor
@@ -27,8 +28,8 @@ class TimelineEntry:
     kind: str
     who: str
     sentence: str
-    obj: Any
-    scan_id: Any = None
+    obj: Model
+    scan_id: uuid.UUID
 
 
 def timeline_of(user: Actor, scans: Sequence[VisibleScan]) -> list[TimelineEntry]:

@@ -1,13 +1,12 @@
 """An adjudicator deals cases out to readers."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor
+from diagnostics.actors import Account, Actor
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, Stage
 from diagnostics.reviews.errors import InvalidRead, WrongStage
@@ -22,7 +21,7 @@ MOST_AT_ONCE = 200
 
 
 @transaction.atomic
-def assign(*, by: Actor, cases: Sequence[Case], to: Any | None) -> list[Case]:
+def assign(*, by: Actor, cases: Sequence[Case], to: Account | None) -> list[Case]:
     """Keep cases that nobody holds for one reader, or (None) for nobody any more; all of them, or none.
 
     Raises
@@ -47,7 +46,7 @@ def assign(*, by: Actor, cases: Sequence[Case], to: Any | None) -> list[Case]:
     return dealt
 
 
-def readers_for(user: Actor) -> list[Any]:
+def readers_for(user: Actor) -> list[Account]:
     """The radiologists to whom ``user`` may deal out cases, by name."""
     theirs = institutions_where(user, Permission.ADJUDICATE)
     members = Membership.objects.filter(institution__in=theirs, role=Role.RADIOLOGIST, user__is_active=True)
@@ -55,18 +54,18 @@ def readers_for(user: Actor) -> list[Any]:
     return sorted(people.values(), key=str)
 
 
-def _reads_here(case: Case, to: Any) -> bool:
+def _reads_here(case: Case, to: Account) -> bool:
     # Asked of the database: what the caller knows of a person may be older than their leaving.
     reads = Membership.objects.filter(user=to, institution=case.institution, role=Role.RADIOLOGIST)
     return reads.filter(user__is_active=True).exists()
 
 
-def may_be_given(case: Case, to: Any) -> bool:
+def may_be_given(case: Case, to: Account) -> bool:
     """Whether the case, which waits for a read, may be kept for ``to``: they read here, and have not read it."""
     return _reads_here(case, to) and not case.reads.filter(reader=to, kind=ReadKind.FINAL).exists()
 
 
-def _refuse(case: Case, to: Any | None) -> None:
+def _refuse(case: Case, to: Account | None) -> None:
     if case.stage == Stage.ADJUDICATION or case.returned_at is not None:
         raise WrongStage(
             _("%(case)s is reserved for an adjudicator or for the reader it was returned to."),

@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -145,7 +144,7 @@ def locked(case: Case) -> Case:
     return fresh
 
 
-def live_with(by: Actor, case: Case, claim_token: Any) -> Claim:
+def live_with(by: Actor, case: Case, claim_token: object) -> Claim:
     """The live claim with this token, held by this person.
 
     Raises
@@ -165,7 +164,7 @@ def live_with(by: Actor, case: Case, claim_token: Any) -> Claim:
 
 
 @transaction.atomic
-def renew(*, by: Actor, case: Case, claim_token: Any) -> Claim:
+def renew(*, by: Actor, case: Case, claim_token: object) -> Claim:
     """Extend the lease, because the reader is at work.
 
     Raises
@@ -179,7 +178,7 @@ def renew(*, by: Actor, case: Case, claim_token: Any) -> Claim:
 
 
 @transaction.atomic
-def release(*, by: Actor, case: Case, claim_token: Any) -> None:
+def release(*, by: Actor, case: Case, claim_token: object) -> None:
     """Give the case back unread.
 
     Raises
@@ -198,7 +197,7 @@ def end(live: Claim, how: str) -> None:
     tell(live.case_id, now)
 
 
-def tell(case_id: Any, now: datetime) -> None:
+def tell(case_id: uuid.UUID, now: datetime) -> None:
     """Move the times of a case and of what may just have become visible or blinded to somebody.
 
     Whoever asks for what changed since must hear of it. Predictions come before scans, as where they are finished:

@@ -5,14 +5,16 @@ assigned goes back to everybody, or to a named reader; what was returned waits f
 its reader could answer. A claim ends at once.
 """
 
-from typing import Any
+import uuid
+from collections.abc import Iterable
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.actors import Actor, account_of
+from diagnostics.actors import Account, Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseQuerySet, CaseState, SecondRead, Stage
 from diagnostics.reviews.errors import StaleClaim, WrongStage
@@ -20,7 +22,7 @@ from diagnostics.reviews.models import Claim
 from diagnostics.reviews.notices import tell_assigned, tell_disagreement, tell_second_opinion, turn_over
 from diagnostics.scans.access import Permission, Role, may, require, roles_with
 from diagnostics.scans.filing import InvalidEntry
-from diagnostics.scans.models import Membership
+from diagnostics.scans.models import Institution, Membership
 
 from .assigning import may_be_given
 from .claims import end, locked, tell
@@ -36,7 +38,7 @@ def left_cases() -> CaseQuerySet:
     return kept.filter(~Exists(reads))
 
 
-def left_claims() -> Any:
+def left_claims() -> QuerySet[Claim]:
     """Live claims of people who cannot go on with them."""
     there = {"user": OuterRef("holder"), "institution": OuterRef("case__institution")}
     reads = Exists(_members(Permission.READ_CASE).filter(**there))
@@ -46,7 +48,7 @@ def left_claims() -> Any:
     return Claim.objects.filter(unable, released_at__isnull=True)
 
 
-def _members(permission: Permission) -> Any:
+def _members(permission: Permission) -> QuerySet[Membership]:
     return Membership.objects.filter(role__in=roles_with(permission), user__is_active=True)
 
 
@@ -58,14 +60,14 @@ def work_of(user: Actor) -> int:
     return Case.objects.filter(Q(assigned_to=user) | Q(pk__in=held), state=CaseState.OPEN).count()
 
 
-def heirs_of(user: Actor, institution: Any = None) -> Any:
+def heirs_of(user: Actor, institution: Institution | None = None) -> QuerySet[Membership]:
     """The memberships of those who may get the work of ``user``: other readers of their institutions, or of one."""
     theirs = Membership.objects.filter(user=account_of(user), role=Role.RADIOLOGIST).values("institution")
     places = {"institution": institution} if institution is not None else {"institution__in": theirs}
-    return _members(Permission.READ_CASE).filter(**places).exclude(user=user).select_related("user")
+    return _members(Permission.READ_CASE).filter(**places).exclude(user=account_of(user)).select_related("user")
 
 
-def check_heir(*, user: Actor, work_to: Any | None) -> None:
+def check_heir(*, user: Actor, work_to: Account | None) -> None:
     """Raise unless ``work_to`` may get the work of ``user``, who has not left yet; None is everybody.
 
     Raises
@@ -76,18 +78,19 @@ def check_heir(*, user: Actor, work_to: Any | None) -> None:
         raise InvalidEntry("work_to", _("Choose another reader of the institution with an active account."))
 
 
-def free_work_of(*, by: Actor, user: Actor, work_to: Any | None = None) -> int:
+def free_work_of(*, by: Actor, user: Actor, work_to: Account | None = None) -> int:
     """Take from ``user`` what they can no longer do, in the caller's transaction; how many cases and claims."""
-    claims = list(left_claims().filter(holder=user).order_by("case").values_list("pk", "case"))
-    cases = list(left_cases().filter(assigned_to=user).order_by("pk").values_list("pk", flat=True))
+    account = account_of(user)
+    claims = list(left_claims().filter(holder=account).order_by("case").values_list("pk", "case"))
+    cases = list(left_cases().filter(assigned_to=account).order_by("pk").values_list("pk", flat=True))
     freed = 0
     # In one order, so that two who free at once do not wait for each other for ever.
     for case in sorted({*cases, *(case for _claim, case in claims)}):
-        freed += _free(by, case, user=user, work_to=work_to)
+        freed += _free(by, case, user=account, work_to=work_to)
     return freed
 
 
-def on_leaving(*, user: Actor, work_to: Any | None, **_more: object) -> None:
+def on_leaving(*, user: Actor, work_to: Account | None, **_more: object) -> None:
     """Before somebody leaves (:data:`diagnostics.scans.people.leaving`).
 
     Raises
@@ -97,7 +100,7 @@ def on_leaving(*, user: Actor, work_to: Any | None, **_more: object) -> None:
     check_heir(user=user, work_to=work_to)
 
 
-def on_left(*, by: Actor, user: Actor, work_to: Any | None, **_more: object) -> None:
+def on_left(*, by: Actor, user: Actor, work_to: Account | None, **_more: object) -> None:
     """After somebody has left (:data:`diagnostics.scans.people.left`)."""
     free_work_of(by=by, user=user, work_to=work_to)
 
@@ -114,8 +117,8 @@ def free_left_work() -> int:
     return freed
 
 
-def _people(ids: Any) -> Any:
-    return Claim._meta.get_field("holder").related_model._default_manager.filter(pk__in=set(ids))
+def _people(ids: Iterable[int]) -> QuerySet[Account]:
+    return get_user_model().objects.filter(pk__in=set(ids))
 
 
 @transaction.atomic
@@ -131,7 +134,8 @@ def free_case(*, by: Actor, case: Case) -> Case:
     require_oversight(by, case)
     case = locked(case)
     people = {each.holder for each in left_claims().filter(case=case).select_related("holder")}
-    people |= {each.assigned_to for each in left_cases().filter(pk=case.pk).select_related("assigned_to")}
+    kept = left_cases().filter(pk=case.pk).select_related("assigned_to")
+    people |= {each.assigned_to for each in kept if each.assigned_to is not None}
     if not people:
         raise WrongStage(_("The assigned reader can still read this case."))
     for person in people:
@@ -151,7 +155,7 @@ def require_oversight(by: Actor, case: Case) -> None:
         require(by, Permission.ADJUDICATE, case.institution)
 
 
-def _free(by: Actor | None, case_id: Any, *, user: Actor, work_to: Any | None) -> int:
+def _free(by: Actor | None, case_id: uuid.UUID, *, user: Account, work_to: Account | None) -> int:
     """Free one case of one person, as far as they cannot do it; 1 where anything was freed. Inside a transaction."""
     case = Case.objects.select_for_update(of=("self",)).select_related("institution", "scan").get(pk=case_id)
     kept = left_cases().filter(pk=case.pk, assigned_to=user).exists()
@@ -189,7 +193,7 @@ def _ended(by: Actor | None, case: Case, claim: Claim) -> bool:
     return True
 
 
-def _tell(by: Actor | None, case: Case, heir: Any | None) -> None:
+def _tell(by: Actor | None, case: Case, heir: Account | None) -> None:
     """Whom the case concerns now."""
     tell(case.pk, timezone.now())
     turn_over(case)

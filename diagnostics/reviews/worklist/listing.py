@@ -1,8 +1,8 @@
 """The worklist: which cases wait for whom, in which order, and how many there are."""
 
+import uuid
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models import Case as SqlCase
@@ -15,7 +15,7 @@ from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import as_shown_to, cases_for, deciding_reads, holder_of_case, name_of
 from diagnostics.scans.access import Permission, institutions_where, within
 from diagnostics.scans.counting import as_word, counted
-from diagnostics.scans.models import Patient, Scan, SecondReader, Study
+from diagnostics.scans.models import Institution, Patient, Scan, SecondReader, Study
 from diagnostics.scans.querysets import beginning_with
 
 from .ordering import Policies, policies_of
@@ -34,7 +34,7 @@ def _unclaimed(cases: CaseQuerySet) -> CaseQuerySet:
     return cases.filter(~Exists(claimed))
 
 
-def _not_read_by(user: Actor) -> Any:
+def _not_read_by(user: Actor) -> Q:
     """SQL for "``user`` has not read this case", as far as it bars them from its next seat."""
     own = Read.objects.filter(case=OuterRef("pk"), reader=account_of(user))
     return Q(stage=Stage.ADJUDICATION) & ~Exists(own) | ~Q(stage=Stage.ADJUDICATION) & ~Exists(
@@ -42,7 +42,7 @@ def _not_read_by(user: Actor) -> Any:
     )
 
 
-def settling_in(user: Actor) -> Any:
+def settling_in(user: Actor) -> QuerySet[Institution]:
     """Institutions in which ``user`` settles disagreements and there are, or may be, any."""
     waiting = Case.objects.filter(
         institution=OuterRef("pk"), state=CaseState.OPEN, stage__in=(Stage.SECOND, Stage.ADJUDICATION)
@@ -69,7 +69,7 @@ def _open_to(user: Actor) -> CaseQuerySet:
     return Case.objects.visible_to(user).readable().filter(takes, state=CaseState.OPEN)
 
 
-def own_waiting(user: Actor, *, but: Collection[Any] = ()) -> CaseQuerySet:
+def own_waiting(user: Actor, *, but: Collection[uuid.UUID] = ()) -> CaseQuerySet:
     """What waits for ``user`` and nobody else, in the order of their list, without some (ids): the cases that they
     hold and have not finished, and those that were returned or assigned to them.
 
@@ -96,7 +96,7 @@ def unfinished(user: Actor) -> list[Claim]:
     return list(held.select_related("case__scan__patient", "case__scan__study").order_by(*order))
 
 
-def _held_by(user: Actor) -> Any:
+def _held_by(user: Actor) -> QuerySet[Claim]:
     """The live claims of ``user`` on the seat that their case waits for."""
     return Claim.objects.filter(
         holder=account_of(user),
@@ -107,7 +107,7 @@ def _held_by(user: Actor) -> Any:
     )
 
 
-def coming_up(user: Actor, *, after: object) -> Any | None:
+def coming_up(user: Actor, *, after: uuid.UUID) -> uuid.UUID | None:
     """The id of the scan that *Read next* would most likely give ``user`` after the case ``after`` (an id)."""
     for waiting in (own_waiting(user, but=[after])[:1], first_waiting_for(user, 1, but=[after])):
         scan = waiting.values_list("scan", flat=True).first()
@@ -116,7 +116,7 @@ def coming_up(user: Actor, *, after: object) -> Any | None:
     return None
 
 
-def first_waiting_for(user: Actor, number: int, *, but: Collection[Any] = ()) -> QuerySet[Case]:
+def first_waiting_for(user: Actor, number: int, *, but: Collection[uuid.UUID] = ()) -> QuerySet[Case]:
     """The first of :func:`waiting_for`, without some (ids)."""
     policies = policies_of(user)
     partitions = partitions_of(policies.places, policies.fields)
@@ -174,7 +174,7 @@ def listed(
     priority: int | None = None,
     analysis: str = "",
     overdue: bool = False,
-) -> Listed:
+) -> Listed[Case]:
     """One tab of the worklist narrowed to what is named, for a page of it.
 
     ``analysis``: ``queued | analysing | ready | failed``; ``patient``: how a pseudonym or an accession number begins;
@@ -209,7 +209,7 @@ def listed(
     return replace(found, cases=cases, partitions=tuple(partitions))
 
 
-def changed_in_tab(user: Actor, name: str) -> Listed:
+def changed_in_tab(user: Actor, name: str) -> Listed[Case]:
     """One tab as the API lists it: whoever asks orders it by the last change, and filters it further.
 
     Raises
@@ -233,7 +233,7 @@ def rare_partitions() -> list[Q]:
     return [past_first(), ~past_first() & Q(pk__in=_held())]
 
 
-def _held() -> Any:
+def _held() -> QuerySet[Claim, object]:
     """The cases that somebody holds: as few as readers."""
     return Claim.objects.filter(released_at__isnull=True, expires_at__gt=timezone.now()).order_by().values("case")
 
@@ -243,7 +243,7 @@ def past_first() -> Q:
     return ~Q(stage=Stage.FIRST) | Q(assigned_to__isnull=False)
 
 
-def _in_tab(user: Actor) -> dict[str, object]:
+def _in_tab(user: Actor) -> dict[str, Q]:
     """What puts an open case into a tab; on rows that have ``holder_id``. Each case is in at most one for a person."""
     free = Q(holder_id__isnull=True)
     kept_for_me = Q(assigned_to=user, returned_at__isnull=True)
@@ -261,10 +261,10 @@ def _in_tab(user: Actor) -> dict[str, object]:
     }
 
 
-def _looks_on(user: Actor) -> Any:
+def _looks_on(user: Actor) -> Q:
     """SQL for "``user`` oversees this case": an adjudicator who has not read it, or somebody who may see reads."""
     own = Read.objects.filter(case=OuterRef("pk"), reader=account_of(user))
-    return within(user, Permission.SEE_READS) | within(user, Permission.ADJUDICATE) & ~Exists(own)
+    return within(user, Permission.SEE_READS) | within(user, Permission.ADJUDICATE) & Q(~Exists(own))
 
 
 def of_patient(cases: CaseQuerySet, user: Actor, begins: str) -> tuple[CaseQuerySet, bool]:
@@ -279,7 +279,7 @@ def of_patient(cases: CaseQuerySet, user: Actor, begins: str) -> tuple[CaseQuery
         "accession",
         begins,
     ).values("pk")
-    found: set[Any] = set()
+    found: set[uuid.UUID] = set()
     for where in (Q(patient__in=patients), Q(study__in=studies)):
         found.update(Scan.objects.filter(where).order_by().values_list("pk", flat=True)[: MOST_BY_ID + 1])
         if len(found) > MOST_BY_ID:

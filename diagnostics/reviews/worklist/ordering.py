@@ -6,18 +6,18 @@ what the AI thinks, except ``turn`` where an institution lets the AI choose, whi
 blind.
 """
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
-from diagnostics.cases.models import Case, CaseState, Lane
+from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Lane
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.scans.access import Permission, institutions_where, may, memberships_of, roles_with
 from diagnostics.scans.models import Institution, Priority, SecondReader, WorklistOrder
@@ -48,7 +48,7 @@ class Policies:
 
     order: WorklistOrder
     in_twos: bool  # whether any of them lets two readers read a case
-    places: tuple[Any, ...]  # their ids
+    places: tuple[int, ...]  # their ids
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def place_of(institution: Institution, priority: int) -> dict[str, object]:
     }
 
 
-def drawn(case_id: Any) -> bool:
+def drawn(case_id: uuid.UUID) -> bool:
     """Whether a case keeps a random place. The id is drawn at random, so it is the draw: always the same answer."""
     return bool((case_id.int >> 40) % DRAWN == 0)
 
@@ -128,7 +128,7 @@ def refresh_order(limit: int = 2000) -> int:
     return moved
 
 
-def _free(cases: QuerySet[Any]) -> QuerySet[Any]:
+def _free(cases: CaseQuerySet) -> CaseQuerySet:
     """Those of the cases that nobody else holds at this instant, locked; the others' turn comes next time.
 
     Whoever changes many at once must not wait for a worker or a reader who may wait for them.
@@ -136,7 +136,7 @@ def _free(cases: QuerySet[Any]) -> QuerySet[Any]:
     return Case.objects.filter(pk__in=cases.order_by().select_for_update(skip_locked=True, of=("self",)).values("pk"))
 
 
-def _move(cases: QuerySet[Any], limit: int, **place: Any) -> int:
+def _move(cases: CaseQuerySet, limit: int, **place: int) -> int:
     """Give up to ``limit`` of the cases another place; the rest follow seconds later. So many at once that nobody
     waits long for the embedded database's only write lock."""
     with transaction.atomic():
@@ -144,7 +144,7 @@ def _move(cases: QuerySet[Any], limit: int, **place: Any) -> int:
         return _free(Case.objects.filter(pk__in=wanted)).update(**place)
 
 
-def _ask_the_ai(waiting: Any, limit: int) -> int:
+def _ask_the_ai(waiting: CaseQuerySet, limit: int) -> int:
     """Give a turn to the cases that have none yet and of which the AI has said something."""
     ready = Prediction.objects.filter(scan=OuterRef("scan"), state=PredictionState.READY)
     unplaced = waiting.filter(turn__in=(0, NOT_YET), lane__in=(Lane.URGENT, Lane.ROUTINE))
@@ -158,11 +158,11 @@ def _ask_the_ai(waiting: Any, limit: int) -> int:
     return len(found)
 
 
-def _random_turn(case_id: Any) -> int:
+def _random_turn(case_id: uuid.UUID) -> int:
     return 1 + (case_id.int >> 80) % MOST_TURNS
 
 
-def _how_sure(scans: Iterable[Any]) -> dict[Any, int]:
+def _how_sure(scans: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
     """1 (cannot say) to ``MOST_TURNS`` (certain) by scan, from the newest opinion of each."""
     rows = (
         Prediction.objects.filter(scan__in=list(scans), state=PredictionState.READY)

@@ -8,10 +8,10 @@ partition gives its own first twenty-five, and the page is merged from these few
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -20,29 +20,31 @@ from diagnostics.scans.models import Analysis, Priority
 
 from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
 
+Row = TypeVar("Row", bound=Model)
+
 MOST_PARTITIONS = 100  # beyond, the database may as well sort
 READABLE = [each for each in OF_A_CASE if each != Analysis.REJECTED]
 
 
 @dataclass(frozen=True)
-class Listed:
+class Listed(Generic[Row]):
     """A list: its rows in ``order``, all rows as the list shows them, and the partitions to merge a page from.
 
     ``cases`` (or scans) have nothing on them that the list shows: :meth:`first` gives them as they are shown.
     """
 
-    cases: QuerySet[Any]
-    shown: QuerySet[Any]
+    cases: QuerySet[Row]
+    shown: QuerySet[Row]
     order: tuple[str, ...]
     partitions: tuple[Q, ...] = ()
 
-    def first(self, cases: QuerySet[Any], number: int) -> QuerySet[Any]:
+    def first(self, cases: QuerySet[Row], number: int) -> QuerySet[Row]:
         """The first of ``cases``, which are those of the list or a part of them."""
         return first_of(cases, number, partitions=self.partitions, shown=self.shown)
 
 
 def partitions_of(
-    places: Sequence[Any],
+    places: Sequence[int],
     order: tuple[str, ...],
     *,
     analysis: str = "",
@@ -75,7 +77,7 @@ def _narrowed(order: tuple[str, ...], analysis: str, priority: int | None) -> li
     return [Q(analysis=one, priority=other) for one, other in product(analyses, priorities)]
 
 
-def _overdue(places: Sequence[Any]) -> list[Q]:
+def _overdue(places: Sequence[int]) -> list[Q]:
     """By lane: within STAT and one turn what is due comes first, and all of the lane of the overdue is.
 
     What became overdue in the other lanes since the scheduler last looked is little, and has an index of its own.
@@ -91,8 +93,8 @@ def _overdue(places: Sequence[Any]) -> list[Q]:
 
 
 def first_of(
-    rows: QuerySet[Any], number: int, *, partitions: Sequence[Q], shown: QuerySet[Any] | None = None
-) -> QuerySet[Any]:
+    rows: QuerySet[Row], number: int, *, partitions: Sequence[Q], shown: QuerySet[Row] | None = None
+) -> QuerySet[Row]:
     """The first ``number`` of rows in their order, merged from the first of each partition; cases, or scans.
 
     ``shown``: all rows, with whatever a page wants on each; the rows are taken from it by their ids. A condition
@@ -106,7 +108,7 @@ def first_of(
     order = ["-id" if name == "-pk" else "id" if name == "pk" else str(name) for name in rows.query.order_by]
     names = [name.lstrip("-") for name in order]
     parts: list[str] = []
-    values: list[Any] = []
+    values: list[object] = []
     for partition in partitions or [Q()]:
         try:
             # Of their own table alone: what a page joins to its rows lets the database look for other ways to them.

@@ -14,7 +14,7 @@ from .partitions import MOST_PARTITIONS, Listed
 NEWEST = ("-created_at", "-id")
 
 
-def scans_listed(user: Actor, *, patient: str = "", priority: int | None = None, status: str = "") -> Listed:
+def scans_listed(user: Actor, *, patient: str = "", priority: int | None = None, status: str = "") -> Listed[Scan]:
     """The scans that ``user`` may see; ``patient``: how a pseudonym begins, ``status``: one of ``STATUSES``."""
     scans: QuerySet[Scan] = Scan.objects.visible_to(user).order_by(*NEWEST)
     if patient:
