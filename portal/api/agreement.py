@@ -11,11 +11,11 @@ from diagnostics.reviews import double_reading
 from diagnostics.reviews.models import ReadKind
 from diagnostics.scans.access import Permission, may, require
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .strict import OneOf, Query
 
 
-class MeasuredShape(serializers.Serializer[object]):
+class MeasuredSerializer(serializers.Serializer[object]):
     """A value with its 95 % bootstrap interval; null where it is not defined."""
 
     value = serializers.FloatField(allow_null=True)
@@ -23,39 +23,39 @@ class MeasuredShape(serializers.Serializer[object]):
     high = serializers.FloatField(allow_null=True)
 
 
-class AgreedShape(serializers.Serializer[object]):
+class AgreedSerializer(serializers.Serializer[object]):
     """How far some cases were agreed upon; of a class, ``percent`` is the positive specific agreement."""
 
     key = serializers.CharField(help_text="`all`, a label, or two readers' ids.")
     name = serializers.CharField()
     n = serializers.IntegerField()
     disagreed = serializers.IntegerField()
-    percent = MeasuredShape()
-    cohen = MeasuredShape()
-    fleiss = MeasuredShape(allow_null=True)
+    percent = MeasuredSerializer()
+    cohen = MeasuredSerializer()
+    fleiss = MeasuredSerializer(allow_null=True)
     few = serializers.BooleanField(help_text="Too few cases for the interval to say much.")
 
 
-class FlipsShape(serializers.Serializer[object]):
+class FlipsSerializer(serializers.Serializer[object]):
     """What the reveal did, where the right label is known from an adjudicator or a reference label."""
 
     wrong_before = serializers.IntegerField()
     right_flips = serializers.IntegerField()
-    right_share = MeasuredShape(help_text="Wilson's interval.")
+    right_share = MeasuredSerializer(help_text="Wilson's interval.")
     right_before = serializers.IntegerField()
     wrong_flips = serializers.IntegerField()
-    wrong_share = MeasuredShape(help_text="Wilson's interval.")
+    wrong_share = MeasuredSerializer(help_text="Wilson's interval.")
     unknown = serializers.IntegerField()
     few = serializers.BooleanField()
 
 
-class AgreementShape(serializers.Serializer[object]):
+class AgreementSerializer(serializers.Serializer[object]):
     """Agreement of readers over the newest done cases that two people read."""
 
-    overall = AgreedShape(allow_null=True)
-    classes = AgreedShape(many=True)
-    pairs = AgreedShape(many=True)
-    flips = FlipsShape()
+    overall = AgreedSerializer(allow_null=True)
+    classes = AgreedSerializer(many=True)
+    pairs = AgreedSerializer(many=True)
+    flips = FlipsSerializer()
     chosen = serializers.IntegerField(help_text="Read twice because somebody asked or the AI differed.")
     unsettled = serializers.IntegerField(help_text="Disagreements that still wait, and are in no number.")
     capped = serializers.BooleanField(help_text="There are more cases than were looked at.")
@@ -66,13 +66,13 @@ class AgreementQuery(Query):
     cases = OneOf(choices=["drawn", "all"], required=False)
 
 
-class AgreementView(Resource):
+class AgreementView(BaseViewSet):
     """For whoever may see reads or settles disagreements, of their institutions."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"show": AgreementQuery}
-    serializer_class = AgreementShape
+    serializer_class = AgreementSerializer
 
-    @extend_schema(responses=AgreementShape, parameters=[AgreementQuery])
+    @extend_schema(responses=AgreementSerializer, parameters=[AgreementQuery])
     def show(self, request: Request) -> Response:
         """Percent agreement and kappas with intervals, by class and pair; right-flips and wrong-flips."""
         if not may(self.person, Permission.ADJUDICATE):
@@ -80,4 +80,4 @@ class AgreementView(Resource):
         made = double_reading.report(
             self.person, kind=self.query.get("said", ReadKind.FINAL), all_cases=self.query.get("cases") == "all"
         )
-        return Response(AgreementShape(made).data)
+        return Response(AgreementSerializer(made).data)

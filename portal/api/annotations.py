@@ -8,7 +8,7 @@ from rest_framework import serializers
 from diagnostics.annotations.models import Annotation, Kind
 from diagnostics.annotations.services import MAX_TEXT, MOST_POINTS, Change
 
-from .strict import OneOf, Strict
+from .strict import InputSerializer, OneOf
 
 POINTS = "[[x, y], …] in image pixels from the outer corner of the first pixel; its middle is [0.5, 0.5]."
 
@@ -21,7 +21,7 @@ class Points(serializers.ListField):
         super().__init__(child=pair, max_length=MOST_POINTS, help_text=POINTS, **kwargs)
 
 
-class AnnotationShape(serializers.Serializer[Annotation]):
+class AnnotationSerializer(serializers.Serializer[Annotation]):
     """One revision of a mark. Never edited: a higher revision supersedes it."""
 
     id = serializers.UUIDField()
@@ -43,7 +43,7 @@ class AnnotationShape(serializers.Serializer[Annotation]):
     created_at = serializers.DateTimeField()
 
 
-class NewAnnotation(Strict):
+class NewAnnotation(InputSerializer):
     """A mark as it shall be."""
 
     mark = serializers.UUIDField(required=False, help_text="One's own mark to change; left out for a new one.")

@@ -9,11 +9,11 @@ from diagnostics.models import AuditEvent
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.people import audit_events_for
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .strict import Name, Page, Query
 
 
-class AuditEventShape(serializers.Serializer[AuditEvent]):
+class AuditEventSerializer(serializers.Serializer[AuditEvent]):
     """One act. ``detail`` holds codes and ids, no patient data."""
 
     id = serializers.IntegerField()
@@ -39,13 +39,13 @@ class AuditListing(Page):
     target_id = serializers.CharField(required=False)
 
 
-class AuditEventViewSet(Resource):
+class AuditEventViewSet(BaseViewSet):
     """Acts in the institutions whose audit this person may see, and acts that concern the whole installation."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": AuditListing}
     ordered_by = "at"
     lookup_value_converter = "int"
-    serializer_class = AuditEventShape
+    serializer_class = AuditEventSerializer
 
     def get_queryset(self) -> QuerySet[AuditEvent]:
         require(self.person, Permission.SEE_AUDIT)

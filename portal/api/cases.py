@@ -28,21 +28,21 @@ from diagnostics.reviews.thread import READERS, comments_for, thread_of
 from diagnostics.reviews.worklist import TABS, changed_in_tab
 from portal.accounts.models import Scope, User
 
-from .annotations import AnnotationShape, NewAnnotation, change_of
+from .annotations import AnnotationSerializer, NewAnnotation, change_of
 from .files import document
 from .idempotency import HEADER
-from .reads import ReadShape
-from .resource import Resource
+from .reads import ReadSerializer
+from .resource import BaseViewSet
 from .revealing import before_final
 from .shapes import SCAN_STATUSES, PriorityWord
 from .statement import Statement, stated
-from .strict import Changes, Name, Nothing, OneOf, Page, Query, Strict
-from .threads import NewRemark, RemarkShape, Talk
+from .strict import Changes, InputSerializer, Name, Nothing, OneOf, Page, Query
+from .threads import NewRemark, RemarkSerializer, Talk
 
 STEPS = ["claim", "blind", "final", "adjudicate", "waiting", "done", "taken"]
 
 
-class HolderShape(serializers.Serializer[object]):
+class HolderSerializer(serializers.Serializer[object]):
     """Who holds the case, and until when."""
 
     holder = serializers.CharField()
@@ -50,7 +50,7 @@ class HolderShape(serializers.Serializer[object]):
     expires_at = serializers.DateTimeField()
 
 
-class CaseShape(serializers.Serializer[Case]):
+class CaseSerializer(serializers.Serializer[Case]):
     """A scan as work."""
 
     id = serializers.UUIDField()
@@ -93,15 +93,15 @@ class CaseShape(serializers.Serializer[Case]):
     def get_returned(self, case: Case) -> bool:
         return case.returned_at is not None
 
-    @extend_schema_field(HolderShape(allow_null=True))
+    @extend_schema_field(HolderSerializer(allow_null=True))
     def get_claim(self, case: Any) -> dict[str, Any] | None:
         if case.holder_id is None:
             return None
         mine = case.holder_id == self.context["request"].user.pk
-        return HolderShape({"holder": case.holder_name, "mine": mine, "expires_at": case.expires_at}).data
+        return HolderSerializer({"holder": case.holder_name, "mine": mine, "expires_at": case.expires_at}).data
 
 
-class CaseDetail(CaseShape):
+class CaseDetail(CaseSerializer):
     """A case, and what this person would do next with it."""
 
     step = serializers.SerializerMethodField()
@@ -113,7 +113,7 @@ class CaseDetail(CaseShape):
         return "final" if step == "reveal" else step
 
 
-class ClaimShape(serializers.Serializer[Claim]):
+class ClaimSerializer(serializers.Serializer[Claim]):
     """A lease on a case. The token must come with every read."""
 
     case = serializers.UUIDField(source="case_id")
@@ -137,11 +137,11 @@ def token_field(**more: Any) -> serializers.CharField:
     return serializers.CharField(max_length=200, **more)
 
 
-class ClaimToken(Strict):
+class ClaimToken(InputSerializer):
     claim_token = token_field()
 
 
-class GivenBack(Strict):
+class GivenBack(InputSerializer):
     claim_token = token_field(required=False, help_text="One's own live claim where left out.")
 
 
@@ -152,37 +152,37 @@ class NewRead(Statement):
     stage = OneOf(choices=ReadKind.values)
 
 
-class Question(Strict):
+class Question(InputSerializer):
     claim_token = token_field()
     comment = serializers.CharField(
         max_length=LONGEST_TEXT, help_text="What is asked; hidden from whoever is still blind."
     )
 
 
-class Return(Strict):
+class Return(InputSerializer):
     claim_token = token_field()
     reader = OneOf(choices=list(READERS), help_text="Whom it goes back to.")
     comment = serializers.CharField(max_length=LONGEST_TEXT, help_text="What to look at again.")
 
 
-class Recall(Strict):
+class Recall(InputSerializer):
     reason = serializers.CharField(max_length=LONGEST_TEXT)
 
 
-class Answer(Strict):
+class Answer(InputSerializer):
     comment = serializers.CharField(max_length=LONGEST_TEXT)
 
 
-class Assignment(Strict):
+class Assignment(InputSerializer):
     cases = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=200)
     to = serializers.CharField(allow_null=True, help_text="Username of a radiologist; null takes them back.")
 
 
-class TakeOver(Strict):
+class TakeOver(InputSerializer):
     reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="Shown to whoever held the case.")
 
 
-class CaseViewSet(Resource):
+class CaseViewSet(BaseViewSet):
     """Cases of the institutions in which this person may see scans."""
 
     listings: ClassVar[dict[str, type[Query]]] = {
@@ -191,7 +191,7 @@ class CaseViewSet(Resource):
         "annotations": Page,
         "comments": Page,
     }
-    serializer_class = CaseShape
+    serializer_class = CaseSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(
         [
             "next",
@@ -240,7 +240,8 @@ class CaseViewSet(Resource):
         return Response(CaseDetail(self.get_object(), context=self.get_serializer_context()).data)
 
     @extend_schema(
-        request=None, responses={200: ClaimShape, 204: OpenApiResponse(description="Nothing waits for this person.")}
+        request=None,
+        responses={200: ClaimSerializer, 204: OpenApiResponse(description="Nothing waits for this person.")},
     )
     @action(detail=False, methods=["post"])
     def next(self, request: Request) -> Response:
@@ -249,9 +250,9 @@ class CaseViewSet(Resource):
         claim = worklist.claim_next(by=self.person)
         if claim is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
-        return Response(ClaimShape(claim).data)
+        return Response(ClaimSerializer(claim).data)
 
-    @extend_schema(request=Assignment, responses=CaseShape(many=True), filters=False)
+    @extend_schema(request=Assignment, responses=CaseSerializer(many=True), filters=False)
     @action(detail=False, methods=["post"], pagination_class=None)
     def assign(self, request: Request) -> Response:
         """Deal cases out to a reader, who alone may claim them then; all of them, or none."""
@@ -264,21 +265,21 @@ class CaseViewSet(Resource):
             raise errors.InvalidRead("to", _("Choose a radiologist of the case's institution."))
         worklist.assign(by=self.person, cases=found, to=to)
         rows: Any = self.get_queryset().filter(pk__in=given["cases"])
-        return Response(CaseShape(rows, many=True, context=self.get_serializer_context()).data)
+        return Response(CaseSerializer(rows, many=True, context=self.get_serializer_context()).data)
 
-    @extend_schema(request=None, responses=ClaimShape)
+    @extend_schema(request=None, responses=ClaimSerializer)
     @action(detail=True, methods=["post"])
     def claim(self, request: Request, **kwargs: object) -> Response:
         """Claim this case. One's own live claim is answered again, renewed."""
         self.body(Nothing)
-        return Response(ClaimShape(worklist.claim(by=self.person, case=self.get_object())).data)
+        return Response(ClaimSerializer(worklist.claim(by=self.person, case=self.get_object())).data)
 
-    @extend_schema(request=TakeOver, responses=ClaimShape)
+    @extend_schema(request=TakeOver, responses=ClaimSerializer)
     @action(detail=True, methods=["post"], url_path="take-over")
     def take_over(self, request: Request, **kwargs: object) -> Response:
         """Take a case that somebody else holds; says why."""
         case, given = self.get_object(), self.body(TakeOver)
-        return Response(ClaimShape(worklist.take_over(by=self.person, case=case, reason=given["reason"])).data)
+        return Response(ClaimSerializer(worklist.take_over(by=self.person, case=case, reason=given["reason"])).data)
 
     @extend_schema(request=GivenBack, responses={204: OpenApiResponse(description="Given back.")})
     @action(detail=True, methods=["post"])
@@ -289,22 +290,24 @@ class CaseViewSet(Resource):
         worklist.release(by=self.person, case=case, claim_token=given.get("claim_token", own and own.token))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=ClaimToken, responses=ClaimShape)
+    @extend_schema(request=ClaimToken, responses=ClaimSerializer)
     @action(detail=True, methods=["post"])
     def renew(self, request: Request, **kwargs: object) -> Response:
         """Extend the lease, because the reader is at work."""
         case, given = self.get_object(), self.body(ClaimToken)
-        return Response(ClaimShape(worklist.renew(by=self.person, case=case, claim_token=given["claim_token"])).data)
+        return Response(
+            ClaimSerializer(worklist.renew(by=self.person, case=case, claim_token=given["claim_token"])).data
+        )
 
-    @extend_schema(responses=ReadShape(many=True))
+    @extend_schema(responses=ReadSerializer(many=True))
     @action(detail=True)
     def reads(self, request: Request, **kwargs: object) -> Response:
         """The reads of this case that this person may see, in the order in which they were made."""
         self.ordered_by = "created_at"
         page: Any = self.paginate_queryset(reads_for(self.person).filter(case=self.get_object()))
-        return self.get_paginated_response(ReadShape(page, many=True, context=self.get_serializer_context()).data)
+        return self.get_paginated_response(ReadSerializer(page, many=True, context=self.get_serializer_context()).data)
 
-    @extend_schema(request=NewRead, responses={201: ReadShape})
+    @extend_schema(request=NewRead, responses={201: ReadSerializer})
     @reads.mapping.post
     def record(self, request: Request, **kwargs: object) -> Response:
         """Record the blind or the final read. The final read ends the case and its claim."""
@@ -316,25 +319,27 @@ class CaseViewSet(Resource):
             kind=given["stage"],
             **stated(given),
         )
-        shape = ReadShape(reads_for(self.person).get(pk=read.pk), context=self.get_serializer_context()).data
+        shape = ReadSerializer(reads_for(self.person).get(pk=read.pk), context=self.get_serializer_context()).data
         return Response(shape, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses=AnnotationShape(many=True))
+    @extend_schema(responses=AnnotationSerializer(many=True))
     @action(detail=True)
     def annotations(self, request: Request, **kwargs: object) -> Response:
         """Every revision of the marks on this case's image that this person may see, oldest first."""
         self.ordered_by = "created_at"
         page: Any = self.paginate_queryset(annotations_for(self.person).filter(case=self.get_object()))
-        shape = AnnotationShape(page, many=True, context=self.get_serializer_context())
+        shape = AnnotationSerializer(page, many=True, context=self.get_serializer_context())
         return self.get_paginated_response(shape.data)
 
-    @extend_schema(request=NewAnnotation, responses={201: AnnotationShape})
+    @extend_schema(request=NewAnnotation, responses={201: AnnotationSerializer})
     @annotations.mapping.post
     def mark(self, request: Request, **kwargs: object) -> Response:
         """Mark the image, change one's own mark, or withdraw it. Needs the claim, or one's own final read."""
         case, given = self.get_object(), self.body(NewAnnotation)
         (kept,) = annotate(by=self.person, case=case, changes=[change_of(given)])
-        shape = AnnotationShape(annotations_for(self.person).get(pk=kept.pk), context=self.get_serializer_context())
+        shape = AnnotationSerializer(
+            annotations_for(self.person).get(pk=kept.pk), context=self.get_serializer_context()
+        )
         return Response(shape.data, status=status.HTTP_201_CREATED)
 
     def _detail(self, case: Case) -> Response:
@@ -380,22 +385,22 @@ class CaseViewSet(Resource):
         double_reading.answer(by=self.person, case=case, comment=given["comment"])
         return self._talk(case, status.HTTP_201_CREATED)
 
-    @extend_schema(responses=RemarkShape(many=True))
+    @extend_schema(responses=RemarkSerializer(many=True))
     @action(detail=True)
     def comments(self, request: Request, **kwargs: object) -> Response:
         """The entries of this case's thread that this person may see, oldest first."""
         self.ordered_by = "created_at"
         found = comments_for(self.person).filter(case=self.get_object()).select_related("author", "case__institution")
-        shape = RemarkShape(self.paginate_queryset(found), many=True, context=self.get_serializer_context())
+        shape = RemarkSerializer(self.paginate_queryset(found), many=True, context=self.get_serializer_context())
         return self.get_paginated_response(shape.data)
 
-    @extend_schema(request=NewRemark, responses={201: RemarkShape})
+    @extend_schema(request=NewRemark, responses={201: RemarkSerializer})
     @comments.mapping.post
     def comment(self, request: Request, **kwargs: object) -> Response:
         """Write into the thread. While the case is open it reaches nobody whom it could sway."""
         case, given = self.get_object(), self.body(NewRemark)
         made = review_comments.comment(by=self.person, case=case, text=given["text"])
-        shape = RemarkShape(made, context=self.get_serializer_context()).data
+        shape = RemarkSerializer(made, context=self.get_serializer_context()).data
         return Response(shape, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={(200, "application/pdf"): bytes})

@@ -23,12 +23,12 @@ from diagnostics.scans.folding import folded
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
-from .resource import Resource
+from .resource import BaseViewSet
 from .shapes import address
-from .strict import Changes, OneOf, Query, Strict
+from .strict import Changes, InputSerializer, OneOf, Query
 
 
-class DatasetShape(serializers.Serializer[DatasetVersion]):
+class DatasetSerializer(serializers.Serializer[DatasetVersion]):
     """A frozen manifest with a hash."""
 
     id = serializers.UUIDField()
@@ -60,7 +60,7 @@ class DatasetListing(Changes):
     sha256 = serializers.RegexField("^[0-9a-f]{64}$", required=False)
 
 
-class Freeze(Strict):
+class Freeze(InputSerializer):
     """What goes into the version; everything may be left out."""
 
     institutions = serializers.ListField(
@@ -91,7 +91,7 @@ class Freeze(Strict):
     )
 
 
-class PlanShape(serializers.Serializer[object]):
+class PlanSerializer(serializers.Serializer[object]):
     """What freezing would make now."""
 
     lineage = serializers.CharField()
@@ -102,12 +102,12 @@ class PlanShape(serializers.Serializer[object]):
     problem = serializers.CharField(allow_blank=True, help_text="Why it cannot be frozen; empty where it can.")
 
 
-class Seen(Strict):
+class Seen(InputSerializer):
     scan = serializers.UUIDField()
     label = OneOf(choices=Label.values)  # type: ignore[assignment] # a field of DRF has one of its own
 
 
-class Settlement(Strict):
+class Settlement(InputSerializer):
     """Which label of a conflict stands; scans with one that contradicts it stay out of datasets."""
 
     scans = serializers.ListField(child=Seen(), min_length=2, max_length=500, help_text="As `conflicts_listed`.")
@@ -121,7 +121,7 @@ class Settlement(Strict):
     reason = serializers.CharField(max_length=LONGEST_TEXT)
 
 
-class RulingShape(serializers.Serializer[RuledOut]):
+class RulingSerializer(serializers.Serializer[RuledOut]):
     """A scan's label that is kept out of datasets."""
 
     ruling = serializers.UUIDField(help_text="One decision may rule out several.")
@@ -136,18 +136,18 @@ class RulingShape(serializers.Serializer[RuledOut]):
 class Rulings(serializers.Serializer[object]):
     """Those made by one decision."""
 
-    results = RulingShape(many=True)
+    results = RulingSerializer(many=True)
 
 
-class TakeBack(Strict):
+class TakeBack(InputSerializer):
     ruling = serializers.UUIDField()
 
 
-class DatasetVersionViewSet(Resource):
+class DatasetVersionViewSet(BaseViewSet):
     """Versions whose every institution is one in which this person may freeze datasets."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": DatasetListing}
-    serializer_class = DatasetShape
+    serializer_class = DatasetSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "settle", "take_back"], Scope.LEARN)
     may_conflict = ("manifest",)  # the stored file is damaged
 
@@ -159,7 +159,7 @@ class DatasetVersionViewSet(Resource):
             .prefetch_related("institutions")
         )
 
-    @extend_schema(request=Freeze, responses={201: DatasetShape})
+    @extend_schema(request=Freeze, responses={201: DatasetSerializer})
     def create(self, request: Request) -> Response:
         """Freeze a version of everything that has a label that may train. 409 says what is missing."""
         version = datasets.freeze(by=self.person, **self._wanted())
@@ -167,11 +167,11 @@ class DatasetVersionViewSet(Resource):
         here = address({"request": request}, "datasetversion-detail", pk=version.pk)
         return Response(shape, status=status.HTTP_201_CREATED, headers={"Location": here})
 
-    @extend_schema(request=Freeze, responses=PlanShape)
+    @extend_schema(request=Freeze, responses=PlanSerializer)
     @action(detail=False, methods=["post"])
     def plan(self, request: Request) -> Response:
         """What freezing would make now, and its open conflicts of labels; nothing is changed."""
-        return Response(PlanShape(datasets.plan(by=self.person, **self._wanted())).data)
+        return Response(PlanSerializer(datasets.plan(by=self.person, **self._wanted())).data)
 
     @extend_schema(request=Settlement, responses=Rulings)
     @action(detail=False, methods=["post"])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -23,13 +23,14 @@ from diagnostics.training.queries import models_for
 from portal.accounts import freshness
 from portal.accounts.models import Scope
 
-from .promotion_requests import RequestShape, fresh_token, telling_what_is_needed
-from .resource import Resource
+from .promotion_requests import RequestSerializer, fresh_token, telling_what_is_needed
+from .resource import BaseViewSet
 from .shapes import address
-from .strict import Changes, Nothing, OneOf, Query, Strict
+from .strict import Changes, InputSerializer, Nothing, OneOf, Query
 
 
-class ModelShape(serializers.Serializer[ModelVersion]):
+@extend_schema_serializer(component_name="Model")
+class ModelVersionSerializer(serializers.Serializer[ModelVersion]):
     """A trained model and what was measured."""
 
     id = serializers.UUIDField()
@@ -58,7 +59,8 @@ class ModelShape(serializers.Serializer[ModelVersion]):
         return address(self.context, "modelversion-card", pk=version.pk) if shown else None
 
 
-class ModelDetail(ModelShape):
+@extend_schema_serializer(component_name="ModelDetail")
+class ModelDetail(ModelVersionSerializer):
     """A model with its spec and the whole report; null where those count foreign institutions' scans."""
 
     spec = serializers.SerializerMethodField()
@@ -79,7 +81,7 @@ class ModelListing(Changes):
     architecture = serializers.CharField(required=False)
 
 
-class Decision(Strict):
+class Decision(InputSerializer):
     """Why."""
 
     reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="The next person will want to know.")
@@ -114,7 +116,7 @@ class PromotionWish(Decision):
     )
 
 
-class GateShape(serializers.Serializer[object]):
+class GateSerializer(serializers.Serializer[object]):
     """What the gate says of a model: `stale` where another model is in use or other rules hold since it was judged."""
 
     verdict = serializers.ChoiceField(choices=[*GateVerdict.values, gate.STALE, gate.UNMEASURED])
@@ -142,11 +144,11 @@ class GateShape(serializers.Serializer[object]):
         return stands["result"].at if stands["result"] else None
 
 
-class ModelVersionViewSet(Resource):
+class ModelVersionViewSet(BaseViewSet):
     """All model versions, to whoever may see models in some institution."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": ModelListing}
-    serializer_class = ModelShape
+    serializer_class = ModelVersionSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["promote", "rollback", "challenge", "retire"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
@@ -171,7 +173,7 @@ class ModelVersionViewSet(Resource):
             headers={"Content-Disposition": f'attachment; filename="model-v{version.number}.md"'},
         )
 
-    @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: RequestShape})
+    @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: RequestSerializer})
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, **kwargs: object) -> Response:
         """Put this model into use; the one that was becomes the previous one.
@@ -190,7 +192,7 @@ class ModelVersionViewSet(Resource):
         if not isinstance(done, PromotionRequest):
             return self._detail(self.get_object())
         here = address({"request": request}, "promotionrequest-detail", pk=done.pk)
-        shown = RequestShape(done, context=self.get_serializer_context()).data
+        shown = RequestSerializer(done, context=self.get_serializer_context()).data
         return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
     @extend_schema(request=None, responses=ModelDetail)
@@ -209,14 +211,14 @@ class ModelVersionViewSet(Resource):
         registry.retire(by=self.person, version=self.get_object())
         return self._detail(self.get_object())
 
-    @extend_schema(responses=GateShape)
+    @extend_schema(responses=GateSerializer)
     @action(detail=True)
     def gate(self, request: Request, **kwargs: object) -> Response:
         """What the gate says of this model now, with the numbers of each rule where they may be known."""
         version: Any = self.get_object()
         stands = gate.standing(version)
         return Response(
-            GateShape({"verdict": stands.verdict, "passed": stands.passed, "result": stands.result}).data
+            GateSerializer({"verdict": stands.verdict, "passed": stands.passed, "result": stands.result}).data
             | ({} if version.details_open else {"findings": None})
         )
 

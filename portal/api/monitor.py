@@ -19,24 +19,24 @@ from diagnostics.registry import services as registry
 from diagnostics.scans.access import NotAllowed, Permission, require
 from portal.accounts.models import Scope
 
-from .agreement import MeasuredShape
+from .agreement import MeasuredSerializer
 from .problems import InvalidInput
-from .resource import Resource
-from .strict import Changes, OneOf, Query, Strict
+from .resource import BaseViewSet
+from .strict import Changes, InputSerializer, OneOf, Query
 
 
-class NumberShape(serializers.Serializer[object]):
+class NumberSerializer(serializers.Serializer[object]):
     """`k` of `n`, with Wilson's 95 % interval of the share."""
 
     key = serializers.CharField()
     name = serializers.CharField()
     k = serializers.IntegerField()
     n = serializers.IntegerField()
-    share = MeasuredShape()
+    share = MeasuredSerializer()
     few = serializers.BooleanField(help_text="Too few for the interval to say much.")
 
 
-class DriftShape(serializers.Serializer[object]):
+class DriftSerializer(serializers.Serializer[object]):
     """Recent opinions against the first of this version: the population stability index."""
 
     of = serializers.CharField()
@@ -47,18 +47,18 @@ class DriftShape(serializers.Serializer[object]):
     verdict = serializers.CharField(help_text="few, stable, watch or shifted.")
 
 
-class MonitorShape(serializers.Serializer[object]):
+class MonitorSerializer(serializers.Serializer[object]):
     """One model version over some days, in the institutions that this person watches."""
 
     model_version = serializers.UUIDField(source="version.pk", allow_null=True)
     days = serializers.IntegerField()
-    reads = NumberShape(many=True)
-    inputs = NumberShape(many=True)
-    classes = NumberShape(many=True)
-    kappa = MeasuredShape(help_text="Cohen's, of blind readers and the AI.")
+    reads = NumberSerializer(many=True)
+    inputs = NumberSerializer(many=True)
+    classes = NumberSerializer(many=True)
+    kappa = MeasuredSerializer(help_text="Cohen's, of blind readers and the AI.")
     median_seconds = serializers.FloatField(allow_null=True)
     p95_seconds = serializers.FloatField(allow_null=True)
-    drifts = DriftShape(many=True)
+    drifts = DriftSerializer(many=True)
     weeks = serializers.ListField(child=serializers.DictField())
     analyses = serializers.IntegerField()
     capped = serializers.BooleanField(help_text="There are more than were counted.")
@@ -69,13 +69,13 @@ class MonitorQuery(Query):
     days = serializers.IntegerField(required=False, min_value=1, max_value=3650)
 
 
-class MonitorView(Resource):
+class MonitorView(BaseViewSet):
     """For data managers and administrators; whoever reads cases stays blind."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"show": MonitorQuery}
-    serializer_class = MonitorShape
+    serializer_class = MonitorSerializer
 
-    @extend_schema(responses=MonitorShape, parameters=[MonitorQuery])
+    @extend_schema(responses=MonitorSerializer, parameters=[MonitorQuery])
     def show(self, request: Request) -> Response:
         """Overrides, blind agreement, flips, classes, shifts, failures and times, each with its interval."""
         require(self.person, Permission.SEE_MODELS)
@@ -87,10 +87,10 @@ class MonitorView(Resource):
             raise InvalidInput({"version": [_("There is no such model version.")]})
         made = numbers.report(self.person, version, days=self.query.get("days", numbers.DAYS))
         drifts = [{"of": key, **vars(each), "verdict": each.verdict} for key, _name, each in made.drifts]
-        return Response(MonitorShape({**vars(made), "drifts": drifts}).data)
+        return Response(MonitorSerializer({**vars(made), "drifts": drifts}).data)
 
 
-class SuggestedShape(serializers.Serializer[object]):
+class SuggestedSerializer(serializers.Serializer[object]):
     """A scan to label."""
 
     scan = serializers.UUIDField()
@@ -101,7 +101,7 @@ class SuggestedShape(serializers.Serializer[object]):
 class SuggestedList(serializers.Serializer[object]):
     """In the order of how much one would learn, a tenth of them drawn at random."""
 
-    results = SuggestedShape(many=True)
+    results = SuggestedSerializer(many=True)
 
 
 class NextQuery(Query):
@@ -110,7 +110,7 @@ class NextQuery(Query):
     institution = serializers.CharField(required=False, max_length=40)
 
 
-class NextLabelsView(Resource):
+class NextLabelsView(BaseViewSet):
     """Which unread scans to label next; for data managers who read no cases there."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"show": NextQuery}
@@ -132,7 +132,7 @@ class NextLabelsView(Resource):
         return Response(SuggestedList({"results": found}).data)
 
 
-class AlertShape(serializers.Serializer[Alert]):
+class AlertSerializer(serializers.Serializer[Alert]):
     """A limit that was passed."""
 
     id = serializers.UUIDField()
@@ -155,24 +155,24 @@ class AlertListing(Changes):
     watched = OneOf(choices=Watched.values, required=False)
 
 
-class Note(Strict):
+class Note(InputSerializer):
     note = serializers.CharField(max_length=400, help_text="What was found, or what is done about it.")
 
 
-class AlertViewSet(Resource):
+class AlertViewSet(BaseViewSet):
     """Alerts of the institutions in which this person may see models."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": AlertListing}
-    serializer_class = AlertShape
+    serializer_class = AlertSerializer
     scopes: ClassVar[dict[str, str]] = {"acknowledge": Scope.LEARN}
 
     def get_queryset(self) -> QuerySet[Alert]:
         require(self.person, Permission.SEE_MODELS)
         return Alert.objects.visible_to(self.person).select_related("institution", "owner", "acknowledged_by")
 
-    @extend_schema(request=Note, responses=AlertShape)
+    @extend_schema(request=Note, responses=AlertSerializer)
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Request, **kwargs: object) -> Response:
         """Take it on."""
         alert, given = self.get_object(), self.body(Note)
-        return Response(AlertShape(services.acknowledge(by=self.person, alert=alert, note=given["note"])).data)
+        return Response(AlertSerializer(services.acknowledge(by=self.person, alert=alert, note=given["note"])).data)

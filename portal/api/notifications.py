@@ -14,11 +14,11 @@ from diagnostics.notifications.services import mark_read
 from diagnostics.reviews.notices import notifications_for
 from portal.accounts.models import Scope
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .strict import Changes, Name, Nothing, OneOf, Query
 
 
-class NotificationShape(serializers.Serializer[Notification]):
+class NotificationSerializer(serializers.Serializer[Notification]):
     """One thing that concerns this person."""
 
     id = serializers.UUIDField()
@@ -44,23 +44,23 @@ class Marked(serializers.Serializer[object]):
     marked = serializers.IntegerField()
 
 
-class NotificationViewSet(Resource):
+class NotificationViewSet(BaseViewSet):
     """What concerns this person, as far as they may still know of it. What is over is gone."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": NotificationListing}
-    serializer_class = NotificationShape
+    serializer_class = NotificationSerializer
     scopes: ClassVar[dict[str, str]] = {"read": Scope.READ, "read_all": Scope.READ}
 
     def get_queryset(self) -> QuerySet[Notification]:
         return notifications_for(self.person).filter(in_portal=True).select_related("institution")
 
-    @extend_schema(request=None, responses=NotificationShape)
+    @extend_schema(request=None, responses=NotificationSerializer)
     @action(detail=True, methods=["post"])
     def read(self, request: Request, **kwargs: object) -> Response:
         """Mark it as read. Twice is once."""
         self.body(Nothing)
         mark_read(Notification.objects.filter(pk=self.get_object().pk))
-        return Response(NotificationShape(self.get_object()).data)
+        return Response(NotificationSerializer(self.get_object()).data)
 
     @extend_schema(request=None, responses=Marked, filters=False)
     @action(detail=False, methods=["post"], url_path="read-all", pagination_class=None)

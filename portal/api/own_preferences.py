@@ -13,13 +13,13 @@ from portal.accounts.keys import MAX_KEY, PAGES, PageKeys
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
-from .resource import Resource
-from .strict import Strict
+from .resource import BaseViewSet
+from .strict import InputSerializer
 
 KEYS_HELP = "By action. A letter, digit or sign, `Space`, `Shift+1`; empty where an action has none."
 
 
-class HabitsShape(serializers.Serializer[object]):
+class HabitsSerializer(serializers.Serializer[object]):
     """The keys that work for this person, by page, and whether the next case opens after a final read."""
 
     goes_on = serializers.BooleanField()
@@ -32,7 +32,7 @@ def _some_keys() -> serializers.DictField:
     return serializers.DictField(child=child, required=False, help_text=KEYS_HELP)
 
 
-class NewHabits(Strict):
+class NewHabits(InputSerializer):
     """What is left out stays as it is."""
 
     goes_on = serializers.BooleanField(required=False)
@@ -40,19 +40,19 @@ class NewHabits(Strict):
     worklist = _some_keys()
 
 
-class OwnPreferencesView(Resource):
+class OwnPreferencesView(BaseViewSet):
     """One's own keys and preferences of reading."""
 
-    serializer_class = HabitsShape
+    serializer_class = HabitsSerializer
     scopes: ClassVar[dict[str, str]] = {"choose": Scope.REVIEW}
 
-    @extend_schema(responses=HabitsShape)
+    @extend_schema(responses=HabitsSerializer)
     def show(self, request: Request) -> Response:
         """The keys that work for this person, and what follows a read."""
         keys = {page: PageKeys(self.person, page).by_action for page in PAGES}
-        return Response(HabitsShape({"goes_on": preferences.auto_advance(self.person), **keys}).data)
+        return Response(HabitsSerializer({"goes_on": preferences.auto_advance(self.person), **keys}).data)
 
-    @extend_schema(request=NewHabits, responses=HabitsShape)
+    @extend_schema(request=NewHabits, responses=HabitsSerializer)
     @transaction.atomic
     def choose(self, request: Request) -> Response:
         """Change some of them. Two actions of a page with one key are refused, and then nothing is changed."""

@@ -7,11 +7,11 @@ from rest_framework import serializers
 
 from diagnostics.models import Patient, Study
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .strict import Changes, Name, Query
 
 
-class PatientShape(serializers.Serializer[Patient]):
+class PatientSerializer(serializers.Serializer[Patient]):
     """A person scanned, known here only by the institution's pseudonym."""
 
     id = serializers.UUIDField()
@@ -26,17 +26,17 @@ class PatientListing(Changes):
     pseudonym = Name(required=False, source="pseudonym_folded")
 
 
-class PatientViewSet(Resource):
+class PatientViewSet(BaseViewSet):
     """Patients of the institutions in which this person may see scans."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": PatientListing}
-    serializer_class = PatientShape
+    serializer_class = PatientSerializer
 
     def get_queryset(self) -> QuerySet[Patient]:
         return Patient.objects.visible_to(self.person).select_related("institution")
 
 
-class StudyShape(serializers.Serializer[Study]):
+class StudySerializer(serializers.Serializer[Study]):
     """One visit."""
 
     id = serializers.UUIDField()
@@ -59,12 +59,12 @@ class StudyListing(Changes):
     accession = Name(required=False, source="accession_folded")
 
 
-class StudyViewSet(Resource):
+class StudyViewSet(BaseViewSet):
     """Studies of patients that this person may see."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": StudyListing}
     ordered_by = "created_at"
-    serializer_class = StudyShape
+    serializer_class = StudySerializer
 
     def get_queryset(self) -> QuerySet[Study]:
         theirs = Patient.objects.visible_to(self.person)

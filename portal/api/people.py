@@ -13,11 +13,11 @@ from diagnostics.scans.access import Permission, Role, may
 from diagnostics.scans.models import ReadingMode, WorklistOrder
 from portal.accounts.models import ApiToken, Scope, User
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .strict import Page, Query
 
 
-class InstitutionShape(serializers.Serializer[Institution]):
+class InstitutionSerializer(serializers.Serializer[Institution]):
     """A hospital or research group, and this person's roles in it."""
 
     code = serializers.CharField()
@@ -37,7 +37,7 @@ class InstitutionShape(serializers.Serializer[Institution]):
         return sorted(membership.role for membership in institution.held)
 
 
-class InstitutionViewSet(Resource):
+class InstitutionViewSet(BaseViewSet):
     """The institutions that this person belongs to; to a superuser of the installation, all."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": Page}
@@ -45,7 +45,7 @@ class InstitutionViewSet(Resource):
     lookup_field = "code"
     lookup_folded = "code_folded"
     lookup_value_converter = "slug"
-    serializer_class = InstitutionShape
+    serializer_class = InstitutionSerializer
 
     def get_queryset(self) -> QuerySet[Institution]:
         held = Membership.objects.filter(user=self.person)
@@ -53,14 +53,14 @@ class InstitutionViewSet(Resource):
         return institutions if self.person.is_superuser else institutions.filter(pk__in=held.values("institution"))
 
 
-class MembershipShape(serializers.Serializer[Membership]):
+class MembershipSerializer(serializers.Serializer[Membership]):
     """A role in an institution."""
 
     institution = serializers.CharField(source="institution.code")
     role = serializers.ChoiceField(choices=Role.values)
 
 
-class MeShape(serializers.Serializer[User]):
+class MeSerializer(serializers.Serializer[User]):
     """The person whose token or session this is."""
 
     id = serializers.IntegerField()
@@ -73,10 +73,10 @@ class MeShape(serializers.Serializer[User]):
     scopes = serializers.SerializerMethodField(help_text="Of the token; null for a session, which has no limits.")
     token_expires_at = serializers.SerializerMethodField()
 
-    @extend_schema_field(MembershipShape(many=True))
+    @extend_schema_field(MembershipSerializer(many=True))
     def get_memberships(self, user: User) -> Any:
         held: Any = user.memberships.select_related("institution")
-        return MembershipShape(held, many=True).data
+        return MembershipSerializer(held, many=True).data
 
     @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[p.value for p in Permission])))
     def get_permissions(self, user: User) -> list[str]:
@@ -93,15 +93,15 @@ class MeShape(serializers.Serializer[User]):
         return serializers.DateTimeField().to_representation(token.expires_at) if isinstance(token, ApiToken) else None
 
 
-class UserViewSet(Resource):
+class UserViewSet(BaseViewSet):
     """People: here only the one who asks."""
 
-    serializer_class = MeShape
+    serializer_class = MeSerializer
 
     def get_queryset(self) -> QuerySet[User]:
         return User.objects.filter(pk=self.person.pk)
 
-    @extend_schema(responses=MeShape)
+    @extend_schema(responses=MeSerializer)
     def me(self, request: Request) -> Response:
         """Who this is, and what they may do."""
         return Response(self.get_serializer(request.user).data)

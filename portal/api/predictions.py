@@ -18,7 +18,7 @@ from diagnostics.reviews.queries import may_be_revealed, predictions_for
 from diagnostics.scans.looks import looked_at
 
 from .files import file_answer
-from .resource import Resource
+from .resource import BaseViewSet
 from .revealing import told
 from .shapes import FINDINGS, ModelName, Opinion
 from .strict import Changes, Name, OneOf, Query
@@ -42,7 +42,7 @@ class StateWord(OneOf):
         return STATE_WORDS[value]
 
 
-class PredictionShape(serializers.Serializer[Prediction]):
+class PredictionSerializer(serializers.Serializer[Prediction]):
     """One model version's opinion of one scan. Every field of the opinion is null while blinded or not ready."""
 
     id = serializers.UUIDField()
@@ -84,11 +84,11 @@ class PredictionListing(Changes):
     status = StateWord(required=False, source="state")
 
 
-class PredictionViewSet(Resource):
+class PredictionViewSet(BaseViewSet):
     """Predictions of scans that this person may see."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": PredictionListing}
-    serializer_class = PredictionShape
+    serializer_class = PredictionSerializer
 
     def get_queryset(self) -> QuerySet[Prediction]:
         return predictions_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="scan"))

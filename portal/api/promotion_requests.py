@@ -26,9 +26,9 @@ from portal.accounts import freshness
 from portal.accounts.models import ApiToken, Scope
 
 from .problems import InvalidInput
-from .resource import Resource
+from .resource import BaseViewSet
 from .shapes import ModelName, address
-from .strict import Changes, Nothing, OneOf, Query, Strict
+from .strict import Changes, InputSerializer, Nothing, OneOf, Query
 
 
 def fresh_token(request: Request) -> ApiToken | None:
@@ -58,7 +58,7 @@ def telling_what_is_needed(by: Actor, version: ModelVersion) -> Iterator[None]:
         raise
 
 
-class RequestShape(serializers.Serializer[PromotionRequest]):
+class RequestSerializer(serializers.Serializer[PromotionRequest]):
     """A wish to put a model into use, and what became of it."""
 
     id = serializers.UUIDField()
@@ -79,14 +79,14 @@ class RequestListing(Changes):
     model_version = serializers.UUIDField(required=False, source="version")
 
 
-class NewRequest(Strict):
+class NewRequest(InputSerializer):
     """Which model, and why."""
 
     model_version = serializers.UUIDField()
     reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="The next person will want to know.")
 
 
-class Approval(Strict):
+class Approval(InputSerializer):
     """What a second administrator adds."""
 
     exception = serializers.CharField(
@@ -111,24 +111,24 @@ class Approval(Strict):
     )
 
 
-class Refusal(Strict):
+class Refusal(InputSerializer):
     """Why not."""
 
     reason = serializers.CharField(max_length=LONGEST_TEXT, help_text="Whoever proposed it will want to know.")
 
 
-class PromotionRequestViewSet(Resource):
+class PromotionRequestViewSet(BaseViewSet):
     """All requests, to whoever may see models."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": RequestListing}
-    serializer_class = RequestShape
+    serializer_class = RequestSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "approve", "decline", "withdraw"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[PromotionRequest]:
         require(self.person, Permission.SEE_MODELS)
         return PromotionRequest.objects.select_related("version", "proposed_by", "decided_by")
 
-    @extend_schema(request=NewRequest, responses={202: RequestShape})
+    @extend_schema(request=NewRequest, responses={202: RequestSerializer})
     def create(self, request: Request) -> Response:
         """Propose that a model goes into use. Proposed again, the request that waits is given."""
         given = self.body(NewRequest)
@@ -140,7 +140,7 @@ class PromotionRequestViewSet(Resource):
         here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
         return Response(self._shown(asked), status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
-    @extend_schema(request=Approval, responses=RequestShape)
+    @extend_schema(request=Approval, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, **kwargs: object) -> Response:
         """Put the model into use. Never one's own request."""
@@ -149,14 +149,14 @@ class PromotionRequestViewSet(Resource):
             done = requests.approve(by=self.person, request=asked, exception=given["exception"], name=given["name"])
         return Response(self._shown(done))
 
-    @extend_schema(request=Refusal, responses=RequestShape)
+    @extend_schema(request=Refusal, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
     def decline(self, request: Request, **kwargs: object) -> Response:
         """Leave the model where it is, and say why."""
         asked, given = self.get_object(), self.body(Refusal)
         return Response(self._shown(requests.decline(by=self.person, request=asked, words=given["reason"])))
 
-    @extend_schema(request=None, responses=RequestShape)
+    @extend_schema(request=None, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, **kwargs: object) -> Response:
         """Take back one's own request."""
@@ -175,4 +175,4 @@ class PromotionRequestViewSet(Resource):
         return asked, given
 
     def _shown(self, asked: PromotionRequest) -> Any:
-        return RequestShape(asked, context=self.get_serializer_context()).data
+        return RequestSerializer(asked, context=self.get_serializer_context()).data

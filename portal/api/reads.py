@@ -18,12 +18,12 @@ from diagnostics.reviews.queries import reads_for
 from diagnostics.scans.models import ReadingMode
 from portal.accounts.models import Scope
 
-from .resource import Resource
+from .resource import BaseViewSet
 from .statement import Statement, filters, stated, told
 from .strict import Changes, Name, Nothing, OneOf, Query
 
 
-class ReadShape(serializers.Serializer[Read]):
+class ReadSerializer(serializers.Serializer[Read]):
     """One reader's statement. Never edited: a higher revision supersedes it."""
 
     id = serializers.UUIDField()
@@ -77,17 +77,17 @@ class ReadListing(Changes):
         return {**super().get_fields(), **filters()}
 
 
-class ReadViewSet(Resource):
+class ReadViewSet(BaseViewSet):
     """One's own reads, those of done cases, and all where one may see reads."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": ReadListing}
-    serializer_class = ReadShape
+    serializer_class = ReadSerializer
     scopes: ClassVar[dict[str, str]] = {"amend": Scope.REVIEW, "undo": Scope.REVIEW}
 
     def get_queryset(self) -> QuerySet[Read]:
         return reads_for(self.person)
 
-    @extend_schema(request=Statement, responses={201: ReadShape})
+    @extend_schema(request=Statement, responses={201: ReadSerializer})
     @action(detail=True, methods=["post"])
     def amend(self, request: Request, **kwargs: object) -> Response:
         """Supersede one's own final read by a new revision; the comment says why."""

@@ -36,14 +36,14 @@ class PlainJSON(JSONParser):
             raise ParseError(_("The JSON is nested too deeply.")) from None
 
 
-class OneShape(DefaultContentNegotiation):
+class OneRepresentation(DefaultContentNegotiation):
     """Each address has one representation, so ``Accept`` chooses nothing and cannot fail."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type
 
 
-class Resource(GenericViewSet):
+class BaseViewSet(GenericViewSet):
     """A resource. Subclasses say what a list may be filtered by, and which scope each action needs."""
 
     http_method_names = ["get", "head", "post"]
@@ -51,7 +51,7 @@ class Resource(GenericViewSet):
     # Where the address names the row by a word: the column that holds it without the case of letters.
     lookup_folded: str = ""
     parser_classes = (PlainJSON,)
-    content_negotiation_class = OneShape  # type: ignore[assignment] # its stub says str
+    content_negotiation_class = OneRepresentation  # type: ignore[assignment] # its stub says str
     largest_body: ClassVar[int] = SMALL_BODY
     # By action, the query it takes; every other address takes none.
     listings: ClassVar[dict[str, type[Query]]] = {"list": Page}

@@ -13,11 +13,11 @@ from diagnostics.models import SavedView
 from diagnostics.reviews import worklist
 from portal.accounts.models import Scope
 
-from .resource import Resource
-from .strict import Changes, Nothing, Query, Strict
+from .resource import BaseViewSet
+from .strict import Changes, InputSerializer, Nothing, Query
 
 
-class SavedViewShape(serializers.Serializer[SavedView]):
+class SavedViewSerializer(serializers.Serializer[SavedView]):
     """A view of the worklist under a name."""
 
     id = serializers.UUIDField()
@@ -28,23 +28,23 @@ class SavedViewShape(serializers.Serializer[SavedView]):
     updated_at = serializers.DateTimeField()
 
 
-class NewView(Strict):
+class NewView(InputSerializer):
     name = serializers.CharField(max_length=60)
     query = serializers.CharField(max_length=300, help_text="tab, patient, priority, due, analysis.")
     default = serializers.BooleanField(required=False, default=False)
 
 
-class SavedViewSet(Resource):
+class SavedViewSet(BaseViewSet):
     """The views that this person has saved; nobody else sees them."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": Changes}
-    serializer_class = SavedViewShape
+    serializer_class = SavedViewSerializer
     scopes: ClassVar[dict[str, str]] = {"create": Scope.REVIEW, "forget": Scope.REVIEW}
 
     def get_queryset(self) -> QuerySet[SavedView]:
         return worklist.views_of(self.person)
 
-    @extend_schema(request=NewView, responses={201: SavedViewShape})
+    @extend_schema(request=NewView, responses={201: SavedViewSerializer})
     def create(self, request: Request) -> Response:
         """Keep a view; one of the same name is replaced."""
         view = worklist.save_view(by=self.person, **self.body(NewView))

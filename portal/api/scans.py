@@ -33,10 +33,10 @@ from portal.accounts.models import Scope
 
 from .files import file_answer
 from .problems import InvalidInput, TooLarge
-from .resource import SMALL_BODY, Resource
+from .resource import SMALL_BODY, BaseViewSet
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
-from .strict import Changes, Name, Nothing, OneOf, Query, Strict
+from .strict import Changes, InputSerializer, Name, Nothing, OneOf, Query
 
 FILES = ("pixels", "preview", "original")
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
@@ -100,7 +100,7 @@ class ImageSerializer(serializers.Serializer[Image]):
         return {name: f"{scan}images/{row.index}/{name}/" for name in ("pixels", "preview")}
 
 
-class ScanShape(serializers.Serializer[VisibleScan]):
+class ScanSerializer(serializers.Serializer[VisibleScan]):
     """A scan, how far its analysis is, and the AI's opinion as far as this person may know it."""
 
     id = serializers.UUIDField(source="scan.id")
@@ -178,7 +178,7 @@ class ScanListing(Changes):
     format = OneOf(choices=list(FORMATS), required=False)
 
 
-class HandIn(Strict):
+class HandIn(InputSerializer):
     """What comes with a file."""
 
     # Emptiness is the domain's to refuse, with its own code and sentence.
@@ -195,11 +195,11 @@ class HandIn(Strict):
     )
 
 
-class ScanViewSet(Resource):
+class ScanViewSet(BaseViewSet):
     """Scans of the institutions in which this person may see scans."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": ScanListing}
-    serializer_class = ScanShape
+    serializer_class = ScanSerializer
     scopes: ClassVar[dict[str, str]] = {"create": Scope.SUBMIT, "retry": Scope.SUBMIT}
 
     @property
@@ -226,7 +226,10 @@ class ScanViewSet(Resource):
 
     @extend_schema(
         request={"multipart/form-data": HandIn},
-        responses={201: ScanShape, 200: OpenApiResponse(ScanShape, description="The same content was here already.")},
+        responses={
+            201: ScanSerializer,
+            200: OpenApiResponse(ScanSerializer, description="The same content was here already."),
+        },
     )
     def create(self, request: Request) -> Response:
         """Hand in one scan. The same content again in the same institution answers 200 with the scan that is here."""
@@ -261,7 +264,7 @@ class ScanViewSet(Resource):
             headers={"Location": shape["links"]["self"]},
         )
 
-    @extend_schema(request=None, responses={202: ScanShape})
+    @extend_schema(request=None, responses={202: ScanSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, **kwargs: object) -> Response:
         """Analyse a scan again whose analysis failed; poll the scan."""

@@ -60,10 +60,6 @@ class Schema(AutoSchema):
         query = self.view.listings.get(getattr(self.view, "action", ""))
         return [query] if query is not None else []
 
-    def get_serializer_name(self, serializer: object, direction: object) -> str:
-        """``ScanShape`` is the client's ``Scan``."""
-        return str(super().get_serializer_name(serializer, direction)).removesuffix("Shape")
-
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, object] | None:
         operation = super().get_operation(*args, **kwargs)
         if operation is None:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from diagnostics.reviews.reading import Door, Field, Kind, Said, through
 
-from .strict import OneOf, Strict
+from .strict import InputSerializer, OneOf
 
 Fields = dict[str, Any]  # of a serializer: the stubs know no better
 
@@ -60,7 +60,7 @@ def filters() -> Fields:
     }
 
 
-class Statement(Strict):
+class Statement(InputSerializer):
     """What a reader states."""
 
     def get_fields(self) -> Fields:

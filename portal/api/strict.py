@@ -33,7 +33,7 @@ class Name(serializers.CharField):
         return folded(super().to_internal_value(data))
 
 
-class Strict(serializers.Serializer[object]):
+class InputSerializer(serializers.Serializer[object]):
     """A body. Unknown fields are errors, not silence."""
 
     def to_internal_value(self, data: object) -> Any:
@@ -45,11 +45,11 @@ class Strict(serializers.Serializer[object]):
         return super().to_internal_value(data)
 
 
-class Nothing(Strict):
+class Nothing(InputSerializer):
     """A body that says nothing."""
 
 
-class Query(Strict):
+class Query(InputSerializer):
     """The query of an address. A field's ``source`` is the look-up it stands for."""
 
     def to_internal_value(self, data: object) -> Any:
@@ -81,7 +81,7 @@ class Changes(Page):
 
 
 PAGING = ("cursor", "page_size")
-S = TypeVar("S", bound=Strict)
+S = TypeVar("S", bound=InputSerializer)
 
 
 def checked(kind: type[S], data: Any, request: Request | None = None) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from diagnostics.reviews.models import CommentKind
 from diagnostics.reviews.reading import Door, through
 from diagnostics.reviews.thread import READERS, who_wrote
 
-from .strict import Strict
+from .strict import InputSerializer
 
 
-class StatementShape(serializers.Serializer[object]):
+class StatementSerializer(serializers.Serializer[object]):
     """What one of two readers said, without who it was; a comment only from a blind read by which they stood."""
 
     reader = serializers.ChoiceField(choices=list(READERS))
@@ -24,7 +24,7 @@ class StatementShape(serializers.Serializer[object]):
         return {**super().get_fields(), **said}
 
 
-class CommentShape(serializers.Serializer[object]):
+class CommentSerializer(serializers.Serializer[object]):
     """A comment; while the case is open its author is a role."""
 
     at = serializers.DateTimeField()
@@ -33,7 +33,7 @@ class CommentShape(serializers.Serializer[object]):
     text = serializers.CharField()
 
 
-class RemarkShape(serializers.Serializer[object]):
+class RemarkSerializer(serializers.Serializer[object]):
     """One entry of a case's thread; while the case is open its author may be a role."""
 
     id = serializers.UUIDField()
@@ -46,7 +46,7 @@ class RemarkShape(serializers.Serializer[object]):
         return who_wrote(self.context["request"].user, comment)
 
 
-class NewRemark(Strict):
+class NewRemark(InputSerializer):
     text = serializers.CharField(
         max_length=LONGEST_TEXT, help_text="`@username` notifies a colleague who may see the case."
     )
@@ -55,5 +55,5 @@ class NewRemark(Strict):
 class Talk(serializers.Serializer[object]):
     """What readers and adjudicator of a case tell each other, as far as this person may know it."""
 
-    statements = StatementShape(many=True, help_text="For the adjudicator who holds the case; else empty.")
-    comments = CommentShape(many=True)
+    statements = StatementSerializer(many=True, help_text="For the adjudicator who holds the case; else empty.")
+    comments = CommentSerializer(many=True)

@@ -20,12 +20,12 @@ from diagnostics.training.recipe import HYPERPARAMETERS, Hyperparameter
 from portal.accounts.models import Scope
 
 from .problems import InvalidInput
-from .resource import Resource
+from .resource import BaseViewSet
 from .shapes import ModelName, address
-from .strict import Changes, Nothing, OneOf, Query, Strict
+from .strict import Changes, InputSerializer, Nothing, OneOf, Query
 
 
-class RunShape(serializers.Serializer[TrainingRun]):
+class RunSerializer(serializers.Serializer[TrainingRun]):
     """One training run, how far it has come, and what it produced."""
 
     id = serializers.UUIDField()
@@ -53,7 +53,7 @@ class RunShape(serializers.Serializer[TrainingRun]):
         return run.failure or None
 
 
-class RunDetail(RunShape):
+class RunDetail(RunSerializer):
     """A run with its log."""
 
     log = serializers.CharField()
@@ -64,7 +64,7 @@ class RunListing(Changes):
     status = OneOf(choices=TrainingState.values, required=False, source="state")
 
 
-class NewRun(Strict):
+class NewRun(InputSerializer):
     """The recipe, flat; whatever is left out has its default."""
 
     dataset_version = serializers.UUIDField()
@@ -78,7 +78,7 @@ class NewRun(Strict):
         return {**super().get_fields(), **{each.name: _field(each) for each in HYPERPARAMETERS}}
 
 
-class NewsShape(serializers.Serializer[object]):
+class NewsSerializer(serializers.Serializer[object]):
     """What is new in the dataset since that of the model in use; `base` is null where that is not known."""
 
     base = serializers.UUIDField(source="base.pk", default=None, allow_null=True)
@@ -91,7 +91,7 @@ class RunPlan(serializers.Serializer[object]):
     """What a run would do now."""
 
     dataset_version = serializers.UUIDField(source="dataset.pk")
-    news = NewsShape()
+    news = NewsSerializer()
     labels = serializers.DictField(child=serializers.IntegerField(), help_text="Of the training part.")
     label_sources = serializers.DictField(child=serializers.IntegerField(), source="sources")
     seconds = serializers.IntegerField(help_text="At most, by the pace of former runs or a stated default.")
@@ -113,11 +113,11 @@ def _field(each: Hyperparameter) -> serializers.Field[Any, Any, Any, Any]:
     return serializers.BooleanField(**common)
 
 
-class TrainingRunViewSet(Resource):
+class TrainingRunViewSet(BaseViewSet):
     """Runs on dataset versions that this person may see."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": RunListing}
-    serializer_class = RunShape
+    serializer_class = RunSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "plan", "cancel", "again"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
