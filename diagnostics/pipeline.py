@@ -26,7 +26,7 @@ from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans import arrival, intake, kept_instances
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, require
-from diagnostics.scans.filing import Filing, filing, refuse_elsewhere
+from diagnostics.scans.filing import Filing, filing, invented, refuse_elsewhere
 from diagnostics.scans.models import Institution, Priority, Scan
 from diagnostics.scans.series import KeptInstance
 from diagnostics.training import services as training
@@ -62,7 +62,7 @@ def submit_scan(
     by: Actor,
     institution: Institution,
     data: bytes,
-    patient: str,
+    patient: str | None,
     accession: str = "",
     study_date: date | None = None,
     priority: Priority = Priority.ROUTINE,
@@ -75,6 +75,7 @@ def submit_scan(
     An image of a DICOM series joins its stack, which is analysed and read once the series has closed. One that comes
     with a label stays alone: the label is of the image. So does every picture file.
 
+    ``patient=None`` files under an invented pseudonym, the same for all files of one patient: for the importer.
     ``to_read=False`` opens no case: a labelled image that is imported to train from waits for no reader.
 
     Raises
@@ -95,15 +96,16 @@ def submit_scan(
         It contradicts what is here.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
-    place = filing(patient=patient, accession=accession, study_date=study_date)
+    place = filing(patient=patient, accession=accession, study_date=study_date) if patient is not None else None
     image = _received(by, institution, data, labelled=bool(reference_label))
+    if place is None:
+        place = invented(institution, image.instance, image.sha256)
     if isinstance(image, intake.KeptFile):
         kept, created = kept_instances.keep(by=by, institution=institution, file=image, place=place)
         return KeptBeside(kept, created)
     found = scans.existing(institution, image.sha256)
     if found is not None:
-        # The importer invents the names that it files under.
-        if source != Scan.Source.IMPORT:
+        if patient is not None:
             refuse_elsewhere(found.study, place)
         return _submitted_again(by, found, reference_label)
     if arrival.belongs_to_a_series(image) and not reference_label:

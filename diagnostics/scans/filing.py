@@ -6,10 +6,12 @@ from datetime import UTC, date, timedelta
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
 from diagnostics.errors import Conflict, Invalid, Message
+from mlcore.images.dicom.instance import Instance
 
 from .access import NotAllowed, Permission, institutions_where, require
 from .folding import folded
@@ -118,6 +120,21 @@ def filing(*, patient: str, accession: str = "", study_date: date | None = None)
             {"earliest_study": EARLIEST_STUDY, "today": today},
         )
     return Filing(patient, accession, study_date)
+
+
+def invented(institution: Institution, instance: Instance | None, sha256: str) -> Filing:
+    """Where to file a file that nobody has named a patient for: the same for all files of one patient.
+
+    Nothing of it names anybody: a file's name and its tags may. Files that say nothing of a patient or a study have a
+    patient of their own.
+    """
+    if instance is not None and instance.study_uid:
+        here = Study.objects.filter(institution=institution, uid=instance.study_uid).select_related("patient").first()
+        if here is not None:
+            return Filing(here.patient.pseudonym, here.accession, None)
+    named = (instance.patient_id or instance.study_uid) if instance is not None else None
+    drawn = salted_hmac(f"overread.import.{institution.pk}", named).hexdigest() if named else sha256
+    return Filing(f"IMPORT-{drawn[:12]}", "", None)
 
 
 def latest_study() -> date:

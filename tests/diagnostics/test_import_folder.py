@@ -1,6 +1,7 @@
 """``manage.py import_folder`` and ``manage.py demo``: what they store, what they say, and that twice is once."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
-from diagnostics import pipeline
+from diagnostics import closing, pipeline
 from diagnostics.cases.models import Case
 from diagnostics.scans.access import Role
-from diagnostics.scans.models import Scan
+from diagnostics.scans.models import Patient, Scan
+from tests.dicom_images import slice_of
 from tests.factories import InstitutionFactory, live_model, phantom, volume
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +153,23 @@ def test_demo_makes_one_person_per_role_and_phantoms_and_shows_passwords_once():
     assert {scan.format for scan in scans} == {"png", "dicom"}
     assert "0 synthetic phantom scans" in again.getvalue()
     assert Case.objects.count() == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_study_of_a_folder_is_filed_as_its_series(tmp_path, capsys):
+    """Two series of one patient, names of files that say nothing, and one picture beside them."""
+    place = InstitutionFactory(code="north")
+    for n in range(5):
+        (tmp_path / f"{n}").write_bytes(slice_of(n, PatientID="Doe^Jane 4711"))
+        (tmp_path / f"second-{n}.dcm").write_bytes(slice_of(n, series="second", PatientID="Doe^Jane 4711"))
+    (tmp_path / "picture.png").write_bytes(phantom(1))
+    call_command("import_folder", str(tmp_path), institution="north")
+    assert "11 stored, 0 already here, 0 refused" in capsys.readouterr().out
+    assert closing.close_due() == 2
+    stacks = Scan.objects.filter(series__isnull=False)
+    assert sorted(stacks.values_list("image_count", flat=True)) == [5, 5]
+    assert stacks.values("patient").distinct().count() == 1 and stacks.values("study").distinct().count() == 1
+    names = list(Patient.objects.filter(institution=place).values_list("pseudonym", flat=True))
+    assert len(names) == 2 and all(re.fullmatch("IMPORT-[0-9a-f]{12}", name) for name in names)
+    call_command("import_folder", str(tmp_path), institution="north")
+    assert "0 stored, 11 already here, 0 refused" in capsys.readouterr().out

@@ -1,11 +1,11 @@
 """``manage.py import_folder PATH --institution CODE [--labels]``: load a folder tree of images."""
 
-import hashlib
 import sys
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
@@ -28,6 +28,8 @@ class Command(DomainCommand):
         "Loads every image below PATH into an institution. With --labels the name of the folder that an image lies in "
         "(yes, no, glioma, notumor …) becomes its reference label. Run it again at will: nothing is stored twice."
     )
+
+    arrived: dict[UUID, Scan]  # of each series that came, one of its scans
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
@@ -61,6 +63,7 @@ class Command(DomainCommand):
     def _import(self, files: list[Path], institution: Institution, labels: bool, worklist: bool) -> None:
         by = importer_of(institution)
         tally: Counter[str] = Counter()
+        self.arrived = {}
         for number, file in enumerate(files, 1):
             label = (label_from_folder(file.parent.name) or "") if labels else ""
             outcome = self._one(by, institution, file, label, worklist)
@@ -68,12 +71,15 @@ class Command(DomainCommand):
             if labels and not label and outcome in ("stored", "already here"):
                 tally["without a label"] += 1
             self._progress(number, len(files))
+        pipeline.close_series(by=by, scans_of=list(self.arrived.values()))
         # So many new rows change which index serves which question best.
         planner_statistics.refresh()
         self.stdout.write("")
         self.stdout.write(", ".join(f"{tally[name]} {name}" for name in ("stored", "already here", "refused")))
         if tally["kept with its study, not analysed"]:
             self.stdout.write(f"{tally['kept with its study, not analysed']} kept with their study, not analysed")
+        if self.arrived:
+            self.stdout.write(f"{len(self.arrived)} series; a worker puts their images in order.")
         if tally["without a label"]:
             self.stdout.write(
                 f"{tally['without a label']} have no reference label, because their folder's name is none that is "
@@ -87,8 +93,7 @@ class Command(DomainCommand):
                 by=by,
                 institution=institution,
                 data=data,
-                # A file's name may hold a patient's; the content's hash holds nobody's.
-                patient=f"IMPORT-{hashlib.sha256(data).hexdigest()[:12]}",
+                patient=None,
                 source=Scan.Source.IMPORT,
                 reference_label=label,
                 to_read=worklist or not label,
@@ -103,6 +108,8 @@ class Command(DomainCommand):
             return "refused"
         if isinstance(submitted, pipeline.KeptBeside):
             return "kept with its study, not analysed"
+        if submitted.scan.series_id is not None:
+            self.arrived[submitted.scan.series_id] = submitted.scan
         return "stored" if submitted.created else "already here"
 
     def _progress(self, number: int, total: int) -> None:
