@@ -7,7 +7,7 @@ import structlog
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from . import decoding
+from . import decoding, intake
 from .series import Image
 
 log = structlog.get_logger(__name__)
@@ -30,8 +30,19 @@ def take_out(series: UUID) -> int:
     return done
 
 
+def made_of(data: bytes, indices: Sequence[int]) -> list[dict[str, bytes]]:
+    """Pixels and preview of some frames of a stored file; at most ``AT_ONCE``.
+
+    Raises
+    ------
+    FileRefused, DecodingUnavailable
+    """
+    with intake.in_our_words():
+        return decoding.take_frames(data, indices)
+
+
 def _take(data: bytes, images: Sequence[Image]) -> int:
-    taken = decoding.take_frames(data, [image.frame for image in images])
+    taken = made_of(data, [image.frame for image in images])
     for image, files in zip(images, taken, strict=True):
         folder = image.original.removesuffix("/original")
         for name in ("pixels", "preview"):

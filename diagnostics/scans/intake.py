@@ -90,7 +90,7 @@ def received(data: bytes) -> IngestedImage | KeptFile:
         Nothing was decoded.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    with _told():
+    with in_our_words():
         told = decoding.take(data)
     said = told.pop("instance")
     instance = instance_from(said)
@@ -116,12 +116,13 @@ def displayed(data: bytes, side: int) -> np.ndarray:
     ------
     FileRefused, DecodingUnavailable
     """
-    with _told():
+    with in_our_words():
         return decoding.show(data, side)
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def in_our_words() -> Iterator[None]:
+    """Tell the learning core's refusals as this domain's own."""
     try:
         yield
     except Refused as refused:

@@ -5,6 +5,7 @@ finds its file, and a file that was added meanwhile is harmless. The copy is goo
 """
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 
 from django.core.files import File
@@ -28,10 +30,12 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry.artifacts import FILES
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.models import Scan
+from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile
 
 DATABASE, FILES_FOLDER, LIST = "overread.sqlite3", "files", "backup.json"
 FORMAT = 1
 _BLOCK = 1 << 20
+_OF_AN_IMAGE = ("original", "pixels", "preview")
 
 
 class BackupRefused(Conflict):
@@ -133,8 +137,15 @@ def _copy_database(target: Path) -> None:
 
 def _named() -> Iterator[tuple[str, str]]:
     """Store and key of each file that a row names."""
-    for scan in Scan.objects.values_list("original", "pixels", "preview").iterator(chunk_size=1000):
-        yield from (("default", key) for key in scan)
+    # Each file once, though several images come from one original, and a scan repeats the files of one of its images.
+    of_scans, of_images = (model._default_manager.order_by().values_list(*_OF_AN_IMAGE) for model in (Scan, Image))
+    rows = of_scans.union(of_images).order_by("original")
+    for original, some in itertools.groupby(rows.iterator(chunk_size=1000), key=itemgetter(0)):
+        yield "default", original
+        yield from (("default", key) for _original, *made in some for key in made if key)
+    for model in (KeptInstance, QuarantinedFile):
+        for key in model._default_manager.values_list("original", flat=True).iterator(chunk_size=1000):
+            yield "default", key
     for key in Prediction.objects.exclude(heatmap="").values_list("heatmap", flat=True).iterator(chunk_size=1000):
         yield "default", key
     for sha256 in ModelVersion.objects.values_list("sha256", flat=True):

@@ -7,63 +7,31 @@ the originals of today are then the only ones there are.
 """
 
 import hashlib
-import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.utils import timezone
-from PIL import Image
 
 from diagnostics.audit import anchors, checking
+from diagnostics.cases.models import OF_A_CASE, Case
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.predictions.analysis_status import differing, differing_scans, put_right, put_scans_right
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry.artifacts import FILES, NEEDED, stored_whole
 from diagnostics.registry.models import ModelVersion
-from diagnostics.scans import intake
-from diagnostics.scans.models import Scan
 from mlcore.model.identity import WEIGHTS
+
+from . import series_rows, stored_files
+from .faults import Fault, Tally
 
 LOST_AND_FOUND = "lost+found"
 # An upload writes its files before its row: a file without one may be on its way.
 YOUNG = timedelta(hours=1)
 # Files that no row names and none should: probes of /readyz, and what a killed write left.
 PASSING = ("readyz/",)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is not as it should be.
-
-    ``kind``: ``missing | corrupt | orphaned | differs``, of the audit those of ``audit.checking.Break``; ``what``:
-    ``original | pixels | preview | heatmap | model | manifest | file | analysis | audit``; ``whose``: the row, as
-    ``scan <id>``, of the audit a sentence; empty for an orphan. ``repaired`` says what was done, if anything.
-    """
-
-    kind: str
-    what: str
-    store: str
-    key: str
-    whose: str = ""
-    repaired: str = ""
-
-    def __str__(self) -> str:
-        said = " ".join(
-            part for part in (f"{self.kind:8}", f"{self.what:8}", f"{self.store}:{self.key}", self.whose) if part
-        )
-        return f"{said} ({self.repaired})" if self.repaired else said
-
-
-@dataclass
-class Tally:
-    """What was looked at."""
-
-    rows: int = 0
-    files: int = 0
 
 
 def faults(*, repair: bool = False, young: timedelta = YOUNG, tally: Tally | None = None) -> Iterator[Fault]:
@@ -80,7 +48,9 @@ def faults(*, repair: bool = False, young: timedelta = YOUNG, tally: Tally | Non
     """
     tally = tally if tally is not None else Tally()
     known: dict[str, set[str]] = {"default": set(), "artifacts": set()}
-    yield from _scans(known["default"], tally, repair)
+    yield from stored_files.of_images(known["default"], tally, repair)
+    yield from stored_files.kept(known["default"], tally)
+    yield from series_rows.contradictions(repair)
     yield from _heatmaps(known["default"], tally)
     yield from _models(known["artifacts"], tally)
     yield from _manifests(known["artifacts"], tally)
@@ -91,70 +61,6 @@ def faults(*, repair: bool = False, young: timedelta = YOUNG, tally: Tally | Non
         yield from _orphans(store, keys, before, repair)
 
 
-def _read(storage: Storage, key: str) -> bytes | None:
-    try:
-        with storage.open(key, "rb") as file:
-            content: bytes = file.read()
-            return content
-    except FileNotFoundError:
-        return None
-
-
-def _scans(known: set[str], tally: Tally, repair: bool) -> Iterator[Fault]:
-    storage = storages["default"]
-    for scan in Scan.objects.order_by("pk").iterator(chunk_size=500):
-        tally.rows += 1
-        tally.files += 3
-        known.update((scan.original, scan.pixels, scan.preview))
-        whose = f"scan {scan.pk}"
-        original = _read(storage, scan.original)
-        whole = original is not None and hashlib.sha256(original).hexdigest() == scan.sha256
-        if not whole:
-            yield Fault("missing" if original is None else "corrupt", "original", "default", scan.original, whose)
-        # Made by the same code from the same bytes, so what differs was changed since; after an upgrade of the
-        # imaging library a preview may differ innocently, and making it anew does no harm.
-        made = _made_anew(original) if whole and original is not None else None
-        for what, key in (("pixels", scan.pixels), ("preview", scan.preview)):
-            kind = _fault_of(what, _read(storage, key), made)
-            if not kind:
-                continue
-            done = ""
-            if repair and made is not None:
-                storage.delete(key)
-                storage.save(key, ContentFile(made[what]))
-                done = "made anew from the original"
-            yield Fault(kind, what, "default", key, whose, done)
-
-
-def _fault_of(what: str, stored: bytes | None, made: dict[str, bytes] | None) -> str:
-    """What is wrong with a file that was made from an original; nothing where it is whole."""
-    if stored is None:
-        return "missing"
-    whole = stored == made[what] if made is not None else _plausible(what, stored)
-    return "" if whole else "corrupt"
-
-
-def _made_anew(original: bytes) -> dict[str, bytes] | None:
-    try:
-        image = intake.ingest(original)
-    except intake.FileRefused:
-        return None  # an older decoder took what this one refuses
-    return {"pixels": image.pixels, "preview": image.preview}
-
-
-def _plausible(what: str, content: bytes) -> bool:
-    return content.startswith(b"OVRD") if what == "pixels" else _is_png(content)
-
-
-def _is_png(content: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
-
-
 def _heatmaps(known: set[str], tally: Tally) -> Iterator[Fault]:
     storage = storages["default"]
     rows = Prediction.objects.exclude(heatmap="").order_by("pk").values_list("pk", "state", "heatmap")
@@ -162,10 +68,10 @@ def _heatmaps(known: set[str], tally: Tally) -> Iterator[Fault]:
         tally.rows += 1
         tally.files += 1
         known.add(key)
-        content = _read(storage, key)
+        content = stored_files.read(storage, key)
         if content is None and state == PredictionState.READY:
             yield Fault("missing", "heatmap", "default", key, f"prediction {pk}")
-        elif content is not None and not _is_png(content):
+        elif content is not None and not stored_files.is_png(content):
             yield Fault("corrupt", "heatmap", "default", key, f"prediction {pk}")
 
 
@@ -189,7 +95,7 @@ def _manifests(known: set[str], tally: Tally) -> Iterator[Fault]:
         tally.rows += 1
         tally.files += 1
         known.add(version.manifest)
-        content = _read(storage, version.manifest)
+        content = stored_files.read(storage, version.manifest)
         if content is None:
             yield Fault("missing", "manifest", "artifacts", version.manifest, f"dataset v{version.number}")
         elif hashlib.sha256(content).hexdigest() != version.sha256:
@@ -201,14 +107,14 @@ def _cases(repair: bool) -> Iterator[Fault]:
     found = differing()
     for pk, said, should_be in found.iterator(chunk_size=1000):
         repaired = ""
-        if repair:
+        if repair and should_be in OF_A_CASE:  # what a case cannot say, its scan is told of
             put_right([pk])
             repaired = "brought up to date"
         yield Fault("differs", "analysis", "database", f"{said}, not {should_be}", f"case {pk}", repaired)
     scans = differing_scans()
     for pk, said, should_be in scans.iterator(chunk_size=1000):
         repaired = ""
-        if repair:
+        if repair and (should_be in OF_A_CASE or not Case.objects.filter(scan=pk).exists()):
             put_scans_right([pk])
             repaired = "brought up to date"
         words = f"{said or 'nothing'}, not {should_be or 'nothing'}"
