@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from diagnostics.cases.models import Case, Stage
-from diagnostics.limits import LONGEST_TEXT
+from diagnostics.limits import LONGEST_NUMBERS, LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
 from diagnostics.scans.models import Institution, ReadingMode, Scan
 
@@ -152,8 +152,11 @@ class Read(models.Model):
     scan_revision = models.PositiveSmallIntegerField(
         default=1, help_text=_("The revision of the scan whose images its reader had.")
     )
-    key_images = models.JSONField(
-        default=list, blank=True, help_text=_("Ids of the images of a stack that show the finding.")
+    key_images = models.CharField(
+        max_length=LONGEST_NUMBERS,
+        blank=True,
+        default="",
+        help_text=_("Numbers of the images of a stack that show the finding, counted from 1."),
     )
     seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text=_("Since the claim (or the previous read).")

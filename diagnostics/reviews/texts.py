@@ -22,13 +22,13 @@ def checked_text(text: str, missing: Message, *, field: str = "comment") -> str:
     return text
 
 
-def check_length(text: str, *, field: str = "comment") -> None:
+def check_length(text: str, *, field: str = "comment", limit: int = LONGEST_TEXT) -> None:
     """Refuse a text that is too long.
 
     Raises
     ------
     InvalidRead
     """
-    if len(text) > LONGEST_TEXT:
+    if len(text) > limit:
         sentence = _("This text has %(length)s characters; at most %(most)s are accepted.")
-        raise InvalidRead(field, sentence, {"most": LONGEST_TEXT, "length": len(text)})
+        raise InvalidRead(field, sentence, {"most": limit, "length": len(text)})

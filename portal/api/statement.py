@@ -27,7 +27,7 @@ def told() -> Fields:
 def _told(each: Field) -> serializers.Field[Any, Any, Any, Any]:
     if each.kind == Kind.YES_NO:
         return serializers.BooleanField(help_text=each.help)
-    if each.kind == Kind.TEXT:
+    if each.kind in (Kind.TEXT, Kind.IMAGES):
         return serializers.CharField(help_text=each.help)
     if each.default or each.required:
         return serializers.ChoiceField(choices=each.codes, help_text=each.help)
@@ -45,7 +45,7 @@ def _taken(each: Field) -> serializers.Field[Any, Any, Any, Any]:
     optional: dict[str, Any] = {"required": False, "allow_null": True, "help_text": each.help}
     if each.kind == Kind.YES_NO:
         return serializers.BooleanField(**optional)
-    if each.kind == Kind.TEXT:
+    if each.kind in (Kind.TEXT, Kind.IMAGES):
         return serializers.CharField(**optional, allow_blank=True, max_length=each.limit)
     return OneOf(**optional, choices=each.codes, allow_blank=not each.default)
 

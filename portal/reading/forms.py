@@ -33,6 +33,11 @@ def _field(each: Field, step: Step) -> forms.Field:
             widget=forms.Textarea(attrs={"rows": 3, "data-comment": ""}),
             error_messages={"required": NEEDED.get((step, each.name), "")},
         )
+    if each.kind == Kind.IMAGES:
+        shown = {"inputmode": "numeric", "autocomplete": "off", "placeholder": "12, 14", "data-key-images": ""}
+        return forms.CharField(
+            label=each.label, required=False, max_length=each.limit, widget=forms.TextInput(attrs=shown)
+        )
     choices = each.choices.choices if each.choices is not None else []
     return forms.ChoiceField(
         label=each.label,
@@ -55,9 +60,11 @@ class StatementForm(forms.Form):
     step: ClassVar[Step]
     opinion_seen: Prediction | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, images: int = 1, **kwargs: Any) -> None:
+        """``images``: how many the scan has."""
         super().__init__(*args, **kwargs)
-        self.fields = {**{each.name: _field(each, self.step) for each in at(self.step)}, **self.fields}
+        self.stated = [each for each in at(self.step) if images > 1 or each.kind != Kind.IMAGES]
+        self.fields = {**{each.name: _field(each, self.step) for each in self.stated}, **self.fields}
         if reason := self.fields.get("reason"):
             # Those that fit some label beside this opinion; which fits the one chosen is the domain's to say.
             offered = [(each.value, each.label) for each in offered_reasons(self.opinion_seen)]
@@ -66,14 +73,14 @@ class StatementForm(forms.Form):
     @property
     def optional(self) -> list[tuple[forms.BoundField, str]]:
         """The short answers that may be left open, each with the labels beside which it applies."""
-        fields = (each for each in at(self.step) if each.kind == Kind.CHOICE and each.default)
+        fields = (each for each in self.stated if each.default or each.kind == Kind.IMAGES)
         return [(self[each.name], _labels_of(each)) for each in fields]
 
     @property
     def said(self) -> Said:
         """What a valid form states, in the domain's words."""
         # A box that is not ticked is not sent. Whatever else was not sent was not asked for: nobody has emptied it.
-        sent = [each for each in at(self.step) if each.kind == Kind.YES_NO or self.add_prefix(each.name) in self.data]
+        sent = [each for each in self.stated if each.kind == Kind.YES_NO or self.add_prefix(each.name) in self.data]
         said: Any = {each.name: self.cleaned_data[each.name] or each.default for each in sent}
         said["label"] = self.label_meant
         return without_leftovers(said, self.opinion_seen)

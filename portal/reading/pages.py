@@ -255,10 +255,13 @@ class CasePage:
         return undoable_read(self.user)
 
     def adjudication_form(self, data: Any = None, kept: dict[str, str] | None = None) -> AdjudicationForm:
-        return AdjudicationForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
+        return AdjudicationForm(data, initial=self._begun(kept), images=self.case.scan.image_count)
 
     def blind_form(self, data: Any = None, kept: dict[str, str] | None = None) -> BlindForm:
-        return BlindForm(data, initial={"claim_token": self.claim.token if self.claim else "", **(kept or {})})
+        return BlindForm(data, initial=self._begun(kept), images=self.case.scan.image_count)
+
+    def _begun(self, kept: dict[str, str] | None) -> dict[str, object]:
+        return {"claim_token": self.claim.token if self.claim else "", **(kept or {})}
 
     def final_form(self, data: Any = None, kept: dict[str, str] | None = None) -> FinalForm:
         initial = {
@@ -273,10 +276,13 @@ class CasePage:
             initial={**initial, **(kept or {})},
             own=self.blind_read.label if self.blind_read else "",
             opinion=self.prediction,
+            images=self.case.scan.image_count,
         )
 
     def amend_form(self, data: Any = None) -> AmendForm | None:
-        return AmendForm(data, read=self.own_final) if self.own_final is not None else None
+        if self.own_final is None:
+            return None
+        return AmendForm(data, read=self.own_final, images=self.case.scan.image_count)
 
     def form(self, kept: dict[str, str] | None = None) -> forms.Form | None:
         """The form of the step, with what was entered before the claim ended or kept as a draft."""

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 # What the machine knows of a read by itself. Every other column is stated by its reader, and stands in the table.
 MACHINE = {
     *("id", "case", "claim", "reader", "kind", "stage", "revision", "mode", "adopted", "prediction", "seconds"),
+    "scan_revision",
     *("revealed_at", "withdrawn_at", "created_at", "updated_at"),
 }
 LABEL = "glioma"  # where the AI says meningioma
@@ -38,7 +39,7 @@ def place():
 
 @pytest.fixture
 def case(place):
-    scan = ScanFactory(institution=place)
+    scan = ScanFactory(institution=place, image_count=20)
     PredictionFactory(scan=scan, label="meningioma", probabilities={"meningioma": 0.9, "no_tumour": 0.1})
     return CaseFactory(scan=scan)
 
@@ -59,6 +60,8 @@ def sample(each, opinion=None):
         return f"Words of the {each.name}."
     if each.kind == Kind.YES_NO:
         return True
+    if each.kind == Kind.IMAGES:
+        return "3, 7"
     offered = each.offers(LABEL, opinion) if each.offers is not None else each.codes
     return next(code for code in offered if code != each.default)
 
@@ -107,7 +110,7 @@ def test_table_says_what_the_model_says(each):
     if not each.required:
         assert column.get_default() == each.default
     assert [code for code, _words in column.choices or ()] == each.codes
-    assert each.kind != Kind.TEXT or column.max_length == each.limit
+    assert each.kind not in (Kind.TEXT, Kind.IMAGES) or column.max_length == each.limit
     longest = max(map(len, each.codes), default=0)
     assert longest <= (column.max_length or 0), "a code that the column cannot hold"
 

@@ -24,7 +24,7 @@ from diagnostics.scans.models import ReadingMode
 from .drafts import drop_draft
 from .reasons import check_reason
 from .revealing import reveal_before_final
-from .statement import Said, Step, check_step, check_words, whole
+from .statement import Said, Step, check_images, check_step, check_words, whole
 
 CURRENT = object()  # "whatever opinion there is now", for callers that show none
 
@@ -142,7 +142,10 @@ def _record_blind(by: Actor, case: Case, live: Claim, blind: Read | None, said: 
 
 def _create(by: Actor, case: Case, claim: Claim, said: Said, **known: object) -> Read:
     """The one place where a read comes into being: what its reader said, and what the machine knows of it."""
-    return Read.objects.create(case=case, claim=claim, reader=account_of(by), **said, **known)
+    check_images(said, case.scan.image_count)
+    return Read.objects.create(
+        case=case, claim=claim, reader=account_of(by), scan_revision=case.scan.revision, **said, **known
+    )
 
 
 def _ended(by: Actor, case: Case, live: Claim, read: Read) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from django.db.models import Model, TextChoices
 from django.utils.translation import gettext_lazy as _
 
-from diagnostics.limits import LONGEST_TEXT
+from diagnostics.limits import LONGEST_NUMBERS, LONGEST_TEXT
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.errors import InvalidRead
 from diagnostics.reviews.models import Certainty, Label, Laterality, Read, ReadKind, Reason
@@ -44,6 +44,7 @@ class Kind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     YES_NO = "yes_no"
+    IMAGES = "images"  # numbers of images of a stack, counted from 1: "12, 14"
 
 
 class Door(StrEnum):
@@ -63,6 +64,7 @@ class Said(TypedDict, total=False):
 
     label: str
     laterality: str
+    key_images: str
     certainty: str
     reason: str
     comment: str
@@ -91,6 +93,8 @@ class Field:
         What a form says where nothing, or something that is not among the choices, was sent.
     offers : callable
         Of the label and the opinion: the values that may stand beside them, apart from the default.
+    beside : set of str
+        The labels beside which it may stand; empty: beside each.
     misplaced : str
         What is said where a value is stated that may not stand there; without it another module says so.
     carried : bool
@@ -116,6 +120,7 @@ class Field:
     refused_at: Mapping[Step, Words] = field(default_factory=dict)
     misplaced: Words | str = ""
     offers: Offers | None = None
+    beside: frozenset[str] = frozenset()
     carried: bool = False
     anew: bool = False
     compared: bool = False
@@ -127,11 +132,16 @@ class Field:
 
     def fits(self, value: object, label: str, opinion: Prediction | None) -> bool:
         """Whether ``value`` may stand beside ``label`` and the opinion."""
-        return value == self.default or self.offers is None or value in self.offers(label, opinion)
+        if value == self.default:
+            return True
+        return self._stands_beside(label) and (self.offers is None or value in self.offers(label, opinion))
 
     def applies(self, label: str, opinion: Prediction | None) -> bool:
         """Whether there is anything to state beside ``label`` and the opinion."""
-        return self.offers is None or bool(self.offers(label, opinion))
+        return self._stands_beside(label) and (self.offers is None or bool(self.offers(label, opinion)))
+
+    def _stands_beside(self, label: str) -> bool:
+        return not self.beside or label in self.beside
 
 
 EVERYWHERE = frozenset(Step)
@@ -163,6 +173,18 @@ FIELDS: tuple[Field, ...] = (
         offers=lambda label, _opinion: SIDES if label in TUMOURS else (),
         carried=True,
         compared=True,
+    ),
+    Field(
+        "key_images",
+        Kind.IMAGES,
+        _("Key images"),
+        EVERYWHERE,
+        SAID_TO_ALL | {Door.LINE, Door.THREAD, Door.MANIFEST},
+        limit=LONGEST_NUMBERS,
+        help="Of a stack: numbers of the images that show the tumour, counted from 1, with commas: `12, 14`.",
+        misplaced=_("Only a tumour has key images. Leave the field empty."),
+        beside=frozenset(TUMOURS),
+        carried=True,
     ),
     Field(
         "certainty",
@@ -242,7 +264,42 @@ def check_words(said: Mapping[str, object]) -> None:
         if each.kind == Kind.CHOICE and value not in each.codes and (each.required or value != each.default):
             raise InvalidRead(each.name, _("Choose one of: %(known)s."), {"known": ", ".join(each.codes)})
         if each.limit:
-            check_length(str(value), field=each.name)
+            check_length(str(value), field=each.name, limit=each.limit)
+        if each.kind == Kind.IMAGES:
+            images_named(str(value), field=each.name)
+
+
+def images_named(text: str, *, field: str = "key_images") -> list[int]:
+    """The numbers of images that a text names, counted from 1, in their order and each once.
+
+    Raises
+    ------
+    InvalidRead
+        It is no list of numbers.
+    """
+    words = [word.strip() for word in text.replace(";", ",").split(",") if word.strip()]
+    if not all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):
+        raise InvalidRead(field, _("Enter the numbers of images with commas between them, for example 12, 14."))
+    return sorted({int(word) for word in words})
+
+
+def check_images(said: Mapping[str, object], images: int) -> None:
+    """Refuse numbers of images that a scan of so many ``images`` does not have.
+
+    Raises
+    ------
+    InvalidRead
+    """
+    for each in FIELDS:
+        named = images_named(str(said[each.name]), field=each.name) if each.kind == Kind.IMAGES else []
+        if named and images == 1:
+            raise InvalidRead(each.name, _("This scan has only one image. Leave the field empty."))
+        if named and named[-1] > images:
+            raise InvalidRead(
+                each.name,
+                _("This scan has %(images)d images; there is no image %(last)d."),
+                {"images": images, "last": named[-1]},
+            )
 
 
 def check_step(step: Step, said: Mapping[str, object]) -> None:
@@ -282,6 +339,8 @@ def _value(
             value = each.default
         elif each.misplaced:
             raise InvalidRead(each.name, each.misplaced, accepted=[str(each.default)])
+    if each.kind == Kind.IMAGES:
+        return ", ".join(map(str, images_named(str(value), field=each.name)))
     return value.strip() if isinstance(value, str) else value
 
 
@@ -315,6 +374,8 @@ def value_in_words(each: Field, read: Model) -> str:
     value = getattr(read, each.name)
     if value == each.default or not value:
         return ""
+    if each.kind == Kind.IMAGES:
+        return str(_("Key images: %(numbers)s") % {"numbers": value})
     return str(each.choices(value).label) if each.choices is not None else str(value)
 
 
