@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -137,8 +138,13 @@ def join(
             for frames in parted(instance):
                 scan = stack_among(scans, instance, frames[0])
                 if scan is None:
-                    scan = _new_stack(by, series, image, keys, instance, frames[0], priority, source)
+                    scan = _new_stack(by, series, image, keys, instance, frames, priority, source)
                     scans.append(scan)
+                elif scan.arrival == Arrival.ARRIVING:
+                    # Not counted anew: an image must cost the same however many are here. The series is locked.
+                    Scan.objects.filter(pk=scan.pk).update(
+                        image_count=F("image_count") + len(frames), updated_at=timezone.now()
+                    )
                 _add_images(scan, image, keys, instance, frames)
                 joined.append(scan)
     except IntegrityError:
@@ -183,7 +189,7 @@ def _new_stack(
     image: IngestedImage,
     keys: dict[str, str],
     instance: Instance,
-    frame: Frame,
+    frames: Sequence[Frame],
     priority: Priority,
     source: Scan.Source,
 ) -> Scan:
@@ -195,7 +201,8 @@ def _new_stack(
         arrival=Arrival.ARRIVING,
         analysis=Analysis.NONE if instance.not_predicted else Analysis.ARRIVING,
         not_analysed=instance.not_predicted,
-        geometry=facts_of(instance, frame),
+        geometry=facts_of(instance, frames[0]),
+        image_count=len(frames),
         sha256=image.sha256,
         size_bytes=len(image.original),
         format=image.format,
@@ -239,10 +246,6 @@ def _add_images(
         )
         for frame in frames
     )
-    if not closed_before:
-        Scan.objects.filter(pk=scan.pk).update(
-            image_count=Image.objects.filter(scan=scan).count(), updated_at=timezone.now()
-        )
 
 
 def all_are_here(series: Series) -> None:
