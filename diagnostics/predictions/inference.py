@@ -4,10 +4,10 @@ import contextlib
 import os
 import struct
 import threading
-import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
 
 import cv2
 import numpy as np
@@ -24,8 +24,9 @@ from mlcore.images.decoded import Refused
 from mlcore.images.decoding.process import Ended
 from mlcore.networks.artifact import ArtifactDamaged
 from mlcore.serving.predict import Opinion, Predictor
+from mlcore.serving.stack_rule import StackOpinion
 
-from . import run_state, services
+from . import run_state, services, stacks
 from .models import Prediction
 
 log = structlog.get_logger(__name__)
@@ -133,43 +134,97 @@ def _run(batch: run_state.Batch) -> int:
         return run_state.finish(
             batch=batch, outcomes={prediction.pk: failure for prediction in batch.predictions}, provenance={}
         )
-    outcomes: dict[uuid.UUID, run_state.Result | run_state.Failure] = {}
-    files: list[tuple[Prediction, bytes]] = []
-    for prediction in batch.predictions:
-        try:
-            with default_storage.open(prediction.scan.original) as file:
-                files.append((prediction, file.read()))
-        except FileNotFoundError:
-            log.error("original_missing", scan=str(prediction.scan_id))
-            outcomes[prediction.pk] = run_state.Failure(
-                "file_missing",
-                gettext_noop("The stored image is missing. Tell your administrator and upload the file again."),
-            )
+    written = 0
     try:
-        with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):
-            opinions = predictor.predict([data for _, data in files])
-        for (prediction, _), opinion in zip(files, opinions, strict=True):
-            if not isinstance(opinion, Ended) or prediction.attempts >= settings.INFERENCE_ATTEMPTS:
-                outcomes[prediction.pk] = _outcome(prediction, opinion)
+        for part, look in _parts(batch):
+            outcomes = look(part, predictor, batch)
+            written += run_state.finish(
+                batch=batch, outcomes=outcomes, speaker=speaker, provenance=_provenance(predictor)
+            )
     except Exception:
         # The edge of the task: whatever broke, the rows go back and are tried one at a time, three times at most.
         log.exception("batch_failed", size=len(batch.predictions), model_version=batch.model_version.number)
         run_state.give_back(batch=batch)
-        return 0
-    written = run_state.finish(
-        batch=batch,
-        outcomes=outcomes,
-        speaker=speaker,
-        provenance={
-            "weights_sha256": predictor.sha256,
-            "preprocess_version": predictor.spec.preprocess_version,
-            "code_revision": settings.CODE_REVISION,
-        },
-    )
-    if len(outcomes) < len(batch.predictions):
+        return written
+    if written < len(batch.predictions):
         # The machine may have ended the decoder, not the file: those are tried again, one at a time.
         run_state.give_back(batch=batch)
     return written
+
+
+def _provenance(predictor: Predictor) -> dict[str, str]:
+    return {
+        "weights_sha256": predictor.sha256,
+        "preprocess_version": predictor.spec.preprocess_version,
+        "code_revision": settings.CODE_REVISION,
+    }
+
+
+Outcomes = dict[UUID, run_state.Result | run_state.Failure]
+Look = Callable[[list[Prediction], Predictor, run_state.Batch], Outcomes]
+
+
+def _parts(batch: run_state.Batch) -> Iterator[tuple[list[Prediction], Look]]:
+    """The rows that are looked at together: all scans of one image, then each stack by itself."""
+    single = [prediction for prediction in batch.predictions if prediction.scan.image_count == 1]
+    if single:
+        yield single, _look_at_images
+    for prediction in batch.predictions:
+        if prediction.scan.image_count > 1:
+            yield [prediction], _look_at_stack
+
+
+def _look_at_images(predictions: list[Prediction], predictor: Predictor, batch: run_state.Batch) -> Outcomes:
+    """Scans of one image each, all of them in one go."""
+    outcomes: Outcomes = {}
+    files: list[tuple[Prediction, bytes]] = []
+    for prediction in predictions:
+        try:
+            with default_storage.open(prediction.scan.original) as file:
+                files.append((prediction, file.read()))
+        except FileNotFoundError:
+            outcomes[prediction.pk] = _file_missing(prediction)
+    with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):
+        opinions = predictor.predict([data for _, data in files])
+    for (prediction, _), opinion in zip(files, opinions, strict=True):
+        if _may_end(prediction, opinion):
+            outcomes[prediction.pk] = _outcome(prediction, opinion)
+    return outcomes
+
+
+def _look_at_stack(predictions: list[Prediction], predictor: Predictor, batch: run_state.Batch) -> Outcomes:
+    """One stack, image by image; the claim is kept while it takes longer than a lease."""
+    (prediction,) = predictions
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[None]:
+        run_state.renew(batch)
+        with _no_longer_than(settings.INFERENCE_LEASE_SECONDS, batch):
+            yield
+
+    try:
+        last_try = prediction.attempts >= settings.INFERENCE_ATTEMPTS
+        found = stacks.look_at(predictor, prediction.scan, prediction.scan_revision, watched, last_try=last_try)
+    except FileNotFoundError:
+        return {prediction.pk: _file_missing(prediction)}
+    if isinstance(found, Refused):
+        return {prediction.pk: _outcome(prediction, found)} if _may_end(prediction, found) else {}
+    opinion, heatmap = found
+    result = _result(prediction, opinion, profile=opinion.profile, peak=opinion.peak)
+    return {prediction.pk: _published(result, heatmap)}
+
+
+def _may_end(prediction: Prediction, opinion: object) -> bool:
+    """Whether this answer is the last word: where a limit ended the decoder, the scan is tried again."""
+    return not isinstance(opinion, Ended) or prediction.attempts >= settings.INFERENCE_ATTEMPTS
+
+
+def _file_missing(prediction: Prediction) -> run_state.Failure:
+    log.error("original_missing", scan=str(prediction.scan_id))
+    return run_state.Failure(
+        "file_missing",
+        gettext_noop("The stored image is missing. Tell your administrator and upload the file again."),
+    )
 
 
 @contextlib.contextmanager
@@ -199,19 +254,35 @@ def _outcome(prediction: Prediction, opinion: Opinion | Refused) -> run_state.Re
         return run_state.Failure(opinion.code, opinion.sentence)
     if isinstance(opinion, Refused):
         return run_state.Failure(opinion.code, opinion.sentence, rejects=True)
-    result = run_state.Result(
+    return _published(_result(prediction, opinion), opinion.heatmap)
+
+
+def _result(
+    prediction: Prediction,
+    opinion: Opinion | StackOpinion,
+    *,
+    profile: Sequence[float | None] | None = None,
+    peak: int | None = None,
+) -> run_state.Result:
+    return run_state.Result(
         label=opinion.label,
         finding=opinion.finding,
         probabilities=opinion.probabilities,
         tumour_probability=opinion.tumour_probability,
         warnings=opinion.warnings,
         heatmap=f"heatmaps/{prediction.pk}.png",
+        profile=profile,
+        peak=peak,
     )
+
+
+def _published(result: run_state.Result, heatmap: np.ndarray) -> run_state.Result | run_state.Failure:
+    """The result with its heat map stored, or why it is none."""
     try:
         result.check()
     except run_state.NotAResult as error:
         return run_state.Failure("not_a_result", f"{error} Nothing was published. Tell your administrator.")
-    default_storage.save(result.heatmap, ContentFile(heatmap_png(opinion.heatmap)))
+    default_storage.save(result.heatmap, ContentFile(heatmap_png(heatmap)))
     return result
 
 

@@ -37,6 +37,11 @@ LEASES = Leases(
 )
 
 
+def renew(batch: "Batch") -> bool:
+    """Keep the claim of a batch that is still at work; whether any of it is still held."""
+    return LEASES.renew(batch.fence) > 0
+
+
 class NotAResult(ValueError):
     """What the model gave is no opinion: not finite, out of range, or not adding up to 1."""
 
@@ -51,6 +56,8 @@ class Result:
     tumour_probability: float
     warnings: Sequence[str] = ()
     heatmap: str = ""
+    profile: Sequence[float | None] | None = None
+    peak: int | None = None
 
     def check(self) -> None:
         """Raise unless this is publishable.
@@ -199,6 +206,8 @@ def _finish_one(
         tumour_probability=min(1.0, max(0.0, float(result.tumour_probability))),
         warnings=list(result.warnings),
         heatmap=result.heatmap,
+        profile=None if result.profile is None else list(result.profile),
+        peak=result.peak,
         **provenance,
     )
     if taken:

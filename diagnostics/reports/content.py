@@ -150,6 +150,7 @@ def _warning(code: str) -> str:
         "first_frame": pgettext("report", "The AI result is for the first frame of the file only."),
         "several_heads": pgettext("report", "The image may show more than one head."),
         "uncertain": pgettext("report", "The AI result is uncertain."),
+        "not_measured_on_stacks": pgettext("report", "The model was not measured on stacks of images."),
     }.get(code, code)
 
 

@@ -64,10 +64,10 @@ def show(data: bytes, side: int) -> Any:
         return pool().show(data, side)
 
 
-def decode(data: bytes) -> Decoded:
-    """A stored original for the model; raises Refused and DecodingUnavailable."""
+def decode(data: bytes, index: int | None = None) -> Decoded:
+    """A stored original, or one frame of it, for the model; raises Refused and DecodingUnavailable."""
     with _told(data):
-        return pool().decode(data)
+        return pool().decode(data, index)
 
 
 @contextlib.contextmanager

@@ -43,6 +43,12 @@ class ModelSpec:
         In the order of the leaves: the probability from which a leaf belongs to the set (`mlcore.measure.conformal`).
     novelty_threshold : float
         Distance of the features above which an image is called out of distribution.
+    stack_window : int
+        The opinion on a stack is the mean of so many consecutive images (`mlcore.serving.stack_rule`).
+    stack_threshold : float or None
+        Probability from which the finding of a stack is `tumour`; None: as of an image.
+    stack_measured : str
+        On which labelled stacks window and threshold were chosen; empty: on none.
     data_sha256 : str
         Over hash, label and part of every item of the training set.
     code_revision : str
@@ -73,6 +79,9 @@ class ModelSpec:
     trained_on: dict[str, dict[str, int]] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     measured: str = ""
+    stack_window: int = 3
+    stack_threshold: float | None = None
+    stack_measured: str = ""
 
     def __post_init__(self) -> None:
         if self.leaves not in (LEAVES, BINARY_LEAVES):
@@ -83,10 +92,16 @@ class ModelSpec:
             raise SpecDamaged("Temperature or threshold are out of range.")
         if (self.error_rate is None) == bool(self.cuts) or len(self.cuts) not in (0, len(self.leaves)):
             raise SpecDamaged("The sets of labels need an error rate, and a cut for each leaf.")
+        if self.stack_window < 1 or not 0.0 <= (self.stack_threshold or 0.0) <= 1.0:
+            raise SpecDamaged("The rule for stacks is out of range.")
 
     def to_json(self) -> str:
         """Give the JSON text, keys sorted, so that equal specs are equal bytes."""
         fields = dataclasses.asdict(self)
+        # A spec that says nothing of stacks has the bytes that it had before there were any.
+        for name in ("stack_window", "stack_threshold", "stack_measured"):
+            if fields[name] == getattr(type(self), name):
+                del fields[name]
         if self.novelty_threshold == float("inf"):
             fields["novelty_threshold"] = None
         return json.dumps(fields, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

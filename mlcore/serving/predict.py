@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -205,14 +206,24 @@ class Predictor:
         NotFinite
             Where the network gave something that is no number.
         """
-        readied = [self._ready(data) for data in files]
+        return self.predict_decoded([functools.partial(self.decode, data) for data in files])
+
+    def predict_decoded(self, sources: Sequence[Callable[[], Decoded]]) -> list[Opinion | Refused]:
+        """Give an opinion on each image that a source decodes; answers and errors as of `predict`.
+
+        Parameters
+        ----------
+        sources : sequence of callable
+            Each decodes one image, or raises `Refused`.
+        """
+        readied = [self._ready(source) for source in sources]
         good = [each for each in readied if isinstance(each, _Ready)]
         said = iter(self._opinions(good))
         return [next(said) if isinstance(each, _Ready) else each for each in readied]
 
-    def _ready(self, data: bytes) -> _Ready | Refused:
+    def _ready(self, source: Callable[[], Decoded]) -> _Ready | Refused:
         try:
-            decoded = self.decode(data)
+            decoded = source()
         except Refused as refused:
             return refused
         prepared = prepare(decoded, self.spec)

@@ -66,6 +66,12 @@ class Opinion(serializers.Serializer[Prediction]):
     label = serializers.ChoiceField(choices=Label.values)  # type: ignore[assignment]
     probabilities = serializers.DictField(child=serializers.FloatField(), help_text="By label; they add up to 1.")
     tumour_probability = serializers.FloatField()
+    profile = serializers.ListField(
+        child=serializers.FloatField(allow_null=True),
+        allow_null=True,
+        help_text="Of a stack: probability of a tumour of each image, null where it has none. Null of a single image.",
+    )
+    peak = serializers.IntegerField(allow_null=True, help_text="Of a stack: index of the image of the heat map.")
     warnings = serializers.ListField(child=serializers.CharField(), help_text="Codes.")
     heatmap = serializers.SerializerMethodField(help_text="Address of a PNG; shows influence, not lesion extent.")
     model_version = ModelName()

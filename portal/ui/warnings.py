@@ -13,6 +13,10 @@ def warning_sentence(code: object) -> str:
         "first_frame": _("The file has several frames. The AI result is for the first one only."),
         "several_heads": _("The image may show more than one head. The AI result may refer to the wrong one."),
         "uncertain": _("Uncertain: at this probability the model is wrong more often."),
+        "not_measured_on_stacks": _(
+            "The model was measured on single images, not on stacks. Look at the course over the images, not at the "
+            "percentage alone."
+        ),
     }
     return words.get(str(code), str(code))
 
@@ -25,5 +29,6 @@ def warnings_in_short(codes: list[Any]) -> str:
         "first_frame": _("first frame only"),
         "several_heads": _("possibly several heads"),
         "uncertain": _("uncertain"),
+        "not_measured_on_stacks": _("not measured on stacks"),
     }
     return ", ".join(words.get(str(code), str(code)) for code in codes)

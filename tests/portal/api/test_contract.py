@@ -128,8 +128,9 @@ def test_opinion_has_the_promised_fields(north):
     opinion = client.get(f"{V1}/scans/{scan.pk}/").json()["prediction"]
     assert set(opinion) == {
         "id", "finding", "label", "probabilities", "tumour_probability", "warnings", "heatmap", "model_version",
-        "created_at", "finished_at",
+        "created_at", "finished_at", "profile", "peak",
     }  # fmt: skip
+    assert (opinion["profile"], opinion["peak"]) == (None, None)
     assert opinion["finding"] == "tumour"
     assert opinion["probabilities"] == pytest.approx({"tumour": 0.94, "no_tumour": 0.06})
     assert opinion["tumour_probability"] == pytest.approx(0.94)

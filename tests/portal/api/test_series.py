@@ -85,7 +85,8 @@ def test_file_of_a_hundred_and_fifty_frames_is_one_scan(client):
     close_all()
     images = client.get(f"{V1}/scans/{scan['id']}/images/").json()
     assert [each["index"] for each in images] == [*range(150)]
-    assert client.get(images[80]["links"]["pixels"]).status_code == 200
+    pixels = client.get(images[80]["links"]["pixels"])
+    assert pixels.status_code == 200 and len(b"".join(pixels.streaming_content)) > HEADER
 
 
 def test_cases_of_a_patient_are_one_a_stack(client):
