@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("opinions", "engines", "pages", "worklist", "lists", "starts", "shadow", "training")
+PARTS = ("opinions", "engines", "pages", "worklist", "lists", "stacks", "starts", "shadow", "training")
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
         address = own_on(wish.database)
         atexit.register(drop_own, address)
     use(folder, address)
-    from benchmarks import engines, lists, opinions, pages, shadow, starts, training, worklist, world
+    from benchmarks import engines, lists, opinions, pages, shadow, stacks, starts, training, worklist, world
 
     made = world.made(folder, images, wish.count)
     yield from said(head(made, wish.note))
@@ -54,6 +54,7 @@ def measured(folder: Path, images: Path | None, wish: argparse.Namespace) -> Ite
         "pages": lambda: pages.ratios(made, folder),
         "worklist": lambda: worklist.ratios(made, folder, wish.many),
         "lists": lambda: lists.ratios(made, folder, wish.many),
+        "stacks": lambda: stacks.ratios(made, folder),
         "starts": starts.ratios,
         "shadow": lambda: shadow.ratios(made),
         "training": lambda: training.ratios(made),

@@ -8,10 +8,11 @@ from django.db import connection, models
 from django.utils import timezone
 
 from benchmarks.world import World
-from diagnostics.models import AuditEvent, Case, Claim, Patient, Prediction, Read, Scan, Study
+from diagnostics.models import AuditEvent, Case, Claim, Image, Patient, Prediction, Read, Scan, Series, Study
 from diagnostics.reviews.worklist import place_of
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Membership
+from diagnostics.scans.services import add_only_image
 from portal.accounts.models import User
 
 PATTERN = 1_000  # scans that are copied
@@ -19,11 +20,18 @@ PATTERN = 1_000  # scans that are copied
 CASES, READS, EVENTS = 910, 490, 1_540
 BUSY_READER = 98  # of the reads are one reader's, the rest is shared out among READERS
 READERS = 20
-COPIED: tuple[type[models.Model], ...] = (Patient, Study, Scan, Prediction, Case, Claim, Read, AuditEvent)
+COPIED: tuple[type[models.Model], ...] = (
+    Patient, Study, Series, Scan, Image, Prediction, Case, Claim, Read, AuditEvent,
+)  # fmt: skip
+# Of DICOM only: unique, but empty where there is none.
+UIDS = {("study", "uid"), ("series", "uid"), ("image", "sop_uid")}
 # Text that must be unique gets the copy's number before it; a prefix of the same length keeps a hash a hash.
 NUMBERED = {("patient", name) for name in ("pseudonym", "pseudonym_folded")} | {
     ("study", name) for name in ("accession", "accession_folded")
 }
+OF_THE_ONLY_IMAGE = (
+    "institution", "sha256", "size_bytes", "original", "pixels", "preview", "width", "height", "bits", "created_at",
+)  # fmt: skip
 DAYS = 730  # dates are spread over two years
 PRIORITIES = [0] + [1] * 9 + [2] * 40
 LABELS = ("no_tumour", "glioma", "meningioma", "pituitary")
@@ -60,6 +68,7 @@ def _one(world: World, first: Any, readers: list[Any], number: int, now: Any) ->
         analysis="ready", pixels=first.pixels, preview=first.preview, fingerprint=first.fingerprint,
         source=Scan.Source.API, uploaded_by=world.by, priority=PRIORITIES[number % len(PRIORITIES)],
     )  # fmt: skip
+    add_only_image(scan)
     label = LABELS[number % 4]
     Prediction.objects.create(
         scan=scan, model_version=world.version, finished_at=now, state="ready", label=label,
@@ -94,6 +103,18 @@ def _spread(now: Any) -> None:
         Read.objects.filter(case__scan=scan).update(created_at=at, updated_at=at)
 
 
+def give_images() -> None:
+    """An image for each scan that has none, as the migration to series makes them."""
+    own = [each.column for each in Image._meta.local_concrete_fields if each.name in OF_THE_ONLY_IMAGE]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO "{Image._meta.db_table}" (scan_id, "index", revision, sop_uid, frame, facts, '
+            f"{', '.join(own)}) "
+            f"SELECT id, 0, 1, '', 0, '{{}}', {', '.join(own)} FROM \"{Scan._meta.db_table}\" AS scan "
+            f'WHERE NOT EXISTS (SELECT 1 FROM "{Image._meta.db_table}" WHERE scan_id = scan.id)'
+        )
+
+
 def copied(times: int) -> None:
     """Copy the pattern ``times`` - 1 times, so that there are ``times`` thousand scans."""
     if times < 2:
@@ -122,6 +143,8 @@ def _value(model: type[models.Model], field: Any) -> str:
         return _renamed(column, as_uuid=field.name != "sha256")
     if (model._meta.model_name, field.name) in NUMBERED:
         return f"{column} || '-' || n"
+    if (model._meta.model_name, field.name) in UIDS:
+        return f"CASE {column} WHEN '' THEN '' ELSE {column} || '.' || n END"
     return column
 
 

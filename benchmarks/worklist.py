@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from benchmarks import clones
 from benchmarks.databases import Databases
 from benchmarks.interleaved import Ratio, compare, seconds
 from benchmarks.world import World
@@ -212,3 +213,4 @@ def filled(world: World, count: int) -> None:
         predictions.append(Prediction(scan=scan, model_version=world.version, finished_at=now, **READY))
     for model, rows in ((Scan, scans), (Prediction, predictions), (Case, cases)):
         model.objects.bulk_create(rows, batch_size=500)
+    clones.give_images()

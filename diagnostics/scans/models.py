@@ -77,6 +77,8 @@ class Patient(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(Upper("pseudonym"), name="patient_begins"),
+            models.Index(fields=["institution", "pseudonym", "id"], name="patient_by_name"),
+            models.Index(fields=["institution", "updated_at", "id"], name="patient_updated_here"),
         ]
 
     def __str__(self) -> str:
@@ -121,6 +123,7 @@ class Study(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["created_at", "id"], name="study_made"),
+            models.Index(fields=["institution", "created_at", "id"], name="study_made_here"),
             models.Index(Upper("accession"), name="study_begins"),
         ]
 
@@ -263,6 +266,7 @@ class Scan(models.Model):
             models.Index(fields=["institution", "-created_at", "-id"], name="scan_newest"),
             models.Index(fields=["institution", "sha256"], name="scan_by_content"),
             models.Index(fields=["updated_at", "id"], name="scan_updated"),
+            models.Index(fields=["institution", "updated_at", "id"], name="scan_updated_here"),
             models.Index(fields=["institution", "analysis", "-created_at", "-id"], name="scan_newest_by_analysis"),
             models.Index(fields=["created_at"], condition=Q(analysis__isnull=True), name="scan_without_a_model"),
         ]

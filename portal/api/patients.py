@@ -6,6 +6,8 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from diagnostics.models import Patient, Study
+from diagnostics.reviews.worklist import first_by_institution
+from diagnostics.scans.access import Permission, within
 
 from .resource import BaseViewSet
 from .strict import Changes, Name, Query
@@ -34,6 +36,10 @@ class PatientViewSet(BaseViewSet):
 
     def get_queryset(self) -> QuerySet[Patient]:
         return Patient.objects.visible_to(self.person).select_related("institution")
+
+    def filter_queryset(self, queryset: QuerySet[Patient]) -> QuerySet[Patient]:
+        self.first_rows = first_by_institution(self.person, queryset)
+        return super().filter_queryset(Patient.objects.visible_to(self.person))
 
 
 class StudySerializer(serializers.Serializer[Study]):
@@ -67,5 +73,11 @@ class StudyViewSet(BaseViewSet):
     serializer_class = StudySerializer
 
     def get_queryset(self) -> QuerySet[Study]:
-        theirs = Patient.objects.visible_to(self.person)
-        return Study.objects.filter(patient__in=theirs).select_related("patient", "patient__institution")
+        return self._theirs().select_related("patient", "patient__institution")
+
+    def filter_queryset(self, queryset: QuerySet[Study]) -> QuerySet[Study]:
+        self.first_rows = first_by_institution(self.person, queryset)
+        return super().filter_queryset(self._theirs())
+
+    def _theirs(self) -> QuerySet[Study]:
+        return Study.objects.filter(within(self.person, Permission.SEE_SCANS))

@@ -24,6 +24,7 @@ from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current, failure_of, status_of
 from diagnostics.reviews.queries import may_be_revealed
 from diagnostics.reviews.visible_scans import VisibleScan, just_stored, opinion_for, scans_for, visible
+from diagnostics.reviews.worklist import first_by_institution
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.filing import institution_for
 from diagnostics.scans.kept_instances import kept_in_words
@@ -217,6 +218,10 @@ class ScanViewSet(BaseViewSet):
 
     def get_queryset(self) -> QuerySet[Scan]:
         return scans_for(self.person).annotate(revealable=may_be_revealed(self.person, scan="pk"))
+
+    def filter_queryset(self, queryset: QuerySet[Scan]) -> QuerySet[Scan]:
+        self.first_rows = first_by_institution(self.person, queryset)
+        return super().filter_queryset(Scan.objects.visible_to(self.person))
 
     def told(self, rows: Sequence[Any]) -> Sequence[Any]:
         """An opinion that is told here is revealed, see :mod:`.revealing`. A HEAD request is told nothing."""

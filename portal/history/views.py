@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import BadRequest
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import NoReverseMatch, reverse
@@ -26,14 +26,17 @@ from diagnostics.reviews.queries import own_statements
 from diagnostics.reviews.reading import seconds_in_words
 from diagnostics.reviews.visible_scans import VisibleScan, scans_for
 from diagnostics.reviews.words import label_in_words
+from diagnostics.reviews.worklist import first_by_institution
 from diagnostics.scans.access import Permission, may, require
 from diagnostics.scans.looks import ACTS, looked_at
 from diagnostics.scans.people import audit_events_for
+from diagnostics.scans.querysets import beginning_with
 from portal.ui.paging import page_of
 
 from .cards import cards_of, visits_of
 from .forms import BUT_LOOKS, AuditFilterForm, PatientFilterForm
 
+MOST_BY_ID = 500  # so many patients that begin alike are found by their ids
 SCANS_SHOWN = 200  # of one patient, newest first; nobody has as many
 
 
@@ -46,16 +49,26 @@ def patients(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         raise BadRequest(_("There is no such filter."))
     begins = form.cleaned_data["patient"].strip()
-    found = Patient.objects.visible_to(request.user).select_related("institution")
+    found: QuerySet[Patient] = Patient.objects.visible_to(request.user)
     if begins:
-        found = found.filter(pseudonym__istartswith=begins)
+        found = _beginning(found, begins)
+    shown = Patient.objects.select_related("institution")
+    shown = shown.annotate(scan_count=Count("scans"), newest=Max("scans__created_at"))
     page = page_of(
-        found.annotate(scan_count=Count("scans"), newest=Max("scans__created_at")),
+        found,
         order=("pseudonym", "id"),
         after=request.GET.get("after", ""),
+        first=first_by_institution(request.user, shown),
     )
     context = {"form": form, "begins": begins, "rows": page.rows, "after": page.after, "paged": "after" in request.GET}
     return render(request, "history/patients.html", context)
+
+
+def _beginning(patients: QuerySet[Patient], begins: str) -> QuerySet[Patient]:
+    """Patients whose pseudonym begins so: few are looked up first, of many the list's order comes to some soon."""
+    some = beginning_with(patients, "pseudonym", begins)
+    few = list(some.order_by().values_list("pk", flat=True)[: MOST_BY_ID + 1])
+    return patients.filter(pk__in=few) if len(few) <= MOST_BY_ID else some
 
 
 @require_safe

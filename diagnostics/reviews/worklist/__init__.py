@@ -20,7 +20,7 @@ from .listing import (
     waiting_for,
 )
 from .ordering import drawn, due, place_of, policies_of, refresh_order
-from .partitions import partitions_of
+from .partitions import first_by_institution, partitions_of
 from .progress import Progress, progress_for
 from .saved_views import forget_view, query_within, save_view, views_of
 from .scan_list import scans_listed
@@ -38,6 +38,7 @@ __all__ = [
     "due",
     "end",
     "expire_claims",
+    "first_by_institution",
     "forget_view",
     "free_case",
     "free_left_work",

@@ -19,7 +19,7 @@ from diagnostics.scans.models import Institution, Patient, Scan, SecondReader, S
 from diagnostics.scans.querysets import beginning_with
 
 from .ordering import Policies, policies_of
-from .partitions import MOST_PARTITIONS, READABLE, Listed, first_of, partitions_of
+from .partitions import READABLE, Listed, by_institution, first_of, partitions_of
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
@@ -220,12 +220,6 @@ def changed_in_tab(user: Actor, name: str) -> Listed[Case]:
     shown = as_shown_to(user, Case.objects.all())
     partitions = tuple(by_institution(user) if name in PLAIN_TABS else rare_partitions())
     return Listed(_ids_of_tab(user, name), shown, order_of(name, policies_of(user)), partitions)
-
-
-def by_institution(user: Actor) -> list[Q]:
-    """A partition for each institution, or none where there are too many."""
-    places = policies_of(user).places
-    return [Q(institution=place) for place in places] if len(places) <= MOST_PARTITIONS else []
 
 
 def rare_partitions() -> list[Q]:

@@ -5,8 +5,9 @@ institutions, or of one analysis whatever the priority, it would sort all open c
 partition gives its own first twenty-five, and the page is merged from these few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Generic, TypeVar
 
@@ -15,10 +16,11 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from diagnostics.actors import Actor
 from diagnostics.cases.models import OF_A_CASE, Case, CaseState, Lane
 from diagnostics.scans.models import Analysis, Priority
 
-from .ordering import BY_PRIORITY, BY_TURN, NOT_YET
+from .ordering import BY_PRIORITY, BY_TURN, NOT_YET, policies_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -41,6 +43,20 @@ class Listed(Generic[Row]):
     def first(self, cases: QuerySet[Row], number: int) -> QuerySet[Row]:
         """The first of ``cases``, which are those of the list or a part of them."""
         return first_of(cases, number, partitions=self.partitions, shown=self.shown)
+
+
+def by_institution(user: Actor) -> list[Q]:
+    """A partition for each institution, or none where there are too many."""
+    places = policies_of(user).places
+    return [Q(institution=place) for place in places] if len(places) <= MOST_PARTITIONS else []
+
+
+def first_by_institution(user: Actor, shown: QuerySet[Row]) -> Callable[[QuerySet[Row], int], QuerySet[Row]]:
+    """How to take the first rows of a list in the order of an index that begins with the institution.
+
+    It is given rows with nothing beside them that the database could begin with instead, and gives those of ``shown``.
+    """
+    return partial(first_of, partitions=by_institution(user), shown=shown)
 
 
 def partitions_of(
