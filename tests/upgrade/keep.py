@@ -11,6 +11,7 @@ import tempfile
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     os.environ |= {
@@ -31,6 +32,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
 
 from diagnostics import models as rows
 from diagnostics import pipeline
@@ -45,6 +47,9 @@ from tests.access import world as access
 HERE = Path(__file__).parent
 # The framework's own, made anew by each migration.
 NOT_KEPT = ("contenttypes.contenttype", "auth.permission", "sessions.session")
+# Who asks the API for what, so that a later version can be held to the same answers.
+VIEWERS = ("radiologist", "data_manager")
+RESOURCES = ("patients", "studies", "scans", "predictions", "cases")
 TOKEN = "ovr_of-a-database-that-was-kept"
 
 
@@ -181,18 +186,38 @@ def kept() -> list[dict]:
     return found
 
 
+def answers(world: access.World) -> dict[str, dict[str, Any]]:
+    """What the API says of each row to a reader and a data manager, by who asks and address; as of now."""
+    found: dict[str, dict[str, Any]] = {}
+    for viewer in VIEWERS:
+        client = Client(SERVER_NAME="localhost")
+        client.force_login(world.people[viewer])
+        found[viewer] = {}
+        for resource in RESOURCES:
+            address = f"/api/v1/{resource}/?page_size=100"
+            while address:
+                page = client.get(address).json()
+                for row in page["results"]:
+                    one = f"/api/v1/{resource}/{row['id']}/"
+                    found[viewer][one] = client.get(one).json()
+                address = page["next"]
+    return found
+
+
 def main() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     newest = sorted(path.stem for path in (Path("diagnostics") / "migrations").glob("[0-9]*.py"))[-1]
     accounts = sorted(path.stem for path in (Path("portal") / "accounts" / "migrations").glob("[0-9]*.py"))[-1]
     with transaction.atomic():
         world = work()
+    rows_kept = kept()
     content = {
         "at": {"diagnostics": newest, "accounts": accounts},
         "token": TOKEN,
         "people": {name: user.pk for name, user in world.people.items()},
         "words": world.rows,
-        "rows": kept(),
+        "rows": rows_kept,
+        "answers": answers(world),
     }
     target = HERE / f"kept_{newest[:4]}.json"
     encoder = serializers.json.DjangoJSONEncoder
