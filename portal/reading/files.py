@@ -15,7 +15,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from diagnostics.models import Scan
+from diagnostics.models import Image, Scan
 from diagnostics.reviews.queries import predictions_for
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
@@ -83,24 +83,52 @@ def pixels(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The true pixels without any metadata, in the container that the viewer reads."""
     scan = _scan(request, pk)
     looked_at(by=request.user, scan_id=scan.pk)
+    return _pixels(request, key=scan.pixels, content=scan.sha256, name=str(scan.pk))
+
+
+@require_safe
+@login_required
+def image_pixels(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
+    """The true pixels of one image of a stack, as of :func:`pixels`."""
+    image = _image(request, pk, index)
+    return _pixels(request, key=image.pixels, content=f"{image.sha256}-{image.frame}", name=f"{pk}-{index}")
+
+
+@require_safe
+@login_required
+def image_preview(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
+    """A small picture of one image of a stack, to show while its pixels are on their way."""
+    image = _image(request, pk, index)
+    return _answer(
+        request,
+        key=image.preview,
+        etag=f'"{image.sha256}-{image.frame}-preview"',
+        name=f"{pk}-{index}.png",
+        content_type="image/png",
+    )
+
+
+def _image(request: HttpRequest, pk: UUID, index: int) -> Image:
+    scan = _scan(request, pk)
+    image = get_object_or_404(Image, scan=scan, index=index)
+    looked_at(by=request.user, scan_id=scan.pk)
+    return image
+
+
+def _pixels(request: HttpRequest, *, key: str, content: str, name: str) -> HttpResponseBase:
+    """A pixel container, gzipped where the browser takes that."""
     squeeze = "gzip" in request.headers.get("Accept-Encoding", "")
-    etag = f'"{scan.sha256}-pixels{"-gzip" if squeeze else ""}"'
+    etag = f'"{content}-pixels{"-gzip" if squeeze else ""}"'
     if squeeze and get_conditional_response(request, etag=etag) is None:
         response: HttpResponseBase = StreamingHttpResponse(
-            Squeezed(_opened(scan.pixels)), content_type="application/octet-stream"
+            Squeezed(_opened(key)), content_type="application/octet-stream"
         )
         response["Content-Encoding"] = "gzip"
-        response["Content-Disposition"] = f'inline; filename="{scan.pk}.ovrd"'
+        response["Content-Disposition"] = f'inline; filename="{name}.ovrd"'
         response["ETag"] = etag
         _dressed(response, cache=REVALIDATE)
     else:
-        response = _answer(
-            request,
-            key=scan.pixels,
-            etag=etag,
-            name=f"{scan.pk}.ovrd",
-            content_type="application/octet-stream",
-        )
+        response = _answer(request, key=key, etag=etag, name=f"{name}.ovrd", content_type="application/octet-stream")
     patch_vary_headers(response, ["Accept-Encoding"])
     return response
 

@@ -1,5 +1,6 @@
 """The AI's opinion in words. Only ever made from what ``reviews.visible_scans.opinion_for`` gives."""
 
+import json
 from dataclasses import dataclass
 
 from django.urls import reverse
@@ -31,6 +32,8 @@ class Opinion:
     also: str
     warnings: list[str]
     heatmap: str
+    profile: str = ""
+    peak_number: int = 0
 
 
 def in_words(prediction: Prediction) -> Opinion:
@@ -50,7 +53,14 @@ def in_words(prediction: Prediction) -> Opinion:
         also="" if doubt.uncertain else also,
         warnings=warnings,
         heatmap=reverse("reading:heatmap", args=[prediction.pk]) if prediction.heatmap else "",
+        profile=json.dumps(_rounded(prediction.profile)) if prediction.profile else "",
+        peak_number=(prediction.peak or 0) + 1,
     )
+
+
+def _rounded(profile: list[float | None]) -> list[float | None]:
+    """As many digits as a small plot can show."""
+    return [None if each is None else round(each, 3) for each in profile]
 
 
 def _also(doubt: Doubt) -> str:

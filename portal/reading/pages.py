@@ -11,6 +11,7 @@ from django.db.models import Case as SqlCase
 from django.db.models import F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from diagnostics.actors import Actor, account_of
@@ -341,6 +342,22 @@ class CasePage:
         if self.step not in READING:
             return None
         return coming_up(self.user, after=self.case.pk)
+
+    @cached_property
+    def stack(self) -> str:
+        """What the viewer must know of a stack, as JSON; empty where the scan has one image."""
+        if self.scan.image_count == 1:
+            return ""
+        positions = self.scan.images.exclude(index=None).order_by("index").values_list("position", flat=True)
+        return json.dumps(
+            {
+                "count": len(positions),
+                "start": len(positions) // 2,
+                "pixels": reverse("reading:image-pixels", args=[self.scan.pk, 0]),
+                "preview": reverse("reading:image-preview", args=[self.scan.pk, 0]),
+                "positions": list(positions),
+            }
+        )
 
     def context(self) -> dict[str, object]:
         return {

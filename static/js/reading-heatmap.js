@@ -20,6 +20,9 @@ export function bindHeatMap(keys, viewport) {
     if (!shown) return overlay.hide();
     try {
       await overlay.show();
+      // The map belongs to one image of a stack.
+      const peak = document.querySelector("[data-profile]")?.dataset.peak;
+      if (peak !== undefined) viewport.stack?.go(Number(peak));
       const seen = document.querySelector("[data-heatmap-seen]");
       if (seen) seen.value = "1";
     } catch {

@@ -160,6 +160,8 @@ worklist:finish(case)              POST   302    403  403  409  403  409  403,40
 worklist:release(held)             POST   302    403  302  409  409  409  403,404,404,404,404  403    302 409
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
+reading:image-pixels(scan)         GET    302    200  200  200  200  200  404                  404    302 200
+reading:image-preview(scan)        GET    302    200  200  200  200  200  404                  404    302 200
 reading:original(scan)             GET    302    200  403  403  200  200  404                  404    302 200
 reading:heatmap(prediction)        GET    302    404  404  404  200  200  404                  404    302 200
 reading:case(case)                 GET    302    403  200  200  200  200  404                  404    302 200
@@ -236,6 +238,8 @@ ARGUMENTS: dict[str, list[str]] = {
 FURTHER: dict[str, list[int]] = {
     "api:scan-image-pixels": [0],
     "api:scan-image-preview": [0],
+    "reading:image-pixels": [0],
+    "reading:image-preview": [0],
 }
 
 

@@ -61,6 +61,8 @@ ADDRESSES = {
     "reading:case": "case",
     "reading:pixels": "scan",
     "reading:preview": "scan",
+    "reading:image-pixels": "scan",
+    "reading:image-preview": "scan",
     "reading:heatmap": "prediction",
     "reading:report": "case",
     "uploads:scan": "scan",

@@ -6,6 +6,7 @@ import { Comparison } from "./compare.js";
 import { fetchContainer } from "./container.js";
 import { mountMarks } from "./marks/index.js";
 import { bindOrientation } from "./orientation.js";
+import { bindStack } from "./stack-controls.js";
 import { Tools } from "./tools.js";
 import { Viewport } from "./view.js";
 import { formatterOf, isWhole } from "./window.js";
@@ -42,6 +43,7 @@ export function mountViewer(section, keys, marks = null) {
   bindStatus(section, viewport);
   const marked = marks && mountMarks(section, marks, viewport, tools, keys);
   bindOrientation(section.querySelector("[data-canvas]").parentElement, viewport);
+  const stack = bindStack(section, viewport, keys, tools);
   const comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools) : null;
   if (keys) bindKeys(keys, () => comparison?.focused ?? viewport, tools);
   if (keys && comparison) {
@@ -50,26 +52,27 @@ export function mountViewer(section, keys, marks = null) {
       { name: "link", keys: [","], when: () => comparison.shown !== null, run: () => comparison.setLinked(!comparison.linked) },
     );
   }
-  const loaded = load(section, viewport);
+  const loaded = load(section, viewport, stack);
   fetchAhead(section, loaded);
-  return { viewport, tools, marked, loaded };
+  return { viewport, tools, marked, loaded, stack };
 }
 
 /** Fetch and show; a failure says so and offers to try again. */
-async function load(section, viewport) {
+async function load(section, viewport, stack) {
   const waiting = section.querySelector("[data-loading]");
   const broken = section.querySelector("[data-broken]");
   const again = section.querySelector("[data-reload]");
   waiting.hidden = false;
   broken.hidden = true;
   try {
-    viewport.setImage(await fetchContainer(section.dataset.pixels));
+    if (stack) await stack.begin();
+    else viewport.setImage(await fetchContainer(section.dataset.pixels));
     section.dataset.state = "ready";
   } catch (error) {
     section.dataset.state = "broken";
     section.querySelector("[data-broken-why]").textContent = `(${error.message})`;
     broken.hidden = false;
-    again.addEventListener("click", () => load(section, viewport), { once: true });
+    again.addEventListener("click", () => load(section, viewport, stack), { once: true });
   }
   waiting.hidden = true;
 }

@@ -36,6 +36,12 @@ export class Overlay {
     this.context.putImageData(kept, 0, 0);
   }
 
+  /** Whether the image that the map belongs to is shown: of a stack it is the peak. */
+  get fits() {
+    const { stack } = this.viewport;
+    return !stack || stack.index === Number(document.querySelector("[data-profile]")?.dataset.peak);
+  }
+
   /** Show it, fetching it first where needed. */
   async show() {
     this.shown = true;
@@ -72,6 +78,7 @@ export class Overlay {
   }
 
   paint(context, image) {
+    if (!this.fits) return;
     context.globalAlpha = this.opacity;
     context.imageSmoothingEnabled = true;
     context.drawImage(this.map, 0, 0, image.width, image.height);

@@ -20,6 +20,8 @@ export class Viewport extends EventTarget {
     /** Drawn over the image in image coordinates, in this order: name -> (context, viewport) => void. */
     this.layers = new Map();
     this.pending = 0;
+    /** A picture that stands for an image of a stack that is not here yet. */
+    this.small = null;
     /** While a pointer drags, pixels are blended quickly; once it rests, well. */
     this.moving = false;
     new ResizeObserver(() => this.resized()).observe(canvas);
@@ -46,6 +48,26 @@ export class Viewport extends EventTarget {
     this.stale = true;
     this.resized();
     this.dispatchEvent(new Event("image"));
+  }
+
+  /** Show another image of the same stack: window, inversion and placement stay as they are. */
+  swapImage(image) {
+    if (!this.image || image.width !== this.image.width || image.height !== this.image.height) {
+      this.setImage(image);
+      return;
+    }
+    this.image = image;
+    image.painter ??= new GreyPainter(image);
+    this.painter = image.painter;
+    this.percentiles = new Percentiles(image);
+    this.small = null;
+    this.repaint();
+  }
+
+  /** Show a small picture in the image's place until its pixels are there. */
+  showSmall(picture) {
+    this.small = picture;
+    this.draw();
   }
 
   resized() {
@@ -152,7 +174,8 @@ export class Viewport extends EventTarget {
     context.imageSmoothingEnabled = this.placement.scale * this.pixelRatio < SHOW_SQUARES_FROM;
     context.imageSmoothingQuality = this.moving ? "low" : "high";
     context.setTransform(...matrix);
-    context.drawImage(this.grey, 0, 0);
+    if (this.small) context.drawImage(this.small, 0, 0, image.width, image.height);
+    else context.drawImage(this.grey, 0, 0);
     for (const layer of this.layers.values()) {
       context.save();
       layer(context, this);
