@@ -4,6 +4,7 @@ Called by the scheduler when no image has come for a while, and by a door that s
 what is done is found in the rows, and the row of the series is the lock.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,7 @@ from diagnostics.scans.series import Series
 log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 50
+AGAIN = timedelta(minutes=5)
 
 
 def anything_due() -> bool:
@@ -32,11 +34,23 @@ def anything_due() -> bool:
 
 
 def close_due(limit: int = MOST_AT_ONCE) -> int:
-    """Close the series that are due; how many. For a worker: frames of large files are taken out first."""
+    """Close the series that are due; how many. For a worker: frames of large files are taken out first.
+
+    One that fails keeps no other waiting: it is tried again after ``AGAIN``, and its error is raised at the end.
+    """
     closed = 0
+    failed: list[Exception] = []
     for pk in list(_due().order_by("close_at").values_list("pk", flat=True)[:limit]):
-        frames.take_out(pk)
-        closed += close(pk)
+        try:
+            frames.take_out(pk)
+            closed += close(pk)
+        except Exception as error:
+            # The edge of the task: whatever is wrong with this series, the others' images are whole.
+            log.exception("series_not_closed", series=str(pk))
+            failed.append(error)
+            Series.objects.filter(pk=pk, arrival=Arrival.ARRIVING).update(close_at=timezone.now() + AGAIN)
+    if failed:
+        raise failed[0] if len(failed) == 1 else ExceptionGroup("Several series were not closed.", failed)
     return closed
 
 

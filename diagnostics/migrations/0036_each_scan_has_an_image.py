@@ -36,10 +36,29 @@ FROM diagnostics_scan ORDER BY created_at, id
 """
 
 
+# SQLite uses no index with a condition for a value that it is only handed, and would walk all images for each file.
+MEANWHILE = (
+    ("image_meanwhile", "diagnostics_image (institution_id, sop_uid)"),
+    ("study_meanwhile", "diagnostics_study (institution_id, uid)"),
+)
+
+
 def forwards(apps, schema_editor):
-    with schema_editor.connection.cursor() as cursor:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
         cursor.execute(INSTITUTIONS)
         cursor.execute(IMAGES)
+        if connection.vendor == "sqlite":
+            for name, columns in MEANWHILE:
+                cursor.execute(f"CREATE INDEX {name} ON {columns}")
+    _identify_all(apps)
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for name, _columns in MEANWHILE:
+                cursor.execute(f"DROP INDEX {name}")
+
+
+def _identify_all(apps):
     dicom = apps.get_model("diagnostics", "Scan").objects.filter(format="dicom").order_by("created_at", "id")
     for scan in dicom.only("id", "original", "institution_id", "study_id", "created_at").iterator():
         said = _said(scan.original)

@@ -125,6 +125,8 @@ class Study(models.Model):
             models.Index(fields=["created_at", "id"], name="study_made"),
             models.Index(fields=["institution", "created_at", "id"], name="study_made_here"),
             models.Index(Upper("accession"), name="study_begins"),
+            # Beside the constraint: SQLite uses no index with a condition for a value that it is only handed.
+            models.Index(fields=["institution", "uid"], name="study_by_uid"),
         ]
 
     def __str__(self) -> str:

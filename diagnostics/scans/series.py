@@ -118,6 +118,10 @@ class Image(models.Model):
             ),
             models.UniqueConstraint(fields=["institution", "sha256", "frame"], name="one_image_per_content"),
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Beside the constraint: SQLite uses no index with a condition for a value that it is only handed.
+            models.Index(fields=["institution", "sop_uid", "frame"], name="image_by_instance"),
+        ]
 
     def __str__(self) -> str:
         return f"image {self.index if self.index is not None else '?'} of {self.scan_id}"
