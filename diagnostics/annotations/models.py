@@ -78,6 +78,11 @@ class Annotation(models.Model):
         return f"{self.kind} {str(self.mark)[:8]} revision {self.revision}"
 
     @property
+    def index(self) -> int:
+        """Of the image that it is drawn on, in the order of the stack."""
+        return self.image.index or 0 if self.image is not None else 0
+
+    @property
     def unit(self) -> str:
         """What lengths are measured in: ``mm``, or ``px`` where the file gives no spacing."""
         return "px" if self.row_spacing is None else "mm"

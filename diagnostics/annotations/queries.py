@@ -30,7 +30,7 @@ def annotations_for(user: Actor) -> QuerySet[Annotation]:
     return (
         Annotation.objects.filter(within(user, Permission.SEE_SCANS, "case__institution"))
         .filter(Q(author=user) | Exists(spoken))
-        .select_related("case", "case__institution", "author")
+        .select_related("case", "case__institution", "author", "image")
         .annotate(superseded=Exists(newer))
         .order_by("created_at", "id")
     )

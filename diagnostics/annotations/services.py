@@ -18,6 +18,7 @@ from diagnostics.reviews.errors import StaleClaim
 from diagnostics.scans.access import NotAllowed, Permission, may
 from diagnostics.scans.intake import SHAPE_ONLY
 from diagnostics.scans.models import Scan
+from diagnostics.scans.series import Image
 
 from .models import Annotation, Kind
 from .queries import may_annotate
@@ -56,6 +57,7 @@ class Change:
     points: Sequence[Sequence[float]] = ()
     text: str = ""
     withdrawn: bool = False
+    image: int | None = None  # index of the image in its stack; a scan of one image needs none
 
 
 @transaction.atomic
@@ -78,7 +80,7 @@ def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annota
     newest = _newest(case, [change.mark for change in changes])
     checked = [_checked(by, case, change, newest.get(change.mark)) for change in changes]
     _refuse_too_many(by, case, newest, checked)
-    spacing, aspect = _pixel_of(case.scan)
+    images = _images_of(case.scan, checked, newest)
     stored, fresh = [], 0
     for change in checked:
         former = newest.get(change.mark)
@@ -87,7 +89,10 @@ def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annota
             continue
         if change.base != (former.revision if former else 0):
             raise StaleMark(_("This annotation was changed elsewhere. Reload the page to see the newer revision."))
+        image = images[change.mark]
+        spacing, aspect = _pixel_of(image.pixels if image is not None else case.scan.pixels)
         kept = Annotation.objects.create(
+            image=image,
             mark=change.mark,
             revision=change.base + 1,
             case=case,
@@ -108,9 +113,38 @@ def annotate(*, by: Actor, case: Case, changes: Sequence[Change]) -> list[Annota
     return stored
 
 
+def _images_of(
+    scan: Scan, changes: Sequence[Change], newest: dict[uuid.UUID, Annotation]
+) -> dict[uuid.UUID, Image | None]:
+    """The image on which each mark lies; None where the scan has only one. A mark stays on its image.
+
+    Raises
+    ------
+    InvalidMark
+    """
+    if scan.image_count == 1:
+        if any(change.image not in (None, 0) for change in changes):
+            raise InvalidMark("image", _("This scan has only one image. Leave the field empty."))
+        return {change.mark: None for change in changes}
+    wanted = {change.image for change in changes if change.mark not in newest}
+    there = {image.index: image for image in Image.objects.filter(scan=scan, index__in=wanted - {None})}
+    found: dict[uuid.UUID, Image | None] = {}
+    for change in changes:
+        former = newest.get(change.mark)
+        image = former.image if former is not None else there.get(change.image)
+        if former is None and image is None:
+            raise InvalidMark(
+                "image",
+                _("Say on which image of the stack the annotation lies: 0 to %(last)s."),
+                {"last": scan.image_count - 1},
+            )
+        found[change.mark] = image
+    return found
+
+
 def _newest(case: Case, marks: Sequence[uuid.UUID]) -> dict[uuid.UUID, Annotation]:
     """The newest revision of each mark, wherever it lies."""
-    rows = Annotation.objects.filter(mark__in=marks).order_by("revision")
+    rows = Annotation.objects.filter(mark__in=marks).select_related("image").order_by("revision")
     return {row.mark: row for row in rows}
 
 
@@ -186,9 +220,9 @@ def _says_the_same(former: Annotation, change: Change) -> bool:
     )
 
 
-def _pixel_of(scan: Scan) -> tuple[tuple[float, float] | None, float]:
+def _pixel_of(pixels: str) -> tuple[tuple[float, float] | None, float]:
     """Millimetres between rows and between columns, and how much taller than wide a pixel is, by the stored pixels."""
-    with default_storage.open(scan.pixels) as file:
+    with default_storage.open(pixels) as file:
         head = file.read(_HEADER_BYTES)
     row, column = struct.unpack_from("<ff", head, _SPACING_AT)
     (version,) = struct.unpack_from("<H", head, _VERSION_AT)

@@ -50,6 +50,7 @@ class Mark:
     measure: str
     text: str
     points: list[list[float]]
+    image: int = 0  # its number in the stack, from 1; 0 where the scan has one image
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _marks(user: Actor, case: Case, reads: list[Read]) -> list[Mark]:
             measure=measured(mark),
             text=mark.text,
             points=mark.points,
+            image=mark.index + 1 if case.scan.image_count > 1 else 0,
         )
         for number, mark in enumerate(standing(annotations_for(user)).filter(case=case), start=1)
     ]

@@ -25,7 +25,7 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTempl
 from diagnostics.annotations.measure import REGIONS
 from diagnostics.annotations.models import Kind
 
-from .content import Report
+from .content import Mark, Report
 
 INK, MUTED, LINE, ACCENT = (colors.HexColor(code) for code in ("#131a22", "#4b5866", "#d5dce4", "#0b5c8a"))
 WARN, WARN_SOFT = colors.HexColor("#7a4b00"), colors.HexColor("#fdf3dd")
@@ -122,8 +122,14 @@ def _marks(report: Report) -> list[Flowable]:
     if not report.marks:
         return []
     rows = [[_("No."), _("Annotation"), _("Measured"), _("By"), _("Text")]]
-    rows += [[str(each.number), each.words, each.measure or "–", each.seat, each.text] for each in report.marks]
+    rows += [[str(each.number), _kind_of(each), each.measure or "–", each.seat, each.text] for each in report.marks]
     return [Paragraph(_text(_("Annotations on the image")), HEAD), _table(rows, (0.07, 0.19, 0.25, 0.2, 0.29))]
+
+
+def _kind_of(mark: Mark) -> str:
+    if not mark.image:
+        return mark.words
+    return _("%(annotation)s, image %(number)s") % {"annotation": mark.words, "number": mark.image}
 
 
 def _opinion(report: Report) -> list[Flowable]:
@@ -250,7 +256,9 @@ class MarkedImage(Flowable):
         # Points on paper for a pixel of the scan, in which marks are given, along a row and a column of it.
         self.scale = (self.width / scan.width, self.height / scan.height)
         self.hAlign = "CENTER"
-        self.picture, self.marks = picture, report.marks
+        # The picture is the middle image of a stack; marks on others stand in the table only.
+        shown = scan.image_count // 2 + 1
+        self.picture, self.marks = picture, [mark for mark in report.marks if mark.image in (0, shown)]
 
     def draw(self) -> None:
         canvas = self.canv

@@ -52,8 +52,18 @@ def _picture(scan: Scan) -> np.ndarray:
     with default_storage.open(scan.original) as file:
         original = file.read()
     try:
-        return displayed(original, PICTURE_SIDE)
+        return displayed(original, PICTURE_SIDE, frame_of_picture(scan))
     except FileRefused:
         # Our own picture, made when the scan came.
         with default_storage.open(scan.preview) as file, Image.open(file, formats=("PNG",)) as preview:
             return np.asarray(preview.convert("L"))
+
+
+def frame_of_picture(scan: Scan) -> int | None:
+    """Which frame of the stored original stands for the scan; None where the file is one image."""
+    if scan.image_count == 1:
+        return None
+    image = scan.images.filter(index=scan.image_count // 2).first()
+    if image is None or scan.images.filter(original=image.original).count() == 1:
+        return None
+    return image.frame

@@ -58,10 +58,10 @@ def take_frames(data: bytes, indices: Sequence[int]) -> list[dict[str, bytes]]:
         return pool().take_frames(data, indices)
 
 
-def show(data: bytes, side: int) -> Any:
+def show(data: bytes, side: int, index: int | None = None) -> Any:
     """The picture of a stored original, uint8 of shape (h, w); raises Refused and DecodingUnavailable."""
     with _told(data):
-        return pool().show(data, side)
+        return pool().show(data, side, index)
 
 
 def decode(data: bytes, index: int | None = None) -> Decoded:

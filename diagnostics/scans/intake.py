@@ -107,8 +107,8 @@ def ingest(data: bytes) -> IngestedImage:
     return found
 
 
-def displayed(data: bytes, side: int) -> np.ndarray:
-    """The image of a stored original as the viewer shows it at first: (h, w) uint8, no side longer than ``side``.
+def displayed(data: bytes, side: int, index: int | None = None) -> np.ndarray:
+    """A stored original, or one frame of it, as the viewer shows it: (h, w) uint8, no side longer than ``side``.
 
     Pixels that are no squares have their true shape in it.
 
@@ -117,7 +117,7 @@ def displayed(data: bytes, side: int) -> np.ndarray:
     FileRefused, DecodingUnavailable
     """
     with in_our_words():
-        return decoding.show(data, side)
+        return decoding.show(data, side, index)
 
 
 @contextlib.contextmanager

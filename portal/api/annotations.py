@@ -31,6 +31,7 @@ class AnnotationSerializer(serializers.Serializer[Annotation]):
     author = serializers.CharField(source="author.username")
     kind = serializers.ChoiceField(choices=Kind.values)
     points = Points()
+    image = serializers.IntegerField(source="index", help_text="Index of the image in the stack, from 0.")
     text = serializers.CharField()
     unit = serializers.ChoiceField(choices=["mm", "px"], help_text="What lengths can be given in.")
     row_spacing = serializers.FloatField(allow_null=True, help_text="Millimetres from row to row.")
@@ -52,6 +53,14 @@ class NewAnnotation(InputSerializer):
     )
     kind = OneOf(choices=Kind.values, required=False, default="", help_text="Needed unless withdrawn.")
     points = Points(required=False, default=list)
+    image = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=1_000_000,
+        help_text="Index of the image in the stack; needed for a new mark on a scan of several images.",
+    )
     text = serializers.CharField(required=False, allow_blank=True, default="", max_length=MAX_TEXT)
     withdrawn = serializers.BooleanField(required=False, default=False)
 
@@ -65,4 +74,5 @@ def change_of(given: dict[str, Any]) -> Change:
         points=given["points"],
         text=given["text"],
         withdrawn=given["withdrawn"],
+        image=given["image"],
     )

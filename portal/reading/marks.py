@@ -42,6 +42,7 @@ def _shape(row: Annotation, *, mine: bool) -> dict[str, object]:
         "kind": row.kind,
         "points": row.points,
         "text": row.text,
+        "image": row.index,
         "mine": mine,
         "author": str(row.author),
     }
@@ -66,6 +67,7 @@ def _changes(body: bytes) -> list[Change]:
                 points=[(float(x), float(y)) for x, y in each.get("points", [])],
                 text=str(each.get("text", "")),
                 withdrawn=bool(each.get("withdrawn", False)),
+                image=int(each["image"]) if each.get("image") is not None else None,
             )
             for each in given
         ]

@@ -22,6 +22,7 @@ export function bindStack(section, viewport, keys, tools) {
     small: (index) => said.preview.replace("/0/", `/${index}/`),
   });
   viewport.stack = stack;
+  viewport.dispatchEvent(new Event("stack"));
   const cine = new Cine(stack, bar);
   bindSlider(bar, stack, positions, viewport, cine);
   bindWheel(viewport, stack, cine);

@@ -21,6 +21,7 @@ export class MarkBook extends EventTarget {
     this.marks = [];
     this.others = []; // {mark, author}: other people's, to look at
     this.selectedId = null;
+    this.image = 0; // index of the shown image of a stack
     this.past = [];
     this.future = [];
     this.before = null;
@@ -28,6 +29,11 @@ export class MarkBook extends EventTarget {
 
   get selected() {
     return this.marks.find(({ id }) => id === this.selectedId) ?? null;
+  }
+
+  /** The marks on the shown image. */
+  get here() {
+    return this.marks.filter(({ image }) => image === this.image);
   }
 
   get canUndo() {
@@ -50,7 +56,7 @@ export class MarkBook extends EventTarget {
 
   /** Add a mark and select it. */
   add({ kind, points, text = "" }) {
-    const mark = Object.freeze({ id: freshId(), kind, points, text });
+    const mark = Object.freeze({ id: freshId(), kind, points, text, image: this.image });
     this.keep([...this.marks, mark]);
     this.select(mark.id);
     return mark;

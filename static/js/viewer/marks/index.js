@@ -35,6 +35,7 @@ export function mountMarks(section, root, viewport, tools, keys) {
     measurer.shown = formatterOf(viewport.image, viewport.span);
     book.tell();
   });
+  bindImages(viewport, book, measurer);
   const saver = root.dataset.address ? new MarkSaver(root, book) : null;
   if (saver) viewport.addEventListener("image", () => saver.load(), { once: true });
   bindDrawing(viewport, book, marking, layer, measurer);
@@ -54,13 +55,13 @@ function wordsOf({ dataset }) {
 function bindDrawing(viewport, book, marking, layer, measurer) {
   const draw = () => {
     if (!viewport.image) return;
-    const drawings = book.marks.map((mark) => ({
+    const drawings = book.here.map((mark) => ({
       mark,
       lines: measurer.lines(mark),
       selected: mark.id === book.selectedId,
       handle: marking.handle,
     }));
-    for (const { mark, author } of book.others) {
+    for (const { mark, author } of book.others.filter((each) => each.mark.image === book.image)) {
       drawings.push({ mark, lines: [author, ...measurer.lines(mark)], foreign: true });
     }
     const mark = marking.drafted;
@@ -79,6 +80,26 @@ function bindDrawing(viewport, book, marking, layer, measurer) {
   };
   viewport.addEventListener("change", draw); // with the image, or the two would part while dragging
   marking.addEventListener("change", soon);
+}
+
+/** Of a stack: which image is shown, and that a chosen mark brings its own. */
+function bindImages(viewport, book, measurer) {
+  viewport.addEventListener("stack", () => {
+    const { stack } = viewport;
+    book.image = stack.index;
+    stack.addEventListener("go", () => {
+      book.image = stack.index;
+      if (book.selected && book.selected.image !== stack.index) book.select(null);
+      book.tell();
+    });
+    stack.addEventListener("shown", () => {
+      measurer.image = viewport.image;
+      book.tell();
+    });
+    book.addEventListener("change", () => {
+      if (book.selected && book.selected.image !== stack.index) stack.go(book.selected.image);
+    });
+  });
 }
 
 function bindButtons(section, viewport, tools, book, marking) {

@@ -16,7 +16,8 @@ export class MarkList {
     const { marks, others, selectedId } = this.book;
     this.root.hidden = marks.length + others.length === 0;
     this.count.textContent = marks.length + others.length;
-    if (this.shownOthers !== others) this.showOthers(others);
+    if (this.shownOthers !== others || this.shownImage !== this.book.image) this.showOthers(others);
+    this.shownImage = this.book.image;
     const here = new Set(marks.map(({ id }) => id));
     for (const [id, row] of this.rows) {
       if (here.has(id)) continue;
@@ -30,6 +31,12 @@ export class MarkList {
     });
   }
 
+  /** What a mark measures; of one on another image of the stack, on which: its pixels may not be here. */
+  sentence(mark) {
+    if (mark.image === this.book.image) return this.measurer.sentence(mark);
+    return this.measurer.words.image.replace("{n}", mark.image + 1);
+  }
+
   /** Other people's marks, as sentences. */
   showOthers(others) {
     this.shownOthers = others;
@@ -37,7 +44,7 @@ export class MarkList {
     list.hidden = others.length === 0;
     list.replaceChildren(...others.map(({ mark, author }) => {
       const item = document.createElement("li");
-      const said = [mark.text && `“${mark.text}”`, this.measurer.sentence(mark)].filter(Boolean).join(", ");
+      const said = [mark.text && `“${mark.text}”`, this.sentence(mark)].filter(Boolean).join(", ");
       item.textContent = `${author}: ${this.measurer.words[mark.kind]}${said ? `, ${said}` : ""}`;
       return item;
     }));
@@ -71,7 +78,7 @@ export class MarkList {
 
   fill(row, mark, number, selected) {
     row.querySelector("[data-mark-number]").textContent = number;
-    row.querySelector("[data-mark-said]").textContent = this.measurer.sentence(mark);
+    row.querySelector("[data-mark-said]").textContent = this.sentence(mark);
     row.querySelector("[data-mark-choose]").setAttribute("aria-pressed", String(selected));
     row.classList.toggle("is-selected", selected);
     const text = row.querySelector("[data-mark-text]");

@@ -149,7 +149,7 @@ export class Marking extends EventTarget {
   /** The mark under the pointer: the nearest outline, else the innermost region. */
   markAt(event) {
     const [point, near] = [this.at(event), this.near(event)];
-    const ranked = this.book.marks
+    const ranked = this.book.here
       .map((mark) => ({ mark, away: distanceTo(mark, point) }))
       .sort((a, b) => a.away - b.away);
     return (ranked.find(({ away }) => away <= near) ?? ranked.find(({ mark }) => contains(mark, point)))?.mark ?? null;

@@ -42,7 +42,7 @@ export class MarkSaver {
       return;
     }
     this.kept = answer.kept;
-    const frozen = ({ id, kind, points, text }) => Object.freeze({ id, kind, points, text });
+    const frozen = ({ id, kind, points, text, image }) => Object.freeze({ id, kind, points, text, image });
     const [mine, others] = [true, false].map((own) => answer.marks.filter(({ mine: is }) => is === own));
     const marks = mine.map(frozen);
     marks.forEach((mark, at) => this.saved.set(mark.id, { revision: mine[at].revision, mark }));
