@@ -290,6 +290,7 @@ def nudge(task: Task, *args: str) -> bool:
 THE_WAY: dict[str, Callable[..., object]] = {
     "upload": submit_scan,
     "scan stored": scans.store,
+    "series closed": tasks.close_series,
     "prediction queued": predictions.queue_first,
     "inference": tasks.infer,
     "worklist": worklist.listed,
