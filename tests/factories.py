@@ -188,6 +188,17 @@ class ScanFactory(factory.django.DjangoModelFactory):
         return scan
 
 
+def grown_to(scan: Scan, count: int) -> Scan:
+    """The scan as a stack of so many images, which all show the same."""
+    first = scan.images.get()
+    for index in range(1, count):
+        first.pk, first.index, first.sha256 = None, index, uuid.uuid4().hex * 2
+        first.save()
+    Scan.objects.filter(pk=scan.pk).update(image_count=count)
+    scan.refresh_from_db()
+    return scan
+
+
 class ModelVersionFactory(factory.django.DjangoModelFactory):
     """A registered candidate. ``state=ModelState.LIVE`` for one in use, ``CHALLENGER`` for one in the shadow.
 

@@ -17,6 +17,7 @@ from diagnostics.scans.models import Institution, Scan
 from mlcore.data.labels import READABLE
 
 from .models import DatasetItem, RuledOut
+from .stack_images import image_for
 
 Source = DatasetItem.LabelSource
 BESIDE_LABEL = tuple(each for each in through(Door.MANIFEST) if each.name != "label")
@@ -36,6 +37,8 @@ class Labelled:
     source: str
     read: uuid.UUID | None
     stated: dict[str, str] = field(default_factory=dict, hash=False)  # what its reader said besides the label
+    image: int | None = None  # of a stack, the id of the image that the other fields are of
+    number: int | None = None  # its number in the stack, from 1
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,9 @@ def labelled(
         "reference_label",
         "source",
         "rejected_code",
+        "image_count",
     ).iterator(chunk_size=2000):
-        scan, institution, patient, sha256, original, fingerprint, reference, source, rejected = row
+        scan, institution, patient, sha256, original, fingerprint, reference, source, rejected, images = row
         given, reason = _NO_LABEL, ""
         if rejected:
             reason = "rejected"
@@ -91,10 +95,33 @@ def labelled(
             given, reason = _label_of(reads.get(scan), reference if imported else "")
         if not reason and (scan, given.label) in ruled_out:
             reason = "ruled_out"
+        image = None
+        if not reason and images > 1:
+            image, reason = image_for(
+                scan, label=given.label, key_images=given.stated.get("key_images", ""), revision=given.revision
+            )
         if reason:
             left_out[reason] += 1
             continue
-        found.append(Labelled(scan, institution, patient, sha256, original, bytes(fingerprint), *given))
+        of_image: dict[str, Any] = {}
+        if image is not None:
+            sha256, original = image.sha256, image.original
+            of_image = {"image": image.pk, "number": (image.index or 0) + 1}
+        found.append(
+            Labelled(
+                scan=scan,
+                institution=institution,
+                patient=patient,
+                sha256=sha256,
+                original=original,
+                fingerprint=bytes(fingerprint),
+                label=given.label,
+                source=given.source,
+                read=given.read,
+                stated=given.stated,
+                **of_image,
+            )
+        )
     return found, left_out
 
 
@@ -105,6 +132,7 @@ class _Given(NamedTuple):
     source: str
     read: uuid.UUID | None
     stated: dict[str, str]
+    revision: int = 1
 
 
 _NO_LABEL = _Given("", "", None, {})
@@ -119,7 +147,7 @@ def _label_of(read: "_Deciding | None", reference: str) -> tuple[_Given, str]:
         return _NO_LABEL, "may_not_train"
     if read.label not in READABLE:
         return _NO_LABEL, "not_judged"
-    return _Given(read.label, read.source, read.read, read.stated), ""
+    return _Given(read.label, read.source, read.read, read.stated, read.revision), ""
 
 
 class _Deciding(NamedTuple):
@@ -130,6 +158,7 @@ class _Deciding(NamedTuple):
     may_train: bool
     source: str
     stated: dict[str, str]
+    revision: int  # of the scan, that its reader had
 
 
 def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, _Deciding]:
@@ -150,12 +179,13 @@ def _final_reads(institutions: Sequence[Institution]) -> dict[uuid.UUID, _Decidi
             "adopted",
             "sole",
             "stage",
+            "scan_revision",
             *(each.name for each in BESIDE_LABEL),
         )
     )
     return {
-        scan: _Deciding(read, label, may and not withheld, _source(stage, adopted and sole), _stated(values))
-        for scan, read, label, may, withheld, adopted, sole, stage, *values in rows.iterator(chunk_size=2000)
+        scan: _Deciding(read, label, may and not withheld, _source(stage, adopted and sole), _stated(values), revision)
+        for scan, read, label, may, withheld, adopted, sole, stage, revision, *values in rows.iterator(chunk_size=2000)
     }
 
 

@@ -39,6 +39,7 @@ def written(items: Sequence[Planned], regions: dict[Any, list[Any]]) -> bytes:
             "scan": str(each.labelled.scan),
             "label_source": str(each.labelled.source),
             **each.labelled.stated,
+            **({"image": each.labelled.number} if each.labelled.number is not None else {}),
             **({"regions": regions[each.labelled.read]} if each.labelled.read in regions else {}),
         }
         for each in items

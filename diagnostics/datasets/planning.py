@@ -177,7 +177,7 @@ def _split(request: FreezeRequest, found: Sequence[Labelled]) -> _Divided:
 def _made(request: FreezeRequest, bare: Plan, split: _Divided, left_out: Counter[str]) -> Plan:
     """The plan with its items, its manifest, and what is to be told of them."""
     items, places = split.items(), request.places
-    regions = regions_of((each.labelled.read for each in items), places)
+    regions = regions_of({each.labelled.read: each.labelled.image for each in items}, places)
     last = newest(request.lineage, places)
     counts = statistics.counts(items, places, left_out)
     counts |= statistics.conflicts(split.conflicts())

@@ -83,6 +83,8 @@ def left_out(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
         "may_not_train": _("read, but not for training"),
         "not_judged": _("not assessable or out of scope"),
         "rejected": _("not readable"),
+        "no_key_images": _("a tumour in a stack, waiting for key images"),
+        "frames_of_one_file": _("a stack within one file, which training cannot read yet"),
         "demo": _("synthetic phantoms"),
         "ruled_out": _("label excluded because near-duplicates contradict it"),
         "excluded": _("of excluded readers or institutions"),

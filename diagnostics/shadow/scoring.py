@@ -1,15 +1,19 @@
 """Let the challenger look at live cases. Worker only, on the training queue: imported inside a task body."""
 
+import contextlib
 import os
 
 import structlog
 from django.core.files.storage import default_storage
 
+from diagnostics.predictions import stacks
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
+from diagnostics.scans.models import Scan
 from mlcore.images.decode import Refused
 from mlcore.networks.artifact import ArtifactDamaged
 from mlcore.serving.predict import Opinion, Predictor
+from mlcore.serving.stack_rule import StackOpinion
 
 from . import services
 
@@ -42,20 +46,17 @@ def score_waiting() -> int:
             scan=scan,
             version=challenger,
             weights_sha256=predictor.sha256,
-            **_said(predictor, scan.original, challenger),
+            **_said(predictor, scan, challenger),
         )
     return scored
 
 
-def _said(predictor: Predictor, key: str, challenger: ModelVersion) -> dict[str, object]:
+def _said(predictor: Predictor, scan: Scan, challenger: ModelVersion) -> dict[str, object]:
     """The opinion's fields, or why there is none."""
     try:
-        with default_storage.open(key) as file:
-            content = file.read()
+        opinion = _look(predictor, scan)
     except FileNotFoundError:
         return {"failure": "The stored image is missing."}
-    try:
-        opinion: Opinion | Refused = predictor.predict([content])[0]
     except Exception as error:
         # The edge of the task: a scan that breaks the challenger is told of it, and harms neither scan nor reader.
         log.exception("challenger_broke", model_version=challenger.number)
@@ -68,3 +69,12 @@ def _said(predictor: Predictor, key: str, challenger: ModelVersion) -> dict[str,
         "probabilities": opinion.probabilities,
         "tumour_probability": min(1.0, max(0.0, opinion.tumour_probability)),
     }
+
+
+def _look(predictor: Predictor, scan: Scan) -> Opinion | StackOpinion | Refused:
+    """The challenger looks at what the model in use has looked at: the image, or every image of the stack."""
+    if scan.image_count == 1:
+        with default_storage.open(scan.original) as file:
+            return predictor.predict([file.read()])[0]
+    found = stacks.look_at(predictor, scan, scan.revision, contextlib.nullcontext, last_try=True)
+    return found if isinstance(found, Refused) else found[0]

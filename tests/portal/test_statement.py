@@ -17,7 +17,15 @@ from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import SecondReader
 from tests.diagnostics.test_reports import text
-from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ReadFactory, ScanFactory, person
+from tests.factories import (
+    CaseFactory,
+    InstitutionFactory,
+    PredictionFactory,
+    ReadFactory,
+    ScanFactory,
+    grown_to,
+    person,
+)
 from tests.portal.api.api_client import V1, bearer
 from tests.portal.test_reading import Desk
 
@@ -39,7 +47,7 @@ def place():
 
 @pytest.fixture
 def case(place):
-    scan = ScanFactory(institution=place, image_count=20)
+    scan = grown_to(ScanFactory(institution=place), 20)
     PredictionFactory(scan=scan, label="meningioma", probabilities={"meningioma": 0.9, "no_tumour": 0.1})
     return CaseFactory(scan=scan)
 

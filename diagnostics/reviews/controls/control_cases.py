@@ -48,6 +48,9 @@ def want_one(case: Case) -> None:
 
     The case's id is drawn at random, so it is the draw.
     """
+    # A control is one image so far: beside a stack it would give itself away.
+    if case.scan.image_count > 1:
+        return
     if (case.pk.int >> 64) % 100 < case.institution.control_share:
         Control.objects.create(institution=case.institution, beside=case)
 
@@ -91,7 +94,9 @@ def _known_scan(control: Control) -> tuple[Scan, str] | None:
     # A labelled scan that is read as a case of its own would stand in the list twice.
     labelled = Q(reference_label__in=labels, cases__isnull=True)
     source = (
-        Scan.objects.filter(labelled | Q(pk__in=answers), institution=control.institution, rejected_code="")
+        Scan.objects.filter(
+            labelled | Q(pk__in=answers), institution=control.institution, rejected_code="", image_count=1
+        )
         .exclude(patient=control.beside.scan.patient_id)
         .exclude(patient__is_synthetic=True)
         .annotate(used=Count("controls"))
