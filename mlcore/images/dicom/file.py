@@ -145,7 +145,10 @@ def _data_set(data: bytes, begin: int, implicit: bool, little: bool) -> Dataset:
     else:
         at, length = at + 8, struct.unpack(f"{order}H", data[at + 6 : at + 8])[0]
     value = memoryview(data)[at : None if length == _UNDEFINED else at + length]
-    dataset.add(DataElement(_PIXEL_DATA, vr, value, is_undefined_length=length == _UNDEFINED, already_converted=True))
+    undefined = length == _UNDEFINED
+    dataset.add(
+        DataElement(_PIXEL_DATA, vr, value, file_value_tell=at, is_undefined_length=undefined, already_converted=True)
+    )
     return dataset
 
 
