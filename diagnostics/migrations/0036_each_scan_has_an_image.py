@@ -51,6 +51,9 @@ def forwards(apps, schema_editor):
         if connection.vendor == "sqlite":
             for name, columns in MEANWHILE:
                 cursor.execute(f"CREATE INDEX {name} ON {columns}")
+        else:
+            # So many rows at once that the server knows nothing of yet.
+            cursor.execute("ANALYZE diagnostics_image")
     _identify_all(apps)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
