@@ -1,6 +1,7 @@
 """What files a batch of scans, and what narrows the list of them."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -103,3 +104,15 @@ class FilterForm(forms.Form):
     priority = forms.TypedChoiceField(
         label=_("Priority"), required=False, choices=[("", _("All")), *Priority.choices], coerce=int, empty_value=None
     )
+
+
+class CompleteForm(forms.Form):
+    """The scans whose series are all here, as ids with commas."""
+
+    scan = forms.CharField(max_length=40 * 1000)
+
+    def clean_scan(self) -> list[UUID]:
+        try:
+            return [UUID(word) for word in self.cleaned_data["scan"].split(",")]
+        except ValueError:
+            raise forms.ValidationError(_("There is no such scan.")) from None

@@ -35,7 +35,7 @@ from portal.ui.paging import page_of
 from portal.ui.refusals import refusals_as_messages
 from portal.ui.requests import HtmxRequest
 
-from .forms import FilingForm, FilterForm
+from .forms import CompleteForm, FilingForm, FilterForm
 
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
 PENDING = ("arriving", "queued", "analysing")
@@ -55,6 +55,7 @@ class Outcome:
     scan: Scan | None = None
     again: bool = False
     full: bool = False
+    arriving: bool = False
 
 
 def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
@@ -79,10 +80,11 @@ def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
     if isinstance(done, pipeline.KeptBeside):
         return Outcome(name, "kept", kept_in_words(done.kept))
     if done.created and done.arriving:
-        return Outcome(name, "stored", _("The image joined its series."), done.scan)
+        return Outcome(name, "stored", _("The image joined its series."), done.scan, arriving=True)
     if done.created:
         return Outcome(name, "stored", done.scan.note, done.scan)
-    return Outcome(name, "known", _("This image was uploaded before, so it was not stored again."), done.scan)
+    known = _("This image was uploaded before, so it was not stored again.")
+    return Outcome(name, "known", known, done.scan, arriving=done.arriving)
 
 
 def _limit() -> int:
@@ -115,6 +117,8 @@ def hand_in(request: HttpRequest) -> HttpResponse:
     status = _status_of(outcomes)
     if wants_json:
         return _as_json(request, outcomes[0], status)
+    # Without a script all files came at once: no image of these series will follow.
+    pipeline.close_series(by=request.user, scans_of=[each.scan for each in outcomes if each.scan and each.arriving])
     return _hand_in_page(request, form, status=status, outcomes=outcomes)
 
 
@@ -130,12 +134,26 @@ def _as_json(request: HttpRequest, outcome: Outcome, status: int) -> JsonRespons
     if outcome.again:
         return JsonResponse({"errors": {"__all__": [outcome.sentence]}}, status=status)
     html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
-    return JsonResponse({"outcome": outcome.kind, "html": html})
+    scan = str(outcome.scan.pk) if outcome.scan is not None and outcome.arriving else None
+    return JsonResponse({"outcome": outcome.kind, "html": html, "arriving": scan})
 
 
 def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: object) -> HttpResponse:
     context = {"form": form, "limit": _limit(), "limit_bytes": settings.MAX_UPLOAD_BYTES, **context}
     return render(request, "uploads/hand_in.html", context, status=status)
+
+
+@require_POST
+@login_required
+def complete(request: HttpRequest) -> HttpResponse:
+    """All files of a batch were sent: their series (``scan``: one scan of each) need not wait for other images."""
+    require(request.user, Permission.SUBMIT_SCAN)
+    form = CompleteForm(request.POST)
+    if not form.is_valid():
+        raise BadRequest(_("There is no such scan."))
+    found = Scan.objects.visible_to(request.user).filter(pk__in=form.cleaned_data["scan"]).select_related("series")
+    pipeline.close_series(by=request.user, scans_of=list(found))
+    return HttpResponse(status=204)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,12 @@ function bind(form) {
   const line = form.querySelector("[data-summary-line]");
   const row = document.getElementById("outcome-row");
   const waiting = [];
-  const tally = { stored: 0, known: 0, refused: 0, left: 0 };
+  const tally = { stored: 0, known: 0, kept: 0, refused: 0, left: 0 };
+  const series = new Map(); // by scan: the row that stands for all of its images, and how many there are
+  const way = form.querySelector("[data-way]");
+  const pause = form.querySelector("[data-pause]");
+  let unfinished = new Set(); // scans whose series still wait for others
+  let paused = false;
   let chosen = [];
   let running = 0;
 
@@ -34,7 +39,17 @@ function bind(form) {
     drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("is-over"); });
   }
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", (event) => { event.preventDefault(); choose([...event.dataTransfer.files]); });
+  drop.addEventListener("drop", async (event) => { event.preventDefault(); choose(await dropped(event.dataTransfer)); });
+  const folder = form.querySelector("[data-folder]");
+  folder.addEventListener("change", () => {
+    choose(shown([...folder.files]));
+    folder.value = "";
+  });
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+    next();
+  });
   addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });
 
   form.addEventListener("submit", (event) => {
@@ -72,11 +87,24 @@ function bind(form) {
   }
 
   function next() {
-    while (running < AT_ONCE && waiting.length) {
+    const places = paused ? 0 : AT_ONCE;
+    while (running < places && waiting.length) {
       running += 1;
       send(waiting.shift()).finally(() => { running -= 1; summary(); next(); });
     }
     summary();
+    if (!running && !waiting.length) complete();
+  }
+
+  /** All that was chosen has been sent: no image of these series will follow. */
+  async function complete() {
+    if (!unfinished.size) return;
+    const body = new FormData();
+    body.append("csrfmiddlewaretoken", form.elements.namedItem("csrfmiddlewaretoken").value);
+    body.append("scan", [...unfinished].join(","));
+    unfinished = new Set();
+    // Where this is lost, the series close by themselves after a while.
+    await fetch(say.complete, { method: "POST", body }).catch(() => null);
   }
 
   /** @returns {Promise<void>} fulfilled when the file has its outcome, whatever it is */
@@ -118,6 +146,20 @@ function bind(form) {
     tally.left -= 1;
     one.element.className = `outcome outcome--${answer.outcome}`;
     one.element.innerHTML = answer.html;
+    if (answer.arriving) joined(one, answer.arriving);
+  }
+
+  /** Thousands of images in a list of thousands of rows help nobody: a series has one row that counts them. */
+  function joined(one, scan) {
+    unfinished.add(scan);
+    const known = series.get(scan);
+    if (known) {
+      known.count += 1;
+      known.element.querySelector(".outcome__name").textContent = say.images.replace("%n%", known.count);
+      one.element.remove();
+    } else {
+      series.set(scan, { element: one.element, count: 1 });
+    }
   }
 
   function refuse(one, sentence) {
@@ -160,6 +202,9 @@ function bind(form) {
 
   function summary() {
     const started = tally.stored + tally.known + tally.refused + tally.left > 0;
+    const done = tally.stored + tally.known + tally.kept + tally.refused;
+    way.hidden = tally.left === 0;
+    way.querySelector("[data-all]").value = done / Math.max(1, done + tally.left);
     line.textContent = started ? say.summary.replace(/%(\w+)%/g, (_, name) => tally[name]) : "";
   }
 
@@ -183,4 +228,31 @@ function bind(form) {
     for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     for (const place of form.querySelectorAll(".field__error")) place.remove();
   }
+}
+
+/** Files that may be images: not what systems put beside them. */
+function shown(files) {
+  return files.filter(({ name }) => !name.startsWith(".") && name !== "DICOMDIR" && name !== "Thumbs.db");
+}
+
+/** All files of what was dropped, those of folders too. */
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  return shown((await Promise.all(entries.map(filesOf))).flat());
+}
+
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+  const reader = entry.createReader();
+  const inside = [];
+  for (;;) {
+    // A reader gives a hundred at a time.
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) break;
+    inside.push(...some);
+  }
+  const files = [];
+  for (const each of inside) files.push(...(await filesOf(each)));
+  return files;
 }

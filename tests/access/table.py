@@ -147,6 +147,7 @@ uploads:list                       GET    302    200  200  200  200  200  =     
 uploads:hand-in                    GET    302    200  403  403  200  200  =                    403    302 200
 uploads:hand-in                    POST   302    200  403  403  200  200  =                    403    302 400
 uploads:scan(scan)                 GET    302    200  200  200  200  200  404                  404    302 200
+uploads:complete                   POST   302    204  403  403  204  204  =                    403    302 204
 uploads:retry(failed)              POST   302    302  302  302  302  302  404                  404    302 302
 worklist:list                      GET    302    403  200  200  200  200  =                    403    302 200
 worklist:next                      POST   302    403  302  302  403  403  403,302,403,403,403 403    302 403
@@ -301,6 +302,7 @@ BODIES: dict[str, dict[str, object]] = {
     "accounts:after-submitting": {"auto_advance": "no"},
     "accounts:token-make": {"name": "t", "scopes": ["read"], "days": 7},
     "accounts:notifications": {"in_portal": "assigned", "by_mail": "returned", "digest": "1"},
+    "uploads:complete": {"scan": "{scan}"},
     "uploads:hand-in": {"patient": "P-7", "priority": 2, "files": "phantom"},
     "reading:blind": {"claim_token": "{claim_token}", "label": "glioma", "certainty": "certain"},
     "reading:reveal": {"claim_token": "{claim_token}"},

@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from diagnostics.models import Prediction, Scan
+from diagnostics.models import Image, Prediction, Scan, Series
 from diagnostics.scans.access import Role
 from tests import factories as made
 from tests.browser.checks import assert_accessible, assert_fits, in_each_look
 from tests.browser.conftest import Console
+from tests.dicom_images import slice_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -127,3 +128,46 @@ def test_pages_of_scans_are_accessible(
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert_accessible(page)
         assert_fits(page)
+
+
+def series(folder: Path, count: int) -> Path:
+    """A folder of one series, a report beside it, and a file that systems leave behind."""
+    (folder / "study" / "images").mkdir(parents=True)
+    for n in range(count):
+        (folder / "study" / "images" / f"{n}.dcm").write_bytes(slice_of(n))
+    shot = slice_of(99, series="shots", SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    (folder / "study" / "shot.dcm").write_bytes(shot)
+    (folder / "study" / ".DS_Store").write_bytes(b"x")
+    return folder / "study"
+
+
+def test_folder_is_one_series_that_closes_when_all_is_sent(page_as: Callable[..., Page], tmp_path: Path) -> None:
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.locator("[data-folder]").set_input_files(series(tmp_path, 30))
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("30 uploaded, 0 already uploaded, 0 rejected, 0 remaining")).to_be_visible(timeout=30000)
+    expect(page.get_by_text("30 images of one series")).to_be_visible()
+    expect(page.get_by_text("Kept, not analysed")).to_be_visible()
+    assert page.get_by_role("listitem").filter(has_text="images of one series").count() == 1
+    assert Scan.objects.get().image_count == 30
+    expect(page.locator("[data-way]")).to_be_hidden()
+    page.wait_for_timeout(300)
+    assert Series.objects.get().close_at <= timezone.now()
+    assert_accessible(page)
+
+
+def test_upload_pauses_and_goes_on(page_as: Callable[..., Page], tmp_path: Path) -> None:
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.locator("[data-folder]").set_input_files(series(tmp_path, 60))
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(1500)
+    there = Image.objects.count()
+    page.wait_for_timeout(1000)
+    assert Image.objects.count() == there < 60
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("60 uploaded, 0 already uploaded, 0 rejected, 0 remaining")).to_be_visible(timeout=30000)
