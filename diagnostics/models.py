@@ -4,6 +4,7 @@ from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
+from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile, Series
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
@@ -55,6 +56,7 @@ __all__ = [
     "RuledOut",
     "SavedView",
     "Scan",
+    "SealedOriginal",
     "Series",
     "ShadowOpinion",
     "Study",

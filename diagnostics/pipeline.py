@@ -23,7 +23,7 @@ from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.reviews import opening, reading, worklist
 from diagnostics.reviews.models import Claim, Read
-from diagnostics.scans import arrival, intake, kept_instances
+from diagnostics.scans import arrival, identity, intake, kept_instances
 from diagnostics.scans import services as scans
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.filing import Filing, filing, invented, refuse_elsewhere
@@ -88,6 +88,8 @@ def submit_scan(
         The file is not; says why and what is accepted.
     DecodingUnavailable
         No process can be had to decode it in.
+    NoIdentityKey, BurnedInText
+        The institution wants files de-identified, and this one cannot be.
     StorageFull
         There is no room to keep it; nothing of it was kept.
     StudyElsewhere
@@ -96,8 +98,14 @@ def submit_scan(
         It contradicts what is here.
     """
     require(by, Permission.SUBMIT_SCAN, institution)
+    hidden = identity.hidden(institution, data)
+    if hidden is not None:
+        # What was typed beside the file may be the very thing that is not to be known here.
+        data, patient, accession, study_date = hidden.data, hidden.pseudonym, "", None
     place = filing(patient=patient, accession=accession, study_date=study_date) if patient is not None else None
     image = _received(by, institution, data, labelled=bool(reference_label))
+    if hidden is not None:
+        identity.seal(by=by, institution=institution, file=hidden)
     if place is None:
         place = invented(institution, image.instance, image.sha256)
     if isinstance(image, intake.KeptFile):

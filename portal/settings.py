@@ -54,6 +54,8 @@ def _secret_key() -> str:
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG and OVERREAD_PRODUCTION are both on. Switch one of them off.")
 SECRET_KEY = _secret_key()
+# Encrypts originals of de-identified files, and derives what stands for their names. Lost, none can be opened again.
+IDENTITY_KEY = env.str("OVERREAD_IDENTITY_KEY", default="")
 # Signs the audit's anchors. Of its own where the web process is not to be able to make one that looks genuine.
 AUDIT_KEY = env.str("OVERREAD_AUDIT_KEY", default="") or SECRET_KEY
 # In production nothing is guessed: the checks refuse to start without.

@@ -14,6 +14,8 @@ SENTENCES: dict[str, object] = {
     "series_closed": _("put the images of a series in order"),
     "instance_kept": _("kept an object with its study that is not analysed"),
     "file_quarantined": _("put a file into quarantine that contradicts a stored one"),
+    "original_sealed": _("stored a de-identified file and sealed its original"),
+    "original_opened": _("opened the sealed original of a file (reason: %(reason)s)"),
     "scan_rejected": _("found a scan unreadable (%(code)s)"),
     "renamed": _("renamed one of two names that differed only in case"),
     "patients_merged": _("merged two patients whose pseudonyms differed only in case (scans moved: %(scans)s)"),

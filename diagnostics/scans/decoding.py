@@ -58,6 +58,13 @@ def take_frames(data: bytes, indices: Sequence[int]) -> list[dict[str, bytes]]:
         return pool().take_frames(data, indices)
 
 
+def deidentify(data: bytes, key: bytes) -> dict[str, Any] | None:
+    """``file``, ``pseudonym`` and ``burned_in`` of a DICOM file, None of another; raises Refused and
+    DecodingUnavailable."""
+    with _told(data):
+        return pool().deidentify(data, key)
+
+
 def show(data: bytes, side: int, index: int | None = None) -> Any:
     """The picture of a stored original, uint8 of shape (h, w); raises Refused and DecodingUnavailable."""
     with _told(data):

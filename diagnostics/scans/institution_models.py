@@ -36,6 +36,14 @@ class WorklistOrder(models.TextChoices):
     UNCERTAIN = "uncertain", _("STAT, then overdue, then AI uncertainty")
 
 
+class Identity(models.TextChoices):
+    """What is kept of who the patient is, of DICOM files."""
+
+    AS_SENT = "as_sent", _("Files are kept as sent")
+    DERIVED = "derived", _("Files are de-identified; patient IDs are derived")
+
+
+SHORTEST_IDENTITY_KEY = 32
 MOST_MINUTES = 60 * 24 * 365
 
 
@@ -73,6 +81,13 @@ class Institution(models.Model):
         default=WorklistOrder.OVERDUE,
         help_text=_("AI uncertainty can affect the order only where AI results are shown from the start."),
     )
+    identity = models.CharField(
+        _("patient identity"),
+        max_length=8,
+        choices=Identity,
+        default=Identity.AS_SENT,
+        help_text=_("For new DICOM files. De-identification needs OVERREAD_IDENTITY_KEY."),
+    )
     due_stat = models.PositiveIntegerField(
         _("STAT due within"),
         default=60,
@@ -106,6 +121,7 @@ class Institution(models.Model):
                 name="hidden_ai_picks_no_second_reader",
                 violation_error_message=_("Where the AI result stays hidden, it cannot decide who is read twice."),
             ),
+            models.CheckConstraint(condition=Q(identity__in=[each.value for each in Identity]), name="identity_known"),
             models.CheckConstraint(condition=Q(control_share__lte=50), name="control_share_in_percent"),
             # The order of the list would tell a blind reader how sure the AI is.
             models.CheckConstraint(
@@ -123,10 +139,14 @@ class Institution(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse a code that differs from another's only in the case of its letters."""
+        """Refuse a code that differs from another's only in case, and what the installation has no key for."""
         super().clean()
         if Institution.objects.filter(code_folded=folded(self.code)).exclude(pk=self.pk).exists():
             raise ValidationError({"code": _("There is an institution with this code already.")})
+        if self.identity != Identity.AS_SENT and len(settings.IDENTITY_KEY) < SHORTEST_IDENTITY_KEY:
+            raise ValidationError(
+                {"identity": _("De-identification needs OVERREAD_IDENTITY_KEY (32 characters or more).")}
+            )
 
 
 class Membership(models.Model):

@@ -16,6 +16,7 @@ POLICIES = (
     "second_share",
     "control_share",
     "worklist_order",
+    "identity",
     "due_stat",
     "due_urgent",
     "due_routine",

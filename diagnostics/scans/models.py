@@ -16,6 +16,7 @@ from diagnostics.actors import Actor
 from .access import Permission, within
 from .folding import FoldedField
 from .institution_models import (
+    Identity,
     Institution,
     Membership,
     ModelAdministrator,
@@ -26,6 +27,7 @@ from .institution_models import (
 
 __all__ = [
     "Analysis",
+    "Identity",
     "Institution",
     "Membership",
     "ModelAdministrator",

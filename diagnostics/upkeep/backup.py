@@ -30,6 +30,7 @@ from diagnostics.predictions.models import Prediction
 from diagnostics.registry.artifacts import FILES
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.models import Scan
+from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile
 
 DATABASE, FILES_FOLDER, LIST = "overread.sqlite3", "files", "backup.json"
@@ -143,7 +144,7 @@ def _named() -> Iterator[tuple[str, str]]:
     for original, some in itertools.groupby(rows.iterator(chunk_size=1000), key=itemgetter(0)):
         yield "default", original
         yield from (("default", key) for _original, *made in some for key in made if key)
-    for model in (KeptInstance, QuarantinedFile):
+    for model in (KeptInstance, QuarantinedFile, SealedOriginal):
         for key in model._default_manager.values_list("original", flat=True).iterator(chunk_size=1000):
             yield "default", key
     for key in Prediction.objects.exclude(heatmap="").values_list("heatmap", flat=True).iterator(chunk_size=1000):

@@ -15,6 +15,7 @@ from PIL import Image as Picture
 
 from diagnostics.scans import frames, intake
 from diagnostics.scans.models import Scan
+from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile
 
 from .faults import Fault, Tally
@@ -126,7 +127,11 @@ def _plausible(what: str, content: bytes) -> bool:
 
 def kept(known: set[str], tally: Tally) -> Iterator[Fault]:
     """What is wrong with files that are kept beside images, and with those in quarantine."""
-    for model, name in ((KeptInstance, "kept instance"), (QuarantinedFile, "quarantined file")):
+    for model, name in (
+        (KeptInstance, "kept instance"),
+        (QuarantinedFile, "quarantined file"),
+        (SealedOriginal, "sealed original"),
+    ):
         rows = model._default_manager.order_by("pk").values_list("pk", "original", "sha256")
         for pk, key, sha256 in rows.iterator(chunk_size=1000):
             tally.rows += 1

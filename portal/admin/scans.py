@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 
 from diagnostics.actors import Actor
-from diagnostics.models import Image, KeptInstance, Patient, QuarantinedFile, Scan, Series, Study
+from diagnostics.models import Image, KeptInstance, Patient, QuarantinedFile, Scan, SealedOriginal, Series, Study
 from diagnostics.scans.access import Permission, within
 
 from .base import ReadOnlyModelAdmin, by_institution, by_words, fields_of
@@ -114,6 +114,21 @@ class KeptInstanceAdmin(ReadOnlyModelAdmin):
 
     def visible(self, user: Actor) -> "QuerySet[KeptInstance]":
         return KeptInstance.objects.filter(within(user, Permission.SEE_SCANS))
+
+
+@admin.register(SealedOriginal)
+class SealedOriginalAdmin(ReadOnlyModelAdmin):
+    """Originals of de-identified files. They are opened with ``manage.py open_original``, never here."""
+
+    sees = Permission.ADMINISTER
+    list_display = ("__str__", "institution", "size_bytes", "created_at")
+    list_select_related = ("institution",)
+    list_filter = (by_institution("institution", Permission.ADMINISTER),)
+    search_fields = ("=id", "=stored_sha256")
+    fields = fields_of(SealedOriginal, without=("original",))
+
+    def visible(self, user: Actor) -> "QuerySet[SealedOriginal]":
+        return SealedOriginal.objects.filter(within(user, Permission.ADMINISTER))
 
 
 @admin.register(QuarantinedFile)

@@ -46,6 +46,7 @@ from diagnostics.models import (
 from diagnostics.predictions import run_state
 from diagnostics.scans.access import Role
 from diagnostics.scans.looks import Look
+from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import KeptInstance, QuarantinedFile, Series
 from portal.accounts.models import Scope, issue_token
 from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ReadFactory, ScanFactory, person
@@ -144,6 +145,7 @@ def _one_of_everything_else(world: World) -> None:
     Series.objects.create(institution=scan.institution, study=scan.study, uid="1.2.3", close_at=NOW)
     kept = {"institution": scan.institution, "size_bytes": 1}
     KeptInstance.objects.create(**kept, study=scan.study, kind="other", sop_uid="1.2.4", sha256="0" * 64)
+    SealedOriginal.objects.create(**kept, stored_sha256="2" * 64, sha256="3" * 64)
     QuarantinedFile.objects.create(**kept, sop_uid="1.2.5", sha256="1" * 64, uploaded_by=manager)
 
 

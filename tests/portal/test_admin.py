@@ -30,6 +30,7 @@ from diagnostics.models import (
     PromotionRequest,
     QuarantinedFile,
     RuledOut,
+    SealedOriginal,
     Series,
     ShadowOpinion,
     TestedScan,
@@ -164,6 +165,9 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         ),
         "quarantinedfile": QuarantinedFile.objects.create(
             institution=institution, sop_uid="1.2.5", sha256="1" * 64, size_bytes=1, uploaded_by=keeper
+        ),
+        "sealedoriginal": SealedOriginal.objects.create(
+            institution=institution, stored_sha256="2" * 64, sha256="3" * 64, size_bytes=1
         ),
         "look": Look.objects.create(person=keeper, scan=scan, what="image", hour=timezone.now()),
         "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),

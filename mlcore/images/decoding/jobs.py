@@ -15,6 +15,8 @@ from PIL import Image
 
 from mlcore.images.decode import decode, frame
 from mlcore.images.decoded import PIXEL_LIMIT, Decoded, NoSuchFrame, Refused
+from mlcore.images.deidentify.derived import under_key
+from mlcore.images.deidentify.table import rows
 from mlcore.images.dicom.file import is_dicom
 from mlcore.images.dicom.instance import read_instance
 from mlcore.images.fingerprint import fingerprint
@@ -31,8 +33,8 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
     Parameters
     ----------
     job : dict
-        `do`: `take`, `frames`, `show` or `decode`; `side` for `show`, `indices` for `frames`; `frame` where one frame
-        is meant and not the file.
+        `do`: `take`, `frames`, `show`, `decode` or `deidentify`; `side` for `show`, `indices` for `frames`; `key` in
+        hexadecimal digits for `deidentify`; `frame` where one frame is meant and not the file.
     data : bytes
         The file.
     most_kb : float
@@ -44,6 +46,8 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
         `value`; or `refused`, a code and a sentence; or `memory`, where there may not be so much; or `no_frame`.
     """
     try:
+        if job["do"] == "deidentify":
+            return {"value": under_key(data, bytes.fromhex(job["key"]))}
         if job["do"] == "frames":
             return {"value": [_shown(frame(data, int(index))) for index in job["indices"]]}
         instance = _instance(data) if job["do"] == "take" and job.get("frame") is None else None
@@ -115,3 +119,4 @@ def warm() -> None:
         out = io.BytesIO()
         picture.save(out, kind)
         told({"do": "take"}, out.getvalue())
+    rows()

@@ -129,6 +129,14 @@ class DecodingPool:
         """
         return [dict(each) for each in self._ask({"do": "frames", "indices": list(indices)}, data)]
 
+    def deidentify(self, data: bytes, key: bytes) -> dict[str, Any] | None:
+        """De-identify a DICOM file.
+
+        Parameters, answer and errors as of `mlcore.images.deidentify.derived.under_key`, and `DecodingUnavailable`.
+        """
+        made = self._ask({"do": "deidentify", "key": key.hex()}, data)
+        return None if made is None else dict(made)
+
     def show(self, data: bytes, side: int, index: int | None = None) -> Any:
         """Give an image as the viewer shows it at first.
 
