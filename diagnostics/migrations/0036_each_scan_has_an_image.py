@@ -54,6 +54,7 @@ def forwards(apps, schema_editor):
         else:
             # So many rows at once that the server knows nothing of yet.
             cursor.execute("ANALYZE diagnostics_image")
+            cursor.execute("ANALYZE diagnostics_study")
     _identify_all(apps)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
