@@ -281,6 +281,8 @@ class Scan(models.Model):
     @property
     def note(self) -> str:
         """What everybody who meets the scan must know of it, as a sentence; mostly nothing."""
+        if self.problems:
+            return " ".join(sentences(self.problems))
         if self.frames == 1 or self.image_count > 1:
             return ""
         return gettext("Frame 1 of %(frames)d. The other frames were not read and may show something else.") % {
