@@ -24,6 +24,7 @@ from .institution_models import (
     SecondReader,
     WorklistOrder,
 )
+from .stack_sentences import sentences
 
 __all__ = [
     "Analysis",

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnostics import pipeline
 from diagnostics.actors import Actor
 from diagnostics.disk import StorageFull
-from diagnostics.errors import Invalid, Unavailable
+from diagnostics.errors import Conflict, Invalid, Unavailable
 from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.queries import cases_for
@@ -73,7 +73,7 @@ def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
             study_date=filed["study_date"],
             priority=filed["priority"],
         )
-    except Invalid as refusal:
+    except (Conflict, Invalid) as refusal:
         return Outcome(name, "refused", refusal.sentence)
     except Unavailable as refusal:
         return Outcome(name, "refused", refusal.sentence, again=True, full=isinstance(refusal, StorageFull))

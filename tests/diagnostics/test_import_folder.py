@@ -173,3 +173,26 @@ def test_study_of_a_folder_is_filed_as_its_series(tmp_path, capsys):
     assert len(names) == 2 and all(re.fullmatch("IMPORT-[0-9a-f]{12}", name) for name in names)
     call_command("import_folder", str(tmp_path), institution="north")
     assert "0 stored, 11 already here, 0 refused" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_file_that_contradicts_ends_no_import(tmp_path, capsys):
+    InstitutionFactory(code="north")
+    for n in range(3):
+        (tmp_path / f"{n}.dcm").write_bytes(slice_of(n, PatientID="4711"))
+    (tmp_path / "1-other.dcm").write_bytes(slice_of(1, seed=77, PatientID="4711"))
+    call_command("import_folder", str(tmp_path), institution="north")
+    told = capsys.readouterr()
+    assert "3 stored, 0 already here, 1 refused" in told.out and "SOP Instance UID" in told.err
+    assert closing.close_due() == 1 and Scan.objects.get().image_count == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_link_out_of_the_folder_is_not_followed(tmp_path, capsys):
+    InstitutionFactory(code="north")
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret.png").write_bytes(phantom(1))
+    (tmp_path / "inside" / "own.png").write_bytes(phantom(2))
+    (tmp_path / "inside" / "link.png").symlink_to(tmp_path / "secret.png")
+    call_command("import_folder", str(tmp_path / "inside"), institution="north")
+    assert "1 stored, 0 already here, 0 refused" in capsys.readouterr().out

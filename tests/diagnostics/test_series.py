@@ -78,6 +78,7 @@ def test_gap_is_named_and_the_stack_is_incomplete(send):
     assert (scan.arrival, Series.objects.get().arrival) == ("incomplete", "incomplete")
     (found,) = scan.problems
     assert (found["code"], found["missing"], found["after"]) == ("gap", 2, 2)
+    assert scan.note == "2 images are missing, after image 3."
 
 
 def test_late_images_open_a_second_revision_that_is_analysed_and_read_anew(send):

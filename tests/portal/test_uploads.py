@@ -66,6 +66,12 @@ def test_bad_files_are_refused_and_the_others_go_through(client: Client, ted: Us
     assert page.count("outcome--stored") == 2
 
 
+def test_same_content_under_another_patient_is_refused_by_name(client: Client, ted: User) -> None:
+    hand_in(client, file())
+    page = hand_in(client, file(), patient="P-other").content.decode()
+    assert "Refused" in page and "already filed under" in page and "P-other" in page
+
+
 def test_same_content_leads_to_the_scan_that_is_here(client: Client, ted: User) -> None:
     hand_in(client, file())
     page = hand_in(client, file()).content.decode()

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from diagnostics import pipeline
 from diagnostics.actors import Actor
-from diagnostics.errors import Invalid, Unavailable
+from diagnostics.errors import Conflict, Invalid, Unavailable
 from diagnostics.management.command import DomainCommand
 from diagnostics.scans import planner_statistics
 from diagnostics.scans.folding import folded
@@ -21,6 +21,11 @@ from diagnostics.scans.service_accounts import importer_of
 from mlcore.data.labels import label_from_folder
 
 SHOW_EVERY = 25  # files between two lines of progress where the output is no terminal
+
+
+def _lies_in(root: Path, file: Path) -> bool:
+    """Whether this is a file of the folder; a link may lead out of it."""
+    return file.is_file() and file.resolve().is_relative_to(root.resolve())
 
 
 class Command(DomainCommand):
@@ -55,7 +60,7 @@ class Command(DomainCommand):
                 )
                 % {"institution": options["institution"], "known": known}
             )
-        files = sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = sorted(file for file in root.rglob("*") if _lies_in(root, file) and not file.name.startswith("."))
         if not files:
             raise CommandError(_("There are no files in %(root)s.") % {"root": root})
         self._import(files, institution, options["labels"], options["worklist"])
@@ -98,7 +103,7 @@ class Command(DomainCommand):
                 reference_label=label,
                 to_read=worklist or not label,
             )
-        except Invalid as refusal:
+        except (Conflict, Invalid) as refusal:
             self.stderr.write(f"refused {file}: {refusal.sentence}")
             return "refused"
         except Unavailable as error:
