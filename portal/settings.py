@@ -199,6 +199,8 @@ CELERY_TIMEZONE = "UTC"
 RECONCILE_SECONDS = env.float("OVERREAD_RECONCILE_SECONDS", default=10.0)
 # A series is closed when no image of it has come for so long, unless its sender says before that all are here.
 SERIES_QUIET_SECONDS = env.float("OVERREAD_SERIES_QUIET_SECONDS", default=30.0)
+# One that never pauses is closed after so long; what comes later is another revision of it.
+SERIES_LONGEST_SECONDS = env.float("OVERREAD_SERIES_LONGEST_SECONDS", default=3600.0)
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "diagnostics.tasks.reconcile",

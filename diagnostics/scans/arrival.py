@@ -178,7 +178,11 @@ def _series(institution: Institution, instance: Instance, place: Filing, image: 
     if series.study_id != study.pk:
         raise SeriesElsewhere
     series.arrival = Arrival.ARRIVING
-    series.close_at = now + timedelta(seconds=settings.SERIES_QUIET_SECONDS)
+    # A sender that never pauses must not keep a patient's images from their reader for ever: what is here by then is
+    # closed, and what comes later is another revision.
+    began = max(series.created_at, series.closed_at or series.created_at)
+    latest = began + timedelta(seconds=settings.SERIES_LONGEST_SECONDS)
+    series.close_at = min(now + timedelta(seconds=settings.SERIES_QUIET_SECONDS), latest)
     series.save(update_fields=["arrival", "close_at"])
     return series
 

@@ -54,6 +54,9 @@ def told(job: dict[str, Any], data: bytes, most_kb: float = math.inf) -> dict[st
         if instance is not None and instance["kept"]:
             return {"value": {"instance": instance}}
         decoded = decode(data) if job.get("frame") is None else frame(data, int(job["frame"]))
+        if instance is not None and decoded.frames == 1 and len(instance["frames"]) > 1:
+            # Of a mosaic it is the tiles that are images; the file itself is none.
+            decoded = frame(data, 0)
         if job["do"] == "take":
             return {"value": _taken(decoded) | {"instance": instance}}
         if job["do"] == "show":
@@ -86,6 +89,9 @@ def _instance(data: bytes) -> dict[str, Any] | None:
     if not is_dicom(data):
         return None
     instance = read_instance(data)
+    if instance.not_predicted == "mosaic_without_header":
+        # Kept as one picture it would get an opinion as a whole.
+        raise Refused("mosaic_without_header")
     no_section = instance.not_predicted not in ("", "localizer", "no_pixels")
     identified = instance.study_uid is not None and instance.sop_uid is not None
     told = dataclasses.asdict(instance) | {"kept": no_section and identified}
