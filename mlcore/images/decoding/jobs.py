@@ -89,10 +89,7 @@ def _instance(data: bytes) -> dict[str, Any] | None:
     if not is_dicom(data):
         return None
     instance = read_instance(data)
-    if instance.not_predicted == "mosaic_without_header":
-        # Kept as one picture it would get an opinion as a whole.
-        raise Refused("mosaic_without_header")
-    no_section = instance.not_predicted not in ("", "localizer", "no_pixels")
+    no_section = instance.not_predicted not in ("", "localizer", "no_pixels", "mosaic_without_header")
     identified = instance.study_uid is not None and instance.sop_uid is not None
     told = dataclasses.asdict(instance) | {"kept": no_section and identified}
     del told["study_time"], told["problems"]
