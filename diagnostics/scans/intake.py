@@ -94,9 +94,6 @@ def received(data: bytes) -> IngestedImage | KeptFile:
         told = decoding.take(data)
     said = told.pop("instance")
     instance = instance_from(said)
-    if instance is not None and instance.not_predicted == "mosaic_without_header":
-        # Filed as one picture it would be read as one head.
-        raise FileRefused.because("mosaic_without_header")
     if instance is not None and said["kept"]:
         return KeptFile(data, sha256, instance)
     return IngestedImage(original=data, sha256=sha256, instance=instance, **told)
