@@ -167,9 +167,6 @@ def _received(
         if refused.ended is not None:
             scans.note_ended_file(by=by, institution=institution, data=data, code=refused.code)
         raise
-    if image.instance is not None and image.instance.not_predicted == "mosaic_without_header":
-        # Filed as one picture it would be read as one head.
-        raise intake.FileRefused.because("mosaic_without_header")
     if labelled and (isinstance(image, intake.KeptFile) or image.frames > 1):
         # The label is of the whole, and nobody has said that the first frame shows it.
         raise intake.FileRefused.because("multi_frame")

@@ -7,6 +7,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from tests.mlcore.stacks.test_mosaic import csa
+
 AXIAL, CORONAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1]
 
 
@@ -62,4 +64,22 @@ def frames_of(count, blank=0):
     single.SharedFunctionalGroupsSequence, single.PerFrameFunctionalGroupsSequence = [shared], groups
     out = io.BytesIO()
     single.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def mosaic(per_side, tiles, header=True):
+    """A mosaic of ``per_side`` × ``per_side`` places for tiles of 64 × 64, with what the scanner says of them."""
+    whole = pydicom.dcmread(io.BytesIO(slice_of(0, side=64 * per_side)))
+    whole.ImageType, whole.SpacingBetweenSlices = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "5"
+    pixels = np.zeros((64 * per_side, 64 * per_side), np.uint16)
+    for n in range(tiles):
+        top, left = n // per_side * 64, n % per_side * 64
+        pixels[top : top + 64, left : left + 64] = pydicom.dcmread(io.BytesIO(slice_of(n))).pixel_array
+    whole.PixelData = pixels.tobytes()
+    if header:
+        whole.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", tiles)
+        said = {"NumberOfImagesInMosaic": [str(tiles)], "SliceNormalVector": ["0", "0", "1"]}
+        whole.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", csa(said, 2))
+    out = io.BytesIO()
+    whole.save_as(out, enforce_file_format=True)
     return out.getvalue()

@@ -203,8 +203,8 @@ def _new_stack(
         study=series.study,
         series=series,
         arrival=Arrival.ARRIVING,
-        analysis=Analysis.NONE if instance.not_predicted else Analysis.ARRIVING,
-        not_analysed=instance.not_predicted,
+        analysis=Analysis.NONE if _not_analysed(instance) else Analysis.ARRIVING,
+        not_analysed=_not_analysed(instance),
         geometry=facts_of(instance, frames[0]),
         image_count=len(frames),
         sha256=image.sha256,
@@ -222,6 +222,11 @@ def _new_stack(
     )
     record(by=by, act="scan_stored", target=scan, institution=scan.institution, source=source, sha256=image.sha256)
     return scan
+
+
+def _not_analysed(instance: Instance) -> str:
+    """Why no model is asked; a mosaic that cannot be parted is the quality gate's to reject, as several heads."""
+    return "" if instance.not_predicted == "mosaic_without_header" else instance.not_predicted
 
 
 def _add_images(

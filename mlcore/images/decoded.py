@@ -43,8 +43,6 @@ REFUSALS: dict[str, str] = {
     "uncompressed, as lossless JPEG or as JPEG 2000.",
     "multi_frame": "The file has several frames. Upload the relevant frame as a single image.",
     "several_heads": "The image shows several heads. Upload the relevant slice as a single image.",
-    "mosaic_without_header": "The DICOM file is a mosaic of several slices, and its header does not tell how to part "
-    "them. Export the slices one by one.",
     "no_pixels": "The DICOM file contains no image.",
     "colour_dicom": "This type of colour image in a DICOM file is not supported.",
     "not_mr": "The DICOM file is not MRI.",

@@ -17,12 +17,10 @@ from diagnostics.scans import frames
 from diagnostics.scans.access import Role
 from diagnostics.scans.arrival import SameInstanceOtherContent, SeriesElsewhere
 from diagnostics.scans.filing import StudyElsewhere
-from diagnostics.scans.intake import FileRefused
 from diagnostics.scans.models import Scan, Study
 from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile, Series
-from tests.dicom_images import CORONAL, frames_of, slice_of, uid
+from tests.dicom_images import CORONAL, frames_of, mosaic, slice_of, uid
 from tests.factories import InstitutionFactory, live_model, person
-from tests.mlcore.stacks.test_mosaic import csa
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -233,24 +231,6 @@ def test_frames_are_taken_out_where_another_worker_has_stopped(send, monkeypatch
     assert sorted(n for some in asked[:1] + asked[2:] for n in some) == list(range(1, 12))
 
 
-def mosaic(per_side, tiles, header=True):
-    """A mosaic of ``per_side`` × ``per_side`` places for tiles of 64 × 64, with what the scanner says of them."""
-    whole = pydicom.dcmread(io.BytesIO(slice_of(0, side=64 * per_side)))
-    whole.ImageType, whole.SpacingBetweenSlices = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "5"
-    pixels = np.zeros((64 * per_side, 64 * per_side), np.uint16)
-    for n in range(tiles):
-        top, left = n // per_side * 64, n % per_side * 64
-        pixels[top : top + 64, left : left + 64] = pydicom.dcmread(io.BytesIO(slice_of(n))).pixel_array
-    whole.PixelData = pixels.tobytes()
-    if header:
-        whole.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", tiles)
-        said = {"NumberOfImagesInMosaic": [str(tiles)], "SliceNormalVector": ["0", "0", "1"]}
-        whole.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", csa(said, 2))
-    out = io.BytesIO()
-    whole.save_as(out, enforce_file_format=True)
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(("per_side", "tiles"), [(2, 4), (3, 7), (4, 16), (5, 23), (6, 36), (7, 40), (8, 64)])
 def test_mosaic_is_parted_into_its_tiles(send, per_side, tiles):
     live_model()
@@ -265,14 +245,6 @@ def test_mosaic_is_parted_into_its_tiles(send, per_side, tiles):
         with default_storage.open(row.pixels) as file:
             shown = np.frombuffer(file.read()[48 : 48 + 2 * 64 * 64], "<u2").reshape(64, 64)
         assert (shown == pydicom.dcmread(io.BytesIO(slice_of(row.frame))).pixel_array).all()
-
-
-@pytest.mark.parametrize("per_side", [2, 4, 5, 6, 7, 8])
-def test_mosaic_whose_header_does_not_part_it_is_refused(send, per_side):
-    with pytest.raises(FileRefused) as refusal:
-        send(mosaic(per_side, per_side**2, header=False))
-    assert refusal.value.code == "mosaic_without_header" and "one by one" in refusal.value.sentence
-    assert not Scan.objects.exists() and not KeptInstance.objects.exists()
 
 
 def test_series_that_never_pauses_is_closed_all_the_same(send, settings):

@@ -17,7 +17,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from diagnostics.scans.series import Series
 from mlcore.images.decoding.process import Ended, Used
-from tests.dicom_images import frames_of, slice_of
+from tests.dicom_images import frames_of, mosaic, slice_of
 from tests.factories import InstitutionFactory, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,3 +148,12 @@ def test_second_revision_is_looked_at_whole_and_the_first_opinion_stands(inferen
     first, second = Prediction.objects.order_by("scan_revision")
     assert (len(first.profile), len(second.profile)) == (3, 4)
     assert (first.state, second.state) == ("ready", "ready")
+
+
+@pytest.mark.parametrize("per_side", [2, 4, 5, 6, 7, 8])
+def test_mosaic_that_its_header_does_not_part_is_rejected_as_several_heads(inference, send, per_side):
+    send(mosaic(per_side, per_side**2, header=False))
+    close_all()
+    inference.run_waiting()
+    scan = Scan.objects.get()
+    assert (scan.analysis, scan.rejected_code) == ("rejected", "several_heads")
