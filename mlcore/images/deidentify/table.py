@@ -107,6 +107,11 @@ def action_of(tag: int, sop_class: str, *, top: bool) -> Action:
         Of the whole file: it decides which attributes must be there.
     top : bool
         False within a sequence.
+
+    Returns
+    -------
+    Action
+        One that leaves nothing open: of several that the table offers, the one that this class asks for.
     """
     group = tag >> 16
     if group % 2 or group in (0x0000, 0x0002) or tag & 0xFFFF == 0:

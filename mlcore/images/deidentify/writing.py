@@ -93,6 +93,11 @@ def file_bytes(dataset: Dataset, syntax: UID, *, implicit: bool, little: bool, p
         How the data set is written: without VRs, little-endian.
     pixels : Pixels or None
         Copied as they are.
+
+    Returns
+    -------
+    bytes
+        The file.
     """
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
