@@ -177,7 +177,8 @@ def drag(page, *points):
 
 def boxes(page, selector):
     """Where they stand, all at one moment: each draw puts other elements in their place."""
-    return page.locator(selector).evaluate_all("found => found.map((each) => each.getBoundingClientRect().toJSON())")
+    found = "selector => [...document.querySelectorAll(selector)].map((each) => each.getBoundingClientRect().toJSON())"
+    return page.evaluate(found, selector)
 
 
 def rows(page):

@@ -247,6 +247,9 @@ def main() -> None:
     try:
         server.run()
     finally:
+        # The decoders' ends are told to nobody now; their sockets go before the interpreter does.
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in server.decoders:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
