@@ -31,7 +31,7 @@ class ConflictReasonMissing(Invalid, NotSettled):
     """Nobody said why."""
 
 
-def settle(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason: str) -> list[RuledOut]:
+def finalize(*, by: Actor, seen: Mapping[uuid.UUID, str], stands: str = "", reason: str) -> list[RuledOut]:
     """Decide which label of a set of look-alikes stands; those that contradict it stay out of datasets.
 
     Parameters

@@ -10,8 +10,8 @@ from diagnostics.notifications.models import Kind
 from diagnostics.notifications.services import over
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
-from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Analysis, Arrival, Scan
+from diagnostics.scans.stored_messages import in_words
 
 from .analysis_status import WORDS, sync
 from .models import Prediction, PredictionState

@@ -1,7 +1,7 @@
 """Write into a case's thread, and mention colleagues.
 
 Whoever may see a case may write. Whom it reaches while the case is open hangs on what its author knew when they wrote
-(:class:`~diagnostics.reviews.models.Knew`), for anything that one knows may stand in a sentence: see
+(:class:`~diagnostics.reviews.models.AuthorExposure`), for anything that one knows may stand in a sentence: see
 :func:`diagnostics.reviews.thread.comments_for`.
 """
 
@@ -21,7 +21,7 @@ from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Membership
 
 from .errors import InvalidRead
-from .models import Comment, CommentKind, Knew
+from .models import AuthorExposure, Comment, CommentKind
 from .notices import tell_mentioned
 from .queries import is_blinded
 from .texts import checked_text
@@ -46,7 +46,11 @@ def comment(*, by: Actor, case: Case, text: str) -> Comment:
     if len(people) > MOST_MENTIONS:
         raise InvalidRead("text", _("Mention at most %(most)d people in one comment."), {"most": MOST_MENTIONS})
     made = Comment.objects.create(
-        case=case, author=account_of(by), kind=CommentKind.REMARK, text=text, knew=what_is_known_to(by, case)
+        case=case,
+        author=account_of(by),
+        kind=CommentKind.REMARK,
+        text=text,
+        author_exposure=what_is_known_to(by, case),
     )
     Case.objects.filter(pk=case.pk).update(updated_at=timezone.now())
     tell_mentioned(comment=made, people=people)
@@ -54,16 +58,21 @@ def comment(*, by: Actor, case: Case, text: str) -> Comment:
     return made
 
 
-def what_is_known_to(user: Actor, case: Case) -> Knew:
+def what_is_known_to(user: Actor, case: Case) -> AuthorExposure:
     """What ``user`` could let slip about the case now: the AI's opinion, a view of the image, or nothing."""
     if not is_blinded(user, case.scan):
-        return Knew.OPINION
+        return AuthorExposure.OPINION
     if account_of(user).memberships.filter(institution=case.institution, role__in=READING_ROLES).exists():
-        return Knew.VIEW
+        return AuthorExposure.VIEW
     # A case that is being settled may have been done before, and open to the whole institution.
     settling = case.state == CaseState.OPEN and (case.stage == Stage.ADJUDICATION or case.returned_at is not None)
-    told = comments_for(user).filter(case=case).exclude(author=account_of(user)).exclude(knew=Knew.NOTHING)
-    return Knew.VIEW if settling or told.exists() else Knew.NOTHING
+    told = (
+        comments_for(user)
+        .filter(case=case)
+        .exclude(author=account_of(user))
+        .exclude(author_exposure=AuthorExposure.NOTHING)
+    )
+    return AuthorExposure.VIEW if settling or told.exists() else AuthorExposure.NOTHING
 
 
 def who_may_see(case: Case) -> QuerySet[Account]:

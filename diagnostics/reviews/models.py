@@ -234,7 +234,7 @@ class CommentKind(models.TextChoices):
     REMARK = "remark", _("Comment")
 
 
-class Knew(models.TextChoices):
+class AuthorExposure(models.TextChoices):
     """What the author of a comment could let slip when they wrote it."""
 
     NOTHING = "nothing", _("Neither a reader's finding nor the AI result")
@@ -250,10 +250,10 @@ class Comment(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     to = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=8, choices=CommentKind)
-    knew = models.CharField(
+    author_exposure = models.CharField(
         max_length=8,
-        choices=Knew,
-        default=Knew.VIEW,
+        choices=AuthorExposure,
+        default=AuthorExposure.VIEW,
         help_text=_("What its author could reveal; it decides who sees the comment while the case is open."),
     )
     text = models.TextField(max_length=LONGEST_TEXT)
@@ -268,9 +268,14 @@ class Comment(models.Model):
                 | Q(kind__in=["returned", "answer"], to__isnull=False),
                 name="comment_is_for_somebody",
             ),
-            models.CheckConstraint(condition=Q(knew__in=[each.value for each in Knew]), name="comment_knew_known"),
+            models.CheckConstraint(
+                condition=Q(author_exposure__in=[each.value for each in AuthorExposure]),
+                name="comment_author_exposure_known",
+            ),
             # The words among readers and adjudicator always hold a reader's view.
-            models.CheckConstraint(condition=Q(kind="remark") | ~Q(knew="nothing"), name="only_remarks_know_nothing"),
+            models.CheckConstraint(
+                condition=Q(kind="remark") | ~Q(author_exposure="nothing"), name="only_remarks_know_nothing"
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["case", "created_at"], name="comment_thread")]
 
@@ -325,14 +330,14 @@ class Control(models.Model):
     )
     truth = models.CharField(max_length=16, choices=Label, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
-    given_up = models.BooleanField(default=False, help_text=_("No case with a known answer was available."))
+    abandoned = models.BooleanField(default=False, help_text=_("No case with a known answer was available."))
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
                 condition=Q(case__isnull=True, source__isnull=True, truth="")
-                | Q(case__isnull=False, source__isnull=False, given_up=False) & ~Q(truth=""),
+                | Q(case__isnull=False, source__isnull=False, abandoned=False) & ~Q(truth=""),
                 name="control_knows_its_answer",
             ),
             models.CheckConstraint(
@@ -340,7 +345,9 @@ class Control(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["created_at"], condition=Q(case__isnull=True, given_up=False), name="control_wanted"),
+            models.Index(
+                fields=["created_at"], condition=Q(case__isnull=True, abandoned=False), name="control_wanted"
+            ),
         ]
 
     def __str__(self) -> str:

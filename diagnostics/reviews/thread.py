@@ -13,7 +13,7 @@ from diagnostics.actors import Actor, account_of
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.scans.access import READING_ROLES, Permission, may, places_with, within
 
-from .models import Comment, CommentKind, Knew, Read, ReadKind
+from .models import AuthorExposure, Comment, CommentKind, Read, ReadKind
 from .queries import blinded
 
 READERS = {"a": Stage.FIRST, "b": Stage.SECOND}
@@ -54,9 +54,9 @@ def comments_for(user: Actor) -> QuerySet[Comment]:
             | Q(to=user)
             | Q(case__state=CaseState.DONE)
             | oversees
-            | remark & Q(knew=Knew.NOTHING)
-            | remark & Q(knew=Knew.VIEW) & ~reads_in
-            | remark & Q(knew=Knew.OPINION, hidden=False) & alone
+            | remark & Q(author_exposure=AuthorExposure.NOTHING)
+            | remark & Q(author_exposure=AuthorExposure.VIEW) & ~reads_in
+            | remark & Q(author_exposure=AuthorExposure.OPINION, hidden=False) & alone
         )
     )
 

@@ -22,7 +22,7 @@ from mlcore.images.dicom.instance import Instance
 from . import decoding
 from .decoding import DecodingUnavailable
 from .instances import instance_from
-from .kept_sentences import in_words
+from .stored_messages import in_words
 
 __all__ = [
     "SHAPE_ONLY",

@@ -13,8 +13,8 @@ from diagnostics.actors import Actor
 from diagnostics.datasets.models import DatasetVersion
 from diagnostics.jobs.models import LeasedRow
 from diagnostics.registry.models import ModelVersion
-from diagnostics.scans.kept_sentences import in_words
 from diagnostics.scans.models import Institution
+from diagnostics.scans.stored_messages import in_words
 
 
 class TrainingState(models.TextChoices):

@@ -179,7 +179,7 @@ class DatasetVersionViewSet(BaseViewSet):
         """Settle a conflict of labels. 409 where it is none, or a label has changed since."""
         given = self.body(Settlement)
         seen = {row["scan"]: row["label"] for row in given["scans"]}
-        made = conflicts.settle(by=self.person, seen=seen, stands=given["stands"], reason=given["reason"])
+        made = conflicts.finalize(by=self.person, seen=seen, stands=given["stands"], reason=given["reason"])
         return Response(Rulings({"results": made}).data)
 
     @extend_schema(request=TakeBack, responses=Rulings)

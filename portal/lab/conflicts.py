@@ -94,7 +94,7 @@ def settle(request: HttpRequest) -> HttpResponse:
         raise BadRequest(_("There is no such set of scans."))
     given = form.cleaned_data
     with refusals_as_messages(request, conflicts.NotSettled):
-        out = conflicts.settle(by=request.user, seen=given["scans"], stands=given["stands"], reason=given["reason"])
+        out = conflicts.finalize(by=request.user, seen=given["scans"], stands=given["stands"], reason=given["reason"])
         words = ngettext(
             "Resolved: %(n)d scan is excluded from datasets.",
             "Resolved: %(n)d scans are excluded from datasets.",

@@ -14,7 +14,7 @@ from babel.messages.extract import extract_python
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-from diagnostics.scans.kept_sentences import ACCEPTED, ADVICE, REFUSALS, UNSUPPORTED
+from diagnostics.scans.stored_messages import ACCEPTED, ADVICE, REFUSALS, UNSUPPORTED
 from portal.ui import translations
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {

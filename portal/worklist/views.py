@@ -29,7 +29,7 @@ from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import cases_for
 from diagnostics.reviews.worklist import COUNT_LIMIT, listed, policies_of, settling_in, tab_counts, unfinished
 from diagnostics.scans.access import Permission, may
-from diagnostics.scans.kept_sentences import in_words
+from diagnostics.scans.stored_messages import in_words
 from portal.accounts.preferences import PageKeys
 from portal.ui.opened import opened_at
 from portal.ui.paging import page_of

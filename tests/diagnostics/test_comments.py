@@ -161,7 +161,7 @@ def test_comment_that_says_nothing_or_too_much_is_refused(people, case, text):
     assert refused.value.field == "text"
 
 
-@pytest.mark.parametrize("broken", [{"knew": "all"}, {"kind": "asked"}, {"kind": "answer"}, {"text": ""}])
+@pytest.mark.parametrize("broken", [{"author_exposure": "all"}, {"kind": "asked"}, {"kind": "answer"}, {"text": ""}])
 def test_comment_that_cannot_be_is_refused_by_the_database(people, case, broken):
     made = write(people["t"], case, "moved")
     with pytest.raises(IntegrityError), transaction.atomic():

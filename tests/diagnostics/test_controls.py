@@ -250,7 +250,7 @@ def test_known_are_labelled_scans_and_what_an_adjudicator_settled_a_month_ago(pl
     judge = person(Role.ADJUDICATOR, place)
     claim = ClaimFactory(case=settled, holder=judge, stage="adjudication", ended=True)
     ReadFactory(case=settled, reader=judge, claim=claim, kind="final", stage="adjudication", label="pituitary")
-    assert controls.mix_in() == 0 and Control.objects.get().given_up
+    assert controls.mix_in() == 0 and Control.objects.get().abandoned
     Case.objects.filter(pk=settled.pk).update(done_at=timezone.now() - timedelta(days=31))
     Control.objects.create(institution=place, beside=waiting)
     assert controls.mix_in() == 1
@@ -261,7 +261,7 @@ def test_known_are_labelled_scans_and_what_an_adjudicator_settled_a_month_ago(pl
 def test_known_scan_whose_file_is_gone_holds_nothing_up(place, known, beside):
     Scan.objects.filter(pk=known.pk).update(original="nowhere")
     Control.objects.create(institution=place, beside=beside)
-    assert controls.mix_in() == 0 and Control.objects.get().given_up
+    assert controls.mix_in() == 0 and Control.objects.get().abandoned
 
 
 def test_real_patient_takes_a_made_up_ones_pseudonym(place, control, monkeypatch):
@@ -286,7 +286,7 @@ def test_text_of_the_same_shape():
         lambda case: Institution.objects.update(control_share=51),
         lambda case: Case.objects.filter(pk=case.pk).update(stage="second", second_read="policy"),
         lambda case: Control.objects.update(truth=""),
-        lambda case: Control.objects.update(given_up=True),
+        lambda case: Control.objects.update(abandoned=True),
         lambda case: Control.objects.update(beside=case),
     ],
 )

@@ -39,7 +39,7 @@ def read_of(judged, label, reader=None, *, stage="first", case=None, **fields):
 def test_settling_keeps_what_contradicts_out_and_says_why(north, keeper, twins):
     ill, well = twins
     assert services.plan(by=keeper, institutions=[north]).counts["conflicts"] == 1
-    conflicts.settle(by=keeper, seen=seen(ill, well), stands="tumour", reason="A mass is plain to see.")
+    conflicts.finalize(by=keeper, seen=seen(ill, well), stands="tumour", reason="A mass is plain to see.")
     version = services.freeze(by=keeper, institutions=[north])
     assert version.counts["conflicts"] == 0
     assert version.counts["left_out"] == {"ruled_out": 1}
@@ -50,14 +50,14 @@ def test_settling_keeps_what_contradicts_out_and_says_why(north, keeper, twins):
 
 
 def test_settling_for_none_leaves_all_out(north, keeper, twins):
-    made = conflicts.settle(by=keeper, seen=seen(*twins), reason="Nobody can tell.")
+    made = conflicts.finalize(by=keeper, seen=seen(*twins), reason="Nobody can tell.")
     assert len(made) == 2
     assert services.plan(by=keeper, institutions=[north]).counts["left_out"] == {"ruled_out": 2}
 
 
 def test_a_new_read_brings_a_scan_back_that_was_ruled_out(north, keeper, twins):
     ill, well = twins
-    conflicts.settle(by=keeper, seen=seen(ill, well), stands="tumour", reason="Plain.")
+    conflicts.finalize(by=keeper, seen=seen(ill, well), stands="tumour", reason="Plain.")
     read_of(well, "glioma")
     plan = services.plan(by=keeper, institutions=[north])
     assert well.pk in {each.labelled.scan for each in plan.items}
@@ -65,14 +65,14 @@ def test_a_new_read_brings_a_scan_back_that_was_ruled_out(north, keeper, twins):
 
 
 def test_taking_back_opens_the_conflict_again(north, keeper, twins):
-    ruling = conflicts.settle(by=keeper, seen=seen(*twins), stands="tumour", reason="Plain.")[0].ruling
+    ruling = conflicts.finalize(by=keeper, seen=seen(*twins), stands="tumour", reason="Plain.")[0].ruling
     conflicts.take_back(by=keeper, ruling=ruling)
     assert services.plan(by=keeper, institutions=[north]).counts["conflicts"] == 1
     assert AuditEvent.objects.filter(act="conflict_reopened", actor=keeper).exists()
     with pytest.raises(conflicts.NotSettled, match="already"):
         conflicts.take_back(by=keeper, ruling=ruling)
     # And can be settled anew.
-    conflicts.settle(by=keeper, seen=seen(*twins), stands="no_tumour", reason="A vessel.")
+    conflicts.finalize(by=keeper, seen=seen(*twins), stands="no_tumour", reason="A vessel.")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_taking_back_opens_the_conflict_again(north, keeper, twins):
 )
 def test_settling_is_refused_with_a_sentence(keeper, twins, change, sentence):
     with pytest.raises(conflicts.NotSettled, match=sentence):
-        conflicts.settle(by=keeper, **{"seen": seen(*twins), "stands": "tumour", "reason": "Plain.", **change})
+        conflicts.finalize(by=keeper, **{"seen": seen(*twins), "stands": "tumour", "reason": "Plain.", **change})
     assert not RuledOut.objects.exists()
 
 
@@ -93,35 +93,35 @@ def test_settling_what_is_no_conflict_is_refused(north, keeper, twins):
     apart = scan(north, "no_tumour")
     alike = scan(north, "glioma", fingerprint=near(9001))
     with pytest.raises(conflicts.NotSettled, match="are not near-duplicates"):
-        conflicts.settle(by=keeper, seen=seen(ill, apart), stands="tumour", reason="Plain.")
+        conflicts.finalize(by=keeper, seen=seen(ill, apart), stands="tumour", reason="Plain.")
     with pytest.raises(conflicts.NotSettled, match="do not contradict"):
-        conflicts.settle(by=keeper, seen=seen(ill, alike), stands="tumour", reason="Plain.")
+        conflicts.finalize(by=keeper, seen=seen(ill, alike), stands="tumour", reason="Plain.")
     with pytest.raises(conflicts.NotSettled, match="changed since"):
-        conflicts.settle(by=keeper, seen={ill.pk: "tumour", well.pk: "glioma"}, stands="tumour", reason="Plain.")
+        conflicts.finalize(by=keeper, seen={ill.pk: "tumour", well.pk: "glioma"}, stands="tumour", reason="Plain.")
 
 
 def test_the_untyped_label_cannot_stand_over_types_that_contradict(north, keeper):
     enough(north)
     three = [scan(north, label, fingerprint=near(9002, 2.0)) for label in ("tumour", "glioma", "meningioma")]
     with pytest.raises(conflicts.NotSettled, match="glioma, meningioma still contradict"):
-        conflicts.settle(by=keeper, seen=seen(*three), stands="tumour", reason="Some tumour.")
-    out = conflicts.settle(by=keeper, seen=seen(*three), stands="glioma", reason="Seen again.")
+        conflicts.finalize(by=keeper, seen=seen(*three), stands="tumour", reason="Some tumour.")
+    out = conflicts.finalize(by=keeper, seen=seen(*three), stands="glioma", reason="Seen again.")
     assert [each.label for each in out] == ["meningioma"]
 
 
 def test_strangers_and_readers_settle_nothing(north, twins):
     with pytest.raises(conflicts.NotSettled, match="no such set"):
         stranger = person(Role.DATA_MANAGER, InstitutionFactory())
-        conflicts.settle(by=stranger, seen=seen(*twins), stands="tumour", reason="Plain.")
+        conflicts.finalize(by=stranger, seen=seen(*twins), stands="tumour", reason="Plain.")
     with pytest.raises(NotAllowed):
         reader = person(Role.RADIOLOGIST, north)
-        conflicts.settle(by=reader, seen=seen(*twins), stands="tumour", reason="Plain.")
+        conflicts.finalize(by=reader, seen=seen(*twins), stands="tumour", reason="Plain.")
     with pytest.raises(conflicts.NotSettled):
         conflicts.take_back(by=person(Role.DATA_MANAGER, north), ruling=uuid.uuid4())
 
 
 def test_database_holds_one_standing_ruling_with_a_reason_and_a_whole_taking_back(keeper, twins):
-    row = conflicts.settle(by=keeper, seen=seen(*twins), stands="tumour", reason="Plain.")[0]
+    row = conflicts.finalize(by=keeper, seen=seen(*twins), stands="tumour", reason="Plain.")[0]
     for wrong in (
         {"scan": row.scan, "label": row.label, "reason": "Twice."},
         {"scan": twins[0], "label": "tumour", "reason": ""},

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, get_frame
 
-from diagnostics.scans.kept_sentences import in_words
+from diagnostics.scans.stored_messages import in_words
 from mlcore.images.decode import Refused, decode
 from mlcore.images.decoded import ACCEPTED
 from mlcore.images.kinds import ADVICE, kind_of
@@ -213,7 +213,7 @@ def test_a_kind_is_named_in_the_language_of_the_reader():
     assert in_words(refused.value.sentence, refused.value.code) == refused.value.sentence
     catalogue = {"Unsupported file type: {name}.": "Nicht unterstützt: {name}.", ADVICE["volume"]: "Schicht ausgeben."}
     with translation.override("de"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diagnostics.scans.kept_sentences.gettext", lambda text: catalogue.get(text, text))
+        patch.setattr("diagnostics.scans.stored_messages.gettext", lambda text: catalogue.get(text, text))
         words = in_words(refused.value.sentence, refused.value.code)
     assert words.startswith("Nicht unterstützt: NIfTI. Schicht ausgeben. ")
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from diagnostics.scans.access import Role
-from diagnostics.scans.kept_sentences import FORMER_SENTENCES, in_words
+from diagnostics.scans.stored_messages import FORMER_SENTENCES, in_words
 from mlcore.images.decoded import ACCEPTED, Refused
 from portal.ui import catalogues, translations
 from portal.ui.templatetags.overread import when

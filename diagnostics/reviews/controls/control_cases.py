@@ -58,11 +58,11 @@ def want_one(case: Case) -> None:
 def mix_in(limit: int = MOST_AT_ONCE) -> int:
     """Make the controls that are wanted; how many. Called every few seconds by the scheduler; twice is once."""
     made = 0
-    wanted = Control.objects.filter(case__isnull=True, given_up=False).order_by("created_at")
+    wanted = Control.objects.filter(case__isnull=True, abandoned=False).order_by("created_at")
     for control in wanted.select_related("institution", "beside__scan__patient", "beside__scan__study")[:limit]:
         known = _known_scan(control)
         if known is None:
-            Control.objects.filter(pk=control.pk).update(given_up=True)
+            Control.objects.filter(pk=control.pk).update(abandoned=True)
             continue
         try:
             made += _make(control, *known)
@@ -73,7 +73,7 @@ def mix_in(limit: int = MOST_AT_ONCE) -> int:
             DomainError,
         ) as error:  # its file is gone or cannot be read any more
             log.warning("control_not_made", control=str(control.pk), error=type(error).__name__)
-            Control.objects.filter(pk=control.pk, case__isnull=True).update(given_up=True)
+            Control.objects.filter(pk=control.pk, case__isnull=True).update(abandoned=True)
     return made
 
 

@@ -4,7 +4,7 @@ The one door: other rooms import from here.
 """
 
 from .agreement import FEW, MOST_CASES, cases_behind, overseen_by, report
-from .second_readers import answer, ask_second_opinion, recall, return_case, settle
+from .second_readers import answer, ask_second_opinion, finalize, recall, return_case
 from .unclaimable import count_for, waits_for_nobody, waive_second_reader
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "recall",
     "report",
     "return_case",
-    "settle",
+    "finalize",
     "waits_for_nobody",
     "waive_second_reader",
 ]

@@ -21,12 +21,12 @@ from diagnostics.reviews.notices import tell_disagreement, tell_returned, tell_s
 from diagnostics.reviews.queries import final_read_at, own_final_read
 from diagnostics.reviews.texts import checked_text
 from diagnostics.reviews.thread import READERS
-from diagnostics.reviews.worklist import end, live_with, locked, tell
+from diagnostics.reviews.worklist import end, live_with, locked, touch_related
 from diagnostics.scans.access import Permission, Role, require
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
 
 
-def settle(*, by: Actor, case: Case, read: Read) -> None:
+def finalize(*, by: Actor, case: Case, read: Read) -> None:
     """Move the case on after a final read or its amendment, in the caller's transaction.
 
     Two labels that are not the same word are a disagreement, also "tumour" beside a type: somebody has to say which
@@ -79,7 +79,7 @@ def _go_on(by: Actor, case: Case, stage: str, why: str, *, act: str) -> None:
     )
     if case.state == CaseState.DONE:
         Read.objects.filter(case=case).update(updated_at=now)  # closed to the institution again
-    tell(case.pk, now)
+    touch_related(case.pk, now)
     turn_over(case)
     if stage == Stage.ADJUDICATION:
         tell_disagreement(case=case)
@@ -130,7 +130,7 @@ def ask_second_opinion(*, by: Actor, case: Case, claim_token: object, comment: s
         raise WrongStage(_("Your institution has no other radiologist who could give one."))
     Case.objects.filter(pk=case.pk).update(second_read=SecondRead.ASKED)
     made = Comment.objects.create(case=case, author=account_of(by), kind=CommentKind.ASKED, text=text)
-    tell(case.pk, timezone.now())
+    touch_related(case.pk, timezone.now())
     record(by=by, act="second_opinion_asked", target=case, institution=case.institution, comment=made.pk)
     case.refresh_from_db()
     return case
@@ -165,7 +165,7 @@ def return_case(*, by: Actor, case: Case, claim_token: object, reader: str, comm
     made = Comment.objects.create(
         case=case, author=account_of(by), to=read.reader, kind=CommentKind.RETURNED, text=text
     )
-    tell(case.pk, timezone.now())
+    touch_related(case.pk, timezone.now())
     turn_over(case)
     tell_returned(case=case, reader=read.reader_id)
     record(by=by, act="case_returned", target=case, institution=case.institution, comment=made.pk, reader=reader)
@@ -215,7 +215,7 @@ def recall(*, by: Actor, case: Case, reason: str) -> Case:
     for live in Claim.objects.filter(case=case, released_at__isnull=True):
         end(live, "taken_over")
     Case.objects.filter(pk=case.pk).update(stage=Stage.ADJUDICATION, assigned_to=None, returned_at=None)
-    tell(case.pk, timezone.now())
+    touch_related(case.pk, timezone.now())
     turn_over(case)
     record(by=by, act="case_recalled", target=case, institution=case.institution, reason=reason)
     case.refresh_from_db()

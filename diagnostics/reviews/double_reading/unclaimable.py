@@ -14,7 +14,7 @@ from diagnostics.cases.models import Case, CaseQuerySet, CaseState, Stage
 from diagnostics.reviews.errors import WrongStage
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.texts import checked_text
-from diagnostics.reviews.worklist import left_cases, locked, past_first, require_oversight, tell
+from diagnostics.reviews.worklist import left_cases, locked, past_first, require_oversight, touch_related
 from diagnostics.scans.access import Permission, institutions_where, roles_with
 from diagnostics.scans.models import Institution, Membership
 
@@ -141,7 +141,7 @@ def waive_second_reader(*, by: Actor, case: Case, reason: str) -> Case:
     if case.reads.filter(reader=account_of(by)).exists():
         raise WrongStage(_("You have read this case yourself. Somebody else must decide this."))
     finish_with_the_first(case)
-    tell(case.pk, timezone.now())
+    touch_related(case.pk, timezone.now())
     record(by=by, act="second_read_waived", target=case, institution=case.institution, reason=reason)
     case.refresh_from_db()
     return case

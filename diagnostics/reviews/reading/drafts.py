@@ -19,7 +19,7 @@ from diagnostics.reviews.models import Claim, Comment, CommentKind, Draft, Read,
 from diagnostics.reviews.notices import turn_over
 from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
-from diagnostics.reviews.worklist import claim, live_with, tell
+from diagnostics.reviews.worklist import claim, live_with, touch_related
 from diagnostics.scans.access import require
 
 from .reasons import check_draft
@@ -203,7 +203,7 @@ def undo_read(*, by: Actor, read: Read, frozen: QuerySet[Model]) -> Claim:
     _put_back(by, case, read)
     record(by=by, act="read_undone", target=read, institution=case.institution, case=case.pk)
     made = claim(by=by, case=Case.objects.select_related("institution").get(pk=case.pk))
-    tell(case.pk, now)
+    touch_related(case.pk, now)
     return made
 
 

@@ -12,12 +12,12 @@ from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
-from diagnostics.reviews.double_reading import settle
+from diagnostics.reviews.double_reading import finalize
 from diagnostics.reviews.errors import InvalidRead, StaleClaim, WrongStage
 from diagnostics.reviews.labels import differs
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
-from diagnostics.reviews.worklist import end, lease, live_with, locked, tell
+from diagnostics.reviews.worklist import end, lease, live_with, locked, touch_related
 from diagnostics.scans.access import require
 from diagnostics.scans.models import ReadingMode
 
@@ -135,7 +135,7 @@ def _record_blind(by: Actor, case: Case, live: Claim, blind: Read | None, said: 
     now = timezone.now()
     Claim.objects.filter(pk=live.pk).update(expires_at=lease())
     drop_draft(by, case)
-    tell(case.pk, now)
+    touch_related(case.pk, now)
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="blind")
     return read
 
@@ -153,7 +153,7 @@ def _ended(by: Actor, case: Case, live: Claim, read: Read) -> None:
     end(live, "done")
     drop_draft(by, case)
     record(by=by, act="read_recorded", target=read, institution=case.institution, case=case.pk, kind="final")
-    settle(by=by, case=case, read=read)
+    finalize(by=by, case=case, read=read)
 
 
 def _check_revealed(blind: Read | None) -> None:
@@ -225,5 +225,5 @@ def amend(*, by: Actor, read: Read, **said: Unpack[Said]) -> Read:
         case=case.pk,
         revision=amended.revision,
     )
-    settle(by=by, case=case, read=amended)
+    finalize(by=by, case=case, read=amended)
     return amended

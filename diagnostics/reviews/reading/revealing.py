@@ -16,7 +16,7 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.reviews.errors import StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
-from diagnostics.reviews.worklist import claim, live_with, locked, tell
+from diagnostics.reviews.worklist import claim, live_with, locked, touch_related
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import ReadingMode
 
@@ -88,7 +88,7 @@ def _reveal(by: Actor, blind: Read) -> None:
     now = timezone.now()
     Read.objects.filter(pk=blind.pk).update(revealed_at=now, updated_at=now)
     blind.revealed_at = now
-    tell(blind.case_id, now)
+    touch_related(blind.case_id, now)
     record(by=by, act="opinion_revealed", target=blind, institution=blind.case.institution, case=blind.case_id)
 
 
@@ -118,5 +118,5 @@ def undo_blind(*, by: Actor, read: Read) -> Claim:
     Read.objects.filter(pk=blind.pk).update(withdrawn_at=now, updated_at=now)
     record(by=by, act="blind_read_undone", target=blind, institution=case.institution, case=case.pk)
     made = claim(by=by, case=case)
-    tell(case.pk, now)
+    touch_related(case.pk, now)
     return made

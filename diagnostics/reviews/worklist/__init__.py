@@ -4,7 +4,19 @@ The one door: other rooms import from here.
 """
 
 from .assigning import assign, readers_for
-from .claims import claim, claim_next, end, expire_claims, lease, live_with, locked, release, renew, take_over, tell
+from .claims import (
+    claim,
+    claim_next,
+    end,
+    expire_claims,
+    lease,
+    live_with,
+    locked,
+    release,
+    renew,
+    take_over,
+    touch_related,
+)
 from .leaving import free_case, free_left_work, heirs_of, left_cases, on_leaving, on_left, require_oversight, work_of
 from .listing import (
     COUNT_LIMIT,
@@ -67,7 +79,7 @@ __all__ = [
     "tab",
     "tab_counts",
     "take_over",
-    "tell",
+    "touch_related",
     "unfinished",
     "views_of",
     "waiting_for",

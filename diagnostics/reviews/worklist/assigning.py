@@ -15,7 +15,7 @@ from diagnostics.reviews.notices import tell_assigned
 from diagnostics.scans.access import Permission, Role, institutions_where, require
 from diagnostics.scans.models import Membership
 
-from .claims import locked, tell
+from .claims import locked, touch_related
 
 MOST_AT_ONCE = 200
 
@@ -37,7 +37,7 @@ def assign(*, by: Actor, cases: Sequence[Case], to: Account | None) -> list[Case
         case = locked(each)
         _refuse(case, to)
         Case.objects.filter(pk=case.pk).update(assigned_to=to)
-        tell(case.pk, timezone.now())
+        touch_related(case.pk, timezone.now())
         tell_assigned(by=by, case=case, to=to)
         person = None if to is None else to.pk
         record(by=by, act="case_assigned", target=case, institution=case.institution, person=person)

@@ -107,7 +107,7 @@ def _claim(by: Actor, case: Case) -> Claim:
         if live is None:
             raise
         raise AlreadyClaimed(live.holder, live.expires_at) from None
-    tell(case.pk, now)
+    touch_related(case.pk, now)
     taken_up(by=by, case=case)
     record(by=by, act="case_claimed", target=case, institution=case.institution, claim=made.pk)
     return made
@@ -194,10 +194,10 @@ def end(live: Claim, how: str) -> None:
     now = timezone.now()
     if not Claim.objects.filter(pk=live.pk, released_at__isnull=True).update(released_at=now, release=how):
         raise StaleClaim
-    tell(live.case_id, now)
+    touch_related(live.case_id, now)
 
 
-def tell(case_id: uuid.UUID, now: datetime) -> None:
+def touch_related(case_id: uuid.UUID, now: datetime) -> None:
     """Move the times of a case and of what may just have become visible or blinded to somebody.
 
     Whoever asks for what changed since must hear of it. Predictions come before scans, as where they are finished:
@@ -249,7 +249,7 @@ def expire_claims() -> int:
             if Claim.objects.filter(pk=old.pk, released_at__isnull=True, expires_at__lte=now).update(
                 released_at=now, release="expired"
             ):
-                tell(old.case_id, now)
+                touch_related(old.case_id, now)
                 record(
                     by=None,
                     act="claim_expired",

@@ -25,7 +25,7 @@ from diagnostics.scans.filing import InvalidEntry
 from diagnostics.scans.models import Institution, Membership
 
 from .assigning import may_be_given
-from .claims import end, locked, tell
+from .claims import end, locked, touch_related
 from .listing import past_first
 
 AT_ONCE = 200  # so many in one look of the scheduler
@@ -195,7 +195,7 @@ def _ended(by: Actor | None, case: Case, claim: Claim) -> bool:
 
 def _tell(by: Actor | None, case: Case, heir: Account | None) -> None:
     """Whom the case concerns now."""
-    tell(case.pk, timezone.now())
+    touch_related(case.pk, timezone.now())
     turn_over(case)
     if case.stage == Stage.ADJUDICATION:
         tell_disagreement(case=case)
