@@ -54,6 +54,7 @@ _own_environment()
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.utils import translation  # noqa: E402
 
 # Argon2 is slow on purpose; tests of the hashing itself name it.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
@@ -143,6 +144,13 @@ def django_db_setup(
     kept = cache.mkdir("overread-tables") if cache else Path(os.environ["OVERREAD_TEST_FOLDER"])
     with django_db_blocker.unblock(), databases.shared(kept):
         yield
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """End a test in the language that the next one expects: a page that the test client opened leaves its own."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
