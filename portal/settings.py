@@ -426,7 +426,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
-    "SERVERS": [{"url": ROOT}] if ROOT else [],
+    "SERVERS": [{"url": ROOT or "/"}],
     "COMPONENT_SPLIT_REQUEST": True,
     # The same word names different sets of codes (a scan's status, a run's): each set has a name of its own.
     "ENUM_NAME_OVERRIDES": {

@@ -51,7 +51,7 @@ class NewAnnotation(InputSerializer):
     revision = serializers.IntegerField(
         required=False, min_value=0, max_value=1_000_000, default=0, help_text="The revision seen, 0 for a new mark."
     )
-    kind = OneOf(choices=Kind.values, required=False, default="", help_text="Needed unless withdrawn.")
+    kind = OneOf(choices=Kind.values, required=False, help_text="Needed unless withdrawn.")
     points = Points(required=False, default=list)
     image = serializers.IntegerField(
         required=False,
@@ -70,7 +70,7 @@ def change_of(given: dict[str, Any]) -> Change:
     return Change(
         mark=given.get("mark") or uuid.uuid4(),
         base=given["revision"],
-        kind=given["kind"],
+        kind=given.get("kind", ""),
         points=given["points"],
         text=given["text"],
         withdrawn=given["withdrawn"],

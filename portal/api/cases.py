@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -132,35 +133,38 @@ class CaseListing(Changes):
     tab = OneOf(choices=TABS, required=False, help_text="As the tabs of the worklist.")
 
 
-def token_field(**more: Any) -> serializers.CharField:
+@extend_schema_field(OpenApiTypes.UUID)
+class ClaimTokenField(serializers.CharField):
     """The token of a claim in a body: whatever is none that lives is stale, and no error of form."""
-    return serializers.CharField(max_length=200, **more)
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(max_length=200, **more)
 
 
 class ClaimToken(InputSerializer):
-    claim_token = token_field()
+    claim_token = ClaimTokenField()
 
 
 class GivenBack(InputSerializer):
-    claim_token = token_field(required=False, help_text="One's own live claim where left out.")
+    claim_token = ClaimTokenField(required=False, help_text="One's own live claim where left out.")
 
 
 class NewRead(Statement):
     """What a reader states, and on which claim."""
 
-    claim_token = token_field()
+    claim_token = ClaimTokenField()
     stage = OneOf(choices=ReadKind.values)
 
 
 class Question(InputSerializer):
-    claim_token = token_field()
+    claim_token = ClaimTokenField()
     comment = serializers.CharField(
         max_length=LONGEST_TEXT, help_text="What is asked; hidden from whoever is still blind."
     )
 
 
 class Return(InputSerializer):
-    claim_token = token_field()
+    claim_token = ClaimTokenField()
     reader = OneOf(choices=list(READERS), help_text="Whom it goes back to.")
     comment = serializers.CharField(max_length=LONGEST_TEXT, help_text="What to look at again.")
 

@@ -23,7 +23,7 @@ from diagnostics.training.queries import models_for
 from portal.accounts import freshness
 from portal.accounts.models import Scope
 
-from .promotion_requests import RequestSerializer, fresh_token, telling_what_is_needed
+from .promotion_requests import PromotionRequestSerializer, fresh_token, telling_what_is_needed
 from .resource import BaseViewSet
 from .shapes import address
 from .strict import Changes, InputSerializer, Nothing, OneOf, Query
@@ -103,12 +103,14 @@ class PromotionWish(Decision):
 
     name = serializers.CharField(
         required=False,
+        allow_blank=True,
         default="",
         max_length=200,
         help_text="Of the model and its number, exactly; needed only where the gate has not let it through.",
     )
     password = serializers.CharField(
         required=False,
+        allow_blank=True,
         default="",
         max_length=4096,
         write_only=True,
@@ -173,7 +175,7 @@ class ModelVersionViewSet(BaseViewSet):
             headers={"Content-Disposition": f'attachment; filename="model-v{version.number}.md"'},
         )
 
-    @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: RequestSerializer})
+    @extend_schema(request=PromotionWish, responses={200: ModelDetail, 202: PromotionRequestSerializer})
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, **kwargs: object) -> Response:
         """Put this model into use; the one that was becomes the previous one.
@@ -192,7 +194,7 @@ class ModelVersionViewSet(BaseViewSet):
         if not isinstance(done, PromotionRequest):
             return self._detail(self.get_object())
         here = address({"request": request}, "promotionrequest-detail", pk=done.pk)
-        shown = RequestSerializer(done, context=self.get_serializer_context()).data
+        shown = PromotionRequestSerializer(done, context=self.get_serializer_context()).data
         return Response(shown, status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
     @extend_schema(request=None, responses=ModelDetail)

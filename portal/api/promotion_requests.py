@@ -58,7 +58,7 @@ def telling_what_is_needed(by: Actor, version: ModelVersion) -> Iterator[None]:
         raise
 
 
-class RequestSerializer(serializers.Serializer[PromotionRequest]):
+class PromotionRequestSerializer(serializers.Serializer[PromotionRequest]):
     """A wish to put a model into use, and what became of it."""
 
     id = serializers.UUIDField()
@@ -74,12 +74,12 @@ class RequestSerializer(serializers.Serializer[PromotionRequest]):
     updated_at = serializers.DateTimeField()
 
 
-class RequestListing(Changes):
+class PromotionRequestListing(Changes):
     status = OneOf(choices=RequestState.values, required=False, source="state")
     model_version = serializers.UUIDField(required=False, source="version")
 
 
-class NewRequest(InputSerializer):
+class NewPromotionRequest(InputSerializer):
     """Which model, and why."""
 
     model_version = serializers.UUIDField()
@@ -91,6 +91,7 @@ class Approval(InputSerializer):
 
     exception = serializers.CharField(
         required=False,
+        allow_blank=True,
         default="",
         max_length=LONGEST_TEXT,
         help_text="Why it may go into use although the gate has not let it through, in at least 20 characters; needed "
@@ -98,12 +99,14 @@ class Approval(InputSerializer):
     )
     name = serializers.CharField(
         required=False,
+        allow_blank=True,
         default="",
         max_length=200,
         help_text="Of the model and its number, exactly; needed only where the gate has not let it through.",
     )
     password = serializers.CharField(
         required=False,
+        allow_blank=True,
         default="",
         max_length=4096,
         write_only=True,
@@ -120,18 +123,18 @@ class Refusal(InputSerializer):
 class PromotionRequestViewSet(BaseViewSet):
     """All requests, to whoever may see models."""
 
-    listings: ClassVar[dict[str, type[Query]]] = {"list": RequestListing}
-    serializer_class = RequestSerializer
+    listings: ClassVar[dict[str, type[Query]]] = {"list": PromotionRequestListing}
+    serializer_class = PromotionRequestSerializer
     scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "approve", "decline", "withdraw"], Scope.LEARN)
 
     def get_queryset(self) -> QuerySet[PromotionRequest]:
         require(self.person, Permission.SEE_MODELS)
         return PromotionRequest.objects.select_related("version", "proposed_by", "decided_by")
 
-    @extend_schema(request=NewRequest, responses={202: RequestSerializer})
+    @extend_schema(request=NewPromotionRequest, responses={202: PromotionRequestSerializer})
     def create(self, request: Request) -> Response:
         """Propose that a model goes into use. Proposed again, the request that waits is given."""
-        given = self.body(NewRequest)
+        given = self.body(NewPromotionRequest)
         require(self.person, Permission.PROPOSE_PROMOTION)
         version = ModelVersion.objects.filter(pk=given["model_version"]).first()
         if version is None:
@@ -140,7 +143,7 @@ class PromotionRequestViewSet(BaseViewSet):
         here = address({"request": request}, "promotionrequest-detail", pk=asked.pk)
         return Response(self._shown(asked), status=status.HTTP_202_ACCEPTED, headers={"Location": here})
 
-    @extend_schema(request=Approval, responses=RequestSerializer)
+    @extend_schema(request=Approval, responses=PromotionRequestSerializer)
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, **kwargs: object) -> Response:
         """Put the model into use. Never one's own request."""
@@ -149,14 +152,14 @@ class PromotionRequestViewSet(BaseViewSet):
             done = requests.approve(by=self.person, request=asked, exception=given["exception"], name=given["name"])
         return Response(self._shown(done))
 
-    @extend_schema(request=Refusal, responses=RequestSerializer)
+    @extend_schema(request=Refusal, responses=PromotionRequestSerializer)
     @action(detail=True, methods=["post"])
     def decline(self, request: Request, **kwargs: object) -> Response:
         """Leave the model where it is, and say why."""
         asked, given = self.get_object(), self.body(Refusal)
         return Response(self._shown(requests.decline(by=self.person, request=asked, words=given["reason"])))
 
-    @extend_schema(request=None, responses=RequestSerializer)
+    @extend_schema(request=None, responses=PromotionRequestSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, **kwargs: object) -> Response:
         """Take back one's own request."""
@@ -175,4 +178,4 @@ class PromotionRequestViewSet(BaseViewSet):
         return asked, given
 
     def _shown(self, asked: PromotionRequest) -> Any:
-        return RequestSerializer(asked, context=self.get_serializer_context()).data
+        return PromotionRequestSerializer(asked, context=self.get_serializer_context()).data

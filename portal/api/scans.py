@@ -37,7 +37,7 @@ from .problems import InvalidInput, TooLarge
 from .resource import SMALL_BODY, BaseViewSet
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
-from .strict import Changes, InputSerializer, Name, Nothing, OneOf, Query
+from .strict import Changes, InputSerializer, Name, Nothing, OneOf, PseudonymField, Query
 
 FILES = ("pixels", "preview", "original")
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
@@ -184,7 +184,7 @@ class HandIn(InputSerializer):
 
     # Emptiness is the domain's to refuse, with its own code and sentence.
     file = serializers.FileField(allow_empty_file=True, help_text="JPEG, PNG or DICOM; the content decides.")
-    patient = serializers.CharField(max_length=64, help_text="Pseudonym, no name: P-0042.")
+    patient = PseudonymField(max_length=64, help_text="Pseudonym, no name: P-0042.")
     institution = serializers.CharField(
         required=False, allow_blank=True, help_text="Code; may be left out by those who belong to one only."
     )

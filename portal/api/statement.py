@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from diagnostics.reviews.reading import Door, Field, Kind, Said, through
 
-from .strict import InputSerializer, OneOf
+from .strict import ImageNumbersField, InputSerializer, OneOf
 
 Fields = dict[str, Any]  # of a serializer: the stubs know no better
 
@@ -45,7 +45,9 @@ def _taken(each: Field) -> serializers.Field[Any, Any, Any, Any]:
     optional: dict[str, Any] = {"required": False, "allow_null": True, "help_text": each.help}
     if each.kind == Kind.YES_NO:
         return serializers.BooleanField(**optional)
-    if each.kind in (Kind.TEXT, Kind.IMAGES):
+    if each.kind == Kind.IMAGES:
+        return ImageNumbersField(**optional, allow_blank=True, max_length=each.limit)
+    if each.kind == Kind.TEXT:
         return serializers.CharField(**optional, allow_blank=True, max_length=each.limit)
     return OneOf(**optional, choices=each.codes, allow_blank=not each.default)
 

@@ -6,11 +6,14 @@ from typing import Any, ClassVar, TypeVar
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from diagnostics.limits import LONGEST_NUMBERS
 from diagnostics.scans.folding import folded
 
+from . import paging
 from .problems import InvalidInput
 
 
@@ -31,6 +34,18 @@ class Name(serializers.CharField):
 
     def to_internal_value(self, data: str) -> str:
         return folded(super().to_internal_value(data))
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"})
+class PseudonymField(serializers.CharField):
+    """A patient's pseudonym; the domain refuses what is none."""
+
+
+@extend_schema_field(
+    {"type": "string", "maxLength": LONGEST_NUMBERS, "pattern": "^([1-9][0-9]{0,5}(, [1-9][0-9]{0,5})*)?$"}
+)
+class ImageNumbersField(serializers.CharField):
+    """Numbers of images, from 1, with commas between them; the domain refuses other texts."""
 
 
 class InputSerializer(serializers.Serializer[object]):
@@ -61,12 +76,15 @@ class Query(InputSerializer):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "string", "pattern": paging.PATTERN})
+class CursorField(serializers.CharField):
+    """The text of a :class:`portal.api.paging.Cursor`."""
+
+
 class Page(Query):
     """What every list takes."""
 
-    cursor = serializers.CharField(
-        required=False, max_length=300, help_text="From `next` or `previous` of the page before."
-    )
+    cursor = CursorField(required=False, max_length=300, help_text="From `next` or `previous` of the page before.")
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
 
 

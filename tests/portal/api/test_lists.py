@@ -10,9 +10,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings, strategies
 
 from diagnostics.scans.models import Patient, Scan
 from diagnostics.training.models import TrainingState
+from portal.api import paging
 from portal.api.urls import router
 from tests.factories import (
     CaseFactory,
@@ -103,6 +105,22 @@ def test_cursor_whose_time_leaves_the_calendar_is_400(north, path, at, way):
     made = base64.urlsafe_b64encode(json.dumps([way, at, str(uuid.uuid4())]).encode()).decode()
     found = assert_problem(bearer(north.data_manager).get(f"{V1}/{path}/", {"cursor": made}), 400)
     assert list(found["errors"]) == ["cursor"]
+
+
+@given(text=strategies.from_regex(paging.PATTERN, fullmatch=True))
+@settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("path", [f"{name}/" for name in LISTS])
+def test_cursor_as_it_is_described_is_never_refused(north, path, text):
+    assert bearer(north.administrator).get(f"{V1}/{path}", {"cursor": text}).status_code == 200
+
+
+@pytest.mark.parametrize("way", ["f", "b"])
+def test_cursor_of_the_former_form_still_leads_on(north, way):
+    made = PatientFactory.create_batch(3, institution=north.institution)
+    place = [way, made[1].updated_at.isoformat(), str(made[1].pk)]
+    former = base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+    page = bearer(north.data_manager).get(f"{V1}/patients/", {"cursor": former}).json()
+    assert [row["id"] for row in page["results"]] == [str(made[2 if way == "f" else 0].pk)]
 
 
 def test_parameter_given_twice_is_400(north):

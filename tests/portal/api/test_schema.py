@@ -4,6 +4,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 from django.test import Client
+from jsonschema import Draft202012Validator
 
 from portal.api.urls import router
 
@@ -56,6 +57,34 @@ def test_every_operation_tells_its_errors_and_its_key():
             assert ("Idempotency-Key" in names) == (method == "post"), path
             if path.count("/") == 4 and method == "get" and "users/me" not in path:
                 assert {"cursor", "page_size"} <= names, path
+
+
+def test_every_default_is_a_value_that_is_accepted():
+    document = described()
+    defaults = 0
+    for name, component in document["components"]["schemas"].items():
+        for field, told in component.get("properties", {}).items():
+            if "default" in told:
+                Draft202012Validator({**told, "components": document["components"]}).validate(told["default"])
+                # A client that is generated from this sends it.
+                assert told["default"] != "" or told.get("minLength", 0) == 0, (name, field)
+                defaults += 1
+    assert defaults > 20
+
+
+def test_description_names_the_server_and_takes_no_field_that_it_does_not_know():
+    document = described()
+    assert [each["url"] for each in document["servers"]] == ["/"]
+    bodies = [content["schema"]["$ref"] for content in request_bodies(document)]
+    for body in bodies:
+        assert document["components"]["schemas"][body.rpartition("/")[2]]["additionalProperties"] is False, body
+    assert len(bodies) > 20
+
+
+def request_bodies(document):
+    for item in document["paths"].values():
+        for operation in item.values():
+            yield from operation.get("requestBody", {}).get("content", {}).values()
 
 
 def test_codes_of_the_contract_stand_in_the_schema():
