@@ -1,6 +1,7 @@
 """The tables, in the order in which the data travels."""
 
 from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
+from diagnostics.peers.models import DicomPeer
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
@@ -34,6 +35,7 @@ __all__ = [
     "DatasetItem",
     "DatasetPlan",
     "DatasetVersion",
+    "DicomPeer",
     "GateResult",
     "GateRules",
     "Image",

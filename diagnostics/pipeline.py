@@ -3,7 +3,7 @@ background work start."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
@@ -190,13 +190,17 @@ def _submitted_again(by: Actor, scan: Scan, reference_label: str) -> Submitted:
     return Submitted(scan, False)
 
 
-def close_series(*, by: Actor, scans_of: Collection[Scan]) -> None:
-    """All images of the series of these scans are here, says the door: they need not wait for the quiet."""
+def close_series(*, by: Actor, scans_of: Collection[Scan], after_seconds: float = 0) -> None:
+    """All images of the series of these scans are here, says the door: they need not wait for the quiet.
+
+    ``after_seconds``: where the door cannot be sure, as of a scanner that sends each image by itself. Whatever comes
+    in this time lets the series wait again.
+    """
     found = {scan.series for scan in scans_of if scan.series is not None}
     with transaction.atomic():
         for series in found:
             require(by, Permission.SUBMIT_SCAN, series.institution)
-            arrival.all_are_here(series)
+            arrival.all_are_here(series, after=timedelta(seconds=after_seconds))
         transaction.on_commit(lambda: nudge(tasks.close_series))
 
 

@@ -275,6 +275,19 @@ DECODING_CPU_SECONDS = env.float("OVERREAD_DECODING_CPU_SECONDS", default=1.6)
 DECODING_WALL_SECONDS = env.float("OVERREAD_DECODING_WALL_SECONDS", default=30.0)
 DECODING_FILES = env.int("OVERREAD_DECODING_FILES", default=200)
 
+# --- DICOM (C-STORE) -------------------------------------------------------------------------------------------
+# 0: nobody listens. 104 is the usual port and needs special rights; 11112 is the other one that is registered.
+DICOM_PORT = env.int("OVERREAD_DICOM_PORT", default=0)
+DICOM_BIND = env.str("OVERREAD_DICOM_BIND", default="") or env.str("OVERREAD_BIND", default="127.0.0.1")
+DICOM_AE_TITLE = env.str("OVERREAD_DICOM_AE_TITLE", default="OVERREAD")
+DICOM_ASSOCIATIONS = env.int("OVERREAD_DICOM_ASSOCIATIONS", default=20)
+DICOM_TIMEOUT_SECONDS = env.float("OVERREAD_DICOM_TIMEOUT_SECONDS", default=30.0)
+# As many instances are worked on at once as can be decoded; who waits longer for a place is told to come again.
+DICOM_AT_ONCE = DECODING_PROCESSES
+DICOM_WAIT_SECONDS = env.float("OVERREAD_DICOM_WAIT_SECONDS", default=10.0)
+# After the association that brought it. Some scanners open one for each image.
+DICOM_LINGER_SECONDS = env.float("OVERREAD_DICOM_LINGER_SECONDS", default=3.0)
+
 # --- files -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("OVERREAD_MAX_UPLOAD_MB", default=32) * 1024 * 1024
 # The most that one request may bring, several files together.

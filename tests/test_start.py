@@ -125,7 +125,7 @@ class Started:
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Started]:
     # Long on purpose: the broker's socket must find a shorter place.
-    run = Started(tmp_path / ("data-" + "x" * 90), free_port())
+    run = Started(tmp_path / ("data-" + "x" * 90), free_port(), OVERREAD_DICOM_PORT=str(free_port()))
     yield run
     processes.stop(run.process, 60)
 
@@ -136,9 +136,10 @@ def test_start_from_nothing_serves_the_first_page_and_leaves_no_process_behind(s
     assert answer.status == 200
     assert "Nobody has an account yet" in started.output()
     started.until_said("training@")
+    assert "dicom_listener_started" in started.output()
     everyone = descendants(started.process.pid)
-    # Broker, web and its two, two workers and the child of at least one, scheduler.
-    assert len(everyone) >= 8
+    # Broker, web and its two, two workers and the child of at least one, scheduler, the DICOM listener.
+    assert len(everyone) >= 9
 
     second = Started(started.heard.parent / "other", started.port)
     assert second.process.wait(30) == 1

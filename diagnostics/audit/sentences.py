@@ -11,6 +11,8 @@ SENTENCES: dict[str, object] = {
     "scan_stored": _("uploaded a scan"),
     "file_ended": _("uploaded a file whose decoding exceeded the limits"),
     "scan_submitted_again": _("uploaded a scan that was already stored"),
+    "dicom_peer_added": _("added the DICOM peer %(ae_title)s"),
+    "dicom_peer_changed": _("changed the DICOM peer %(ae_title)s"),
     "series_closed": _("put the images of a series in order"),
     "instance_kept": _("kept an object with its study that is not analysed"),
     "file_quarantined": _("put a file into quarantine that contradicts a stored one"),

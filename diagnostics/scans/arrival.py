@@ -257,6 +257,7 @@ def _add_images(
     )
 
 
-def all_are_here(series: Series) -> None:
-    """Let the series close at the next opportunity, in the caller's transaction."""
-    Series.objects.filter(pk=series.pk, arrival=Arrival.ARRIVING).update(close_at=timezone.now())
+def all_are_here(series: Series, *, after: timedelta = timedelta(0)) -> None:
+    """Let the series close at the next opportunity ``after`` this time, in the caller's transaction."""
+    soon = timezone.now() + after
+    Series.objects.filter(pk=series.pk, arrival=Arrival.ARRIVING, close_at__gt=soon).update(close_at=soon)

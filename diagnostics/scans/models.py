@@ -191,6 +191,7 @@ class Scan(models.Model):
         PORTAL = "portal", _("Uploaded in the portal")
         API = "api", _("Uploaded by the API")
         IMPORT = "import", _("Imported from a folder")
+        DIMSE = "dimse", _("Sent by DICOM")
         DEMO = "demo", _("Synthetic phantom")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -57,6 +57,8 @@ def start() -> None:
     preflight.check_folder(folder)
     port = preflight.port_from(os.environ.get("PORT", "8000"))
     preflight.check_port(port, os.environ.get("OVERREAD_BIND", "127.0.0.1"))
+    if settings.DICOM_PORT:
+        preflight.check_port(settings.DICOM_PORT, settings.DICOM_BIND)
     held = preflight.only_one(folder)
     close_data()
 

@@ -18,7 +18,8 @@ OVERCOMMIT = "WARNING Memory overcommit must be enabled"
 
 
 def programs(port: int) -> list[Program]:
-    """Broker (only where REDIS_URL names none), web, the two workers, scheduler; stages order start and stop."""
+    """Broker (only where REDIS_URL names none), web, the two workers, scheduler, and the DICOM listener where it has a
+    port; stages order start and stop."""
     kept = [
         Program(
             name="web",
@@ -36,6 +37,15 @@ def programs(port: int) -> list[Program]:
             stage=3,
         ),
     ]
+    if settings.DICOM_PORT:
+        kept.append(
+            Program(
+                name="dicom",
+                command=manage("dicom_listener"),
+                stage=1,
+                answers=lambda: dicom_answers("127.0.0.1", settings.DICOM_PORT),
+            )
+        )
     if not settings.REDIS_URL:
         kept.insert(
             0, Program(name="broker", command=broker.command(), stage=0, answers=broker_answers, unsaid=OVERCOMMIT)
@@ -65,6 +75,27 @@ async def web_answers(port: int) -> bool:
     request = f"GET /healthz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
     status = await _reply(lambda: asyncio.open_connection("127.0.0.1", port), request)
     return status.startswith(b"HTTP/") and status.endswith(b" 200")
+
+
+def _association_request(called: str) -> bytes:
+    """A request for an association by somebody whom nobody knows: a DICOM listener that lives refuses it."""
+
+    def item(kind: int, content: bytes) -> bytes:
+        return bytes([kind, 0]) + len(content).to_bytes(2, "big") + content
+
+    syntaxes = item(0x30, b"1.2.840.10008.1.1") + item(0x40, b"1.2.840.10008.1.2")
+    proposed = item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, bytes([1, 0, 0, 0]) + syntaxes)
+    proposed += item(0x50, item(0x51, (16384).to_bytes(4, "big")) + item(0x52, b"1.2.826.0.1.3680043.9.3811.3.0.4"))
+    titles = called.ljust(16).encode() + b"OVERREAD-PROBE  "
+    content = b"\0\1\0\0" + titles + bytes(32) + proposed
+    return b"\1\0" + len(content).to_bytes(4, "big") + content
+
+
+async def dicom_answers(host: str, port: int) -> bool:
+    """Whether a DICOM listener takes connections there and answers them."""
+    asked = _association_request(settings.DICOM_AE_TITLE)
+    reply = await _reply(lambda: asyncio.open_connection(host, port), asked)
+    return reply[:1] in (b"\2", b"\3")  # A-ASSOCIATE-AC, A-ASSOCIATE-RJ
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

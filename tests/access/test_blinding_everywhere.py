@@ -43,6 +43,7 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
 )
+from diagnostics.peers.models import DicomPeer
 from diagnostics.predictions import run_state
 from diagnostics.scans.access import Role
 from diagnostics.scans.looks import Look
@@ -146,6 +147,9 @@ def _one_of_everything_else(world: World) -> None:
     kept = {"institution": scan.institution, "size_bytes": 1}
     KeptInstance.objects.create(**kept, study=scan.study, kind="other", sop_uid="1.2.4", sha256="0" * 64)
     SealedOriginal.objects.create(**kept, stored_sha256="2" * 64, sha256="3" * 64)
+    DicomPeer.objects.create(
+        institution=scan.institution, name="Scanner", ae_title="SCANNER", addresses="10.0.0.1", account=manager
+    )
     QuarantinedFile.objects.create(**kept, sop_uid="1.2.5", sha256="1" * 64, uploaded_by=manager)
 
 
