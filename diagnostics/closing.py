@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState
+from diagnostics.peers import wanted
 from diagnostics.predictions import analysis_status
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import services as registry
@@ -66,20 +67,23 @@ def close(pk: UUID) -> bool:
         if series is None or series.arrival != Arrival.ARRIVING or series.close_at > timezone.now():
             return False
         # A reader's act takes the case before the scan; so must this, or the two could wait for each other for ever.
+        is_prior = wanted.is_prior(series.study)
+        if not is_prior:
+            wanted.want_priors(series.study)
         with analysis_status.sync(series.scans.values_list("pk", flat=True)):
             for scan in ordering.put_in_order(series):
                 if not scan.not_analysed:
-                    _becomes_work(scan)
+                    _becomes_work(scan, to_read=not is_prior)
         record(by=None, act="series_closed", target=series, institution=series.institution, arrival=series.arrival)
     return True
 
 
-def _becomes_work(scan: Scan) -> None:
-    """A stack is read once; what comes after a read was final makes another case of it."""
+def _becomes_work(scan: Scan, *, to_read: bool) -> None:
+    """A stack is read once; what comes after a read was final makes another case of it. A prior is not read anew."""
     live = registry.live()
     if live is not None:
         predictions.queue(scan=scan, version=live)
     else:
         analysis_status.put_scans_right([scan.pk])
-    if not Case.objects.filter(scan=scan, state=CaseState.OPEN).exists():
+    if to_read and not Case.objects.filter(scan=scan, state=CaseState.OPEN).exists():
         opening.open_case(by=None, scan=scan)

@@ -1,7 +1,7 @@
 """The tables, in the order in which the data travels."""
 
 from diagnostics.audit.models import AuditChain, AuditEvent, AuditLink
-from diagnostics.peers.models import DicomPeer
+from diagnostics.peers.models import DicomPeer, PriorSearch, PriorStudy, Sending
 from diagnostics.registry.models import GateResult, GateRules, ModelAlarm, ModelVersion, Promotion, PromotionRequest
 from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
@@ -50,6 +50,8 @@ __all__ = [
     "NotificationChoices",
     "Patient",
     "Prediction",
+    "PriorSearch",
+    "PriorStudy",
     "Promotion",
     "PromotionRequest",
     "QuarantinedFile",
@@ -59,6 +61,7 @@ __all__ = [
     "SavedView",
     "Scan",
     "SealedOriginal",
+    "Sending",
     "Series",
     "ShadowOpinion",
     "Study",

@@ -12,6 +12,7 @@ from diagnostics import closing
 from diagnostics.audit import anchors
 from diagnostics.datasets import background
 from diagnostics.mail import outbox
+from diagnostics.peers import jobs
 from diagnostics.predictions import run_state as analyses
 from diagnostics.predictions import services as predictions
 from diagnostics.registry import requests
@@ -87,6 +88,12 @@ def go_on_with_mails() -> list[Nudge]:
     return [Nudge("send_mails")] if outbox.anything_to_mail() else []
 
 
+def go_on_with_peers() -> list[Nudge]:
+    """Files for DICOM peers, and questions to them, that are due."""
+    found = [Nudge("send_to_peers", keep=False)] if jobs.anything_to_send() else []
+    return found + ([Nudge("ask_for_priors", keep=False)] if jobs.anything_to_ask() else [])
+
+
 def judge_candidates() -> list[Nudge]:
     """Candidates of which the gate is to be asked again."""
     return [Nudge("judge", (str(version),), keep=False) for version in training.unjudged()]
@@ -109,6 +116,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     go_on_with_plans,
     go_on_with_training,
     go_on_with_mails,
+    go_on_with_peers,
     requests.expire,
     judge_candidates,
     go_on_in_the_shadow,

@@ -47,6 +47,22 @@ def send_mails() -> None:
     mail.send_due()
 
 
+@shared_task(name="diagnostics.tasks.send_to_peers")
+def send_to_peers() -> None:
+    """Send DICOM files that wait for a peer."""
+    from diagnostics.peers import sending
+
+    sending.send_due()
+
+
+@shared_task(name="diagnostics.tasks.ask_for_priors")
+def ask_for_priors() -> None:
+    """Ask archives for older studies of patients of whom a study has come."""
+    from diagnostics.peers import priors
+
+    priors.ask_due()
+
+
 @shared_task(name="diagnostics.tasks.judge")
 def judge(version_id: str) -> None:
     """Ask the gate about a candidate again: another model is in use, or other rules hold."""
@@ -108,7 +124,18 @@ def reconcile() -> None:
 
 def _nudge(nudge: "Nudge") -> None:
     task = {
-        each.name: each for each in (infer, close_series, train, send_mails, judge, score_in_the_shadow, plan_datasets)
+        each.name: each
+        for each in (
+            infer,
+            close_series,
+            train,
+            send_mails,
+            send_to_peers,
+            ask_for_priors,
+            judge,
+            score_in_the_shadow,
+            plan_datasets,
+        )
     }[f"diagnostics.tasks.{nudge.task}"]
     if nudge.keep:
         task.delay(*nudge.args)

@@ -14,12 +14,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from diagnostics.models import Alert, Institution, Prediction, TrainingRun
+from diagnostics.jobs.retried import JobState
+from diagnostics.models import Alert, DicomPeer, Institution, Prediction, PriorSearch, Sending, TrainingRun
 from diagnostics.monitoring import numbers
 from diagnostics.predictions.models import PredictionState
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 
+# Done ones are many, and tell nothing that an operator must act on.
+OPEN_JOBS = (JobState.WAITING, JobState.RUNNING, JobState.FAILED)
 WORDS = {
     "overrides": "Reads that override the AI",
     "disagreed": "Blind reads that contradict the AI",
@@ -57,10 +60,33 @@ class Collector:
         ):
             open_alerts.add_metric([watched], n)
         yield open_alerts
+        yield from self._of_peers()
         live = registry.live()
         yield GaugeMetricFamily("overread_live_model", "Number of the model in use", value=live.number if live else 0)
         if live is not None:
             yield from self._of_model(live)
+
+    def _of_peers(self) -> Iterator[Metric]:
+        """What waits for, and what was heard of, programs that speak DICOM with us."""
+        for name, words, model in (
+            ("overread_dicom_sendings", "Files for DICOM peers", Sending),
+            ("overread_prior_searches", "Questions to archives for priors", PriorSearch),
+        ):
+            jobs = GaugeMetricFamily(name, words, labels=["state"])
+            rows = model.objects.filter(state__in=OPEN_JOBS).order_by().values("state").annotate(n=Count("pk"))
+            counted = dict(rows.values_list("state", "n"))
+            for state in OPEN_JOBS:
+                jobs.add_metric([str(state)], counted.get(state, 0))
+            yield jobs
+        heard = GaugeMetricFamily(
+            "overread_dicom_peer_heard_timestamp", "When a DICOM peer last sent or asked", labels=["peer"]
+        )
+        for pk, at in DicomPeer.objects.filter(active=True, last_heard_at__isnull=False).values_list(
+            "pk", "last_heard_at"
+        ):
+            if at is not None:
+                heard.add_metric([str(pk)], at.timestamp())
+        yield heard
 
     def _of_model(self, live: ModelVersion) -> Iterator[Metric]:
         places = list(Institution.objects.values_list("pk", flat=True))

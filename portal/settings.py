@@ -194,6 +194,10 @@ CELERY_TASK_ROUTES = {
     f"diagnostics.tasks.{name}": {"queue": "training"}
     for name in ("train", "judge", "score_in_the_shadow", "consider_retraining")
 }
+# What waits for other computers: it must hold up neither an opinion nor a training, nor wait for one.
+CELERY_TASK_ROUTES |= {
+    f"diagnostics.tasks.{name}": {"queue": "delivery"} for name in ("send_to_peers", "ask_for_priors")
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 RECONCILE_SECONDS = env.float("OVERREAD_RECONCILE_SECONDS", default=10.0)
@@ -285,6 +289,10 @@ DICOM_TIMEOUT_SECONDS = env.float("OVERREAD_DICOM_TIMEOUT_SECONDS", default=30.0
 # As many instances are worked on at once as can be decoded; who waits longer for a place is told to come again.
 DICOM_AT_ONCE = DECODING_PROCESSES
 DICOM_WAIT_SECONDS = env.float("OVERREAD_DICOM_WAIT_SECONDS", default=10.0)
+# How long an archive may take for an answer about priors, and between two of the images that it sends for it.
+DICOM_PRIORS_SECONDS = env.float("OVERREAD_DICOM_PRIORS_SECONDS", default=300.0)
+# For how long what a peer does not take is sent again and again, before it is given up.
+DICOM_SENDING_DAYS = env.float("OVERREAD_DICOM_SENDING_DAYS", default=3.0)
 # After the association that brought it. Some scanners open one for each image.
 DICOM_LINGER_SECONDS = env.float("OVERREAD_DICOM_LINGER_SECONDS", default=3.0)
 
@@ -511,7 +519,9 @@ LOGGING = {
     "loggers": {
         name: {"level": "WARNING"}
         for name in ("celery.beat", "celery.worker.strategy", "celery.worker.request", "celery.app.trace")
-    },
+    }
+    # Its lines would tell what strangers send; ours say what came of it.
+    | {"pynetdicom": {"level": "CRITICAL"}},
 }
 # One line a request, when it is answered.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG

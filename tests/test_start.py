@@ -138,8 +138,8 @@ def test_start_from_nothing_serves_the_first_page_and_leaves_no_process_behind(s
     started.until_said("training@")
     assert "dicom_listener_started" in started.output()
     everyone = descendants(started.process.pid)
-    # Broker, web and its two, two workers and the child of at least one, scheduler, the DICOM listener.
-    assert len(everyone) >= 9
+    # Broker, web and its two, three workers and the child of at least one, scheduler, the DICOM listener.
+    assert len(everyone) >= 10
 
     second = Started(started.heard.parent / "other", started.port)
     assert second.process.wait(30) == 1

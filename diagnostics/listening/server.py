@@ -1,6 +1,5 @@
 """The DICOM listener: accepts associations of known peers, and takes in what they store."""
 
-import logging
 import threading
 import time
 
@@ -90,8 +89,6 @@ class Listener:
     """The server of one process: ``start`` it, and ``stop`` it so that images in progress are finished."""
 
     def __init__(self, address: str, port: int) -> None:
-        # Its lines would tell what strangers send; ours say what came of it.
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
         entity = AE(settings.DICOM_AE_TITLE)
         entity.require_called_aet = True
         entity.maximum_associations = settings.DICOM_ASSOCIATIONS

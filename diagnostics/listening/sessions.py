@@ -8,10 +8,12 @@ from django.db import close_old_connections, connections, transaction
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from diagnostics import pipeline
 from diagnostics.peers import services as peers
+from diagnostics.peers import wanted
 from diagnostics.peers.models import DicomPeer
 from diagnostics.scans.models import Scan
 
@@ -99,6 +101,8 @@ class Session:
         else:
             received = self.room.take(peer, event.encoded_dataset())
         self.counts["stored" if received.status == SUCCESS else "refused"] += 1
+        if peer is not None and received.scan is not None:
+            self.note_prior(peer, received.scan, event.request)
         if received.scan is not None and received.scan.series_id is not None:
             self.sent[received.scan.series_id] = received.scan
         if received.status == SUCCESS:
@@ -106,6 +110,14 @@ class Session:
         answer = Dataset()
         answer.Status, answer.ErrorComment = received.status, received.comment
         return answer
+
+    def note_prior(self, peer: DicomPeer, scan: Scan, request: C_STORE) -> None:
+        """An image that the peer sends because we requested it belongs to a prior. Before its series can close."""
+        named = request.MoveOriginatorApplicationEntityTitle
+        if named and named.strip() == settings.DICOM_AE_TITLE and request.MoveOriginatorMessageID:
+            search = wanted.search_of(peer, int(request.MoveOriginatorMessageID))
+            if search is not None:
+                wanted.came_as_prior(search, scan.study)
 
     def over(self) -> None:
         """The association has ended. One that was released says that all is here; a broken one does not."""

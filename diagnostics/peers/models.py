@@ -12,8 +12,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from diagnostics.jobs.retried import JobState, RetriedRow
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.institution_models import Institution
+from diagnostics.scans.models import Study
 
 LONGEST_AE_TITLE = 16  # PS3.8, section 9.3.2
 HEARD_EVERY = timedelta(minutes=1)
@@ -132,3 +134,84 @@ class DicomPeer(models.Model):
         if isinstance(here, ipaddress.IPv6Address) and here.ipv4_mapped is not None:
             here = here.ipv4_mapped
         return any(here in network for network in networks(self.addresses))
+
+
+class Sending(RetriedRow):
+    """A stored DICOM file on its way to a peer (C-STORE)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="+")
+    peer = models.ForeignKey(DicomPeer, on_delete=models.PROTECT, related_name="sendings")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="sendings")
+    original = models.CharField(max_length=200, help_text=_("Storage key of the file."))
+    sha256 = models.CharField(max_length=64, help_text=_("Of the file's bytes."))
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        verbose_name = _("sending")
+        verbose_name_plural = _("sendings")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["peer", "sha256"], name="one_sending_per_peer_and_file"),
+            models.CheckConstraint(
+                condition=Q(state__in=[each.value for each in JobState]), name="sending_state_known"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "running"]), name="sending_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"sending {str(self.id)[:8]}"
+
+
+class PriorSearch(RetriedRow):
+    """A question to an archive: older studies of the patient of a study that has come."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="+")
+    peer = models.ForeignKey(DicomPeer, on_delete=models.PROTECT, related_name="searches")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="prior_searches")
+    message = models.PositiveIntegerField(
+        default=0, help_text=_("Message ID of the request: the archive names it with each image that it sends for it.")
+    )
+    found = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Studies that the archive has."))
+    requested = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Studies that were requested."))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        verbose_name = _("prior search")
+        verbose_name_plural = _("prior searches")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["peer", "study"], name="one_search_per_peer_and_study"),
+            models.CheckConstraint(
+                condition=Q(state__in=[each.value for each in JobState]), name="prior_search_state_known"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "running"]), name="prior_search_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"prior search {str(self.id)[:8]}"
+
+
+class PriorStudy(models.Model):
+    """A study that is here because we requested it as a prior: it is analysed, and waits for no reader."""
+
+    study = models.OneToOneField(Study, on_delete=models.PROTECT, primary_key=True, related_name="as_prior")
+    institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="+")
+    search = models.ForeignKey(PriorSearch, on_delete=models.PROTECT, related_name="priors")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at"]
+        verbose_name = _("prior study")
+        verbose_name_plural = _("prior studies")
+
+    def __str__(self) -> str:
+        return f"prior {str(self.pk)[:8]}"

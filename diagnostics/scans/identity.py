@@ -20,13 +20,17 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.errors import Invalid, Unavailable
+from mlcore.images.deidentify.keyed import new_uid
+from mlcore.images.dicom.instance import Instance
 
 from . import decoding
 from .access import Permission, require
+from .instances import instance_from
 from .institution_models import SHORTEST_IDENTITY_KEY
 from .intake import in_our_words
-from .models import Identity, Institution
+from .models import Identity, Institution, Study
 from .sealed import SealedOriginal
+from .series import Image
 
 _MARK, _NONCE = b"OVRS1", 12
 
@@ -115,6 +119,10 @@ def opened(*, by: Actor, row: SealedOriginal, reason: str) -> bytes:
         raise NotOpened(_("Say why the original is opened."))
     with transaction.atomic():
         record(by=by, act="original_opened", target=row, institution=row.institution, reason=reason.strip())
+    return _unsealed(row)
+
+
+def _unsealed(row: SealedOriginal) -> bytes:
     with default_storage.open(row.original) as file:
         sealed = file.read()
     nonce, rest = sealed[len(_MARK) : len(_MARK) + _NONCE], sealed[len(_MARK) + _NONCE :]
@@ -122,6 +130,36 @@ def opened(*, by: Actor, row: SealedOriginal, reason: str) -> bytes:
         return _cipher(row.institution).decrypt(nonce, rest, row.stored_sha256.encode())
     except (InvalidTag, ValueError) as error:
         raise NotOpened(_("The original was sealed with another key, or was changed since.")) from error
+
+
+def as_sent(study: Study) -> Instance | None:
+    """What a DICOM file of a study said of itself before anything of it was hidden; None where there is none.
+
+    For questions to the hospital's own archive, and for nothing that is shown here.
+
+    Raises
+    ------
+    NoIdentityKey, NotOpened, FileRefused, DecodingUnavailable
+    """
+    images = Image.objects.filter(scan__study=study).exclude(sop_uid="").order_by("pk")
+    image = images.first()
+    if image is None:
+        return None
+    sealed = SealedOriginal.objects.filter(institution=study.institution, stored_sha256=image.sha256).first()
+    if sealed is None:
+        with default_storage.open(image.original) as file:
+            data: bytes = file.read()
+    else:
+        with transaction.atomic():
+            record(by=None, act="original_opened", target=sealed, institution=study.institution, reason="priors")
+        data = _unsealed(sealed)
+    with in_our_words():
+        return instance_from(decoding.take(data)["instance"])
+
+
+def known_as(institution: Institution, uid: str) -> str:
+    """The UID under which a file that has this one is stored here."""
+    return uid if institution.identity == Identity.AS_SENT else new_uid(_key("names", institution), uid)
 
 
 def _key(purpose: str, institution: Institution) -> bytes:

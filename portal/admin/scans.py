@@ -1,11 +1,33 @@
 """Patients, studies and scans, to look at."""
 
-from django.contrib import admin
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnostics.actors import Actor
-from diagnostics.models import Image, KeptInstance, Patient, QuarantinedFile, Scan, SealedOriginal, Series, Study
-from diagnostics.scans.access import Permission, within
+from diagnostics.errors import Conflict, Invalid
+from diagnostics.models import (
+    DicomPeer,
+    Image,
+    KeptInstance,
+    Patient,
+    QuarantinedFile,
+    Scan,
+    SealedOriginal,
+    Series,
+    Study,
+)
+from diagnostics.peers import outbox
+from diagnostics.scans.access import Permission, institutions_where, may, within
+from portal.ui.fields import choose_from
+from portal.ui.refusals import refusals_in_form
 
 from .base import ReadOnlyModelAdmin, by_institution, by_words, fields_of
 
@@ -34,9 +56,51 @@ class StudyAdmin(ReadOnlyModelAdmin):
     fields = fields_of(Study, without=("uid",))
     list_filter = (by_institution("patient__institution", Permission.SEE_SCANS),)
     search_fields = ("accession", "patient__pseudonym")
+    change_form_template = "admin/diagnostics/study/change_form.html"
 
     def visible(self, user: Actor) -> "QuerySet[Study]":
         return Study.objects.filter(patient__in=Patient.objects.visible_to(user))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.send)
+        return [path("<uuid:pk>/send/", view, name="diagnostics_study_send"), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        study = kwargs.get("obj")
+        if study is not None:
+            context["may_send"] = may(request.user, Permission.ADMINISTER, study.institution)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def send(self, request: HttpRequest, pk: object) -> HttpResponse:
+        """Choose a DICOM peer, and send it every file of the study."""
+        self.needs(request, Permission.ADMINISTER)
+        places = institutions_where(request.user, Permission.ADMINISTER)
+        study = get_object_or_404(self.visible(request.user).filter(institution__in=places), pk=pk)
+        form = SendForm(request.POST if request.method == "POST" else None, study=study)
+        if form.is_valid():
+            with refusals_in_form(form, Invalid, Conflict):
+                files = outbox.send_study(by=request.user, study=study, peer=form.cleaned_data["peer"])
+                messages.success(request, _("Queued for sending: %(files)s files.") % {"files": files})
+                return HttpResponseRedirect(reverse("admin:diagnostics_study_change", args=[study.pk]))
+        return self.act_page(
+            request,
+            title=_("Send to a DICOM peer"),
+            form=form,
+            act=_("Send"),
+            intro=_("Every stored DICOM file of this study is sent, as it is stored here."),
+            status=400 if form.errors else 200,
+        )
+
+
+class SendForm(forms.Form):
+    """Where to send a study."""
+
+    peer = forms.ModelChoiceField(queryset=DicomPeer.objects.none(), label=gettext_lazy("DICOM peer"))
+
+    def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        peers = DicomPeer.objects.filter(institution=study.institution_id, active=True).exclude(host="")
+        choose_from(self, "peer", peers)
 
 
 @admin.register(Scan)

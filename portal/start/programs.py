@@ -18,8 +18,8 @@ OVERCOMMIT = "WARNING Memory overcommit must be enabled"
 
 
 def programs(port: int) -> list[Program]:
-    """Broker (only where REDIS_URL names none), web, the two workers, scheduler, and the DICOM listener where it has a
-    port; stages order start and stop."""
+    """Broker (only where REDIS_URL names none), web, the three workers, scheduler, and where it has a port the DICOM
+    listener; stages order start and stop."""
     kept = [
         Program(
             name="web",
@@ -31,6 +31,7 @@ def programs(port: int) -> list[Program]:
         # A fit cannot be hurried: the run is taken up again at the next start, so it gets no longer than the others.
         Program(name="inference", command=worker("inference"), stage=2),
         Program(name="training", command=worker("training"), stage=2),
+        Program(name="delivery", command=delivery_worker(), stage=2),
         Program(
             name="scheduler",
             command=[*celery("beat"), "--pidfile="],
@@ -64,6 +65,11 @@ def celery(command: str) -> list[str]:
 def worker(queue: str) -> list[str]:
     """One child per queue: a model is loaded once, and a fit never waits behind an opinion or the reverse."""
     return [*celery("worker"), "-Q", queue, "-c", "1", "-n", f"{queue}@%h", "--without-mingle", "--without-gossip"]
+
+
+def delivery_worker() -> list[str]:
+    """What waits for other computers: threads, since none of it computes."""
+    return [*worker("delivery"), "-P", "threads", "-c", "4"]
 
 
 async def broker_answers() -> bool:

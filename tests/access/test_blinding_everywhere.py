@@ -43,7 +43,7 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
 )
-from diagnostics.peers.models import DicomPeer
+from diagnostics.peers.models import DicomPeer, PriorSearch, PriorStudy, Sending
 from diagnostics.predictions import run_state
 from diagnostics.scans.access import Role
 from diagnostics.scans.looks import Look
@@ -147,9 +147,13 @@ def _one_of_everything_else(world: World) -> None:
     kept = {"institution": scan.institution, "size_bytes": 1}
     KeptInstance.objects.create(**kept, study=scan.study, kind="other", sop_uid="1.2.4", sha256="0" * 64)
     SealedOriginal.objects.create(**kept, stored_sha256="2" * 64, sha256="3" * 64)
-    DicomPeer.objects.create(
-        institution=scan.institution, name="Scanner", ae_title="SCANNER", addresses="10.0.0.1", account=manager
+    place = {"institution": scan.institution}
+    peer = DicomPeer.objects.create(
+        **place, name="Scanner", ae_title="SCANNER", addresses="10.0.0.1", account=manager, host="10.0.0.1"
     )
+    Sending.objects.create(**place, peer=peer, study=scan.study, original="x", sha256="4" * 64)
+    search = PriorSearch.objects.create(**place, peer=peer, study=scan.study)
+    PriorStudy.objects.create(**place, study=scan.study, search=search)
     QuarantinedFile.objects.create(**kept, sop_uid="1.2.5", sha256="1" * 64, uploaded_by=manager)
 
 

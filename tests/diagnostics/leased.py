@@ -13,10 +13,20 @@ from diagnostics.jobs.leases import Leases
 from diagnostics.mail import outbox
 from diagnostics.notifications.models import Notification
 from diagnostics.notifications.services import notify
+from diagnostics.peers.jobs import SEARCHES, SENDINGS
+from diagnostics.peers.models import PriorSearch, Sending
 from diagnostics.predictions import run_state as predictions
 from diagnostics.scans.access import Role
 from diagnostics.training import run_state as training
-from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, TrainingRunFactory, person
+from tests.dicom_network import peer_of
+from tests.factories import (
+    CaseFactory,
+    InstitutionFactory,
+    PredictionFactory,
+    ScanFactory,
+    TrainingRunFactory,
+    person,
+)
 
 GOOD = predictions.Result("glioma", "tumour", {"no_tumour": 0.1, "glioma": 0.9}, 0.9)
 FROM = {"weights_sha256": "ab", "preprocess_version": "1", "code_revision": "c0de"}
@@ -107,7 +117,32 @@ def _reconciled_plans() -> bool:
     return background.anything_waiting()
 
 
+def _peer_job(model: Any, **more: Any) -> Any:
+    scan = ScanFactory()
+    peer = peer_of(scan.institution, host="127.0.0.1")
+    return model.objects.create(institution=scan.institution, peer=peer, study=scan.study, **more)
+
+
+def _retried(retries: Any, make: Callable[[], Any]) -> "User":
+    def reconcile() -> bool:
+        retries.give_up()
+        return bool(retries.anything_due())
+
+    return User(
+        retries.leases,
+        make=make,
+        claim=lambda pk: retries.claim([pk]),
+        token=lambda held: held[0],
+        finish=lambda held: retries.done(held[0], held[1][0]),
+        reconcile=reconcile,
+        done="done",
+        reason="failure",
+    )
+
+
 USERS = {
+    "sendings": _retried(SENDINGS, lambda: _peer_job(Sending, original="x", sha256="0" * 64)),
+    "prior searches": _retried(SEARCHES, lambda: _peer_job(PriorSearch)),
     "predictions": User(
         predictions.LEASES,
         make=lambda: PredictionFactory(queued=True),

@@ -27,6 +27,8 @@ from diagnostics.monitoring import numbers
 from diagnostics.monitoring.models import Alert
 from diagnostics.notifications.models import Notification
 from diagnostics.notifications.services import notify
+from diagnostics.peers import outbox
+from diagnostics.peers.models import Sending
 from diagnostics.predictions import inference
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.registry import gate
@@ -35,7 +37,7 @@ from diagnostics.registry.models import GateResult, ModelState, ModelVersion, Pr
 from diagnostics.reviews import reading, worklist
 from diagnostics.reviews.models import Read
 from diagnostics.scans.access import Role
-from diagnostics.scans.models import Scan
+from diagnostics.scans.models import Scan, Study
 from diagnostics.scans.series import Series
 from diagnostics.shadow import scoring
 from diagnostics.shadow.models import ShadowOpinion
@@ -47,9 +49,13 @@ from mlcore.serving.predict import Opinion
 from tests import processes
 from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
 from tests.diagnostics.test_datasets import scan as labelled
+from tests.diagnostics.test_dicom_sending import archive
 from tests.diagnostics.test_monitoring import analysed
+from tests.diagnostics.test_priors import archive as archive_asked
+from tests.diagnostics.test_priors import arrived, study
 from tests.diagnostics.test_registry import at_once
 from tests.dicom_images import slice_of
+from tests.dicom_network import free_port, peer_of
 from tests.factories import (
     CaseFactory,
     InstitutionFactory,
@@ -226,7 +232,37 @@ def close_at_once(monkeypatch, tmp_path):
     assert AuditEvent.objects.filter(act="series_closed").count() == 1
 
 
+def send_at_once(monkeypatch, tmp_path):
+    """A file reaches a peer once."""
+    place = InstitutionFactory()
+    by = person(Role.ADMINISTRATOR, place)
+    for n in range(3):
+        pipeline.submit_scan(by=by, institution=place, data=slice_of(n), patient="P-1")
+    peer = peer_of(place, ae_title="ARCHIVE", host="127.0.0.1", port=free_port())
+    outbox.send_study(by=by, study=Study.objects.get(), peer=peer)
+    with archive(peer.port) as got:
+        assert at_once(*[tasks.send_to_peers] * 5) == [None] * 5
+    assert len(got) == 3 and set(Sending.objects.values_list("state", "attempts")) == {("done", 1)}
+
+
+def ask_at_once(monkeypatch, tmp_path):
+    """An archive is asked once."""
+    questions = []
+
+    def find(event):
+        questions.append(event.identifier)
+        yield 0x0000, None
+
+    place = InstitutionFactory()
+    with archive_asked(find) as port:
+        peer_of(place, ae_title="ARCHIVE", host="127.0.0.1", port=port, is_asked_for_priors=True)
+        arrived(place, study("today", 0))
+        assert at_once(*[tasks.ask_for_priors] * 5) == [None] * 5
+    assert len(questions) == 1
+
+
 AT_ONCE = {
+    "diagnostics.tasks.ask_for_priors": ask_at_once,
     "diagnostics.tasks.close_series": close_at_once,
     "diagnostics.tasks.consider_retraining": consider_at_once,
     "diagnostics.tasks.infer": infer_at_once,
@@ -236,6 +272,7 @@ AT_ONCE = {
     "diagnostics.tasks.refresh_statistics": statistics_at_once,
     "diagnostics.tasks.score_in_the_shadow": score_at_once,
     "diagnostics.tasks.send_mails": mails_at_once,
+    "diagnostics.tasks.send_to_peers": send_at_once,
     "diagnostics.tasks.train": train_at_once,
     "diagnostics.tasks.watch_the_model": watch_at_once,
 }

@@ -27,11 +27,14 @@ from diagnostics.models import (
     Look,
     ModelAlarm,
     Notification,
+    PriorSearch,
+    PriorStudy,
     Promotion,
     PromotionRequest,
     QuarantinedFile,
     RuledOut,
     SealedOriginal,
+    Sending,
     Series,
     ShadowOpinion,
     TestedScan,
@@ -170,9 +173,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
         "sealedoriginal": SealedOriginal.objects.create(
             institution=institution, stored_sha256="2" * 64, sha256="3" * 64, size_bytes=1
         ),
-        "dicompeer": DicomPeer.objects.create(
-            institution=institution, name="north-SECRET", ae_title="NORTH", addresses="10.0.0.1", account=keeper
-        ),
+        **of_peers(scan, keeper),
         "look": Look.objects.create(person=keeper, scan=scan, what="image", hour=timezone.now()),
         "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),
         "notification": Notification.objects.create(
@@ -186,6 +187,21 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
             truth="glioma",
         ),
         **of_models(scan, version, keeper),
+    }
+
+
+def of_peers(scan, keeper) -> dict[str, object]:
+    """A row of every table about who speaks DICOM with us."""
+    place = {"institution": scan.institution}
+    peer = DicomPeer.objects.create(
+        **place, name="north-SECRET", ae_title="NORTH", addresses="10.0.0.1", account=keeper, host="10.0.0.1"
+    )
+    search = PriorSearch.objects.create(**place, peer=peer, study=scan.study)
+    return {
+        "dicompeer": peer,
+        "sending": Sending.objects.create(**place, peer=peer, study=scan.study, original="x", sha256="4" * 64),
+        "priorsearch": search,
+        "priorstudy": PriorStudy.objects.create(**place, study=scan.study, search=search),
     }
 
 
@@ -277,6 +293,9 @@ SEEN = {
     "auditevent": (False, True),
     "auditchain": (False, True),
     "dicompeer": (False, True),
+    "sending": (False, True),
+    "priorsearch": (False, True),
+    "priorstudy": (False, True),
     "look": (False, True),
     "auditlink": (False, True),
 }
@@ -490,3 +509,34 @@ def test_lists_cost_the_same_for_many_rows_as_for_few(north, keeper, root, tmp_p
         read = ReadFactory(final=True, case=CaseFactory(scan=ScanFactory(institution=north), done=True))
         PredictionFactory(scan=read.case.scan)
     assert queries() == few
+
+
+def test_administrator_adds_a_dicom_peer_for_their_own_institution_alone(north, boss):
+    technologist, foreign = person(Role.TECHNOLOGIST, north), person(Role.TECHNOLOGIST, InstitutionFactory())
+    client = client_of(boss)
+    said = {
+        "institution": north.pk, "name": "Archive", "ae_title": "ARCHIVE", "addresses": "10.1.0.0/16, 10.2.3.4",
+        "account": technologist.pk, "may_send": "on", "port": 104, "most_priors": 3, "prior_years": 5, "active": "on",
+    }  # fmt: skip
+    assert client.post(page("dicompeer_add"), said).status_code == 302
+    peer = DicomPeer.objects.get()
+    assert peer.comes_from("10.1.200.3") and peer.comes_from("::ffff:10.2.3.4") and not peer.comes_from("10.2.3.5")
+    assert AuditEvent.objects.get(act="dicom_peer_added").detail["ae_title"] == "ARCHIVE"
+    for wrong in (
+        {"addresses": "everywhere"},
+        {"addresses": ""},
+        {"ae_title": "A\\B"},
+        {"ae_title": "SEVENTEEN_LETTERS"},
+        {"ae_title": "ARCHIVE"},
+        {"account": foreign.pk},
+        {"institution": foreign.memberships.get().institution_id},
+        {"is_asked_for_priors": "on", "host": ""},
+    ):
+        answer = client.post(page("dicompeer_add"), {**said, "ae_title": "OTHER", **wrong})
+        assert answer.status_code == 200 and answer.context["errors"], wrong
+    assert DicomPeer.objects.count() == 1
+    stranger = client_of(staff(Role.ADMINISTRATOR, foreign.memberships.get().institution))
+    stranger.post(page("dicompeer_change", peer.pk), {**said, "name": "Mine"})
+    client.post(page("dicompeer_change", peer.pk), {**said, "active": ""})
+    peer.refresh_from_db()
+    assert (peer.name, peer.active) == ("Archive", False)

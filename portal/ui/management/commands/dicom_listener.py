@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
 
 from diagnostics.management.command import DomainCommand
 from diagnostics.scans import decoding
@@ -31,17 +32,20 @@ class Command(DomainCommand):
         or_exit()
         close_data()
         if not options["port"]:
-            raise CommandError("Say where to listen: set OVERREAD_DICOM_PORT, or use --port 11112.")
+            raise CommandError(_("Say where to listen: set OVERREAD_DICOM_PORT, or use --port 11112."))
         try:
             listener = Listener(options["bind"], options["port"])
         except OSError as error:
             raise CommandError(
-                f"Port {options['port']} cannot be listened at ({error.strerror}): stop what uses it, or choose "
-                "another with OVERREAD_DICOM_PORT. Ports below 1024 need special rights."
+                _(
+                    "Port %(port)s cannot be listened at (%(error)s): stop what uses it, or choose another with "
+                    "OVERREAD_DICOM_PORT. Ports below 1024 need special rights."
+                )
+                % {"port": options["port"], "error": error.strerror}
             ) from error
         told = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: told.set())
+            signal.signal(number, lambda *_signal: told.set())
         decoding.start_ahead()
         listener.start()
         told.wait()
