@@ -18,6 +18,7 @@ urlpatterns = [
     path("worklist/", include("portal.worklist.urls")),
     path("cases/", include("portal.reading.urls")),
     path("history/", include("portal.history.urls")),
+    path("studies/", include("portal.history.study_urls")),
     path("notifications/", include("portal.notifications.urls")),
     path("lab/", include("portal.lab.urls")),
     path("api/", include("portal.api.urls")),

@@ -35,6 +35,7 @@ from diagnostics.scans.models import (
     Scan,
     Study,
 )
+from diagnostics.scans.series import Series
 from diagnostics.training.models import ACTIVE, TrainingRun, TrainingState
 from portal.accounts.models import User
 
@@ -286,11 +287,35 @@ class CaseFactory(factory.django.DjangoModelFactory):
 
     scan = factory.SubFactory(ScanFactory)
     institution = factory.SelfAttribute("scan.institution")
+    study = factory.LazyAttribute(lambda row: row.scan.study if row.scan.series_id else None)
     priority = factory.SelfAttribute("scan.priority")
     due_at = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["due_at"])
     lane = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["lane"])
     turn = factory.LazyAttribute(lambda row: place_of(row.institution, row.priority)["turn"])
     analysis = factory.LazyAttribute(lambda row: status_of(row.scan))
+
+
+def cases_of_study(place: Institution, stacks: int = 3, **more: Any) -> list[Case]:
+    """A DICOM study of so many series, each a stack with an open case, in the order of their numbers."""
+    uid = f"2.25.{uuid.uuid4().int}"
+    study = StudyFactory(patient=PatientFactory(institution=place), institution=place, uid=uid)
+    cases = []
+    for number in range(1, stacks + 1):
+        series = Series.objects.create(
+            institution=place,
+            study=study,
+            uid=f"{uid[:50]}.{number}",
+            number=number,
+            modality="MR",
+            sequence=("T1", "T2", "FLAIR", "T1ce")[number % 4],
+            plane="axial",
+            arrival="complete",
+            close_at=timezone.now(),
+            closed_at=timezone.now(),
+        )
+        scan = ScanFactory(institution=place, patient=study.patient, study=study, series=series, **more)
+        cases.append(CaseFactory(scan=scan))
+    return cases
 
 
 class ClaimFactory(factory.django.DjangoModelFactory):

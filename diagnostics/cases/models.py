@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnostics.actors import Actor
 from diagnostics.scans.access import Permission, within
-from diagnostics.scans.models import Analysis, Institution, Priority, Scan
+from diagnostics.scans.models import Analysis, Institution, Priority, Scan, Study
 
 # A case is opened once the images of its scan are here, and only of what a model is asked about.
 OF_A_CASE = tuple(each for each in Analysis if each not in (Analysis.ARRIVING, Analysis.NONE))
@@ -59,7 +59,8 @@ class CaseQuerySet(models.QuerySet["Case"]):
 
 class Case(models.Model):
     """A scan as work. ``institution``, ``priority`` and ``opened_at`` repeat the scan's so that the worklist's order
-    is one index (the scan's never change).
+    is one index (the scan's never change). ``study`` repeats the scan's where the scan is a stack of a DICOM series:
+    the cases of one study are one row of the worklist (ADR 0021).
 
     ``analysis`` repeats the state of the scan's newest prediction, so that the list narrowed to it is one index too
     (ADR 0010). Only ``predictions.analysis_status`` writes it.
@@ -68,6 +69,16 @@ class Case(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT, related_name="cases")
     institution = models.ForeignKey(Institution, on_delete=models.PROTECT, related_name="cases")
+    study = models.ForeignKey(
+        Study,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="cases",
+        db_index=False,  # below, of those alone that have one
+        editable=False,
+        help_text=_("The study that it is read with; empty for a single picture."),
+    )
     priority = models.PositiveSmallIntegerField(choices=Priority)
     state = models.CharField(max_length=8, choices=CaseState, default=CaseState.OPEN)
     stage = models.CharField(
@@ -172,6 +183,7 @@ class Case(models.Model):
                 name="case_done_by_analysis",
             ),
             models.Index(fields=["updated_at", "id"], name="case_updated"),
+            models.Index(fields=["study"], condition=Q(study__isnull=False), name="case_of_study"),
             # The API lists a tab by the last change.
             models.Index(
                 fields=["institution", "updated_at", "id"], condition=Q(state="open"), name="case_open_by_change"

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from diagnostics.actors import Account
 from diagnostics.errors import Conflict, Invalid, Message
@@ -56,6 +57,17 @@ class WrongStage(Conflict):
     """The act does not fit where the case stands."""
 
     code = "wrong_stage"
+
+
+class BlindReadsFirst(WrongStage):
+    """Other series of the study, which the reader holds, wait for their blind read; ``n`` says how many."""
+
+    code = "blind_reads_first"
+    message = ngettext_lazy(
+        "First read the other series of this study blind: %(n)d is left. The AI results are shown after that.",
+        "First read the other series of this study blind: %(n)d are left. The AI results are shown after that.",
+        "n",
+    )
 
 
 class InvalidRead(Invalid):

@@ -17,6 +17,7 @@ def open_case(*, by: Actor | None, scan: Scan) -> Case:
         state=CaseState.OPEN,
         defaults={
             "institution": scan.institution,
+            "study": scan.study if scan.series_id else None,
             "priority": scan.priority,
             "analysis": status_of(scan),
             **place_of(scan.institution, scan.priority),

@@ -67,6 +67,8 @@ READING = (
                 ("second-opinion", "f", gettext_lazy("Request a second opinion")),
                 ("submit", "n", gettext_lazy("The main button of this step")),
                 ("undo", "u", gettext_lazy("Undo what was just submitted")),
+                ("previous-series", "<", gettext_lazy("Previous series of the study")),
+                ("next-series", ">", gettext_lazy("Next series of the study")),
                 ("back", "b", gettext_lazy("Back to the worklist")),
             ),
         ),
@@ -118,6 +120,7 @@ WORKLIST = (
         _each(
             ("down", "j", gettext_lazy("Next case in the list")),
             ("up", "k", gettext_lazy("Previous case")),
+            ("series", "o", gettext_lazy("Show or hide the series of a study")),
             ("next", "n", gettext_lazy("Read next")),
             ("undo", "u", gettext_lazy("Undo what was just submitted")),
             ("tick", "x", gettext_lazy("Select this case for assignment")),

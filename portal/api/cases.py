@@ -125,6 +125,7 @@ class ClaimSerializer(serializers.Serializer[Claim]):
 
 class CaseListing(Changes):
     scan = serializers.UUIDField(required=False)
+    study = serializers.UUIDField(required=False, help_text="The study of DICOM series that a case is read with.")
     institution = Name(required=False, source="institution__code_folded", help_text="Code.")
     patient = Name(required=False, source="scan__patient__pseudonym_folded", help_text="Pseudonym.")
     priority = PriorityWord(required=False)

@@ -46,7 +46,14 @@ from diagnostics.reviews.reading import (
 )
 from diagnostics.reviews.thread import Remark, thread_of
 from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_for
-from diagnostics.reviews.worklist import Progress, coming_up, progress_for, unfinished
+from diagnostics.reviews.worklist import (
+    Progress,
+    coming_up,
+    progress_for,
+    stacks_of_study,
+    unfinished,
+    unread_beside,
+)
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import ReadingMode
@@ -324,6 +331,20 @@ class CasePage:
             for number, label in enumerate(Label, start=1)
         ]
 
+    @cached_property
+    def stacks(self) -> list[Case]:
+        """The cases of the study, this one among them; empty where it is the only one."""
+        found = list(stacks_of_study(self.user, self.case)) if self.case.study_id else []
+        return found if len(found) > 1 else []
+
+    @cached_property
+    def unread_beside(self) -> list[Case]:
+        """The other series of the study that this reader holds and has not read blind yet."""
+        if not self.stacks or self.step != "reveal":
+            return []
+        unread = {case.pk for case in unread_beside(self.user, self.case)}
+        return [case for case in self.stacks if case.pk in unread]
+
     def others(self) -> QuerySet[Scan]:
         """The patient's other scans, to look at beside this one: same study first, then the newest visits."""
         same = When(study=self.scan.study_id, then=Value(0))
@@ -331,7 +352,7 @@ class CasePage:
             Scan.objects.visible_to(self.user)
             .filter(patient=self.scan.patient_id, rejected_code="")
             .exclude(pk=self.scan.pk)
-            .select_related("study")
+            .select_related("study", "series")
             .order_by(SqlCase(same, default=Value(1)), F("study__date").desc(nulls_last=True), "-created_at", "-id")[
                 :OTHERS_SHOWN
             ]

@@ -179,7 +179,7 @@ def amend(request: HttpRequest, pk: UUID) -> HttpResponse:
 def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the case back unread."""
     page = page_of(request, pk)
-    worklist.release(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
+    worklist.release_study(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     messages.info(request, _("The case is back in the worklist."))
     return redirect("worklist:list")
 
@@ -210,7 +210,7 @@ def _claimed(request: HttpRequest, pk: UUID, _lease: Claim) -> HttpResponse:
 def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim the case again after the lease has ended, with what had been entered."""
     page = page_of(request, pk)
-    return _claimed(request, pk, worklist.claim(by=request.user, case=page.case))
+    return _claimed(request, pk, worklist.claim_study(by=request.user, case=page.case))
 
 
 @require_POST
@@ -224,7 +224,7 @@ def take_over(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return show(request, page, take_over=form, entries=entries, status=400)
     try:
-        lease = worklist.take_over(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
+        lease = worklist.take_over_study(by=request.user, case=page.case, reason=form.cleaned_data["reason"])
     except Invalid as refused:
         add_to(form, refused)
         return show(request, page, take_over=form, entries=entries, status=400)

@@ -40,7 +40,7 @@ def left_unread(request: HttpRequest, room: str) -> list[Any]:
         return []
     if match.view_name != "reading:case":
         return []
-    return [claim for claim in unfinished(request.user) if claim.case_id == match.kwargs["pk"]]
+    return [(claim, 1) for claim in unfinished(request.user) if claim.case_id == match.kwargs["pk"]]
 
 
 def portal(request: HttpRequest) -> dict[str, object]:

@@ -35,7 +35,7 @@ def assign(request: HttpRequest) -> HttpResponse:
     if len(cases) != len(wanted) or (to != "nobody" and to not in readers):
         return page(request, refusal=_("Choose a reader of the cases' institution."), status=400)
     try:
-        dealt = worklist.assign(by=request.user, cases=cases, to=readers.get(to))
+        dealt = worklist.assign(by=request.user, cases=worklist.with_their_studies(cases), to=readers.get(to))
     except Invalid as refused:
         return page(request, refusal=refused.sentence, status=400)
     except Conflict as refused:
@@ -56,7 +56,7 @@ def release(request: HttpRequest, pk: UUID) -> HttpResponse:
     case = get_object_or_404(cases_for(request.user), pk=pk)
     own = live_claim(request.user, case)
     try:
-        worklist.release(by=request.user, case=case, claim_token=own and own.token)
+        worklist.release_study(by=request.user, case=case, claim_token=own and own.token)
     except errors.StaleClaim:
         return page(request, refusal=_("This case is no longer claimed by you."), status=409)
     messages.info(

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,13 +22,22 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnostics.actors import Actor
+from diagnostics.cases.models import Case
 from diagnostics.errors import Conflict
 from diagnostics.reviews import reading
 from diagnostics.reviews import worklist as worklists
 from diagnostics.reviews.double_reading import count_for
 from diagnostics.reviews.models import Label
 from diagnostics.reviews.queries import cases_for
-from diagnostics.reviews.worklist import COUNT_LIMIT, listed, policies_of, settling_in, tab_counts, unfinished
+from diagnostics.reviews.worklist import (
+    COUNT_LIMIT,
+    listed,
+    members_of_studies,
+    policies_of,
+    settling_in,
+    tab_counts,
+    unfinished,
+)
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.stored_messages import in_words
 from portal.accounts.preferences import PageKeys
@@ -52,6 +62,7 @@ TABS_OF_TWO = ("second", "adjudicate", "returned")
 DEALT_OUT_IN = ("unclaimed", "second", "others")
 DEFAULT_TAB = "unclaimed"
 PAGE_SIZE = 25
+NO_STUDIES: Mapping[UUID, list[Case]] = {}
 BUSY_SECONDS = 30  # so long after opening, the list looks for news each second; then every five
 
 
@@ -67,6 +78,7 @@ class Row:
     overdue: str
     due_in: str
     may_take: bool
+    series: "list[Row]"  # of a study of several; the row itself stands for the first of them
 
 
 def guarded(request: HttpRequest) -> None:
@@ -75,7 +87,7 @@ def guarded(request: HttpRequest) -> None:
         raise PermissionDenied(_("The worklist is for readers and data managers."))
 
 
-def _rows(cases: list[Any], tab: str, user: Actor) -> list[Row]:
+def _rows(cases: list[Any], tab: str, user: Actor, studies: Mapping[UUID, list[Case]] = NO_STUDIES) -> list[Row]:
     reads, settles = may(user, Permission.READ_CASE), may(user, Permission.ADJUDICATE)
     claimable = {"unclaimed": reads, "second": reads, "adjudicate": settles}.get(tab, False)
     return [
@@ -88,6 +100,7 @@ def _rows(cases: list[Any], tab: str, user: Actor) -> list[Row]:
             overdue=_span(timezone.now() - case.due_at) if tab != "done" and case.due_at <= timezone.now() else "",
             due_in=_span(case.due_at - timezone.now()),
             may_take=claimable or (tab == "returned" and case.assigned_to_id == user.pk),
+            series=_rows(beside, tab, user) if len(beside := studies.get(case.study_id, [])) > 1 else [],
         )
         for case in cases
     ]
@@ -127,7 +140,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
         "tab": name,
         "policy": policies.sentence,
         "tabs": _tabs(name, counts, in_twos=policies.in_twos),
-        "rows": _rows(found.rows, name, request.user),
+        "rows": _rows(found.rows, name, request.user, members_of_studies(narrowed, found.rows)),
         "after": found.after,
         "paged": "after" in request.GET,
         "filtered": any(value not in (None, "") for value in filters.values()),
@@ -176,7 +189,7 @@ def page(
         "refusal": refusal,
         # What one holds is counted already, so where there is nothing it is not asked for.
         "nobodys": count_for(request.user),
-        "unfinished": unfinished(request.user) if shown["progress"]["mine"] else [],
+        "unfinished": worklists.one_a_study(unfinished(request.user)) if shown["progress"]["mine"] else [],
         "undoable": reading.undoable_read(request.user),
         "keys": PageKeys(request.user, "worklist"),
     }
@@ -235,7 +248,7 @@ def worklist(request: HtmxRequest) -> HttpResponse:
 @login_required
 def read_next(request: HttpRequest) -> HttpResponse:
     """Claim the next case by the policy's order and open it."""
-    claim = worklists.claim_next(by=request.user)
+    claim = worklists.claim_next_study(by=request.user)
     if claim is None:
         messages.info(request, _("No cases to read. New scans appear here automatically."))
         return redirect("worklist:list")
@@ -248,7 +261,7 @@ def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Claim one case and open it."""
     case = get_object_or_404(cases_for(request.user), pk=pk)
     try:
-        worklists.claim(by=request.user, case=case)
+        worklists.claim_study(by=request.user, case=case)
     except Conflict as refused:
         return page(request, refusal=refused.sentence, status=409)
     return redirect("reading:case", case.pk)

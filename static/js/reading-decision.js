@@ -153,6 +153,8 @@ function bindKeys(keys) {
     },
     // A key that is held down is one press: it must not run on into the next step.
     { name: "submit", keys: ["n"], when: has("[data-submit]"), run: ({ repeat }) => repeat || find("[data-submit]").click() },
+    { name: "previous-series", keys: ["<"], when: () => series(-1) !== null, run: () => series(-1).click() },
+    { name: "next-series", keys: [">"], when: () => series(1) !== null, run: () => series(1).click() },
     { name: "back", keys: ["b"], when: has("[data-back]"), run: () => find("[data-back]").click() },
     {
       name: "leave",
@@ -161,6 +163,13 @@ function bindKeys(keys) {
       run: () => document.activeElement.blur(),
     },
   );
+}
+
+/** The link to the series of the study before or after the one that is shown; null at either end. */
+function series(step) {
+  const links = [...document.querySelectorAll("[data-series] li a")];
+  const at = links.findIndex((link) => link.matches("[aria-current]"));
+  return (at >= 0 && links[at + step]) || null;
 }
 
 /** Enter in an answer sends no form, in any browser: a read is given by its key or its button. */

@@ -1,4 +1,4 @@
-/** The worklist's keys: j and k move along the rows, Enter acts, n takes the next case, x ticks one, / looks for a patient, Escape leaves a field. */
+/** The worklist's keys: j and k move along the rows, Enter acts, o opens a study, n takes the next case, x ticks one, / looks for a patient, Escape leaves a field. */
 
 import { bindTicks, tick } from "./worklist-ticks.js";
 import { bindUndo } from "./undo.js";
@@ -26,6 +26,23 @@ function leave() {
   return views.querySelector("summary").focus();
 }
 
+/** What somebody has opened stays open when the list draws itself anew. */
+function bindStudies() {
+  const open = new Set();
+  document.addEventListener(
+    "toggle",
+    ({ target }) => {
+      if (!target.matches("[data-study]")) return;
+      if (target.open) open.add(target.dataset.study);
+      else if (target.isConnected) open.delete(target.dataset.study);
+    },
+    true,
+  );
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const each of document.querySelectorAll("[data-study]")) each.open = open.has(each.dataset.study);
+  });
+}
+
 const keys = new Keys();
 keys.add(
   { name: "down", keys: ["j"], run: () => move(1), when: () => actions().length > 0 },
@@ -36,6 +53,12 @@ keys.add(
     keys: ["Enter"],
     run: () => current()?.querySelector("[data-row-action]").click() ?? false,
     when: () => actions().length > 0,
+  },
+  {
+    name: "series",
+    keys: ["o"],
+    run: () => current().querySelector("[data-study] summary").click(),
+    when: () => (current()?.querySelector("[data-study]") ?? null) !== null,
   },
   {
     name: "next",
@@ -55,6 +78,7 @@ keys.add(
 bindUndo(keys);
 bindKeysPanel(keys);
 bindTicks();
+bindStudies();
 
 document.addEventListener("click", (event) => {
   const views = document.querySelector("[data-views][open]");

@@ -189,6 +189,7 @@ reading:undo(done)                 POST   302    403  200|409  403  403  403  40
 reading:amend(done)                POST   302    403  302  403  403  403  404                  404    302 403
 history:patients                   GET    302    200  200  200  200  200  =                    403    302 200
 history:patient(patient)           GET    302    200  200  200  200  200  404                  404    302 200
+studies:study(study)               GET    302    200  200  200  200  200  404                  404    302 200
 history:compare(patient)           GET    302    302  302  302  302  302  404                  404    302 302
 history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
 history:audit                      GET    302    403  403  403  403  200  =                    403    302 200

@@ -1,6 +1,9 @@
 """The reveal: the moment at which a reader who has locked a blind read is shown the AI's opinion.
 
 Until then the blind read can be taken back; from then on it stands. The moment is kept with the read, and audited.
+
+The stacks of a study show one head. So the opinion of any of them stays hidden until the reader has locked a blind
+read of each stack of the study that they hold: what is read blind after that would not be blind (ADR 0021).
 """
 
 import uuid
@@ -13,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.cases.models import Case, CaseState, Stage
-from diagnostics.reviews.errors import StaleClaim, WrongStage
+from diagnostics.reviews.errors import BlindReadsFirst, StaleClaim, WrongStage
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import is_blinded, own_blind_read, permission_for, unrevealed_reads
-from diagnostics.reviews.worklist import claim, live_with, locked, touch_related
+from diagnostics.reviews.worklist import claim, live_with, locked, touch_related, unread_beside
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import ReadingMode
 
@@ -36,8 +39,16 @@ def reveal(*, by: Actor, case: Case, claim_token: object) -> Read:
     if blind is None:
         raise WrongStage(_("Submit your blind read before the AI result is shown."))
     if blind.revealed_at is None:
+        refuse_while_unread_beside(by, case)
         _reveal(by, blind)
     return blind
+
+
+def refuse_while_unread_beside(by: Actor, case: Case) -> None:
+    """Raise BlindReadsFirst where the reader holds other stacks of the study, and has not read them blind."""
+    unread = unread_beside(by, case).count()
+    if unread:
+        raise BlindReadsFirst(params={"n": unread})
 
 
 @transaction.atomic
@@ -52,7 +63,8 @@ def reveal_scans(*, by: Actor, scans: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     # Locked first, and then asked again: whoever undid the read a moment before stays blind.
     list(cases.select_for_update(of=("self",)).values_list("pk", flat=True))
     for blind in waiting.select_related("case__institution"):
-        _reveal(by, blind)
+        if not unread_beside(by, blind.case).exists():
+            _reveal(by, blind)
     shown = Read.objects.filter(
         reader=account_of(by),
         kind=ReadKind.BLIND,
@@ -81,6 +93,7 @@ def reveal_before_final(*, by: Actor, case: Case, claim_token: object) -> None:
         return
     blind = own_blind_read(by, case)
     if blind is not None and blind.revealed_at is None:
+        refuse_while_unread_beside(by, case)
         _reveal(by, blind)
 
 

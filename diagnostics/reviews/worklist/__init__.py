@@ -24,6 +24,7 @@ from .listing import (
     changed_in_tab,
     coming_up,
     listed,
+    members_of_studies,
     past_first,
     settling_in,
     tab,
@@ -36,6 +37,17 @@ from .partitions import first_by_institution, partitions_of
 from .progress import Progress, progress_for
 from .saved_views import forget_view, query_within, save_view, views_of
 from .scan_list import scans_listed
+from .studies import (
+    claim_next_study,
+    claim_study,
+    one_a_study,
+    release_study,
+    stacks_of_study,
+    take_over_study,
+    unread_beside,
+    with_their_studies,
+)
+from .study_rows import in_order_of_series
 
 __all__ = [
     "COUNT_LIMIT",
@@ -45,6 +57,8 @@ __all__ = [
     "changed_in_tab",
     "claim",
     "claim_next",
+    "claim_next_study",
+    "claim_study",
     "coming_up",
     "drawn",
     "due",
@@ -55,6 +69,8 @@ __all__ = [
     "free_case",
     "free_left_work",
     "heirs_of",
+    "in_order_of_series",
+    "members_of_studies",
     "lease",
     "left_cases",
     "listed",
@@ -62,6 +78,7 @@ __all__ = [
     "locked",
     "on_leaving",
     "on_left",
+    "one_a_study",
     "partitions_of",
     "past_first",
     "place_of",
@@ -71,6 +88,7 @@ __all__ = [
     "readers_for",
     "refresh_order",
     "release",
+    "release_study",
     "renew",
     "require_oversight",
     "save_view",
@@ -78,10 +96,14 @@ __all__ = [
     "settling_in",
     "tab",
     "tab_counts",
+    "stacks_of_study",
     "take_over",
+    "take_over_study",
     "touch_related",
     "unfinished",
+    "unread_beside",
     "views_of",
     "waiting_for",
+    "with_their_studies",
     "work_of",
 ]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -54,7 +55,7 @@ def claim_next(*, by: Actor) -> Claim | None:
             if case is None:
                 return None
             try:
-                return _live_of(by, case) or _claim(by, case)
+                return _live_of(by, case) or claim_free(by, case)
             except AlreadyClaimed:
                 skip.add(case.pk)
 
@@ -92,7 +93,7 @@ def _first_free(by: Actor, skip: set[uuid.UUID]) -> Case | None:
     return waiting.first()
 
 
-def _claim(by: Actor, case: Case) -> Claim:
+def claim_free(by: Actor, case: Case) -> Claim:
     """Write the claim, ending one that has expired; inside a transaction."""
     now = timezone.now()
     ended = Claim.objects.filter(case=case, released_at__isnull=True, expires_at__lte=now)
@@ -128,7 +129,7 @@ def claim(*, by: Actor, case: Case) -> Claim:
         raise WrongStage(_("This scan was rejected, so it cannot be read."))
     if sentence := obstacle(by, case):
         raise WrongStage(sentence)
-    return _live_of(by, case) or _claim(by, case)
+    return _live_of(by, case) or claim_free(by, case)
 
 
 def locked(case: Case) -> Case:
@@ -172,7 +173,10 @@ def renew(*, by: Actor, case: Case, claim_token: object) -> Claim:
     StaleClaim
     """
     live = live_with(by, case, claim_token)
-    Claim.objects.filter(pk=live.pk).update(expires_at=lease())
+    theirs = Claim.objects.filter(holder=live.holder_id, released_at__isnull=True, expires_at__gt=timezone.now())
+    # Whoever is at work on one stack of a study has not left the others.
+    of_study = Q(case__study=case.study_id) if case.study_id else Q(pk=live.pk)
+    theirs.filter(of_study).update(expires_at=lease())
     live.refresh_from_db()
     return live
 

@@ -20,6 +20,7 @@ from diagnostics.scans.querysets import beginning_with
 
 from .ordering import Policies, policies_of
 from .partitions import READABLE, Listed, by_institution, first_of, partitions_of
+from .study_rows import in_order_of_series, one_a_study
 
 MOST_BY_ID = 500  # so many cases of a patient are found by their ids rather than in the list's order
 COUNT_LIMIT = 1000  # a tab shows "999+" beyond: an exact count of a million rows is asked of nobody
@@ -175,7 +176,7 @@ def listed(
     analysis: str = "",
     overdue: bool = False,
 ) -> Listed[Case]:
-    """One tab of the worklist narrowed to what is named, for a page of it.
+    """One tab of the worklist narrowed to what is named, for a page of it; a study is one row.
 
     ``analysis``: ``queued | analysing | ready | failed``; ``patient``: how a pseudonym or an accession number begins;
     ``count``: how many cases there are in the tab, where that is known (:func:`tab_counts`).
@@ -206,7 +207,21 @@ def listed(
         partitions = partitions_of(policies.places, found.order, analysis=analysis, priority=priority, overdue=overdue)
     else:
         partitions = rare_partitions()
-    return replace(found, cases=cases, partitions=tuple(partitions))
+    rows = one_a_study(cases, found.order)
+    return replace(found, cases=rows, partitions=tuple(partitions), members=cases)
+
+
+def members_of_studies(found: Listed[Case], rows: Collection[Case]) -> dict[uuid.UUID, list[Case]]:
+    """The cases of the list that the ``rows`` which are studies open into, by study, in the order of their series."""
+    studies = {row.study_id for row in rows if row.study_id is not None}
+    if not studies or found.members is None:
+        return {}
+    here = found.members.filter(study__in=studies).order_by().values("pk")
+    members: dict[uuid.UUID, list[Case]] = {study: [] for study in studies}
+    for case in in_order_of_series(found.shown.filter(pk__in=here)):
+        if case.study_id is not None:
+            members[case.study_id].append(case)
+    return members
 
 
 def changed_in_tab(user: Actor, name: str) -> Listed[Case]:

@@ -39,6 +39,8 @@ class Listed(Generic[Row]):
     shown: QuerySet[Row]
     order: tuple[str, ...]
     partitions: tuple[Q, ...] = ()
+    # All cases of the list, where ``cases`` has one row a study.
+    members: QuerySet[Row] | None = None
 
     def first(self, cases: QuerySet[Row], number: int) -> QuerySet[Row]:
         """The first of ``cases``, which are those of the list or a part of them."""

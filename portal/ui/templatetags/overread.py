@@ -24,6 +24,7 @@ from diagnostics.reviews.reading import beside_label, lines
 from diagnostics.reviews.words import label_in_words
 from portal.ui.icons import ICONS
 from portal.ui.modules import imported_by
+from portal.ui.series_words import series_in_words
 from portal.ui.warnings import warning_sentence, warnings_in_short
 
 register = template.Library()
@@ -31,6 +32,7 @@ register.filter("warning_sentence", warning_sentence)
 register.filter("warnings_in_short", warnings_in_short)
 register.filter("beside_label", beside_label)
 register.filter("lines_below", lines)
+register.filter("series_in_words", series_in_words)
 
 
 @register.simple_tag
