@@ -7,6 +7,7 @@ from diagnostics.scans.looks import Look
 from diagnostics.scans.models import Institution, Membership, ModelAdministrator, Patient, Scan, Study
 from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import Image, KeptInstance, QuarantinedFile, Series
+from diagnostics.webhooks.models import Webhook, WebhookDelivery
 
 from diagnostics.notifications.models import Notification, NotificationChoices  # isort: skip
 from diagnostics.cases.models import Case  # isort: skip
@@ -67,4 +68,6 @@ __all__ = [
     "Study",
     "TestedScan",
     "TrainingRun",
+    "Webhook",
+    "WebhookDelivery",
 ]

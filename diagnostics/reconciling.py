@@ -21,6 +21,7 @@ from diagnostics.reviews import controls, worklist
 from diagnostics.scans import looks
 from diagnostics.shadow import services as shadow
 from diagnostics.training import services as training
+from diagnostics.webhooks import deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,11 @@ def go_on_with_peers() -> list[Nudge]:
     return found + ([Nudge("ask_for_priors", keep=False)] if jobs.anything_to_ask() else [])
 
 
+def go_on_with_webhooks() -> list[Nudge]:
+    """Events for webhooks that are due."""
+    return [Nudge("send_webhooks", keep=False)] if deliveries.anything_due() else []
+
+
 def judge_candidates() -> list[Nudge]:
     """Candidates of which the gate is to be asked again."""
     return [Nudge("judge", (str(version),), keep=False) for version in training.unjudged()]
@@ -117,6 +123,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     go_on_with_training,
     go_on_with_mails,
     go_on_with_peers,
+    go_on_with_webhooks,
     requests.expire,
     judge_candidates,
     go_on_in_the_shadow,

@@ -63,6 +63,14 @@ def ask_for_priors() -> None:
     priors.ask_due()
 
 
+@shared_task(name="diagnostics.tasks.send_webhooks")
+def send_webhooks() -> None:
+    """Send events to the webhooks that wait for them."""
+    from diagnostics.webhooks import deliveries
+
+    deliveries.send_due()
+
+
 @shared_task(name="diagnostics.tasks.judge")
 def judge(version_id: str) -> None:
     """Ask the gate about a candidate again: another model is in use, or other rules hold."""
@@ -132,6 +140,7 @@ def _nudge(nudge: "Nudge") -> None:
             send_mails,
             send_to_peers,
             ask_for_priors,
+            send_webhooks,
             judge,
             score_in_the_shadow,
             plan_datasets,

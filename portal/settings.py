@@ -6,6 +6,7 @@ at the first start and kept in the data folder; with ``OVERREAD_PRODUCTION`` it 
 
 import contextlib
 import hashlib
+import ipaddress
 import logging
 import os
 import sys
@@ -196,7 +197,7 @@ CELERY_TASK_ROUTES = {
 }
 # What waits for other computers: it must hold up neither an opinion nor a training, nor wait for one.
 CELERY_TASK_ROUTES |= {
-    f"diagnostics.tasks.{name}": {"queue": "delivery"} for name in ("send_to_peers", "ask_for_priors")
+    f"diagnostics.tasks.{name}": {"queue": "delivery"} for name in ("send_to_peers", "ask_for_priors", "send_webhooks")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -295,6 +296,21 @@ DICOM_PRIORS_SECONDS = env.float("OVERREAD_DICOM_PRIORS_SECONDS", default=300.0)
 DICOM_SENDING_DAYS = env.float("OVERREAD_DICOM_SENDING_DAYS", default=3.0)
 # After the association that brought it. Some scanners open one for each image.
 DICOM_LINGER_SECONDS = env.float("OVERREAD_DICOM_LINGER_SECONDS", default=3.0)
+
+# --- webhooks ----------------------------------------------------------------------------------------------
+
+
+def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks that a variable lists."""
+    try:
+        return [ipaddress.ip_network(each.strip()) for each in env.list(name, default=[]) if each.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}. Example: 10.1.0.0/16,192.168.7.0/24.") from None
+
+
+WEBHOOK_NETWORKS = _networks("OVERREAD_WEBHOOK_NETWORKS")
+WEBHOOK_CA_FILE = env.str("OVERREAD_WEBHOOK_CA_FILE", default="")
+WEBHOOK_DAYS = env.float("OVERREAD_WEBHOOK_DAYS", default=3.0)
 
 # --- files -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("OVERREAD_MAX_UPLOAD_MB", default=32) * 1024 * 1024

@@ -12,6 +12,8 @@ from diagnostics.audit.services import record
 from diagnostics.errors import Conflict
 from diagnostics.registry.numbering import create_numbered
 from diagnostics.scans.models import Institution
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 
 from . import manifests
 from .manifests import ManifestDamaged, manifest
@@ -111,5 +113,11 @@ def _write(by: Actor, planned: Plan, key: str) -> DatasetVersion:
             sha256=version.sha256,
             items=planned.counts["by_institution"].get(institution.code, 0),
             excluded=planned.counts.get("excluded"),
+        )
+        events.tell(
+            EventType.DATASET_FROZEN,
+            subject=f"dataset:{version.pk}",
+            institution=institution.pk,
+            data={"dataset": version.pk, "number": version.number, "sha256": version.sha256},
         )
     return version

@@ -14,6 +14,8 @@ from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.access import Permission, require
 from diagnostics.scans.models import Institution
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 
 from . import numbers
 from .models import DEFAULT_LIMITS, Alert, AlertRule, Watched
@@ -144,6 +146,12 @@ def _hold(
             # Another worker raised it at this instant.
             return None
         record(by=None, act="alert_raised", target=made, institution=place, watched=rule.watched, n=n)
+        events.tell(
+            EventType.ALERT_RAISED,
+            subject=f"alert:{made.pk}",
+            institution=made.institution_id,
+            data={"alert": made.pk, "watched": rule.watched},
+        )
         return made
 
 

@@ -22,6 +22,8 @@ from diagnostics.notifications.services import notify
 from diagnostics.registry.models import ModelVersion
 from diagnostics.scans.models import Scan
 from diagnostics.scans.services import reject
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 
 from .analysis_status import sync
 from .models import Prediction, PredictionState
@@ -221,6 +223,7 @@ def _finish_one(
             scan=prediction.scan_id,
             model_version=speaker.number,
         )
+        _tell_programs(EventType.SCAN_READY, prediction, model_version=speaker.number)
     return taken
 
 
@@ -248,7 +251,16 @@ def _tell_of_failure(prediction: Prediction, failure: Failure) -> None:
         scan=prediction.scan_id,
         code=failure.code,
     )
+    _tell_programs(EventType.PREDICTION_FAILED, prediction, code=failure.code)
     notify(people=[prediction.scan.uploaded_by_id], kind=Kind.PREDICTION_FAILED, scan=prediction.scan)
+
+
+def _tell_programs(event: EventType, prediction: Prediction, **said: object) -> None:
+    """Tell webhooks how the analysis ended, and nothing of what the AI thinks. Control cases are told to nobody."""
+    scan = prediction.scan
+    if not scan.patient.is_synthetic:
+        told = {"scan": scan.pk, "study": scan.study_id, "prediction": prediction.pk, **said}
+        events.tell(event, subject=f"scan:{scan.pk}", institution=scan.institution_id, data=told, scan=scan)
 
 
 def give_back(*, batch: Batch) -> None:

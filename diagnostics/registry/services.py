@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy
 from diagnostics.actors import Actor, account_of
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 from mlcore.model.identity import CARD, REPORT, SPEC
 
 from . import artifacts, exceptions
@@ -296,6 +298,12 @@ def _put_into_use(
         former=former.pk if former else None,
         sha256=version.sha256,
         **told,
+    )
+    events.tell(
+        EventType.MODEL_PROMOTED,
+        subject="model",
+        institution=None,
+        data={"model_version": version.pk, "number": version.number, "how": kind, "former": former and former.pk},
     )
     return promotion
 

@@ -19,6 +19,8 @@ from diagnostics.audit.services import record
 from diagnostics.jobs.leases import Leases
 from diagnostics.registry import services as registry
 from diagnostics.registry.models import ModelVersion
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 
 from .models import TrainingRun, TrainingState
 
@@ -239,11 +241,21 @@ def _end(run_id: Any, fence: uuid.UUID, state: TrainingState, sentence: str) -> 
         note(run, "training_failed" if sentence else "training_stopped")
 
 
+_OUTCOMES = {"training_succeeded": "succeeded", "training_failed": "failed", "training_stopped": "cancelled"}
+
+
 def note(run: TrainingRun, act: str, *, by: Actor | None = None, **detail: Any) -> None:
     """Record an act on a run in each institution of its dataset."""
     institutions: list[Any] = list(run.dataset.institutions.all())
     for institution in institutions or [None]:
         record(by=by, act=act, target=run, institution=institution, number=run.number, **detail)
+        if act in _OUTCOMES and institution is not None:
+            events.tell(
+                EventType.RUN_ENDED,
+                subject=f"run:{run.pk}",
+                institution=institution.pk,
+                data={"run": run.pk, "number": run.number, "outcome": _OUTCOMES[act], **detail},
+            )
 
 
 def _longer(log: str, line: str, now: datetime) -> str:

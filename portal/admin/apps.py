@@ -4,7 +4,18 @@ from importlib import import_module
 
 from django.contrib.admin.apps import AdminConfig
 
-PAGES = ("auditing", "learning", "monitoring", "peers", "people", "reading", "registry", "retraining", "scans")
+PAGES = (
+    "auditing",
+    "learning",
+    "monitoring",
+    "peers",
+    "people",
+    "reading",
+    "registry",
+    "retraining",
+    "scans",
+    "webhooks",
+)
 
 
 class PortalAdminConfig(AdminConfig):

@@ -49,6 +49,7 @@ from diagnostics.scans.access import Role
 from diagnostics.scans.looks import Look
 from diagnostics.scans.sealed import SealedOriginal
 from diagnostics.scans.series import KeptInstance, QuarantinedFile, Series
+from diagnostics.webhooks.models import Webhook, WebhookDelivery
 from portal.accounts.models import Scope, issue_token
 from tests.factories import AnnotationFactory, MembershipFactory, PredictionFactory, ReadFactory, ScanFactory, person
 from tests.transactions import around
@@ -150,6 +151,10 @@ def _one_of_everything_else(world: World) -> None:
     place = {"institution": scan.institution}
     peer = DicomPeer.objects.create(
         **place, name="Scanner", ae_title="SCANNER", addresses="10.0.0.1", account=manager, host="10.0.0.1"
+    )
+    hook = Webhook.objects.create(**place, url="https://example.org", secret=b"x", created_by=manager)
+    WebhookDelivery.objects.create(
+        **place, webhook=hook, event="webhook.test", event_id=uuid.uuid4(), subject="test", body="{}"
     )
     Sending.objects.create(**place, peer=peer, study=scan.study, original="x", sha256="4" * 64)
     search = PriorSearch.objects.create(**place, peer=peer, study=scan.study)

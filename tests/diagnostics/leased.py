@@ -18,6 +18,9 @@ from diagnostics.peers.models import PriorSearch, Sending
 from diagnostics.predictions import run_state as predictions
 from diagnostics.scans.access import Role
 from diagnostics.training import run_state as training
+from diagnostics.webhooks.deliveries import DELIVERIES
+from diagnostics.webhooks.events import queue
+from diagnostics.webhooks.models import EventType
 from tests.dicom_network import peer_of
 from tests.factories import (
     CaseFactory,
@@ -27,6 +30,7 @@ from tests.factories import (
     TrainingRunFactory,
     person,
 )
+from tests.webhook_receiver import webhook_at
 
 GOOD = predictions.Result("glioma", "tumour", {"no_tumour": 0.1, "glioma": 0.9}, 0.9)
 FROM = {"weights_sha256": "ab", "preprocess_version": "1", "code_revision": "c0de"}
@@ -140,8 +144,14 @@ def _retried(retries: Any, make: Callable[[], Any]) -> "User":
     )
 
 
+def _delivery() -> Any:
+    with transaction.atomic():
+        return queue([webhook_at("https://example.org/hook")[0]], EventType.TEST, subject="test", data={})[0]
+
+
 USERS = {
     "sendings": _retried(SENDINGS, lambda: _peer_job(Sending, original="x", sha256="0" * 64)),
+    "webhooks": _retried(DELIVERIES, lambda: _delivery()),
     "prior searches": _retried(SEARCHES, lambda: _peer_job(PriorSearch)),
     "predictions": User(
         predictions.LEASES,

@@ -45,6 +45,8 @@ from diagnostics.training import fitting, judging, run_state, schedule
 from diagnostics.training import services as training
 from diagnostics.training.comparison import Compared
 from diagnostics.training.models import TrainingRun
+from diagnostics.webhooks.events import queue
+from diagnostics.webhooks.models import EventType
 from mlcore.serving.predict import Opinion
 from tests import processes
 from tests.diagnostics.model_fixtures import model_folder, put_into_use, stored_model
@@ -68,6 +70,7 @@ from tests.factories import (
     person,
     phantom,
 )
+from tests.webhook_receiver import HERE, receiver, webhook_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,6 +264,19 @@ def ask_at_once(monkeypatch, tmp_path):
     assert len(questions) == 1
 
 
+def webhooks_at_once(monkeypatch, tmp_path):
+    """An event reaches a receiver once, where nobody dies."""
+    monkeypatch.setattr(settings, "WEBHOOK_NETWORKS", HERE)
+    with receiver() as there:
+        hook, _secret = webhook_at(there.url, there)
+        with transaction.atomic():
+            for n in range(6):
+                queue([hook], EventType.TEST, subject=f"test:{n % 2}", data={"n": n})
+        assert at_once(*[tasks.send_webhooks] * 5) == [None] * 5
+        tasks.send_webhooks()
+        assert sorted(each["data"]["n"] for each in there.got()) == list(range(6))
+
+
 AT_ONCE = {
     "diagnostics.tasks.ask_for_priors": ask_at_once,
     "diagnostics.tasks.close_series": close_at_once,
@@ -273,6 +289,7 @@ AT_ONCE = {
     "diagnostics.tasks.score_in_the_shadow": score_at_once,
     "diagnostics.tasks.send_mails": mails_at_once,
     "diagnostics.tasks.send_to_peers": send_at_once,
+    "diagnostics.tasks.send_webhooks": webhooks_at_once,
     "diagnostics.tasks.train": train_at_once,
     "diagnostics.tasks.watch_the_model": watch_at_once,
 }

@@ -1,5 +1,7 @@
 """The domain in the Django admin: who sees what, nothing is edited in place, and every act goes by its service."""
 
+import uuid
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -39,6 +41,8 @@ from diagnostics.models import (
     ShadowOpinion,
     TestedScan,
     TrainingRun,
+    Webhook,
+    WebhookDelivery,
 )
 from diagnostics.monitoring import services as monitoring
 from diagnostics.notifications.models import NotificationChoices
@@ -174,6 +178,7 @@ def everything(institution, keeper, tmp_path) -> dict[str, object]:
             institution=institution, stored_sha256="2" * 64, sha256="3" * 64, size_bytes=1
         ),
         **of_peers(scan, keeper),
+        **of_webhooks(institution, keeper),
         "look": Look.objects.create(person=keeper, scan=scan, what="image", hour=timezone.now()),
         "auditlink": AuditLink.objects.get(event_id=AuditEvent.objects.filter(institution=institution).first().pk),
         "notification": Notification.objects.create(
@@ -202,6 +207,18 @@ def of_peers(scan, keeper) -> dict[str, object]:
         "sending": Sending.objects.create(**place, peer=peer, study=scan.study, original="x", sha256="4" * 64),
         "priorsearch": search,
         "priorstudy": PriorStudy.objects.create(**place, study=scan.study, search=search),
+    }
+
+
+def of_webhooks(institution, keeper) -> dict[str, object]:
+    """A webhook, and something that it was told."""
+    hook = Webhook.objects.create(
+        institution=institution, url=f"https://{institution.code}-SECRET.example", secret=b"x", created_by=keeper
+    )
+    said = {"event": "webhook.test", "event_id": uuid.uuid4(), "subject": "test", "body": "{}"}
+    return {
+        "webhook": hook,
+        "webhookdelivery": WebhookDelivery.objects.create(webhook=hook, institution=institution, **said),
     }
 
 
@@ -294,6 +311,8 @@ SEEN = {
     "auditchain": (False, True),
     "dicompeer": (False, True),
     "sending": (False, True),
+    "webhook": (False, True),
+    "webhookdelivery": (False, True),
     "priorsearch": (False, True),
     "priorstudy": (False, True),
     "look": (False, True),

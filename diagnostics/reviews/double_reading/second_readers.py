@@ -24,6 +24,8 @@ from diagnostics.reviews.thread import READERS
 from diagnostics.reviews.worklist import end, live_with, locked, touch_related
 from diagnostics.scans.access import Permission, Role, require
 from diagnostics.scans.models import Membership, ReadingMode, SecondReader
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 
 
 def finalize(*, by: Actor, case: Case, read: Read) -> None:
@@ -83,6 +85,7 @@ def _go_on(by: Actor, case: Case, stage: str, why: str, *, act: str) -> None:
     turn_over(case)
     if stage == Stage.ADJUDICATION:
         tell_disagreement(case=case)
+        _tell_programs(EventType.CASE_DISAGREEMENT, case)
     elif why == SecondRead.ASKED:
         tell_second_opinion(case=case)
     record(by=by, act=act, target=case, institution=case.institution)
@@ -99,6 +102,15 @@ def _finish(case: Case, stage: str) -> None:
         Read.objects.filter(case=case).update(updated_at=now)  # open to the whole institution from now on
     touch(case.pk, now)
     turn_over(case)
+    if case.state == CaseState.OPEN:
+        _tell_programs(EventType.CASE_DONE, case)
+
+
+def _tell_programs(event: EventType, case: Case) -> None:
+    """Tell webhooks where the case stands, and nothing of what anybody stated. Control cases are told to nobody."""
+    if not case.control:
+        told = {"case": case.pk, "scan": case.scan_id}
+        events.tell(event, subject=f"scan:{case.scan_id}", institution=case.institution_id, data=told, scan=case.scan)
 
 
 def finish_with_the_first(case: Case) -> None:
