@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnostics import pipeline
+from diagnostics.batches import Filed, counted, submit_archive
 from diagnostics.models import Image, KeptInstance, Scan, Series, Study
 from diagnostics.predictions.models import PredictionState
 from diagnostics.predictions.services import current, failure_of, status_of
@@ -37,7 +38,8 @@ from .problems import InvalidInput, TooLarge
 from .resource import SMALL_BODY, BaseViewSet
 from .revealing import told
 from .shapes import SCAN_STATUSES, Opinion, PriorityWord, address
-from .strict import Changes, InputSerializer, Name, Nothing, OneOf, PseudonymField, Query
+from .strict import Changes, Name, Nothing, OneOf, Query
+from .uploads import ArchiveOutcomeSerializer, ArchiveUpload, Upload
 
 FILES = ("pixels", "preview", "original")
 FORMATS = {"dicom": ("dcm", "application/dicom"), "jpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
@@ -179,40 +181,24 @@ class ScanListing(Changes):
     format = OneOf(choices=list(FORMATS), required=False)
 
 
-class HandIn(InputSerializer):
-    """What comes with a file."""
-
-    # Emptiness is the domain's to refuse, with its own code and sentence.
-    file = serializers.FileField(allow_empty_file=True, help_text="JPEG, PNG or DICOM; the content decides.")
-    patient = PseudonymField(max_length=64, help_text="Pseudonym, no name: P-0042.")
-    institution = serializers.CharField(
-        required=False, allow_blank=True, help_text="Code; may be left out by those who belong to one only."
-    )
-    accession = serializers.CharField(required=False, allow_blank=True, max_length=64)
-    study_date = serializers.DateField(required=False)
-    priority = PriorityWord(required=False, help_text="`routine` where left out.")
-    series_complete = serializers.BooleanField(
-        required=False, help_text="This is the last image of its series: it need not wait for others."
-    )
-
-
 class ScanViewSet(BaseViewSet):
     """Scans of the institutions in which this person may see scans."""
 
     listings: ClassVar[dict[str, type[Query]]] = {"list": ScanListing}
     serializer_class = ScanSerializer
-    scopes: ClassVar[dict[str, str]] = {"create": Scope.SUBMIT, "retry": Scope.SUBMIT}
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(["create", "archive", "retry"], Scope.SUBMIT)
 
     @property
     def largest_body(self) -> int:  # type: ignore[override]
-        return (settings.MAX_UPLOAD_BYTES if self.action == "create" else 0) + SMALL_BODY
+        files = {"create": settings.MAX_UPLOAD_BYTES, "archive": settings.MAX_REQUEST_BYTES}
+        return files.get(self.action, 0) + SMALL_BODY
 
     def get_parsers(self) -> list[Any]:
         # Asked before the action is known, and by the schema's generator without any request.
         asked = getattr(self, "action", None)
         if asked is None and self.request is not None:
             asked = self.action_map.get((self.request.method or "").lower())
-        if asked == "create":
+        if asked in ("create", "archive"):
             return [MultiPartParser()]
         return super().get_parsers()
 
@@ -230,7 +216,7 @@ class ScanViewSet(BaseViewSet):
         return visible(rows)
 
     @extend_schema(
-        request={"multipart/form-data": HandIn},
+        request={"multipart/form-data": Upload},
         responses={
             201: ScanSerializer,
             200: OpenApiResponse(ScanSerializer, description="The same content was here already."),
@@ -238,7 +224,7 @@ class ScanViewSet(BaseViewSet):
     )
     def create(self, request: Request) -> Response:
         """Hand in one scan. The same content again in the same institution answers 200 with the scan that is here."""
-        given = self.body(HandIn)
+        given = self.body(Upload)
         if len(request.FILES.getlist("file")) > 1:
             raise InvalidInput({"file": [_("Upload one file per request.")]})
         if given["file"].size > settings.MAX_UPLOAD_BYTES:
@@ -268,6 +254,24 @@ class ScanViewSet(BaseViewSet):
             status=status.HTTP_201_CREATED if submitted.created else status.HTTP_200_OK,
             headers={"Location": shape["links"]["self"]},
         )
+
+    @extend_schema(request={"multipart/form-data": ArchiveUpload}, responses={200: ArchiveOutcomeSerializer})
+    @action(detail=False, methods=["post"])
+    def archive(self, request: Request) -> Response:
+        """Upload the files of a ZIP. Each has an outcome; sent again, what is here already is `known`."""
+        given = self.body(ArchiveUpload)
+        filed = Filed(
+            institution=institution_for(self.person, Permission.SUBMIT_SCAN, given.get("institution") or None),
+            patient=given["patient"],
+            accession=given.get("accession", ""),
+            study_date=given.get("study_date"),
+            priority=given.get("priority", Priority.ROUTINE),
+            source=Scan.Source.API,
+        )
+        files = list(submit_archive(by=self.person, filed=filed, file=given["file"]))
+        counts = counted(files)
+        told = {"counts": counts, "complete": not counts["unavailable"], "files": files}
+        return Response(ArchiveOutcomeSerializer(told).data)
 
     @extend_schema(request=None, responses={202: ScanSerializer})
     @action(detail=True, methods=["post"])

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -19,8 +19,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from diagnostics import pipeline
 from diagnostics.actors import Actor
+from diagnostics.batches import Filed, FileOutcome, submit_archive, submit_file
 from diagnostics.disk import StorageFull
-from diagnostics.errors import Conflict, Invalid, Unavailable
+from diagnostics.errors import Invalid
 from diagnostics.models import Scan
 from diagnostics.predictions.services import failure_of, status_of
 from diagnostics.reviews.queries import cases_for
@@ -28,6 +29,7 @@ from diagnostics.reviews.visible_scans import VisibleScan, opinion_for, scans_fo
 from diagnostics.reviews.words import label_in_words
 from diagnostics.reviews.worklist import scans_listed
 from diagnostics.scans.access import Permission, may, require
+from diagnostics.scans.archives import is_archive
 from diagnostics.scans.kept_instances import kept_in_words
 from diagnostics.scans.looks import looked_at
 from portal.ui.opened import opened_at
@@ -58,33 +60,36 @@ class Outcome:
     arriving: bool = False
 
 
-def _submit(user: Actor, file: UploadedFile, filed: dict[str, Any]) -> Outcome:
-    """Hand one file to the domain; whatever it says becomes a sentence for this file alone."""
+def _submit(user: Actor, file: UploadedFile, said: dict[str, Any]) -> list[Outcome]:
+    """Hand one file to the domain, or all files of a ZIP; whatever it says becomes a sentence for that file alone."""
     name = file.name or _("an unnamed file")
+    filed = Filed(**{key: said[key] for key in ("institution", "patient", "accession", "study_date", "priority")})
+    if is_archive(file.read(4)):
+        try:
+            return [_outcome(each) for each in submit_archive(by=user, filed=filed, file=cast("BinaryIO", file))]
+        except Invalid as refusal:
+            return [Outcome(name, "refused", refusal.sentence)]
     if file.size is not None and file.size > settings.MAX_UPLOAD_BYTES:
-        return Outcome(name, "refused", _too_large())
-    try:
-        done = pipeline.submit_scan(
-            by=user,
-            institution=filed["institution"],
-            data=file.read(),
-            patient=filed["patient"],
-            accession=filed["accession"],
-            study_date=filed["study_date"],
-            priority=filed["priority"],
-        )
-    except (Conflict, Invalid) as refusal:
-        return Outcome(name, "refused", refusal.sentence)
-    except Unavailable as refusal:
-        return Outcome(name, "refused", refusal.sentence, again=True, full=isinstance(refusal, StorageFull))
-    if isinstance(done, pipeline.KeptBeside):
+        return [Outcome(name, "refused", _too_large())]
+    file.seek(0)
+    return [_outcome(submit_file(by=user, filed=filed, name=name, data=file.read()))]
+
+
+def _outcome(done: FileOutcome) -> Outcome:
+    """What became of a file, in words."""
+    name, scan = done.name, done.scan
+    if done.kind == "unavailable":
+        return Outcome(name, "refused", str(done.sentence), again=True, full=isinstance(done.cause, StorageFull))
+    if done.kept is not None:
         return Outcome(name, "kept", kept_in_words(done.kept))
-    if done.created and done.arriving:
-        return Outcome(name, "stored", _("The image joined its series."), done.scan, arriving=True)
-    if done.created:
-        return Outcome(name, "stored", done.scan.note, done.scan)
-    known = _("This image was uploaded before, so it was not stored again.")
-    return Outcome(name, "known", known, done.scan, arriving=done.arriving)
+    if scan is None:
+        return Outcome(name, "refused", str(done.sentence))
+    if done.kind == "known":
+        known = _("This image was uploaded before, so it was not stored again.")
+        return Outcome(name, "known", known, scan, arriving=done.arriving)
+    if done.arriving:
+        return Outcome(name, "stored", _("The image joined its series."), scan, arriving=True)
+    return Outcome(name, "stored", scan.note, scan)
 
 
 def _limit() -> int:
@@ -113,10 +118,10 @@ def hand_in(request: HttpRequest) -> HttpResponse:
         if wants_json:
             return JsonResponse({"errors": form.errors}, status=400)
         return _hand_in_page(request, form, status=400)
-    outcomes = [_submit(request.user, file, form.cleaned_data) for file in files]
+    outcomes = [outcome for file in files for outcome in _submit(request.user, file, form.cleaned_data)]
     status = _status_of(outcomes)
     if wants_json:
-        return _as_json(request, outcomes[0], status)
+        return _as_json(request, outcomes, status)
     # Without a script all files came at once: no image of these series will follow.
     pipeline.close_series(by=request.user, scans_of=[each.scan for each in outcomes if each.scan and each.arriving])
     return _hand_in_page(request, form, status=status, outcomes=outcomes)
@@ -129,13 +134,17 @@ def _status_of(outcomes: list[Outcome]) -> int:
     return 503 if any(outcome.again for outcome in outcomes) else 200
 
 
-def _as_json(request: HttpRequest, outcome: Outcome, status: int) -> JsonResponse:
-    """What became of a file, for the script that sent it; an error where it may send the same file again."""
-    if outcome.again:
-        return JsonResponse({"errors": {"__all__": [outcome.sentence]}}, status=status)
-    html = render_to_string("uploads/_outcome.html", {"outcome": outcome}, request)
-    scan = str(outcome.scan.pk) if outcome.scan is not None and outcome.arriving else None
-    return JsonResponse({"outcome": outcome.kind, "html": html, "arriving": scan})
+def _as_json(request: HttpRequest, outcomes: list[Outcome], status: int) -> JsonResponse:
+    """What became of a file, or of those of a ZIP, for the script; an error where it may send the same again."""
+    again = next((each for each in outcomes if each.again), None)
+    if again is not None:
+        return JsonResponse({"errors": {"__all__": [again.sentence]}}, status=status)
+    html = "".join(render_to_string("uploads/_outcome.html", {"outcome": each}, request) for each in outcomes)
+    kind = next((each.kind for each in outcomes if each.kind == "stored"), outcomes[0].kind)
+    arriving = [str(each.scan.pk) for each in outcomes if each.scan is not None and each.arriving]
+    # The series of a ZIP are closed already; an image by itself tells which stack it joined.
+    joined = arriving[0] if arriving and len(outcomes) == 1 else None
+    return JsonResponse({"outcome": kind, "html": html, "arriving": joined})
 
 
 def _hand_in_page(request: HttpRequest, form: FilingForm, *, status: int = 200, **context: object) -> HttpResponse:

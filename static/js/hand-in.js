@@ -4,6 +4,7 @@
  */
 
 import { signedInAgain } from "./session.js";
+import { ZipError, canUnpack, filesIn, isZip } from "./zip.js";
 
 const AT_ONCE = 3;
 
@@ -26,24 +27,27 @@ function bind(form) {
   let unfinished = new Set(); // scans whose series still wait for others
   let paused = false;
   let chosen = [];
+  let choosing = Promise.resolve();
   let running = 0;
 
   form.classList.add("has-script");
   for (const part of form.querySelectorAll("[data-needs-script]")) part.hidden = false;
 
-  input.addEventListener("change", () => {
-    choose([...input.files]);
+  input.addEventListener("change", async () => {
+    const files = [...input.files];
     input.value = ""; // so that the same file can be chosen again
+    await choose(files);
   });
   for (const name of ["dragenter", "dragover"]) {
     drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("is-over"); });
   }
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", async (event) => { event.preventDefault(); choose(await dropped(event.dataTransfer)); });
+  drop.addEventListener("drop", async (event) => { event.preventDefault(); await choose(await dropped(event.dataTransfer)); });
   const folder = form.querySelector("[data-folder]");
-  folder.addEventListener("change", () => {
-    choose(shown([...folder.files]));
+  folder.addEventListener("change", async () => {
+    const files = shown([...folder.files]);
     folder.value = "";
+    await choose(files);
   });
   pause.addEventListener("click", () => {
     paused = !paused;
@@ -52,10 +56,11 @@ function bind(form) {
   });
   addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });
 
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!form.reportValidity()) return;
     clearErrors();
+    await choosing;
     if (!chosen.length) {
       line.textContent = say.none;
       input.focus();
@@ -69,21 +74,52 @@ function bind(form) {
     next();
   });
 
-  /** New files join those that wait for the button. */
+  /** New files join those that wait for the button; of a ZIP its files do. Until then the button waits for them. */
   function choose(files) {
+    choosing = choosing.then(() => chooseNow(files));
+    return choosing;
+  }
+
+  async function chooseNow(files) {
     for (const file of files) {
-      const element = row.content.firstElementChild.cloneNode(true);
-      element.querySelector(".outcome__name").textContent = file.name;
-      list.prepend(element);
-      const one = { file, element };
-      if (file.size > Number(say.limit)) refuse(one, say.tooLarge);
-      else if (file.size === 0) refuse(one, say.empty);
-      else {
-        state(one, say.waiting);
-        chosen.push(one);
-      }
+      if (canUnpack() && (await isZip(file))) await unpack(file);
+      else add(file);
     }
     summary();
+  }
+
+  async function unpack(zip) {
+    let files = [];
+    try {
+      files = await filesIn(zip);
+    } catch (error) {
+      if (!(error instanceof ZipError)) throw error;
+      refuse({ file: zip, element: newRow(zip.name) }, say[`zip${error.code}`]);
+      return;
+    }
+    // A name in a ZIP is a way through its folders; what systems put beside images is no image.
+    const images = files.filter(({ name }) => !/(^|\/)__MACOSX\//.test(name)).map((each) => ({ ...each, name: each.name.split(/[\\/]/).pop() }));
+    const inside = shown(images);
+    if (!inside.length) refuse({ file: zip, element: newRow(zip.name) }, say.zipempty);
+    for (const each of inside) add(each);
+  }
+
+  function newRow(name) {
+    const element = row.content.firstElementChild.cloneNode(true);
+    element.querySelector(".outcome__name").textContent = name;
+    list.prepend(element);
+    return element;
+  }
+
+  /** @param {File | {name: string, size: number, open: Function}} file of the disk, or of a ZIP */
+  function add(file) {
+    const one = { file, element: newRow(file.name) };
+    if (file.size > Number(say.limit)) refuse(one, say.tooLarge);
+    else if (file.size === 0) refuse(one, say.empty);
+    else {
+      state(one, say.waiting);
+      chosen.push(one);
+    }
   }
 
   function next() {
@@ -108,12 +144,26 @@ function bind(form) {
   }
 
   /** @returns {Promise<void>} fulfilled when the file has its outcome, whatever it is */
-  function send(one) {
+  async function send(one) {
+    let data = one.file;
+    if (one.file.open) {
+      try {
+        data = await one.file.open(Number(say.limit));
+      } catch (error) {
+        tally.left -= 1;
+        refuse(one, error instanceof ZipError ? say[`zip${error.code}`] : say.zipbroken);
+        return;
+      }
+    }
+    await sent(one, data);
+  }
+
+  function sent(one, data) {
     return new Promise((done) => {
       const request = new XMLHttpRequest();
       const body = new FormData();
       for (const [name, value] of one.fields) body.append(name, value);
-      body.append("files", one.file);
+      body.append("files", data, one.file.name);
       const bar = one.element.querySelector("progress");
       state(one, say.sending);
       request.upload.addEventListener("progress", (event) => {

@@ -110,7 +110,7 @@ def _answer(world: World, viewpoint: str, asked: Asked) -> tuple[bytes, int, byt
         body = {
             name: world.rows[value.strip("{}")] if isinstance(value, str) and value.startswith("{") else value
             for name, value in table.BODIES.get(asked.name, {}).items()
-            if value != "phantom"
+            if value not in ("phantom", "archive")
         }
         sent |= {"data": body, **({"content_type": "application/json"} if api else {})}
     response = getattr(client, asked.method.lower())(asked.address, **sent)

@@ -16,6 +16,7 @@ API = """
 api:scan-list                      GET    401    200  200  200  200  200  =                    200    401 200
 api:scan-list                      POST   401    201  403  403  201  201  =                    403    401 400
 api:scan-detail(scan)              GET    401    200  200  200  200  200  404                  404    401 200
+api:scan-archive                   POST   401    200  403  403  200  200  =                    403    401 400
 api:scan-retry(failed)             POST   401    202  202  202  202  202  404                  404    401 202
 api:scan-pixels(scan)              GET    401    200  200  200  200  200  404                  404    401 200
 api:scan-preview(scan)             GET    401    200  200  200  200  200  404                  404    401 200
@@ -253,6 +254,7 @@ def arguments_of(name: str, row: object) -> list[object]:
 # What a request carries; a word in braces is a row of ``world.py``.
 BODIES: dict[str, dict[str, object]] = {
     "api:scan-list": {"patient": "P-7", "file": "phantom"},
+    "api:scan-archive": {"patient": "P-7", "file": "archive"},
     "api:case-take-over": {"reason": "The holder has gone home."},
     "api:case-release": {"claim_token": "{claim_token}"},
     "api:case-renew": {"claim_token": "{claim_token}"},

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnostics import pipeline
+from tests.diagnostics.test_archives import zipped
 from tests.factories import phantom
 from tests.transactions import around
 
@@ -90,6 +91,8 @@ def ask(world: World, line: Line, method: str, viewpoint: str) -> int:
     api = line.name.startswith("api:")
     for name in [name for name, value in body.items() if value == "phantom"]:
         body[name] = SimpleUploadedFile("scan.png", phantom(99), content_type="image/png")
+    for name in [name for name, value in body.items() if value == "archive"]:
+        body[name] = SimpleUploadedFile("scans.zip", zipped(("scan.png", phantom(99))).getvalue())
     sent: dict[str, Any] = {}
     if method == "POST":
         sent["data"] = body

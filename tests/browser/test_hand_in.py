@@ -1,5 +1,6 @@
 """Hand in, the list and the scan's page in a real browser."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +157,53 @@ def test_folder_is_one_series_that_closes_when_all_is_sent(page_as: Callable[...
     page.wait_for_timeout(300)
     assert Series.objects.get().close_at <= timezone.now()
     assert_accessible(page)
+
+
+def zip_of(folder: Path, to: Path) -> Path:
+    """The files of a folder as a ZIP, with one that is no image and one that is encrypted as far as its flags say."""
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, f"study/{file.relative_to(folder)}")
+    return to
+
+
+def test_zip_is_unpacked_here_and_its_files_are_sent_one_by_one(page_as: Callable[..., Page], tmp_path: Path) -> None:
+    made = zip_of(series(tmp_path, 30), tmp_path / "study.zip")
+    page = page_as(Role.TECHNOLOGIST)
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(1) if request.method == "POST" else None)
+    page.goto("/scans/hand-in/")
+    page.locator("#id_files").set_input_files(made)
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("30 uploaded, 0 already uploaded, 0 rejected, 0 remaining")).to_be_visible(timeout=30000)
+    expect(page.get_by_text("30 images of one series")).to_be_visible()
+    assert Scan.objects.get().image_count == 30 and len(sent) > 30
+    page.locator("#id_files").set_input_files(made)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("30 uploaded, 30 already uploaded, 0 rejected, 0 remaining")).to_be_visible(timeout=30000)
+
+
+def test_broken_zip_is_refused_before_anything_is_sent(page_as: Callable[..., Page], tmp_path: Path) -> None:
+    made = zip_of(series(tmp_path, 3), tmp_path / "study.zip")
+    (tmp_path / "cut.zip").write_bytes(made.read_bytes()[:-60])
+    page = page_as(Role.TECHNOLOGIST)
+    page.goto("/scans/hand-in/")
+    page.locator("#id_files").set_input_files(tmp_path / "cut.zip")
+    expect(page.get_by_text("The ZIP file is damaged or cut off.")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_zip_is_taken_without_scripts_too(page_as: Callable[..., Page], tmp_path: Path) -> None:
+    made = zip_of(series(tmp_path, 5), tmp_path / "study.zip")
+    page = page_as(Role.TECHNOLOGIST, scripts=False)
+    page.goto("/scans/hand-in/")
+    page.locator("#id_files").set_input_files(made)
+    page.get_by_label("Patient ID (pseudonym)").fill("P-0042")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("The image joined its series.").first).to_be_visible()
+    assert Scan.objects.get().image_count == 5
 
 
 def test_upload_pauses_and_goes_on(page_as: Callable[..., Page], tmp_path: Path) -> None:

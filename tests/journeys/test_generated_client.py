@@ -111,7 +111,7 @@ def test_scan_is_uploaded_read_and_marked_by_the_generated_client(clients_of, in
     people = clients_of(cast(InstitutionFactory(code="north")))
     tech, anna = people["tech"], people["anna"]
 
-    upload = ("HandInRequest", {"file": file_of(head(1, True)), "patient": "P-1"})
+    upload = ("UploadRequest", {"file": file_of(head(1, True)), "patient": "P-1"})
     scan = tech("scans.scans_create", status=201, body=upload)
     wait(
         lambda: Prediction.objects.filter(scan=scan.id, state=PredictionState.READY).exists(),

@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from diagnostics import pipeline
 from diagnostics.actors import Actor
 from diagnostics.errors import Conflict, Invalid, Unavailable
 from diagnostics.management.command import DomainCommand
-from diagnostics.scans import planner_statistics
+from diagnostics.scans import archives, planner_statistics
 from diagnostics.scans.folding import folded
 from diagnostics.scans.models import Institution, Scan
 from diagnostics.scans.service_accounts import importer_of
@@ -30,8 +31,9 @@ def _lies_in(root: Path, file: Path) -> bool:
 
 class Command(DomainCommand):
     help = (
-        "Loads every image below PATH into an institution. With --labels the name of the folder that an image lies in "
-        "(yes, no, glioma, notumor …) becomes its reference label. Run it again at will: nothing is stored twice."
+        "Loads every image below PATH, also those in ZIP files, into an institution. With --labels the name of the "
+        "folder that an image lies in (yes, no, glioma, notumor …) becomes its reference label. Run it again at "
+        "will: nothing is stored twice."
     )
 
     arrived: dict[UUID, Scan]  # of each series that came, one of its scans
@@ -71,10 +73,11 @@ class Command(DomainCommand):
         self.arrived = {}
         for number, file in enumerate(files, 1):
             label = (label_from_folder(file.parent.name) or "") if labels else ""
-            outcome = self._one(by, institution, file, label, worklist)
-            tally[outcome] += 1
-            if labels and not label and outcome in ("stored", "already here"):
-                tally["without a label"] += 1
+            for name, data in self._read(file):
+                outcome = self._one(by, institution, name, data, label, worklist) if data is not None else "refused"
+                tally[outcome] += 1
+                if labels and not label and outcome in ("stored", "already here"):
+                    tally["without a label"] += 1
             self._progress(number, len(files))
         pipeline.close_series(by=by, scans_of=list(self.arrived.values()))
         # So many new rows change which index serves which question best.
@@ -91,9 +94,28 @@ class Command(DomainCommand):
                 "known (yes, no, glioma, meningioma, pituitary, notumor)."
             )
 
-    def _one(self, by: Actor, institution: Institution, file: Path, label: str, worklist: bool) -> str:
+    def _read(self, file: Path) -> Iterator[tuple[str, bytes | None]]:
+        """The bytes of a file, or of each file of a ZIP; None where they cannot be had, which is said."""
         try:
-            data = file.read_bytes()
+            with file.open("rb") as opened:
+                if not archives.is_archive(opened.read(4)):
+                    opened.seek(0)
+                    yield str(file), opened.read()
+                    return
+                for member in archives.members(opened):
+                    name = f"{file}: {member.name}"
+                    if member.code:
+                        self.stderr.write(f"refused {name}: {member.refusal}")
+                    yield name, None if member.code else member.data
+        except archives.BrokenArchive as refusal:
+            self.stderr.write(f"refused {file}: {refusal.sentence}")
+            yield str(file), None
+        except OSError as error:
+            self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
+            yield str(file), None
+
+    def _one(self, by: Actor, institution: Institution, name: str, data: bytes, label: str, worklist: bool) -> str:
+        try:
             submitted = pipeline.submit_scan(
                 by=by,
                 institution=institution,
@@ -104,13 +126,10 @@ class Command(DomainCommand):
                 to_read=worklist or not label,
             )
         except (Conflict, Invalid) as refusal:
-            self.stderr.write(f"refused {file}: {refusal.sentence}")
+            self.stderr.write(f"refused {name}: {refusal.sentence}")
             return "refused"
         except Unavailable as error:
             raise CommandError(_("%(error)s Run it again: nothing is stored twice.") % {"error": error}) from None
-        except OSError as error:
-            self.stderr.write(f"refused {file}: it cannot be read ({error.strerror}).")
-            return "refused"
         if isinstance(submitted, pipeline.KeptBeside):
             return "kept with its study, not analysed"
         if submitted.scan.series_id is not None:

@@ -32,15 +32,7 @@ pytestmark = pytest.mark.django_db
         (
             {"sex": "f"},
             "sex",
-            [
-                "file",
-                "patient",
-                "institution",
-                "accession",
-                "study_date",
-                "priority",
-                "series_complete",
-            ],
+            ["patient", "institution", "accession", "study_date", "priority", "file", "series_complete"],
         ),
     ],
 )

@@ -6,9 +6,12 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from diagnostics import closing
+from diagnostics import closing, pipeline
 from diagnostics.cases.models import Case
+from diagnostics.disk import StorageFull
+from diagnostics.scans.models import Scan
 from diagnostics.scans.series import Series
+from tests.diagnostics.test_archives import zipped
 from tests.dicom_images import frames_of, slice_of, uid
 from tests.factories import live_model
 
@@ -114,3 +117,51 @@ def test_what_contradicts_is_refused_by_name(client):
     other = slice_of(2, study="another", SeriesInstanceUID=uid("study", "series"))
     assert_problem(send(client, other), 409, "series_of_another_study")
     assert [scan["images"] for scan in results(client, "scans/")] == [1]
+
+
+def test_zip_is_taken_file_by_file_and_again_changes_nothing(north):
+    client = bearer(north.technologist)
+    files = [(f"a/{n}", slice_of(n)) for n in range(5)] + [("notes.txt", b"no image"), ("../up.dcm", slice_of(5))]
+
+    def send():
+        made = zipped(*files)
+        body = {"file": SimpleUploadedFile("study.zip", made.getvalue()), "patient": "P-1"}
+        return client.post(f"{V1}/scans/archive/", body, format="multipart")
+
+    answer = send()
+    assert answer.status_code == 200, answer.content
+    told = answer.json()
+    assert told["counts"] == {"stored": 6, "known": 0, "kept": 0, "refused": 1, "unavailable": 0} and told["complete"]
+    refused = next(row for row in told["files"] if row["outcome"] == "refused")
+    assert (refused["name"], refused["code"], refused["scan"]) == ("notes.txt", "not_an_image", None)
+    assert told["files"][-1]["name"] == "up.dcm"
+    assert len({row["scan"] for row in told["files"] if row["scan"]}) == 1
+    assert send().json()["counts"]["known"] == 6
+    assert Scan.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"PK\x03\x04 cut off", "broken_archive"), (b"", "broken_archive"), (b"GIF89a", "broken_archive")],
+)
+def test_what_is_no_zip_is_refused_as_one(north, data, code):
+    body = {"file": SimpleUploadedFile("study.zip", data), "patient": "P-1"}
+    found = assert_problem(bearer(north.technologist).post(f"{V1}/scans/archive/", body, format="multipart"), 400)
+    assert found["code"] == code and found["errors"]["file"]
+
+
+def test_zip_stops_where_there_is_no_room_and_says_that_it_is_incomplete(north, monkeypatch):
+    files = [(f"a/{n}", slice_of(n)) for n in range(4)]
+    submit, seen = pipeline.submit_scan, []
+
+    def full_at_the_third(**said):
+        seen.append(1)
+        if len(seen) == 3:
+            raise StorageFull
+        return submit(**said)
+
+    monkeypatch.setattr(pipeline, "submit_scan", full_at_the_third)
+    body = {"file": SimpleUploadedFile("study.zip", zipped(*files).getvalue()), "patient": "P-1"}
+    told = bearer(north.technologist).post(f"{V1}/scans/archive/", body, format="multipart").json()
+    assert not told["complete"] and told["counts"]["stored"] == 2 and told["counts"]["unavailable"] == 1
+    assert told["files"][-1]["code"] == "storage_full"
