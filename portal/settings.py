@@ -479,6 +479,9 @@ SPECTACULAR_SETTINGS = {
         "ReadingMode": "diagnostics.scans.models.ReadingMode.values",
         "WorklistOrder": "diagnostics.scans.models.WorklistOrder.values",
         "Role": "diagnostics.scans.access.Role.values",
+        "WebhookEvent": "diagnostics.webhooks.models.EventType.values",
+        "WebhookEventChosen": "portal.api.webhooks.EVENTS",
+        "DeliveryState": "diagnostics.jobs.retried.JobState.values",
     },
 }
 

@@ -64,6 +64,7 @@ class Scope(models.TextChoices):
     SUBMIT = "submit", _("Upload scans")
     REVIEW = "review", _("Claim cases and record reads")
     LEARN = "learn", _("Freeze datasets, start training, promote")
+    MANAGE = "manage", _("Manage webhooks")
 
 
 class ApiToken(models.Model):

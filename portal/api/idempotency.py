@@ -66,8 +66,9 @@ def once(
         if not new:
             return _again(kept, digest, standing)
         response = handler(request, *args, **kwargs)
+        body = getattr(response, "to_keep", response.data)  # a secret is shown once, and kept by nobody
         KeptAnswer.objects.filter(pk=kept.pk).update(
-            status=response.status_code, body=response.data, location=response.headers.get("Location", "")
+            status=response.status_code, body=body, location=response.headers.get("Location", "")
         )
     return response
 

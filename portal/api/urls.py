@@ -22,6 +22,7 @@ from .resource import Nowhere
 from .saved_views import SavedViewSet
 from .scans import ScanViewSet
 from .training_runs import TrainingRunViewSet
+from .webhooks import WebhookDeliveryViewSet, WebhookViewSet
 
 app_name = "api"
 
@@ -40,6 +41,8 @@ router.register("training-runs", TrainingRunViewSet, "trainingrun")
 router.register("model-versions", ModelVersionViewSet, "modelversion")
 router.register("alerts", AlertViewSet, "alert")
 router.register("promotion-requests", PromotionRequestViewSet, "promotionrequest")
+router.register("webhooks/deliveries", WebhookDeliveryViewSet, "webhookdelivery")
+router.register("webhooks", WebhookViewSet, "webhook")
 router.register("audit-events", AuditEventViewSet, "auditevent")
 
 urlpatterns = [

@@ -86,6 +86,15 @@ api:modelversion-promote(model)    POST   401    403  403  403  409  409  =     
 api:modelversion-challenge(model)  POST   401    403  403  403  409  409  403                  403    401 409
 api:modelversion-retire(model)     POST   401    403  403  403  200  200  403                  403    401 200
 api:modelversion-gate(model)       GET    401    403  403  403  200  200  =                    403    401 200
+api:webhook-list                   GET    401    403  403  403  403  200  =                    403    401 200
+api:webhook-list                   POST   401    403  403  403  403  201  =                    403    401 400
+api:webhook-detail(hook)           GET    401    403  403  403  403  200  403/404              403    401 200
+api:webhook-change(hook)           POST   401    403  403  403  403  200  403/404              403    401 200
+api:webhook-rotate-secret(hook)    POST   401    403  403  403  403  200  403/404              403    401 200
+api:webhook-test(hook)             POST   401    403  403  403  403  202  403/404              403    401 202
+api:webhookdelivery-list           GET    401    403  403  403  403  200  =                    403    401 200
+api:webhookdelivery-detail(delivery) GET  401    403  403  403  403  200  403/404              403    401 200
+api:webhookdelivery-redeliver(delivery) POST 401 403  403  403  403  202  403/404              403    401 202
 api:promotionrequest-list          GET    401    403  403  403  200  200  =                    403    401 200
 api:promotionrequest-list          POST   401    403  403  403  409  409  =                    403    401 409
 api:promotionrequest-detail(asked) GET    401    403  403  403  200  200  =                    403    401 200
@@ -291,6 +300,8 @@ BODIES: dict[str, dict[str, object]] = {
     "api:alert-acknowledge": {"note": "A new scanner."},
     "lab:acknowledge": {"note": "A new scanner."},
     "api:modelversion-promote": {"reason": "Better."},
+    "api:webhook-list": {"url": "https://example.org/2", "events": ["case.done"]},
+    "api:webhook-change": {"active": False},
     "api:promotionrequest-list": {"model_version": "{model}", "reason": "Better."},
     "api:promotionrequest-approve": {"exception": "For the trial."},
     "api:promotionrequest-decline": {"reason": "Too early."},

@@ -15,6 +15,8 @@ from diagnostics.audit.services import record
 from diagnostics.models import Alert, DatasetPlan, PromotionRequest
 from diagnostics.reviews import double_reading, worklist
 from diagnostics.scans.access import Role
+from diagnostics.webhooks import events
+from diagnostics.webhooks.models import EventType
 from portal.accounts.models import Scope, User, issue_token
 from tests.factories import (
     CaseFactory,
@@ -31,6 +33,7 @@ from tests.factories import (
     live_model,
     person,
 )
+from tests.webhook_receiver import webhook_at
 
 ROLES = [role.value for role in Role]
 
@@ -85,6 +88,10 @@ def build() -> World:
     with transaction.atomic():
         world.rows["event"] = record(by=None, act="case_opened", target=world.rows["case"], institution=home).pk
     world.rows |= {"institution": home.code, "case": world.rows["case"].pk}
+    hook, _secret = webhook_at("https://example.org/", institution=home)
+    with transaction.atomic():
+        (delivery,) = events.queue([hook], EventType.TEST, subject="test", data={})
+    world.rows["hook"], world.rows["delivery"] = hook.pk, delivery.pk
     view = worklist.save_view(by=world.people["radiologist"], name="Urgent", query="tab=unclaimed&priority=1")
     world.rows["view"] = view.pk
     world.rows["session"] = world.people["radiologist"].open_sessions.get().pk
