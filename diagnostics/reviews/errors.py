@@ -59,6 +59,16 @@ class WrongStage(Conflict):
     code = "wrong_stage"
 
 
+class NewImages(Conflict):
+    """Images came to the scan after its reader had opened it; ``images`` says how many it has now."""
+
+    code = "new_images"
+    message = _(
+        "New images were added to this scan after you opened it. It has %(images)d images now. Look at them, then "
+        "submit again. Your entries are kept."
+    )
+
+
 class BlindReadsFirst(WrongStage):
     """Other series of the study, which the reader holds, wait for their blind read; ``n`` says how many."""
 

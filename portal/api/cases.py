@@ -155,6 +155,12 @@ class NewRead(Statement):
 
     claim_token = ClaimTokenField()
     stage = OneOf(choices=ReadKind.values)
+    scan_revision = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        help_text="`revision` of the scan that its reader looked at; 409 `new_images` where others came since.",
+    )
 
 
 class Question(InputSerializer):
@@ -322,6 +328,7 @@ class CaseViewSet(BaseViewSet):
             case=case,
             claim_token=given["claim_token"],
             kind=given["stage"],
+            scan_revision=given.get("scan_revision"),
             **stated(given),
         )
         shape = ReadSerializer(reads_for(self.person).get(pk=read.pk), context=self.get_serializer_context()).data

@@ -126,6 +126,9 @@ class ScanSerializer(serializers.Serializer[VisibleScan]):
         source="scan.frames", help_text="In the file; the scan is the first, the others were not read."
     )
     images = serializers.IntegerField(source="scan.image_count", help_text="In the stack.")
+    revision = serializers.IntegerField(
+        source="scan.revision", help_text="Of its images: one more each time others came late."
+    )
     series = SeriesSerializer(source="scan.series", allow_null=True)
     study = StudyOfScanSerializer(source="scan.study")
     note = serializers.SerializerMethodField(help_text="What must be known of the image, as a sentence.")

@@ -19,7 +19,7 @@ from portal.ui.refusals import add_to
 
 from .forms import CommentForm, ReturnForm, TakeOverForm
 from .pages import CasePage, entries_of, only_entered, show
-from .views import attempt, on_conflict_as_it_is_now, page_of
+from .views import attempt, on_conflict_as_it_is_now, page_of, revision_of
 
 
 @require_POST
@@ -39,6 +39,7 @@ def adjudicate(request: HttpRequest, pk: UUID) -> HttpResponse:
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.FINAL,
+        scan_revision=revision_of(request),
         **form.said,
     )
     read = attempt(request, page, form, act)

@@ -18,6 +18,7 @@ from diagnostics.errors import Conflict, Invalid
 from diagnostics.models import Claim, Read
 from diagnostics.reviews import reading, worklist
 from diagnostics.reviews.controls import feedback_for
+from diagnostics.reviews.errors import NewImages
 from diagnostics.reviews.models import ReadKind
 from diagnostics.reviews.queries import cases_for
 from diagnostics.scans.access import Permission, may
@@ -46,11 +47,21 @@ def on_conflict_as_it_is_now(view: Callable[[HttpRequest, Any], HttpResponse]) -
     def told(request: HttpRequest, pk: UUID) -> HttpResponse:
         try:
             return view(request, pk)
+        except NewImages as refused:
+            page = page_of(request, pk)
+            form = page.form(kept=entries_of(request.POST))
+            return show(request, page, form=form, refusal=refused.sentence, status=409)
         except Conflict as refused:
             page, entries = page_of(request, pk), entries_of(request.POST)
             return show(request, page, refusal=refused.sentence, entries=entries, status=409)
 
     return told
+
+
+def revision_of(request: HttpRequest) -> int | None:
+    """The revision of the scan's images that the page showed, where its form says so."""
+    said = request.POST.get("scan_revision", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
 
 
 def attempt(request: HttpRequest, page: CasePage, form: Any, act: Callable[[], Read]) -> Read | HttpResponse:
@@ -91,6 +102,7 @@ def blind(request: HttpRequest, pk: UUID) -> HttpResponse:
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.BLIND,
+        scan_revision=revision_of(request),
         **form.said,
     )
     outcome = attempt(request, page, form, act)
@@ -132,6 +144,7 @@ def final(request: HttpRequest, pk: UUID) -> HttpResponse:
         case=page.case,
         claim_token=form.cleaned_data["claim_token"],
         kind=ReadKind.FINAL,
+        scan_revision=revision_of(request),
         **form.said,
         seen=page.prediction.pk if page.prediction is not None else None,
     )
@@ -192,7 +205,8 @@ def renew(request: HttpRequest, pk: UUID) -> HttpResponse:
     page = page_of(request, pk)
     lease = worklist.renew(by=request.user, case=page.case, claim_token=request.POST.get("claim_token", ""))
     local = timezone.localtime(lease.expires_at)
-    return JsonResponse({"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"})
+    told = {"expires_at": lease.expires_at.isoformat(), "until": f"{local:%H:%M}"}
+    return JsonResponse({**told, "scan_revision": page.scan.revision})
 
 
 def _claimed(request: HttpRequest, pk: UUID, _lease: Claim) -> HttpResponse:

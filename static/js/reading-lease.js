@@ -20,7 +20,10 @@ export function bindLease(now = Date.now) {
       return; // no network for a moment: the next activity tries again
     }
     if (response.ok) {
-      form.querySelector("[data-until]").textContent = (await response.json()).until;
+      const answer = await response.json();
+      form.querySelector("[data-until]").textContent = answer.until;
+      const shown = document.querySelector("[data-scan-revision]");
+      if (shown && Number(shown.value) !== answer.scan_revision) document.querySelector("[data-new-images]").hidden = false;
     } else if (response.status === 409) {
       lost = true;
       const banner = document.querySelector("[data-lease-lost]");

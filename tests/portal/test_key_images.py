@@ -1,11 +1,14 @@
 """Key images: the images of a stack that show the tumour, stated with the read."""
 
+import re
+
 import pytest
 
 from diagnostics.reviews.models import Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.models import Scan
 from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, person
+from tests.markup import flat
 from tests.portal.api.api_client import V1, assert_problem, bearer
 from tests.portal.test_reading import Desk
 
@@ -82,3 +85,31 @@ def test_read_names_the_revision_that_its_reader_had(desk):
     Scan.objects.filter(pk=desk.case.scan_id).update(revision=2)
     desk.blind(label="glioma", key_images="3")
     assert Read.objects.get().scan_revision == 2
+
+
+def test_images_that_came_meanwhile_are_shown_before_the_read_is_taken(desk):
+    Scan.objects.filter(pk=desk.case.scan_id).update(revision=2, image_count=24)
+    refused = desk.blind(label="glioma", key_images="7", scan_revision="1")
+    assert refused.status_code == 409
+    html = flat(refused.content.decode())
+    assert "It has 24 images now." in html and not Read.objects.exists()
+    assert 'name="scan_revision" value="2"' in html and re.search('name="key_images"[^>]*value="7"', html)
+    assert re.search('value="glioma"[^>]*checked', html)
+    desk.blind(label="glioma", key_images="3", scan_revision="2")
+    assert Read.objects.get().scan_revision == 2
+
+
+def test_program_may_say_which_images_it_looked_at(desk):
+    client = bearer(desk.user)
+    scan = client.get(f"{V1}/scans/{desk.case.scan_id}/").json()
+    said = {"claim_token": desk.token, "stage": "blind", "label": "glioma", "certainty": "certain"}
+    Scan.objects.filter(pk=desk.case.scan_id).update(revision=2)
+    here = f"{V1}/cases/{desk.case.pk}/reads/"
+    found = assert_problem(client.post(here, {**said, "scan_revision": scan["revision"]}, format="json"), 409)
+    assert found["code"] == "new_images"
+    assert client.post(here, {**said, "scan_revision": 2}, format="json").status_code == 201
+
+
+def test_renewing_the_claim_tells_of_new_images(desk):
+    Scan.objects.filter(pk=desk.case.scan_id).update(revision=5)
+    assert desk.act("renew", claim_token=desk.token).json()["scan_revision"] == 5

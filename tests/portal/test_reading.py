@@ -423,7 +423,8 @@ def test_renewal_extends_the_lease(desk):
     assert answer.status_code == 200
     claim = Claim.objects.get()
     assert claim.expires_at > soon
-    assert answer.json() == {"expires_at": claim.expires_at.isoformat(), "until": f"{claim.expires_at:%H:%M}"}
+    ends = {"expires_at": claim.expires_at.isoformat(), "until": f"{claim.expires_at:%H:%M}"}
+    assert answer.json() == {**ends, "scan_revision": 1}
 
 
 def test_renewal_of_a_claim_that_was_taken_over(desk, place):

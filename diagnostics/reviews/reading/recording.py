@@ -13,7 +13,7 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction, PredictionState
 from diagnostics.predictions.services import current
 from diagnostics.reviews.double_reading import finalize
-from diagnostics.reviews.errors import InvalidRead, StaleClaim, WrongStage
+from diagnostics.reviews.errors import InvalidRead, NewImages, StaleClaim, WrongStage
 from diagnostics.reviews.labels import differs
 from diagnostics.reviews.models import Claim, Read, ReadKind
 from diagnostics.reviews.queries import own_blind_read, own_final_read, permission_for
@@ -30,7 +30,14 @@ CURRENT = object()  # "whatever opinion there is now", for callers that show non
 
 
 def record_read(
-    *, by: Actor, case: Case, claim_token: object, kind: str, seen: object = CURRENT, **said: Unpack[Said]
+    *,
+    by: Actor,
+    case: Case,
+    claim_token: object,
+    kind: str,
+    seen: object = CURRENT,
+    scan_revision: int | None = None,
+    **said: Unpack[Said],
 ) -> Read:
     """Record the blind or the final read of a claimed case. The final read ends the claim, and the case with it
     unless a second reader or an adjudicator goes on.
@@ -39,10 +46,11 @@ def record_read(
 
     ``seen`` is the id of the opinion that stood before the reader, or None where none did; an opinion that landed
     since is not stored as seen. Left out (a program), the current one counts, and is revealed by that.
+    ``scan_revision`` is that of the images that stood before the reader; left out, the current ones count.
 
     Raises
     ------
-    NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead
+    NotAllowed, AlreadyDone, StaleClaim, WrongStage, InvalidRead, NewImages
     """
     require(by, permission_for(case.stage), case.institution)
     if kind not in ReadKind.values:
@@ -52,15 +60,19 @@ def record_read(
         check_step(Step.BLIND, said)
     elif seen is CURRENT:
         reveal_before_final(by=by, case=case, claim_token=claim_token)
-    return _record(by, case, claim_token, kind, said, seen)
+    return _record(by, case, claim_token, kind, said, seen, scan_revision)
 
 
 @transaction.atomic
-def _record(by: Actor, case: Case, claim_token: object, kind: str, said: Said, seen: object) -> Read:
+def _record(
+    by: Actor, case: Case, claim_token: object, kind: str, said: Said, seen: object, scan_revision: int | None
+) -> Read:
     case = locked(case)
     live = live_with(by, case, claim_token)
     if live.stage != case.stage:
         raise StaleClaim
+    if scan_revision not in (None, case.scan.revision):
+        raise NewImages(params={"images": case.scan.image_count})
     if live.stage == Stage.ADJUDICATION:
         if kind != ReadKind.FINAL:
             raise WrongStage(_("An adjudicator resolves the case with a final read."))
