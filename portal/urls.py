@@ -20,6 +20,7 @@ urlpatterns = [
     path("history/", include("portal.history.urls")),
     path("studies/", include("portal.history.study_urls")),
     path("notifications/", include("portal.notifications.urls")),
+    path("webhooks/", include("portal.webhooks.urls")),
     path("lab/", include("portal.lab.urls")),
     path("api/", include("portal.api.urls")),
     path("admin/", admin.site.urls),

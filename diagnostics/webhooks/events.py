@@ -64,7 +64,8 @@ def queue(
     scan: Scan | uuid.UUID | None = None,
 ) -> list[WebhookDelivery]:
     """Write a delivery for each of these webhooks, in the caller's transaction; a worker is told after it."""
-    said = {"type": event.value, "timestamp": timezone.now().isoformat(), "data": dict(data)}
+    now = timezone.now()
+    said = {"type": event.value, "timestamp": now.isoformat(), "data": dict(data)}
     patient = _patient(scan) if scan is not None and any(hook.with_patient for hook in hooks) else None
     event_id = uuid.uuid4()
     rows = WebhookDelivery.objects.bulk_create(
@@ -74,6 +75,8 @@ def queue(
             event_id=event_id,
             event=event,
             subject=subject,
+            due_at=now,
+            since=now,
             body=_body({**said, "patient": patient} if hook.with_patient and patient else said),
         )
         for hook in hooks

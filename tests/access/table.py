@@ -203,6 +203,13 @@ studies:study(study)               GET    302    200  200  200  200  200  404   
 history:compare(patient)           GET    302    302  302  302  302  302  404                  404    302 302
 history:my-reads                   GET    302    403  200  200  403  403  =                    403    302 403
 history:audit                      GET    302    403  403  403  403  200  =                    403    302 200
+webhooks:list                      GET    302    403  403  403  403  200  =                    403    302 200
+webhooks:add                       POST   302    403  403  403  403  400  =                    403    302 400
+webhooks:webhook(hook)             GET    302    403  403  403  403  200  403/404              403    302 200
+webhooks:change(hook)              POST   302    403  403  403  403  302  403/404              403    302 302
+webhooks:rotate(hook)              POST   302    403  403  403  403  200  403/404              403    302 200
+webhooks:test(hook)                POST   302    403  403  403  403  302  403/404              403    302 302
+webhooks:redeliver(delivery)       POST   302    403  403  403  403  302  403/404              403    302 302
 notifications:list                 GET    302    200  200  200  200  200  =                    200    302 200
 notifications:bell                 GET    302    200  200  200  200  200  =                    200    302 200
 notifications:follow(notification) GET    302    404  302  404  404  404  404                  404    302 404
@@ -300,6 +307,7 @@ BODIES: dict[str, dict[str, object]] = {
     "api:alert-acknowledge": {"note": "A new scanner."},
     "lab:acknowledge": {"note": "A new scanner."},
     "api:modelversion-promote": {"reason": "Better."},
+    "webhooks:change": {"url": "https://example.org/", "events": ["case.done"]},
     "api:webhook-list": {"url": "https://example.org/2", "events": ["case.done"]},
     "api:webhook-change": {"active": False},
     "api:promotionrequest-list": {"model_version": "{model}", "reason": "Better."},
