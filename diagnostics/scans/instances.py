@@ -17,6 +17,7 @@ _OF_INSTANCE = (
     "slice_spacing",
     "frame_of_reference",
     "series_number",
+    "burned_in",
 )
 _OF_FRAME = frozenset(field.name for field in dataclasses.fields(Frame)) - {"index"}
 

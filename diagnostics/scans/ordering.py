@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mlcore.images.dicom.instance import Instance
 from mlcore.images.problem import Problem
-from mlcore.images.stacks import Stack, sort_into_stacks
+from mlcore.images.stacks import PARTS, Stack, sort_into_stacks
 
 from .instances import frame_of, instance_of
 from .models import Arrival, Scan
@@ -31,11 +31,35 @@ def put_in_order(series: Series) -> list[Scan]:
         images = list(Image.objects.filter(scan=scan).order_by("id"))
         if scan.arrival == Arrival.ARRIVING or any(image.index is None for image in images):
             changed += _order(series, scan, images)
+    _tell_what_parts(series)
     arrivals = set(series.scans.values_list("arrival", flat=True))
     series.arrival = Arrival.INCOMPLETE if Arrival.INCOMPLETE in arrivals else Arrival.COMPLETE
     series.closed_at = timezone.now()
     series.save(update_fields=["arrival", "closed_at"])
     return changed
+
+
+def _tell_what_parts(series: Series) -> None:
+    """Tell each stack of several what sets it apart. Images that differ were parted as they came, one by one, so that
+    no stack knows of the others by itself."""
+    scans = list(series.scans.order_by("created_at", "id"))
+    if len(scans) == 1:
+        return
+    images = list(Image.objects.filter(scan__in=scans).order_by("id"))
+    owner = {(image.sop_uid, image.frame): image.scan_id for image in images}
+    parted = {
+        owner[stack.images[0].instance.sop_uid or "", stack.images[0].frame.index]: stack
+        for stack in sort_into_stacks(_instances(series, images))
+    }
+    for scan in scans:
+        stack = parted.get(scan.pk)
+        if stack is None:
+            continue
+        several = [as_json(each) for each in stack.problems if each.code in PARTS]
+        others = [each for each in scan.problems if each["code"] not in PARTS]
+        scan.problems = [*several, *others]
+        scan.geometry = {**(scan.geometry or {}), "splits": [list(split) for split in stack.splits]}
+        scan.save(update_fields=["problems", "geometry"])
 
 
 def _order(series: Series, scan: Scan, images: Sequence[Image]) -> list[Scan]:

@@ -49,6 +49,14 @@ _WORDS: dict[str, Callable[[Found], str]] = {
         % {"images": each["images"]}
     ),
     "same_uid": lambda each: _("Some images share a UID; the first of them counts."),
+    "burned_in": lambda each: (
+        ngettext(
+            "The file says that text is drawn into %(images)d image. It may name the patient.",
+            "The files say that text is drawn into %(images)d images. It may name the patient.",
+            each["images"],
+        )
+        % {"images": each["images"]}
+    ),
     "several_kinds": _several(lambda: _("it holds several kinds of images")),
     "mixed_sizes": _several(lambda: _("its images differ in size")),
     "several_frames_of_reference": _several(lambda: _("the patient was moved in between")),

@@ -80,6 +80,8 @@ _SEVERAL = {
     "direction": "several_directions",
     "echo_number": "several_echo_numbers",
 }
+# The problems that say what a series was parted by.
+PARTS = frozenset(_SEVERAL.values())
 
 
 def sort_into_stacks(images: Iterable[Instance]) -> list[Stack]:
@@ -116,6 +118,7 @@ def sort_into_stacks(images: Iterable[Instance]) -> list[Stack]:
     - `no_geometry`: no image has a place, InstanceNumber orders them; `number_gap`: `missing` behind the image
       `after`, which has the `number`; `no_order`: `images` that have no number either.
     - `same_uid`: `objects` came with a UID that another one has; the first of them counts.
+    - `burned_in`: so many `images` say that text is drawn into them (BurnedInAnnotation).
     """
     instances = list(images)
     if len({each.series_uid for each in instances}) > 1:
@@ -156,8 +159,13 @@ def _stack(group: Group, values: dict[str, set[object]], clash: list[Problem]) -
         between=order.between,
         splits=tuple((name, plain) for name, value in parting if (plain := _plain(name, value)) is not None),
         missing=order.missing,
-        problems=(*several, *order.problems, *clash),
+        problems=(*several, *order.problems, *clash, *_burned_in(order.images)),
     )
+
+
+def _burned_in(images: Sequence[Placed]) -> list[Problem]:
+    count = sum(each.instance.burned_in is True for each in images)
+    return [problem("burned_in", images=count)] if count else []
 
 
 def _several(name: str, this: str | int | float | None, count: int) -> Problem:

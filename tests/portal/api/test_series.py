@@ -1,7 +1,9 @@
 """A series over the API: one image a request, any order, one scan."""
 
+import io
 import random
 
+import pydicom
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -12,7 +14,7 @@ from diagnostics.disk import StorageFull
 from diagnostics.scans.models import Scan
 from diagnostics.scans.series import Series
 from tests.diagnostics.test_archives import zipped
-from tests.dicom_images import frames_of, slice_of, uid
+from tests.dicom_images import CORONAL, frames_of, slice_of, uid
 from tests.factories import live_model
 
 from .api_client import V1, assert_problem, bearer, results
@@ -165,3 +167,59 @@ def test_zip_stops_where_there_is_no_room_and_says_that_it_is_incomplete(north, 
     told = bearer(north.technologist).post(f"{V1}/scans/archive/", body, format="multipart").json()
     assert not told["complete"] and told["counts"]["stored"] == 2 and told["counts"]["unavailable"] == 1
     assert told["files"][-1]["code"] == "storage_full"
+
+
+def told_after(client, *files):
+    """The scans of a series of these files once it has closed, by their number of images."""
+    for data in files:
+        assert send(client, data).status_code == 201
+    Series.objects.update(close_at=timezone.now())
+    closing.close_due()
+    return sorted(results(client, "scans/"), key=lambda row: -row["images"])
+
+
+def test_text_that_is_drawn_into_images_is_told(client):
+    (scan,) = told_after(client, slice_of(0, BurnedInAnnotation="YES"), slice_of(1, BurnedInAnnotation="NO"))
+    assert scan["note"] == "The file says that text is drawn into 1 image. It may name the patient."
+
+
+def test_image_of_another_size_becomes_a_stack_of_its_own(client):
+    large, small = told_after(client, *(slice_of(n) for n in range(4)), slice_of(4, side=96))
+    assert (large["images"], small["images"]) == (4, 1) and (small["width"], large["width"]) == (96, 64)
+    assert "its images differ in size" in large["note"] and "its images differ in size" in small["note"]
+
+
+def test_image_of_another_orientation_becomes_a_stack_of_its_own(client):
+    axial, coronal = told_after(client, *(slice_of(n) for n in range(4)), slice_of(9, orientation=CORONAL))
+    assert (axial["images"], coronal["images"]) == (4, 1)
+    assert "its images lie in several directions" in axial["note"]
+
+
+@pytest.mark.parametrize("lacking", ["", None, [0, 0], ["a", "b", "c"]])
+def test_image_without_a_position_stands_at_the_end_and_says_so(client, lacking):
+    files = [slice_of(n) for n in range(3)] + [without_position(slice_of(3), lacking)]
+    (scan,) = told_after(client, *files)
+    assert scan["images"] == 4 and "do not say where they lie" in scan["note"]
+    images = client.get(f"{V1}/scans/{scan['id']}/images/").json()
+    images = images["results"] if isinstance(images, dict) else images
+    assert [row["position"] for row in images] == [0.0, 5.0, 10.0, None]
+
+
+def test_series_without_any_position_is_ordered_by_its_numbers(client):
+    files = [without_position(slice_of(n), None) for n in (2, 0, 1)]
+    (scan,) = told_after(client, *files)
+    assert "their numbers order them" in scan["note"]
+    numbers = Scan.objects.get().images.order_by("index").values_list("sop_uid", flat=True)
+    assert list(numbers) == [uid("study", "series", "image", n) for n in (2, 1, 0)], "by InstanceNumber 998, 999, 1000"
+
+
+def without_position(data, instead):
+    made = pydicom.dcmread(io.BytesIO(data))
+    del made.ImagePositionPatient
+    if instead is not None:
+        element = pydicom.DataElement(0x00200032, "DS", "", already_converted=True)
+        element._value = "\\".join(map(str, instead))
+        made.add(element)
+    out = io.BytesIO()
+    made.save_as(out)
+    return out.getvalue()
