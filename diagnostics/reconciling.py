@@ -128,5 +128,6 @@ STEPS: tuple[Callable[[], object], ...] = (
     judge_candidates,
     go_on_in_the_shadow,
     looks.forget_looks,
+    deliveries.forget_old,
     anchors.keep,
 )

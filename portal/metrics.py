@@ -15,7 +15,16 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from diagnostics.jobs.retried import JobState
-from diagnostics.models import Alert, DicomPeer, Institution, Prediction, PriorSearch, Sending, TrainingRun
+from diagnostics.models import (
+    Alert,
+    DicomPeer,
+    Institution,
+    Prediction,
+    PriorSearch,
+    Sending,
+    TrainingRun,
+    WebhookDelivery,
+)
 from diagnostics.monitoring import numbers
 from diagnostics.predictions.models import PredictionState
 from diagnostics.registry import services as registry
@@ -71,6 +80,7 @@ class Collector:
         for name, words, model in (
             ("overread_dicom_sendings", "Files for DICOM peers", Sending),
             ("overread_prior_searches", "Questions to archives for priors", PriorSearch),
+            ("overread_webhook_deliveries", "Events for webhooks", WebhookDelivery),
         ):
             jobs = GaugeMetricFamily(name, words, labels=["state"])
             rows = model.objects.filter(state__in=OPEN_JOBS).order_by().values("state").annotate(n=Count("pk"))

@@ -284,7 +284,9 @@ DECODING_FILES = env.int("OVERREAD_DECODING_FILES", default=200)
 # 0: nobody listens. 104 is the usual port and needs special rights; 11112 is the other one that is registered.
 DICOM_PORT = env.int("OVERREAD_DICOM_PORT", default=0)
 DICOM_BIND = env.str("OVERREAD_DICOM_BIND", default="") or env.str("OVERREAD_BIND", default="127.0.0.1")
-DICOM_AE_TITLE = env.str("OVERREAD_DICOM_AE_TITLE", default="OVERREAD")
+DICOM_AE_TITLE = env.str("OVERREAD_DICOM_AE_TITLE", default="OVERREAD").strip()
+if not 0 < len(DICOM_AE_TITLE) <= 16 or not (DICOM_AE_TITLE.isascii() and DICOM_AE_TITLE.isprintable()):
+    raise ImproperlyConfigured("OVERREAD_DICOM_AE_TITLE must have 1 to 16 printable ASCII characters: OVERREAD, say.")
 DICOM_ASSOCIATIONS = env.int("OVERREAD_DICOM_ASSOCIATIONS", default=20)
 DICOM_TIMEOUT_SECONDS = env.float("OVERREAD_DICOM_TIMEOUT_SECONDS", default=30.0)
 # As many instances are worked on at once as can be decoded; who waits longer for a place is told to come again.
@@ -311,6 +313,7 @@ def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 WEBHOOK_NETWORKS = _networks("OVERREAD_WEBHOOK_NETWORKS")
 WEBHOOK_CA_FILE = env.str("OVERREAD_WEBHOOK_CA_FILE", default="")
 WEBHOOK_DAYS = env.float("OVERREAD_WEBHOOK_DAYS", default=3.0)
+WEBHOOK_LOG_DAYS = env.float("OVERREAD_WEBHOOK_LOG_DAYS", default=90.0)
 
 # --- files -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.int("OVERREAD_MAX_UPLOAD_MB", default=32) * 1024 * 1024

@@ -1,6 +1,7 @@
 """Send what waits: signed, at least once, the events of one subject one after the other."""
 
 import uuid
+from datetime import timedelta
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 DELIVERIES = Retries(WebhookDelivery, seconds=120, days=lambda: settings.WEBHOOK_DAYS)
 MOST_AT_ONCE = 500  # of one task; the reconciler asks for the rest
+FORGOTTEN_AT_ONCE = 1000
 SLOW_IN_A_ROW = 3  # failures of one webhook, after which its others wait for the next task
 
 
@@ -35,6 +37,14 @@ def due() -> QuerySet[WebhookDelivery]:
 def anything_due() -> bool:
     """Whether a worker is to be nudged."""
     return due().exists()
+
+
+def forget_old() -> int:
+    """Drop what was taken, or given up, long ago; how many. The log is for finding faults, the audit for keeping."""
+    long_ago = timezone.now() - timedelta(days=settings.WEBHOOK_LOG_DAYS)
+    old = WebhookDelivery.objects.filter(finished_at__lt=long_ago).order_by("id").values_list("pk", flat=True)
+    ended = WebhookDelivery.objects.filter(state__in=(JobState.DONE, JobState.FAILED))
+    return ended.filter(pk__in=list(old[:FORGOTTEN_AT_ONCE])).delete()[0]
 
 
 def send_due() -> int:

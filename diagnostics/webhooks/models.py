@@ -97,6 +97,7 @@ class WebhookDelivery(RetriedRow):
                 name="webhook_delivery_order",
             ),
             models.Index(fields=["webhook", "id"], name="webhook_delivery_log"),
+            models.Index(fields=["finished_at"], name="webhook_delivery_finished"),
         ]
 
     def __str__(self) -> str:

@@ -44,7 +44,7 @@ def programs(port: int) -> list[Program]:
                 name="dicom",
                 command=manage("dicom_listener"),
                 stage=1,
-                answers=lambda: dicom_answers("127.0.0.1", settings.DICOM_PORT),
+                answers=lambda: dicom_answers(here(settings.DICOM_BIND), settings.DICOM_PORT),
             )
         )
     if not settings.REDIS_URL:
@@ -95,6 +95,11 @@ def _association_request(called: str) -> bytes:
     titles = called.ljust(16).encode() + b"OVERREAD-PROBE  "
     content = b"\0\1\0\0" + titles + bytes(32) + proposed
     return b"\1\0" + len(content).to_bytes(4, "big") + content
+
+
+def here(bound: str) -> str:
+    """The address at which this machine reaches what is bound to ``bound``."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  it binds nothing
 
 
 async def dicom_answers(host: str, port: int) -> bool:

@@ -222,5 +222,7 @@ def test_metrics_are_text_for_whoever_brings_the_token_and_nobody_else(client, s
     assert answer["Content-Type"].startswith("text/plain")
     assert "\noverread_overrides 1.0\n" in text and "\noverread_overrides_of 1.0\n" in text
     assert f"\noverread_live_model {live_model().number}.0\n" in text
+    for jobs in ("dicom_sendings", "prior_searches", "webhook_deliveries"):
+        assert f'\noverread_{jobs}{{state="failed"}} 0.0\n' in text
     for secret in (north.code, template.patient.pseudonym, str(template.pk)):
         assert secret not in text

@@ -446,3 +446,15 @@ def test_institution_has_one_webhook_of_an_address_and_not_too_many(monkeypatch)
     monkeypatch.setattr(services, "MOST_WEBHOOKS", 1)
     with pytest.raises(services.TooManyWebhooks):
         webhook_at("https://example.org/2", institution=hook.institution)
+
+
+def test_log_is_kept_for_a_while_and_what_waits_for_ever(settings):
+    settings.WEBHOOK_LOG_DAYS = 30
+    hook, _ = webhook_at("https://example.org/")
+    old, recent, waiting = (tell(hook, n=n) for n in range(3))
+    long_ago = timezone.now() - timedelta(days=31)
+    WebhookDelivery.objects.filter(pk=old.pk).update(state="done", finished_at=long_ago)
+    WebhookDelivery.objects.filter(pk=recent.pk).update(state="failed", finished_at=timezone.now())
+    WebhookDelivery.objects.filter(pk=waiting.pk).update(created_at=long_ago)
+    assert deliveries.forget_old() == 1
+    assert set(WebhookDelivery.objects.values_list("pk", flat=True)) == {recent.pk, waiting.pk}
