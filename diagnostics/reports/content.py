@@ -17,10 +17,12 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
 from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, reads_for
-from diagnostics.reviews.reading import headline, lines
+from diagnostics.reviews.reading import headline, images_named, lines
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.reviews.words import label_in_words
+from diagnostics.scans.models import Scan
 
+MOST_FIGURES = 8
 SEATS = {
     Stage.FIRST: gettext_lazy("First reader"),
     Stage.SECOND: gettext_lazy("Second reader"),
@@ -54,6 +56,14 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """An image that is shown: ``number`` in the stack, from 1 (0: the scan has one image); ``caption`` says why."""
+
+    number: int
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Opinion:
     """The AI's opinion, with the model that gave it."""
 
@@ -79,6 +89,8 @@ class Report:
     marks: list[Mark]
     opinion: Opinion | None
     no_opinion: str
+    figures: list[Figure]
+    figures_left_out: int
 
 
 def report_for(user: Actor, case: Case) -> Report:
@@ -88,6 +100,8 @@ def report_for(user: Actor, case: Case) -> Report:
     decided = deciding_reads().filter(case=case).first() if done else None
     seen = visible_scan(user, case.scan)
     opinion = opinion_for(seen) if seen is not None else None
+    marks = _marks(user, case, reads)
+    figures = _figures(case.scan, reads, marks, opinion)
     return Report(
         case=case,
         done=done,
@@ -95,10 +109,42 @@ def report_for(user: Actor, case: Case) -> Report:
         label=str(decided.get_label_display()) if decided is not None else "",
         label_source=str(SEATS[Stage(decided.stage)]) if decided is not None else "",
         statements=[_statement(read) for read in reads],
-        marks=_marks(user, case, reads),
+        marks=marks,
         opinion=_opinion(opinion) if opinion is not None else None,
         no_opinion="" if opinion is not None else _why_none(user, case),
+        figures=figures[:MOST_FIGURES],
+        figures_left_out=max(0, len(figures) - MOST_FIGURES),
     )
+
+
+def _figures(scan: Scan, reads: list[Read], marks: list[Mark], opinion: Prediction | None) -> list[Figure]:
+    """The images of a stack that somebody named, marked or, for the AI, found most suspicious; else its middle one.
+
+    Key images come first, so that they are the last to be left out.
+    """
+    if scan.image_count == 1:
+        return [Figure(0)]
+    why: dict[int, list[str]] = {}
+    for read in reads:
+        for number in images_named(read.key_images):
+            why.setdefault(number, []).append(_("key image"))
+    if opinion is not None and opinion.peak is not None:
+        why.setdefault(opinion.peak + 1, []).append(_("most suspicious image for the AI"))
+    for mark in marks:
+        why.setdefault(mark.image, []).append(_("annotated"))
+    chosen = {number: words for number, words in why.items() if 0 < number <= scan.image_count}
+    positions = dict(scan.images.exclude(index=None).values_list("index", "position"))
+    return [
+        Figure(number, _caption(number, scan.image_count, positions.get(number - 1), list(dict.fromkeys(words))))
+        for number, words in (chosen or {scan.image_count // 2 + 1: [_("middle image")]}).items()
+    ]
+
+
+def _caption(number: int, count: int, position: float | None, why: list[str]) -> str:
+    said = _("Image %(number)d of %(count)d") % {"number": number, "count": count}
+    if position is not None:
+        said += _(", %(position).1f mm") % {"position": position}
+    return f"{said}: {', '.join(why)}"
 
 
 def _statement(read: Read) -> Statement:

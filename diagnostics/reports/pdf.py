@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from PIL import Image
 from reportlab.lib import colors
@@ -39,17 +39,18 @@ TITLE = ParagraphStyle("title", parent=BODY, fontName="Helvetica-Bold", fontSize
 LABEL = ParagraphStyle("label", parent=BODY, fontName="Helvetica-Bold", fontSize=13, leading=16)
 WIDTH = A4[0] - 36 * mm
 IMAGE_HEIGHT = 96 * mm
+PAIR_HEIGHT = 70 * mm
 
 
-def draw(report: Report, picture: np.ndarray) -> bytes:
+def draw(report: Report, pictures: Sequence[np.ndarray]) -> bytes:
     """The document.
 
     Parameters
     ----------
     report : Report
         What it says.
-    picture : numpy.ndarray, shape (h, w), dtype uint8
-        The scan as a screen shows it, in its true shape; it may be smaller than the scan.
+    pictures : sequence of numpy.ndarray, shape (h, w), dtype uint8
+        Those of `report.figures`, as a screen shows them, in their true shape; they may be smaller than the images.
     """
     out = io.BytesIO()
     document = SimpleDocTemplate(
@@ -65,11 +66,11 @@ def draw(report: Report, picture: np.ndarray) -> bytes:
         subject=_("Decision support for research. Not a diagnosis."),
         lang=get_language() or "en",
     )
-    document.build(_story(report, picture), onFirstPage=_foot(report), onLaterPages=_foot(report))
+    document.build(_story(report, pictures), onFirstPage=_foot(report), onLaterPages=_foot(report))
     return out.getvalue()
 
 
-def _story(report: Report, picture: np.ndarray) -> list[Flowable]:
+def _story(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
     scan, case = report.case.scan, report.case
     story: list[Flowable] = [
         Paragraph(_text(_("Report of a case")), TITLE),
@@ -89,12 +90,37 @@ def _story(report: Report, picture: np.ndarray) -> list[Flowable]:
     ]
     if scan.note:
         facts.insert(4, (_("Note"), scan.note))
-    story += [_facts(facts), Spacer(1, 4 * mm), MarkedImage(picture, report)]
+    story += [_facts(facts), Spacer(1, 4 * mm), *_figures(report, pictures)]
     story += _conclusion(report)
     story += _reads(report)
     story += _marks(report)
     story += _opinion(report)
     return story
+
+
+def _figures(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
+    """One image as large as the place allows; several in pairs, each with what it is."""
+    if len(pictures) == 1:
+        (figure,) = report.figures
+        shown: list[Flowable] = [MarkedImage(pictures[0], report, figure.number, (WIDTH, IMAGE_HEIGHT))]
+        return [*shown, Paragraph(_text(figure.caption), SMALL)] if figure.caption else shown
+    half = (WIDTH / 2 - 3 * mm, PAIR_HEIGHT)
+    cells = [
+        [MarkedImage(picture, report, figure.number, half), Paragraph(_text(figure.caption), SMALL)]
+        for figure, picture in zip(report.figures, pictures, strict=True)
+    ]
+    rows = [cells[at : at + 2] for at in range(0, len(cells), 2)]
+    rows[-1] += [[]] * (2 - len(rows[-1]))
+    table = Table(rows, colWidths=[WIDTH / 2] * 2)
+    table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]))
+    if not report.figures_left_out:
+        return [table]
+    words = ngettext(
+        "%(n)d more image was named or annotated. It is not shown here.",
+        "%(n)d more images were named or annotated. They are not shown here.",
+        report.figures_left_out,
+    )
+    return [table, Paragraph(_text(words % {"n": report.figures_left_out}), SMALL)]
 
 
 def _conclusion(report: Report) -> list[Flowable]:
@@ -245,20 +271,18 @@ def _percent(value: float) -> str:
 
 
 class MarkedImage(Flowable):
-    """The scan with its marks, as large as the place allows, each mark with its number."""
+    """An image with its marks, as large as the place allows, each mark with its number."""
 
-    def __init__(self, picture: np.ndarray, report: Report) -> None:
+    def __init__(self, picture: np.ndarray, report: Report, number: int, place: tuple[float, float]) -> None:
         super().__init__()
         scan = report.case.scan
         height, width = picture.shape
-        scale = min(WIDTH / width, IMAGE_HEIGHT / height)
+        scale = min(place[0] / width, place[1] / height)
         self.width, self.height = width * scale, height * scale
         # Points on paper for a pixel of the scan, in which marks are given, along a row and a column of it.
         self.scale = (self.width / scan.width, self.height / scan.height)
         self.hAlign = "CENTER"
-        # The picture is the middle image of a stack; marks on others stand in the table only.
-        shown = scan.image_count // 2 + 1
-        self.picture, self.marks = picture, [mark for mark in report.marks if mark.image in (0, shown)]
+        self.picture, self.marks = picture, [mark for mark in report.marks if mark.image == number]
 
     def draw(self) -> None:
         canvas = self.canv
