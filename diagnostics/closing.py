@@ -66,10 +66,10 @@ def close(pk: UUID) -> bool:
         series = Series.objects.select_for_update(no_key=True).filter(pk=pk).first()
         if series is None or series.arrival != Arrival.ARRIVING or series.close_at > timezone.now():
             return False
-        # A reader's act takes the case before the scan; so must this, or the two could wait for each other for ever.
         is_prior = wanted.is_prior(series.study)
         if not is_prior:
             wanted.want_priors(series.study)
+        # A reader's act takes the case before the scan; so must this, or the two could wait for each other for ever.
         with analysis_status.sync(series.scans.values_list("pk", flat=True)):
             for scan in ordering.put_in_order(series):
                 if not scan.not_analysed:

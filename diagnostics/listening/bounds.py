@@ -24,6 +24,7 @@ COMMAND_BYTES = 64 * 1024
 QUEUED_MESSAGES = 2
 PIECE = 64 * 1024
 SPARE_CONNECTIONS = 10  # beyond the associations: those that are about to be refused politely
+MOST_STRANGERS = 5  # connections from addresses that no peer has: they must not take the places of those that have one
 
 __all__ = ["MODE_ACCEPTOR", "BoundedHandler", "BoundedServer"]
 
@@ -63,6 +64,13 @@ class BoundedSocket(AssociationSocket):
         finally:
             connection.settimeout(self.seconds)
         return read
+
+    def _shutdown_socket(self) -> None:
+        """Close the connection."""
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()  # the library leaves it open where the other side was faster
 
 
 class BoundedMessages(DIMSEServiceProvider):
@@ -118,12 +126,16 @@ class BoundedServer(ThreadedAssociationServer):
     seconds: float = 30.0
     largest: int = 0
     prepare: Callable[[Association], None]
+    is_known: Callable[[str], bool]
 
     def process_request(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: tuple[str, int] | str
     ) -> None:
         """Take a connection, or close it at once."""
-        if len(self.ae.active_associations) >= self.ae.maximum_associations + SPARE_CONNECTIONS:
+        active = self.ae.active_associations
+        strangers = [each for each in active if not self.is_known(str(each.requestor.address))]
+        too_strange = len(strangers) >= MOST_STRANGERS and not self.is_known(client_address[0])
+        if too_strange or len(active) >= self.ae.maximum_associations + SPARE_CONNECTIONS:
             log.warning("dicom_connection_refused", address=client_address[0], because="too many connections")
             self.shutdown_request(request)
             return
@@ -144,5 +156,26 @@ class BoundedHandler(RequestHandler):
         messages = BoundedMessages(made)
         messages.largest = server.largest
         made.dimse = messages
+        _let_end_quietly(made)
         server.prepare(made)
         return made
+
+
+def _let_end_quietly(association: Association) -> None:
+    """Bytes in an order that the library's states do not foresee end the association, not with a trace."""
+    run = association.dul.run
+
+    def to_its_end() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001  whatever a stranger's bytes do ends this association alone
+            log.warning("dicom_message_refused", error=type(error).__name__)
+            association._kill = True
+            connection = association.dul.socket
+            if connection is not None:
+                connection._shutdown_socket()
+        finally:
+            # Nothing can come any more: whoever waits for a first request need not wait for its whole time.
+            association.dul.to_user_queue.put(None)
+
+    association.dul.run = to_its_end

@@ -5,6 +5,7 @@ import time
 
 import structlog
 from django.conf import settings
+from django.db import Error, close_old_connections
 from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
@@ -41,6 +42,9 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from diagnostics.peers.models import Network, lies_in
+from diagnostics.peers.services import addresses_of_peers
+
 from .bounds import BoundedHandler, BoundedServer
 from .receiving import Room
 from .sessions import Session
@@ -48,6 +52,7 @@ from .sessions import Session
 log = structlog.get_logger(__name__)
 
 MAXIMUM_PDU = 128 * 1024
+KNOWN_SECONDS = 5.0
 PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 COMPRESSED = [
     JPEGLosslessSV1,
@@ -85,6 +90,25 @@ def _known_by_a_session(association: Association, room: Room) -> None:
     Session(association, room)
 
 
+class Known:
+    """The addresses of peers, as they were some seconds ago: asked for at each connection, also in a flood of them."""
+
+    def __init__(self) -> None:
+        self._asked_at = 0.0
+        self._networks: list[Network] = []
+
+    def has(self, address: str) -> bool:
+        """Whether a peer may come from there."""
+        if time.monotonic() - self._asked_at > KNOWN_SECONDS:
+            try:
+                close_old_connections()
+                self._networks = addresses_of_peers()
+            except Error:
+                log.exception("dicom_peers_not_known")  # those that were known before are known still
+            self._asked_at = time.monotonic()
+        return lies_in(address, self._networks)
+
+
 class Listener:
     """The server of one process: ``start`` it, and ``stop`` it so that images in progress are finished."""
 
@@ -103,6 +127,7 @@ class Listener:
         server = entity.make_server((address, port), server_class=BoundedServer, request_handler=BoundedHandler)
         server.seconds = settings.DICOM_TIMEOUT_SECONDS
         server.largest = settings.MAX_UPLOAD_BYTES
+        server.is_known = Known().has
         server.prepare = lambda association: _known_by_a_session(association, room)
         entity._servers.append(server)
         self.entity, self.server = entity, server

@@ -2,6 +2,7 @@
 
 import ipaddress
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
@@ -26,7 +27,10 @@ _ae_title = RegexValidator(
 )
 
 
-def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(text: str) -> list[Network]:
     """The addresses and networks of a list with commas.
 
     Raises
@@ -45,6 +49,17 @@ def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     if not found:
         raise ValidationError(_("Enter at least one IP address or network, for example 10.1.2.3."))
     return found
+
+
+def lies_in(address: str, places: Iterable[Network]) -> bool:
+    """Whether an address lies in one of these networks; one of IPv4 that is written as IPv6 counts as what it is."""
+    try:
+        here = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(here, ipaddress.IPv6Address) and here.ipv4_mapped is not None:
+        here = here.ipv4_mapped
+    return any(here in network for network in places)
 
 
 def known_networks(text: str) -> None:
@@ -127,13 +142,7 @@ class DicomPeer(models.Model):
 
     def comes_from(self, address: str) -> bool:
         """Whether ``address`` is one of its own."""
-        try:
-            here = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(here, ipaddress.IPv6Address) and here.ipv4_mapped is not None:
-            here = here.ipv4_mapped
-        return any(here in network for network in networks(self.addresses))
+        return lies_in(address, networks(self.addresses))
 
 
 class Sending(RetriedRow):

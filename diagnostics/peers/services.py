@@ -8,7 +8,7 @@ from diagnostics.actors import Actor
 from diagnostics.audit.services import record
 from diagnostics.scans.access import Permission, require
 
-from .models import HEARD_EVERY, DicomPeer
+from .models import HEARD_EVERY, DicomPeer, Network, networks
 
 # What the audit keeps of a change: no address and no host.
 _TOLD = ("ae_title", "may_send", "is_asked_for_priors", "active")
@@ -46,6 +46,12 @@ def peer_called(ae_title: str, address: str) -> DicomPeer | None:
     rows = DicomPeer.objects.select_related("institution", "account")
     peer = rows.filter(ae_title=ae_title, active=True).first()
     return peer if peer is not None and peer.comes_from(address) else None
+
+
+def addresses_of_peers() -> list[Network]:
+    """Every address and network that an active peer sends from."""
+    rows = DicomPeer.objects.filter(active=True, may_send=True).values_list("addresses", flat=True)
+    return [network for addresses in rows for network in networks(addresses)]
 
 
 def heard_of(peer: DicomPeer) -> None:

@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
+import random
 import socket
+import threading
 import time
 
 import pydicom
@@ -314,6 +317,33 @@ def test_flood_of_connections_leaves_room_for_nobody_for_ever(settings):
             each.close()
 
 
+def test_flood_of_strangers_takes_no_peers_place():
+    peer_of(addresses="127.0.0.2")
+    with listening() as listener:
+        held = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(60)]
+        time.sleep(0.3)
+        assert len(listener.entity.active_associations) < 10
+        entity = AE("SCANNER")
+        entity.add_requested_context(MRImageStorage)
+        made = entity.associate("127.0.0.1", listener.port, ae_title="OVERREAD", bind_address=("127.0.0.2", 0))
+        assert made.is_established and send(made, slice_of(0)).Status == 0
+        made.release()
+        for each in held:
+            each.close()
+
+
+def test_connections_that_ask_for_nothing_and_close_leave_at_once(settings):
+    settings.DICOM_TIMEOUT_SECONDS = 30.0
+    peer_of()
+    with listening() as listener:
+        for _ in range(20):
+            socket.create_connection(("127.0.0.1", listener.port)).close()
+        until = time.monotonic() + 5
+        while listener.entity.active_associations and time.monotonic() < until:
+            time.sleep(0.05)
+        assert listener.entity.active_associations == []
+
+
 def test_listener_that_is_stopped_lets_an_image_finish(monkeypatch):
     peer_of()
     whole = pipeline.submit_scan
@@ -326,3 +356,86 @@ def test_listener_that_is_stopped_lets_an_image_finish(monkeypatch):
     with listening() as listener, association(listener.port) as made:
         answers = at_once(lambda: send(made, slice_of(0)).Status, lambda: (time.sleep(0.3), listener.stop(5))[1])
     assert answers[0] == 0 and Image.objects.count() == 1
+
+
+def recorded(port, data):
+    """The bytes that a whole and correct association sends to store one image."""
+    sent = bytearray()
+    proxy = socket.create_server(("127.0.0.1", 0))
+
+    def pass_on():
+        here, _ = proxy.accept()
+        with here, socket.create_connection(("127.0.0.1", port)) as there:
+
+            def back():
+                with contextlib.suppress(OSError):
+                    while piece := there.recv(65536):
+                        here.sendall(piece)
+
+            answering = threading.Thread(target=back, daemon=True)
+            answering.start()
+            with contextlib.suppress(OSError):
+                while piece := here.recv(65536):
+                    sent.extend(piece)
+                    there.sendall(piece)
+
+    passing = threading.Thread(target=pass_on, daemon=True)
+    passing.start()
+    with association(proxy.getsockname()[1]) as made:
+        assert send(made, data).Status == 0
+    passing.join(5)
+    proxy.close()
+    return bytes(sent)
+
+
+def changed(stream, chance):
+    """The stream with some of its bytes changed, cut, doubled or put elsewhere."""
+    made = bytearray(stream)
+    for _ in range(chance.randint(1, 6)):
+        if not made:
+            break
+        # Most of it is pixels, in which nothing can go wrong: the interesting bytes are at its beginning.
+        at = chance.randrange(min(len(made), chance.choice((80, 400, 1200, len(made)))))
+        what = chance.randrange(5)
+        if what == 0:
+            made[at] = chance.randrange(256)
+        elif what == 1:
+            made[at : at + 4] = chance.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
+        elif what == 2:
+            del made[at : at + chance.randint(1, 40)]
+        elif what == 3:
+            made[at:at] = made[at : at + chance.randint(1, 200)]
+        else:
+            del made[at + 1 :]
+    return bytes(made)
+
+
+def mutated(tries):
+    peer_of()
+    chance = random.Random(int(os.environ.get("OVERREAD_TEST_SEED", "7")))
+    with listening() as listener:
+        stream = recorded(listener.port, slice_of(0, side=32))
+        for _ in range(tries):
+            with (
+                socket.create_connection(("127.0.0.1", listener.port), timeout=5) as connection,
+                contextlib.suppress(OSError),
+            ):
+                connection.sendall(changed(stream, chance))
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+        with association(listener.port) as made:
+            assert send(made, slice_of(1)).Status == 0
+        deadline = time.monotonic() + 10
+        while listener.entity.active_associations and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert listener.entity.active_associations == [], "an association was left behind"
+
+
+def test_streams_that_are_changed_end_alone_and_leave_nothing_behind():
+    mutated(60)
+
+
+@pytest.mark.faults
+def test_many_streams_that_are_changed_end_alone_and_leave_nothing_behind():
+    mutated(1500)
