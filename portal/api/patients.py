@@ -1,11 +1,13 @@
 """Patients and their studies, by pseudonym only."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from diagnostics.models import Patient, Study
+from diagnostics.reviews.study_results import StudyResult, result_of
 from diagnostics.reviews.worklist import first_by_institution
 from diagnostics.scans.access import Permission, within
 
@@ -54,6 +56,34 @@ class StudySerializer(serializers.Serializer[Study]):
     created_at = serializers.DateTimeField()
 
 
+class StudyResultSerializer(serializers.Serializer[StudyResult]):
+    """What the final reads of the series say together; `finding` is null until each of them is read."""
+
+    series = serializers.IntegerField(help_text="Scans of the study that are read as cases.")
+    read = serializers.IntegerField(help_text="Of these, how many have been read to the end.")
+    finding = serializers.SerializerMethodField(help_text="`tumour`, `no_tumour`, `not_assessable`.")
+    labels = serializers.ListField(child=serializers.CharField(), help_text="What the finding is, such as `glioma`.")
+    scans = serializers.SerializerMethodField(help_text="The label of each scan.")
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_finding(self, result: StudyResult) -> str | None:
+        return result.finding or None
+
+    @extend_schema_field(serializers.DictField(child=serializers.CharField()))
+    def get_scans(self, result: StudyResult) -> dict[str, str]:
+        return {str(scan): label for scan, label in result.by_scan}
+
+
+class StudyDetailSerializer(StudySerializer):
+    """One visit, with its result."""
+
+    result = serializers.SerializerMethodField()
+
+    @extend_schema_field(StudyResultSerializer)
+    def get_result(self, study: Study) -> dict[str, Any]:
+        return dict(StudyResultSerializer(result_of(study)).data)
+
+
 class StudyListing(Changes):
     # A study never changes once it is made.
     updated_since = serializers.DateTimeField(
@@ -71,6 +101,9 @@ class StudyViewSet(BaseViewSet):
     listings: ClassVar[dict[str, type[Query]]] = {"list": StudyListing}
     ordered_by = "created_at"
     serializer_class = StudySerializer
+
+    def get_serializer_class(self) -> type[StudySerializer]:
+        return StudyDetailSerializer if self.action == "retrieve" else StudySerializer
 
     def get_queryset(self) -> QuerySet[Study]:
         return self._theirs().select_related("patient", "patient__institution")

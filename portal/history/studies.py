@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from diagnostics.models import Study
 from diagnostics.reviews.queries import cases_for
+from diagnostics.reviews.study_results import result_of
 from diagnostics.reviews.visible_scans import scans_for
 from diagnostics.scans.access import Permission, may, within
 from diagnostics.scans.series import KeptKind
@@ -38,6 +39,7 @@ def study(request: HttpRequest, pk: UUID) -> HttpResponse:
         "study": found,
         "cards": [(card, newest.get(card.scan.pk)) for card in cards],
         "images": sum(card.scan.image_count for card in cards),
+        "result": result_of(found),
         "kept": [(KeptKind(kind).label, number) for kind, number in sorted(kept.items())],
         "may_submit": may(request.user, Permission.SUBMIT_SCAN, found.institution),
     }

@@ -4,13 +4,24 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from diagnostics.cases.models import Case
 from diagnostics.reviews import worklist
-from diagnostics.reviews.models import Claim
+from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans.access import Role
 from diagnostics.scans.series import KeptInstance
-from tests.factories import CaseFactory, InstitutionFactory, PredictionFactory, ScanFactory, cases_of_study, person
+from tests.factories import (
+    CaseFactory,
+    InstitutionFactory,
+    PredictionFactory,
+    ReadFactory,
+    ScanFactory,
+    cases_of_study,
+    person,
+)
 from tests.markup import flat
+from tests.portal.api.api_client import V1, bearer
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +144,55 @@ def test_ticking_a_study_assigns_all_its_series(client, place):
     client.force_login(person(Role.ADJUDICATOR, place))
     client.post(reverse("worklist:assign"), {"cases": str(stacks[0].pk), "to": str(reader.pk)})
     assert reader.assigned_cases.count() == 3
+
+
+def read_all(cases, labels):
+    for case, label in zip(cases, labels, strict=True):
+        ReadFactory(case=case, final=True, label=label)
+        Case.objects.filter(pk=case.pk).update(state="done", done_at=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("labels", "finding", "told"),
+    [
+        (["no_tumour", "no_tumour", "no_tumour"], "no_tumour", ["no_tumour"]),
+        (["no_tumour", "glioma", "tumour"], "tumour", ["glioma"]),
+        (["no_tumour", "tumour", "not_assessable"], "tumour", ["tumour"]),
+        (["glioma", "meningioma", "glioma"], "tumour", ["glioma", "meningioma"]),
+        (["not_assessable", "no_tumour", "out_of_scope"], "no_tumour", ["no_tumour"]),
+        (["out_of_scope", "not_assessable", "not_assessable"], "not_assessable", ["out_of_scope", "not_assessable"]),
+    ],
+)
+def test_result_of_a_study_follows_from_its_series(client, ada, place, labels, finding, told):
+    stacks = cases_of_study(place, 3)
+    read_all(stacks, labels)
+    result = bearer(ada).get(f"{V1}/studies/{stacks[0].study_id}/").json()["result"]
+    assert (result["series"], result["read"], result["finding"], result["labels"]) == (3, 3, finding, told)
+    assert result["scans"] == {str(case.scan_id): label for case, label in zip(stacks, labels, strict=True)}
+    html = html_of(client, reverse("studies:study", args=[stacks[0].study_id]))
+    assert "Result of the study" in html and "From the final reads of its series." in html
+
+
+def test_nothing_of_the_result_is_told_before_all_series_are_read(client, ada, place):
+    stacks = cases_of_study(place, 3)
+    read_all(stacks[:2], ["glioma", "glioma"])
+    result = bearer(ada).get(f"{V1}/studies/{stacks[0].study_id}/").json()["result"]
+    assert result == {"series": 3, "read": 2, "finding": None, "labels": [], "scans": {}}
+    html = html_of(client, reverse("studies:study", args=[stacks[0].study_id]))
+    assert "2 of 3 series read." in html
+
+
+def test_amended_read_changes_the_result(ada, place):
+    stacks = cases_of_study(place, 2)
+    read_all(stacks, ["no_tumour", "no_tumour"])
+    read = Read.objects.get(case=stacks[1])
+    ReadFactory(
+        case=stacks[1],
+        reader=read.reader,
+        claim=read.claim,
+        kind="final",
+        stage=read.stage,
+        revision=2,
+        label="glioma",
+    )
+    assert bearer(ada).get(f"{V1}/studies/{stacks[0].study_id}/").json()["result"]["labels"] == ["glioma"]
