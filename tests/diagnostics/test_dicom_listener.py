@@ -439,3 +439,11 @@ def test_streams_that_are_changed_end_alone_and_leave_nothing_behind():
 @pytest.mark.faults
 def test_many_streams_that_are_changed_end_alone_and_leave_nothing_behind():
     mutated(1500)
+
+
+@needs("findscu")
+def test_query_is_refused_since_nobody_may_look_into_us_by_dicom():
+    peer_of()
+    with listening() as listener:
+        asked = dcmtk("findscu", listener.port, "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientID=*")
+    assert asked.returncode != 0 and "No Acceptable Presentation Contexts" in asked.stdout, asked.stdout
