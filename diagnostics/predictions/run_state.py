@@ -256,11 +256,10 @@ def _tell_of_failure(prediction: Prediction, failure: Failure) -> None:
 
 
 def _tell_programs(event: EventType, prediction: Prediction, **said: object) -> None:
-    """Tell webhooks how the analysis ended, and nothing of what the AI thinks. Control cases are told to nobody."""
+    """Tell webhooks how the analysis ended, and nothing of what the AI thinks."""
     scan = prediction.scan
-    if not scan.patient.is_synthetic:
-        told = {"scan": scan.pk, "study": scan.study_id, "prediction": prediction.pk, **said}
-        events.tell(event, subject=f"scan:{scan.pk}", institution=scan.institution_id, data=told, scan=scan)
+    told = {"scan": scan.pk, "study": scan.study_id, "prediction": prediction.pk, **said}
+    events.tell(event, subject=f"scan:{scan.pk}", institution=scan.institution_id, data=told, scan=scan)
 
 
 def give_back(*, batch: Batch) -> None:
