@@ -8,6 +8,8 @@ from django.http import FileResponse, Http404, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
+from diagnostics.scans.originals import packed
+
 # The browser may keep its copy but must ask each time: who may see a file changes from minute to minute.
 REVALIDATE = "private, max-age=0, must-revalidate"
 
@@ -15,6 +17,18 @@ REVALIDATE = "private, max-age=0, must-revalidate"
 def document(data: bytes, *, name: str, content_type: str = "application/pdf") -> FileResponse:
     """A document made for this answer: a download, kept by no cache."""
     response = FileResponse(io.BytesIO(data), as_attachment=True, filename=name, content_type=content_type)
+    response["Cache-Control"] = "private, no-store"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def several_files(keys: list[str], *, suffix: str, name: str) -> FileResponse:
+    """Stored files as one ZIP, made for this answer; 404 where one is missing."""
+    try:
+        made = packed(keys, suffix)
+    except FileNotFoundError:
+        raise Http404 from None
+    response = FileResponse(made, as_attachment=True, filename=name, content_type="application/zip")
     response["Cache-Control"] = "private, no-store"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response

@@ -31,9 +31,10 @@ from diagnostics.scans.filing import institution_for
 from diagnostics.scans.kept_instances import kept_in_words
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Priority
+from diagnostics.scans.originals import originals_of
 from portal.accounts.models import Scope
 
-from .files import file_answer
+from .files import file_answer, several_files
 from .problems import InvalidInput, TooLarge
 from .resource import SMALL_BODY, BaseViewSet
 from .revealing import told
@@ -317,7 +318,10 @@ class ScanViewSet(BaseViewSet):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True)
     def original(self, request: Request, **kwargs: object) -> HttpResponseBase:
-        """The untouched original as a download. It may carry the patient's name, so readers do not get it."""
+        """The untouched original as a download; of a stack that came in several files, all of them as a ZIP.
+
+        It may carry the patient's name, so readers do not get it.
+        """
         scan = self.get_object()
         if not may(self.person, Permission.SUBMIT_SCAN, scan.institution):
             raise NotAllowed(
@@ -328,9 +332,12 @@ class ScanViewSet(BaseViewSet):
             )
         looked_at(by=self.person, scan_id=scan.pk, what="original")
         suffix, _kind = FORMATS.get(scan.format, ("bin", ""))
+        keys = originals_of(scan)
+        if len(keys) > 1:
+            return several_files(keys, suffix=suffix, name=f"{scan.pk}.zip")
         return file_answer(
             request,
-            key=scan.original,
+            key=keys[0],
             name=f"{scan.pk}.{suffix}",
             content_type="application/octet-stream",
             attachment=True,

@@ -19,6 +19,7 @@ from diagnostics.models import Image, Scan
 from diagnostics.reviews.queries import predictions_for
 from diagnostics.scans.access import Permission, may
 from diagnostics.scans.looks import looked_at
+from diagnostics.scans.originals import originals_of, packed
 
 CHUNK = 256 * 1024
 # A shared cache must never answer for us: who may see a scan, and an opinion, changes from minute to minute.
@@ -151,7 +152,7 @@ def preview(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_safe
 @login_required
 def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The untouched original as a download.
+    """The untouched original as a download; of a stack that came in several files, all of them as a ZIP.
 
     It may carry the patient's name. Whoever uploads scans of the institution has it anyway; a reader needs the
     pixels only, so readers get what is de-identified and nothing else.
@@ -165,10 +166,18 @@ def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
             )
         )
     looked_at(by=request.user, scan_id=scan.pk, what="original")
+    suffix, keys = SUFFIXES.get(scan.format, "bin"), originals_of(scan)
+    if len(keys) > 1:
+        try:
+            made = packed(keys, suffix)
+        except FileNotFoundError:
+            raise Http404 from None
+        several = FileResponse(made, as_attachment=True, filename=f"{scan.pk}.zip", content_type="application/zip")
+        return _dressed(several, cache="private, no-store")
     response = FileResponse(
-        _opened(scan.original),
+        _opened(keys[0]),
         as_attachment=True,
-        filename=f"{scan.pk}.{SUFFIXES.get(scan.format, 'bin')}",
+        filename=f"{scan.pk}.{suffix}",
         content_type=TYPES.get(scan.format, "application/octet-stream"),
     )
     return _dressed(response, cache="private, no-store")

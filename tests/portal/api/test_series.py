@@ -2,10 +2,14 @@
 
 import io
 import random
+import zipfile
 
 import pydicom
 import pytest
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from diagnostics import closing, pipeline
@@ -223,3 +227,31 @@ def without_position(data, instead):
     out = io.BytesIO()
     made.save_as(out)
     return out.getvalue()
+
+
+def test_original_of_a_stack_is_a_zip_of_its_files_in_their_order(client, north):
+    files = [slice_of(n) for n in (2, 0, 1)]
+    (scan,) = told_after(client, *files)
+    page = Client()
+    page.force_login(north.technologist)
+    for answer in (
+        client.get(f"{V1}/scans/{scan['id']}/original/"), page.get(reverse("reading:original", args=[scan["id"]]))
+    ):  # fmt: skip
+        assert answer["Content-Type"] == "application/zip"
+        assert answer["Content-Disposition"] == f'attachment; filename="{scan["id"]}.zip"'
+        made = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
+        assert made.namelist() == ["0001.dcm", "0002.dcm", "0003.dcm"]
+        assert [made.read(name) for name in made.namelist()] == [files[1], files[2], files[0]]
+
+
+def test_original_of_one_file_with_many_frames_is_that_file(client):
+    data = frames_of(5, blank=1)
+    (scan,) = told_after(client, data)
+    answer = client.get(f"{V1}/scans/{scan['id']}/original/")
+    assert answer["Content-Disposition"].endswith('.dcm"') and b"".join(answer.streaming_content) == data
+
+
+def test_original_of_a_stack_of_which_a_file_is_missing_is_not_found(client):
+    (scan,) = told_after(client, *(slice_of(n) for n in range(3)))
+    default_storage.delete(Scan.objects.get().images.get(index=1).original)
+    assert_problem(client.get(f"{V1}/scans/{scan['id']}/original/"), 404)
