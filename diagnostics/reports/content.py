@@ -17,12 +17,12 @@ from diagnostics.cases.models import Case, CaseState, Stage
 from diagnostics.predictions.models import Prediction
 from diagnostics.reviews.models import Read
 from diagnostics.reviews.queries import deciding_reads, is_blinded, latest, reads_for
-from diagnostics.reviews.reading import headline, images_named, lines
+from diagnostics.reviews.reading import headline, lines
 from diagnostics.reviews.visible_scans import opinion_for, visible_scan
 from diagnostics.reviews.words import label_in_words
-from diagnostics.scans.models import Scan
 
-MOST_FIGURES = 8
+from .images import Chosen, images_to_show
+
 SEATS = {
     Stage.FIRST: gettext_lazy("First reader"),
     Stage.SECOND: gettext_lazy("Second reader"),
@@ -56,14 +56,6 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """An image that is shown: ``number`` in the stack, from 1 (0: the scan has one image); ``caption`` says why."""
-
-    number: int
-    caption: str = ""
-
-
-@dataclass(frozen=True)
 class Opinion:
     """The AI's opinion, with the model that gave it."""
 
@@ -78,7 +70,10 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the document shows. ``opinion`` is None with ``no_opinion`` saying why."""
+    """All that the document shows. ``opinion`` is None with ``no_opinion`` saying why.
+
+    ``images`` are those of a stack; None where the scan has only one.
+    """
 
     case: Case
     done: bool
@@ -89,8 +84,7 @@ class Report:
     marks: list[Mark]
     opinion: Opinion | None
     no_opinion: str
-    figures: list[Figure]
-    figures_left_out: int
+    images: Chosen | None
 
 
 def report_for(user: Actor, case: Case) -> Report:
@@ -100,8 +94,6 @@ def report_for(user: Actor, case: Case) -> Report:
     decided = deciding_reads().filter(case=case).first() if done else None
     seen = visible_scan(user, case.scan)
     opinion = opinion_for(seen) if seen is not None else None
-    marks = _marks(user, case, reads)
-    figures = _figures(case.scan, reads, marks, opinion)
     return Report(
         case=case,
         done=done,
@@ -109,42 +101,22 @@ def report_for(user: Actor, case: Case) -> Report:
         label=str(decided.get_label_display()) if decided is not None else "",
         label_source=str(SEATS[Stage(decided.stage)]) if decided is not None else "",
         statements=[_statement(read) for read in reads],
-        marks=marks,
+        marks=_marks(user, case, reads),
         opinion=_opinion(opinion) if opinion is not None else None,
         no_opinion="" if opinion is not None else _why_none(user, case),
-        figures=figures[:MOST_FIGURES],
-        figures_left_out=max(0, len(figures) - MOST_FIGURES),
+        images=_images(user, case, reads, opinion) if case.scan.image_count > 1 else None,
     )
 
 
-def _figures(scan: Scan, reads: list[Read], marks: list[Mark], opinion: Prediction | None) -> list[Figure]:
-    """The images of a stack that somebody named, marked or, for the AI, found most suspicious; else its middle one.
-
-    Key images come first, so that they are the last to be left out.
-    """
-    if scan.image_count == 1:
-        return [Figure(0)]
-    why: dict[int, list[str]] = {}
-    for read in reads:
-        for number in images_named(read.key_images):
-            why.setdefault(number, []).append(_("key image"))
-    if opinion is not None and opinion.peak is not None:
-        why.setdefault(opinion.peak + 1, []).append(_("most suspicious image for the AI"))
-    for mark in marks:
-        why.setdefault(mark.image, []).append(_("annotated"))
-    chosen = {number: words for number, words in why.items() if 0 < number <= scan.image_count}
-    positions = dict(scan.images.exclude(index=None).values_list("index", "position"))
-    return [
-        Figure(number, _caption(number, scan.image_count, positions.get(number - 1), list(dict.fromkeys(words))))
-        for number, words in (chosen or {scan.image_count // 2 + 1: [_("middle image")]}).items()
-    ]
-
-
-def _caption(number: int, count: int, position: float | None, why: list[str]) -> str:
-    said = _("Image %(number)d of %(count)d") % {"number": number, "count": count}
-    if position is not None:
-        said += _(", %(position).1f mm") % {"position": position}
-    return f"{said}: {', '.join(why)}"
+def _images(user: Actor, case: Case, reads: list[Read], opinion: Prediction | None) -> Chosen:
+    in_time = sorted(reads, key=lambda read: (read.created_at, str(read.pk)))
+    marks = standing(annotations_for(user)).filter(case=case)
+    return images_to_show(
+        case.scan,
+        reads=[(str(SEATS[Stage(read.stage)]), read) for read in in_time],
+        marked=[mark.image_id for mark in marks if mark.image_id is not None],
+        opinion=opinion,
+    )
 
 
 def _statement(read: Read) -> Statement:

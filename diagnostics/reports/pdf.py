@@ -1,36 +1,30 @@
-"""A report as a PDF: one or two pages of A4, the image with its marks drawn, no font or file but reportlab's own.
+"""A report as a PDF: pages of A4, the images with their marks drawn, no font or file but reportlab's own.
 
 The standard fonts hold what western European languages need; a letter beyond them is printed as a question mark.
 """
 
 import io
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from PIL import Image
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-from diagnostics.annotations.measure import REGIONS
-from diagnostics.annotations.models import Kind
-
 from .content import Mark, Report
+from .figures import MarkedImage
+from .images import Shown
 
 INK, MUTED, LINE, ACCENT = (colors.HexColor(code) for code in ("#131a22", "#4b5866", "#d5dce4", "#0b5c8a"))
 WARN, WARN_SOFT = colors.HexColor("#7a4b00"), colors.HexColor("#fdf3dd")
-MARK = colors.HexColor("#ffd23f")  # on grey values of every kind it stands out; a dark edge holds it on white
-EDGE = colors.HexColor("#1b1b1b")
 BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=9, leading=12, textColor=INK)
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=8, leading=10.5, textColor=MUTED)
 BOLD = ParagraphStyle("bold", parent=BODY, fontName="Helvetica-Bold")
@@ -38,19 +32,22 @@ HEAD = ParagraphStyle("head", parent=BODY, fontName="Helvetica-Bold", fontSize=1
 TITLE = ParagraphStyle("title", parent=BODY, fontName="Helvetica-Bold", fontSize=16, leading=20)
 LABEL = ParagraphStyle("label", parent=BODY, fontName="Helvetica-Bold", fontSize=13, leading=16)
 WIDTH = A4[0] - 36 * mm
-IMAGE_HEIGHT = 96 * mm
-PAIR_HEIGHT = 70 * mm
+ROOM = (WIDTH, 96 * mm)  # of an image that stands alone
+ROOM_IN_PAIRS = (WIDTH / 2 - 4 * mm, 66 * mm)  # three rows on a page
+
+# Pictures by the id of their image, or by None where the scan has only one; (h, w) uint8, in their true shape.
+Pictures = Mapping[int | None, np.ndarray]
 
 
-def draw(report: Report, pictures: Sequence[np.ndarray]) -> bytes:
+def draw(report: Report, pictures: Pictures) -> bytes:
     """The document.
 
     Parameters
     ----------
     report : Report
         What it says.
-    pictures : sequence of numpy.ndarray, shape (h, w), dtype uint8
-        Those of `report.figures`, as a screen shows them, in their true shape; they may be smaller than the images.
+    pictures : mapping
+        See ``Pictures``. An image of a stack without one is told of in words.
     """
     out = io.BytesIO()
     document = SimpleDocTemplate(
@@ -70,7 +67,7 @@ def draw(report: Report, pictures: Sequence[np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def _story(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
+def _story(report: Report, pictures: Pictures) -> list[Flowable]:
     scan, case = report.case.scan, report.case
     story: list[Flowable] = [
         Paragraph(_text(_("Report of a case")), TITLE),
@@ -85,12 +82,14 @@ def _story(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
         (_("Study"), scan.study.accession or "–"),
         (_("Study date"), _date(scan.study.date) if scan.study.date else _("no date")),
         (_("Image"), f"{scan.format.upper()}, {scan.width} × {scan.height}, {bits}"),
+        *([(_("Images"), str(scan.image_count))] if scan.image_count > 1 else []),
         (_("Scan"), str(scan.pk)),
         (_("Read and closed"), _moment(case.done_at) if case.done_at else _("no")),
     ]
     if scan.note:
-        facts.insert(4, (_("Note"), scan.note))
-    story += [_facts(facts), Spacer(1, 4 * mm), *_figures(report, pictures)]
+        facts.insert(-2, (_("Note"), scan.note))
+    story += [_facts(facts), Spacer(1, 4 * mm)]
+    story += _images(report, pictures)
     story += _conclusion(report)
     story += _reads(report)
     story += _marks(report)
@@ -98,29 +97,42 @@ def _story(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
     return story
 
 
-def _figures(report: Report, pictures: Sequence[np.ndarray]) -> list[Flowable]:
-    """One image as large as the place allows; several in pairs, each with what it is."""
-    if len(pictures) == 1:
-        (figure,) = report.figures
-        shown: list[Flowable] = [MarkedImage(pictures[0], report, figure.number, (WIDTH, IMAGE_HEIGHT))]
-        return [*shown, Paragraph(_text(figure.caption), SMALL)] if figure.caption else shown
-    half = (WIDTH / 2 - 3 * mm, PAIR_HEIGHT)
-    cells = [
-        [MarkedImage(picture, report, figure.number, half), Paragraph(_text(figure.caption), SMALL)]
-        for figure, picture in zip(report.figures, pictures, strict=True)
-    ]
-    rows = [cells[at : at + 2] for at in range(0, len(cells), 2)]
-    rows[-1] += [[]] * (2 - len(rows[-1]))
-    table = Table(rows, colWidths=[WIDTH / 2] * 2)
-    table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]))
-    if not report.figures_left_out:
-        return [table]
-    words = ngettext(
-        "%(n)d more image was named or annotated. It is not shown here.",
-        "%(n)d more images were named or annotated. They are not shown here.",
-        report.figures_left_out,
-    )
-    return [table, Paragraph(_text(words % {"n": report.figures_left_out}), SMALL)]
+def _images(report: Report, pictures: Pictures) -> list[Flowable]:
+    """The image of a scan; of a stack those that were chosen, two beside each other, each with its caption."""
+    scan = report.case.scan
+    if report.images is None:
+        return [MarkedImage(pictures[None], (scan.width, scan.height), report.marks, ROOM)]
+    shown = report.images.shown
+    alone = len(shown) == 1
+    cells = [_figure(report, each, pictures, ROOM if alone else ROOM_IN_PAIRS) for each in shown]
+    across = 1 if alone else 2
+    rows = [cells[start : start + across] for start in range(0, len(cells), across)]
+    if rows and len(rows[-1]) < across:
+        rows[-1].append([])
+    story: list[Flowable] = []
+    if rows:
+        style = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
+        story.append(Table(rows, colWidths=[WIDTH / across] * across, style=style, hAlign="LEFT"))
+    if report.images.left_out:
+        numbers = ", ".join(str(number) for number in report.images.left_out)
+        words = _("Named as well, and not shown here: images %(numbers)s.") % {"numbers": numbers}
+        story.append(Paragraph(_text(words), SMALL))
+    return story
+
+
+def _figure(report: Report, each: Shown, pictures: Pictures, room: tuple[float, float]) -> list[Flowable]:
+    image = each.image
+    picture = pictures.get(image.pk)
+    drawn: Flowable
+    if picture is None:
+        drawn = _banner(_("The stored file of this image is missing."), room[0])
+    else:
+        marks = [mark for mark in report.marks if mark.image == each.number]
+        drawn = MarkedImage(picture, (image.width, image.height), marks, room)
+    place = _("Image %(number)d of %(images)d") % {"number": each.number, "images": report.case.scan.image_count}
+    if image.position is not None:
+        place = _("%(image)s, at %(position)s mm") % {"image": place, "position": f"{image.position:.1f}"}
+    return [drawn, Spacer(1, 1 * mm), Paragraph(_text(place), BOLD), Paragraph(_text("; ".join(each.reasons)), SMALL)]
 
 
 def _conclusion(report: Report) -> list[Flowable]:
@@ -220,11 +232,11 @@ def _table(rows: Sequence[Sequence[Any]], shares: Sequence[float]) -> Table:
     return Table(cells, colWidths=[share * WIDTH for share in shares], style=style, repeatRows=1, hAlign="LEFT")
 
 
-def _banner(words: str) -> Table:
+def _banner(words: str, width: float = WIDTH) -> Table:
     style = ParagraphStyle("banner", parent=BOLD, textColor=WARN)
     return Table(
         [[Paragraph(_text(words), style)]],
-        colWidths=[WIDTH],
+        colWidths=[width],
         style=TableStyle([("BACKGROUND", (0, 0), (-1, -1), WARN_SOFT), ("BOX", (0, 0), (-1, -1), 0.5, WARN)]),
     )
 
@@ -268,86 +280,3 @@ def _percent(value: float) -> str:
     if 0.99 < value < 1:
         return "> 99 %"
     return f"{value * 100:.0f} %"
-
-
-class MarkedImage(Flowable):
-    """An image with its marks, as large as the place allows, each mark with its number."""
-
-    def __init__(self, picture: np.ndarray, report: Report, number: int, place: tuple[float, float]) -> None:
-        super().__init__()
-        scan = report.case.scan
-        height, width = picture.shape
-        scale = min(place[0] / width, place[1] / height)
-        self.width, self.height = width * scale, height * scale
-        # Points on paper for a pixel of the scan, in which marks are given, along a row and a column of it.
-        self.scale = (self.width / scan.width, self.height / scan.height)
-        self.hAlign = "CENTER"
-        self.picture, self.marks = picture, [mark for mark in report.marks if mark.image == number]
-
-    def draw(self) -> None:
-        canvas = self.canv
-        image = Image.fromarray(self.picture)
-        canvas.drawImage(ImageReader(image), 0, 0, self.width, self.height)
-        canvas.setLineJoin(1)
-        taken: list[tuple[float, float]] = []
-        for mark in self.marks:
-            points = [(x * self.scale[0], self.height - y * self.scale[1]) for x, y in mark.points]
-            for colour, thick in ((EDGE, 2.6), (MARK, 1.2)):
-                canvas.setStrokeColor(colour)
-                canvas.setFillColor(colour)
-                canvas.setLineWidth(thick)
-                _stroke(canvas, mark.kind, points)
-            _numbered(canvas, mark.number, _free(points, taken, self.width, self.height))
-
-
-def _stroke(canvas: Any, kind: str, points: Sequence[tuple[float, float]]) -> None:
-    """One mark in the colour that is set."""
-    if kind == Kind.POINT:
-        ((x, y),) = points
-        canvas.line(x - 4, y, x + 4, y)
-        canvas.line(x, y - 4, x, y + 4)
-        return
-    if kind in (Kind.ELLIPSE, Kind.RECTANGLE):
-        (ax, ay), (bx, by) = points
-        box = canvas.ellipse if kind == Kind.ELLIPSE else canvas.rect
-        corner = (ax, ay, bx, by) if kind == Kind.ELLIPSE else (min(ax, bx), min(ay, by), abs(bx - ax), abs(by - ay))
-        box(*corner, stroke=1, fill=0)
-        return
-    path = canvas.beginPath()
-    path.moveTo(*points[0])
-    for point in points[1:]:
-        path.lineTo(*point)
-    if kind in REGIONS:
-        path.close()
-    canvas.drawPath(path, stroke=1, fill=0)
-    if kind == Kind.ARROW:
-        _tip(canvas, points)
-
-
-def _tip(canvas: Any, points: Sequence[tuple[float, float]]) -> None:
-    """The head of an arrow, at its second end."""
-    (ax, ay), (bx, by) = points
-    turn = math.atan2(by - ay, bx - ax)
-    for side in (-1, 1):
-        canvas.line(bx, by, bx - 7 * math.cos(turn + side * 0.45), by - 7 * math.sin(turn + side * 0.45))
-
-
-def _free(
-    points: Sequence[tuple[float, float]], taken: list[tuple[float, float]], width: float, height: float
-) -> tuple[float, float]:
-    """Where a mark's number goes: beside its upper right end, on the image, below those that stand there already."""
-    x = min(max(x for x, _y in points) + 4, width - 14)
-    y = min(max(y for _x, y in points) + 2, height - 10)
-    while y > 12 and any(abs(x - other_x) < 14 and abs(y - other_y) < 11 for other_x, other_y in taken):
-        y -= 11
-    taken.append((x, y))
-    return x, y
-
-
-def _numbered(canvas: Any, number: int, place: tuple[float, float]) -> None:
-    x, y = place
-    canvas.setFillColor(EDGE)
-    canvas.rect(x - 1.5, y - 2, 5 + 4.5 * len(str(number)), 10, stroke=0, fill=1)
-    canvas.setFillColor(MARK)
-    canvas.setFont("Helvetica-Bold", 8)
-    canvas.drawString(x, y, str(number))

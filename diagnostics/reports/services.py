@@ -3,7 +3,7 @@
 import numpy as np
 from django.core.files.storage import default_storage
 from django.db import transaction
-from PIL import Image as PILImage
+from PIL import Image
 
 from diagnostics.actors import Actor
 from diagnostics.audit.services import record
@@ -12,9 +12,9 @@ from diagnostics.scans.access import Permission, require
 from diagnostics.scans.intake import FileRefused, displayed
 from diagnostics.scans.looks import looked_at
 from diagnostics.scans.models import Scan
-from diagnostics.scans.series import Image
 
-from .content import report_for
+from .content import Report, report_for
+from .images import pictures_of
 from .pdf import draw
 
 PICTURE_SIDE = 1600  # pixels; finer than paper shows at this size
@@ -23,11 +23,13 @@ PICTURE_SIDE = 1600  # pixels; finer than paper shows at this size
 def export_report(*, by: Actor, case: Case) -> bytes:
     """A PDF of what ``by`` may see of a case, in the language of the moment; that it was taken is kept.
 
+    Of a stack whose files are missing it says so in place of the image.
+
     Raises
     ------
     NotAllowed
     FileNotFoundError
-        The scan's stored original is missing.
+        The stored original of a scan of one image is missing.
     DecodingUnavailable
         Its original cannot be decoded at the moment.
     """
@@ -35,7 +37,7 @@ def export_report(*, by: Actor, case: Case) -> bytes:
     looked_at(by=by, scan_id=case.scan_id)
     # Drawn before the transaction: a large image takes a while, and others want to write meanwhile.
     report = report_for(by, case)
-    document = draw(report, [_picture(case.scan, figure.number) for figure in report.figures])
+    document = draw(report, _pictures(report))
     with transaction.atomic():
         record(
             by=by,
@@ -47,30 +49,19 @@ def export_report(*, by: Actor, case: Case) -> bytes:
     return document
 
 
-def _picture(scan: Scan, number: int) -> np.ndarray:
-    """An image as the viewer shows it; the small preview of one that was taken when larger images were."""
-    image = scan.images.filter(index=number - 1).first() if number else None
-    original, preview = (scan.original, scan.preview) if image is None else (image.original, image.preview)
-    with default_storage.open(original) as file:
-        data = file.read()
+def _pictures(report: Report) -> dict[int | None, np.ndarray]:
+    if report.images is None:
+        return {None: _picture(report.case.scan)}
+    return dict(pictures_of([each.image for each in report.images.shown]).items())
+
+
+def _picture(scan: Scan) -> np.ndarray:
+    """The scan of one image as the viewer shows it; the small preview of one that was taken when larger were."""
+    with default_storage.open(scan.original) as file:
+        original = file.read()
     try:
-        return displayed(data, PICTURE_SIDE, None if image is None else _frame_in_file(image))
+        return displayed(original, PICTURE_SIDE)
     except FileRefused:
         # Our own picture, made when the scan came.
-        with default_storage.open(preview) as file, PILImage.open(file, formats=("PNG",)) as small:
-            return np.asarray(small.convert("L"))
-
-
-def _frame_in_file(image: Image) -> int | None:
-    """Which frame of its file an image is; None where the file is one image."""
-    return image.frame if Image.objects.filter(original=image.original)[1:2] else None
-
-
-def frame_of_picture(scan: Scan) -> int | None:
-    """Which frame of the stored original stands for the scan; None where the file is one image."""
-    if scan.image_count == 1:
-        return None
-    image = scan.images.filter(index=scan.image_count // 2).first()
-    if image is None or scan.images.filter(original=image.original).count() == 1:
-        return None
-    return image.frame
+        with default_storage.open(scan.preview) as file, Image.open(file, formats=("PNG",)) as preview:
+            return np.asarray(preview.convert("L"))

@@ -2,7 +2,6 @@
 
 import io
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from pypdf import PdfReader
 
 from diagnostics.annotations.measure import angle, area, length
 from diagnostics.audit.models import AuditEvent
-from diagnostics.reports.pdf import IMAGE_HEIGHT, WIDTH, MarkedImage
+from diagnostics.reports.figures import MarkedImage
+from diagnostics.reports.pdf import ROOM
 from diagnostics.reports.services import export_report
 from diagnostics.reviews import reading, worklist
 from diagnostics.scans.access import NotAllowed, Role
@@ -214,6 +214,6 @@ def test_picture_of_pixels_that_are_no_squares_has_its_true_shape(spacing, shape
 
 
 def test_marks_lie_on_the_picture_in_its_true_shape(case):
-    image = MarkedImage(np.zeros((120, 60), np.uint8), SimpleNamespace(case=case, marks=[]), 0, (WIDTH, IMAGE_HEIGHT))
+    image = MarkedImage(np.zeros((120, 60), np.uint8), (case.scan.width, case.scan.height), [], ROOM)
     assert image.height == pytest.approx(2 * image.width)
     assert image.scale == pytest.approx((image.width / case.scan.width, image.height / case.scan.height))

@@ -1,18 +1,14 @@
 """Annotations on a stack: each on one image, by its index."""
 
-import io
-
 import pytest
 from django.utils import timezone
-from pypdf import PdfReader
 
 from diagnostics import closing, pipeline
 from diagnostics.annotations.models import Annotation
-from diagnostics.models import Case, Prediction
-from diagnostics.reports import services as reports
+from diagnostics.models import Case
 from diagnostics.scans.series import Series
-from tests.dicom_images import frames_of, slice_of
-from tests.factories import CaseFactory, ClaimFactory, PredictionFactory, ReadFactory, ScanFactory
+from tests.dicom_images import slice_of
+from tests.factories import CaseFactory, ClaimFactory, ScanFactory
 
 from .api_client import V1, assert_problem, bearer, results
 
@@ -72,47 +68,3 @@ def test_single_image_takes_no_other_index(north):
     ClaimFactory(case=case, holder=north.radiologist)
     assert mark(north, case).json()["image"] == 0
     assert_problem(mark(north, case, image=1), 400)
-
-
-def shown_in_report(north, case):
-    """The words of the report, and the pictures of its images."""
-    document = PdfReader(io.BytesIO(reports.export_report(by=north.radiologist, case=case)))
-    words = " ".join(" ".join(page.extract_text().split()) for page in document.pages)
-    return words, [image.image for page in document.pages for image in page.images]
-
-
-def test_report_of_a_stack_of_which_nothing_was_named_shows_its_middle_image(north):
-    case = stack_of(north, [frames_of(7, blank=2)])
-    words, pictures = shown_in_report(north, case)
-    assert "Image 4 of 7" in words and "middle image" in words and len(pictures) == 1
-
-
-def test_report_shows_key_images_and_marked_ones_each_with_its_marks(north):
-    case = stack_of(north, [frames_of(7, blank=2)])
-    assert mark(north, case, image=5).status_code == 201
-    ReadFactory(case=case, reader=north.radiologist, key_images="4, 5", claim=case.claims.get())
-    words, pictures = shown_in_report(north, case)
-    assert "Image 4 of 7" in words and "Image 5 of 7" in words and "Image 6 of 7" in words
-    assert words.count("key image") >= 2 and "annotated" in words and "middle image" not in words
-    assert len(pictures) == 3
-    assert len({picture.tobytes() for picture in pictures}) == 3, "each frame is its own"
-
-
-def test_report_keeps_the_peak_of_the_ai_from_a_blind_reader(north):
-    case = stack_of(north, [frames_of(7, blank=2)])
-    Prediction.objects.filter(scan=case.scan).delete()
-    PredictionFactory(scan=case.scan, peak=2)
-    words, _pictures = shown_in_report(north, case)
-    assert "most suspicious" not in words and "Image 3 of 7" not in words
-    Case.objects.filter(pk=case.pk).update(state="done", done_at=timezone.now())
-    words, _pictures = shown_in_report(north, case)
-    assert "Image 3 of 7" in words and "most suspicious image for the AI" in words
-
-
-def test_report_bounds_its_images_and_says_how_many_are_left_out(north):
-    case = stack_of(north, [frames_of(14, blank=2)])
-    ReadFactory(
-        case=case, reader=north.radiologist, claim=case.claims.get(), key_images=", ".join(map(str, range(3, 15)))
-    )
-    words, pictures = shown_in_report(north, case)
-    assert len(pictures) == 8 and "4 more images were named or annotated." in words
