@@ -199,9 +199,10 @@ def test_image_that_comes_at_the_instant_of_closing_is_in_the_stack(send, late):
     assert_whole(6, revision=Scan.objects.get().revision)
 
 
-def test_disk_that_fills_up_in_the_middle_keeps_what_came_before(send, monkeypatch):
+@pytest.mark.parametrize(("images", "at"), [(12, 8), pytest.param(120, 80, marks=pytest.mark.faults)])
+def test_disk_that_fills_up_in_the_middle_keeps_what_came_before(send, monkeypatch, images, at):
     whole = DurableFileSystemStorage.write_ahead
-    room = {"left": 3 * 8}
+    room = {"left": 3 * at}
 
     def until_full(self, name, content):
         room["left"] -= 1
@@ -210,17 +211,17 @@ def test_disk_that_fills_up_in_the_middle_keeps_what_came_before(send, monkeypat
         return whole(self, name, content)
 
     monkeypatch.setattr(DurableFileSystemStorage, "write_ahead", until_full)
-    for n in range(8):
+    for n in range(at):
         send(slice_of(n, side=SIDE))
     with pytest.raises(StorageFull):
-        send(slice_of(8, side=SIDE))
-    assert Image.objects.count() == Scan.objects.get().image_count == 8
+        send(slice_of(at, side=SIDE))
+    assert Image.objects.count() == Scan.objects.get().image_count == at
     room["left"] = 1000
-    for n in range(12):
+    for n in range(images):
         send(slice_of(n, side=SIDE))
     due()
     closing.close_due()
-    assert_whole(12)
+    assert_whole(images)
 
 
 def test_series_that_cannot_be_closed_keeps_no_other_waiting(send):
