@@ -129,7 +129,7 @@ def test_worker_killed_while_it_analyses_a_stack_leaves_one_opinion_of_all_of_it
 
 
 @SIZES
-@pytest.mark.parametrize(("what", "after"), [("file", 0), ("file", 1), ("statement", 4), ("statement", 14)])
+@pytest.mark.parametrize(("what", "after"), [("file", 0), ("file", 1), ("statement", 4), ("statement", 9)])
 def test_web_process_killed_in_an_upload_leaves_the_images_before_it(door, tmp_path, images, at, what, after):
     by, place = door
     for n in range(at):
