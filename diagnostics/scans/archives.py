@@ -137,10 +137,10 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowed: int) -> tup
                 if len(data) > most:
                     return _too_large(name), len(data)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError):
-        sentence = _("The file is damaged within the ZIP file. Upload it by itself.")
+        sentence = _("The file is damaged within the ZIP file. Upload it separately.")
         return Member(name, code="archive_damaged", refusal=sentence), len(data)
     if is_archive(bytes(data[:4])):
-        sentence = _("This is a ZIP file within a ZIP file. Upload it by itself.")
+        sentence = _("This is a ZIP file within a ZIP file. Upload it separately.")
         return Member(name, code="archive_nested", refusal=sentence), len(data)
     return Member(name, bytes(data)), len(data)
 

@@ -74,7 +74,7 @@ class Squeezed:
         self.file.close()
 
 
-def _scan(request: HttpRequest, pk: UUID) -> Scan:
+def scan_of(request: HttpRequest, pk: UUID) -> Scan:
     return get_object_or_404(Scan.objects.visible_to(request.user), pk=pk)
 
 
@@ -82,7 +82,7 @@ def _scan(request: HttpRequest, pk: UUID) -> Scan:
 @login_required
 def pixels(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The true pixels without any metadata, in the container that the viewer reads."""
-    scan = _scan(request, pk)
+    scan = scan_of(request, pk)
     looked_at(by=request.user, scan_id=scan.pk)
     return _pixels(request, key=scan.pixels, content=scan.sha256, name=str(scan.pk))
 
@@ -110,7 +110,7 @@ def image_preview(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBas
 
 
 def _image(request: HttpRequest, pk: UUID, index: int) -> Image:
-    scan = _scan(request, pk)
+    scan = scan_of(request, pk)
     image = get_object_or_404(Image, scan=scan, index=index)
     looked_at(by=request.user, scan_id=scan.pk)
     return image
@@ -138,7 +138,7 @@ def _pixels(request: HttpRequest, *, key: str, content: str, name: str) -> HttpR
 @login_required
 def preview(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """A small picture for lists, made anew from the pixels."""
-    scan = _scan(request, pk)
+    scan = scan_of(request, pk)
     looked_at(by=request.user, scan_id=scan.pk)
     return _answer(
         request,
@@ -157,7 +157,7 @@ def original(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     It may carry the patient's name. Whoever uploads scans of the institution has it anyway; a reader needs the
     pixels only, so readers get what is de-identified and nothing else.
     """
-    scan = _scan(request, pk)
+    scan = scan_of(request, pk)
     if not may(request.user, Permission.SUBMIT_SCAN, scan.institution_id):
         raise PermissionDenied(
             _(

@@ -61,6 +61,7 @@ from portal.accounts.preferences import PageKeys, auto_advance
 
 from .forms import AdjudicationForm, AmendForm, BlindForm, FinalForm, TakeOverForm
 from .opinions import Opinion, in_words
+from .stacks import stack_of
 
 OTHERS_SHOWN = 24  # scans of one patient in the film strip
 
@@ -369,16 +370,14 @@ class CasePage:
         """What the viewer must know of a stack, as JSON; empty where the scan has one image."""
         if self.scan.image_count == 1:
             return ""
-        positions = self.scan.images.exclude(index=None).order_by("index").values_list("position", flat=True)
-        return json.dumps(
-            {
-                "count": len(positions),
-                "start": len(positions) // 2,
-                "pixels": reverse("reading:image-pixels", args=[self.scan.pk, 0]),
-                "preview": reverse("reading:image-preview", args=[self.scan.pk, 0]),
-                "positions": list(positions),
-            }
-        )
+        return json.dumps(stack_of(self.scan))
+
+    @property
+    def first_pixels(self) -> str:
+        """Where the pixels lie that the viewer asks for first."""
+        if self.scan.image_count == 1:
+            return reverse("reading:pixels", args=[self.scan.pk])
+        return reverse("reading:image-pixels", args=[self.scan.pk, self.scan.image_count // 2])
 
     def context(self) -> dict[str, object]:
         return {

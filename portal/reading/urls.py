@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from . import comments, drafts, files, marks, report, two_readers, views
+from . import comments, drafts, files, marks, report, stacks, two_readers, views
 
 app_name = "reading"
 urlpatterns = [
     path("files/<uuid:pk>/pixels", files.pixels, name="pixels"),
     path("files/<uuid:pk>/images/<int:index>/pixels", files.image_pixels, name="image-pixels"),
     path("files/<uuid:pk>/images/<int:index>/preview.png", files.image_preview, name="image-preview"),
+    path("files/<uuid:pk>/stack.json", stacks.stack, name="stack"),
     path("files/<uuid:pk>/preview.png", files.preview, name="preview"),
     path("files/<uuid:pk>/original", files.original, name="original"),
     path("files/predictions/<uuid:pk>/heatmap.png", files.heatmap, name="heatmap"),

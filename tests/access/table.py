@@ -171,6 +171,7 @@ worklist:finish(case)              POST   302    403  403  409  403  409  403,40
 worklist:release(held)             POST   302    403  302  409  409  409  403,404,404,404,404  403    302 409
 reading:pixels(scan)               GET    302    200  200  200  200  200  404                  404    302 200
 reading:preview(scan)              GET    302    200  200  200  200  200  404                  404    302 200
+reading:stack(scan)                GET    302    200  200  200  200  200  404                  404    302 200
 reading:image-pixels(scan)         GET    302    200  200  200  200  200  404                  404    302 200
 reading:image-preview(scan)        GET    302    200  200  200  200  200  404                  404    302 200
 reading:original(scan)             GET    302    200  403  403  200  200  404                  404    302 200

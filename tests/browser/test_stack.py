@@ -11,7 +11,7 @@ from diagnostics.scans.series import Series
 from tests.browser.checks import assert_fits, in_each_look
 from tests.browser.readers import canvas_grey, faults_of, image_ready, show_ai_result
 from tests.browser.test_reading import heat_map
-from tests.dicom_images import slice_of
+from tests.dicom_images import CORONAL, slice_of
 from tests.factories import ClaimFactory, live_model, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -152,3 +152,93 @@ def test_single_image_has_no_bar(open_page, institution):
     page.goto(f"/cases/{single.pk}/")
     image_ready(page)
     assert page.locator("[data-stack]").count() == 0
+
+
+@pytest.fixture
+def beside(institution, case):
+    """Another series of the same study, twice as fine, from 30 mm below the first one on; and a sagittal one."""
+    sender = person(Role.TECHNOLOGIST, institution)
+    for n in range(40):
+        fine = slice_of(n, series="fine", ImagePositionPatient=[0, 0, 2.5 * n - 30], SeriesDescription="T2")
+        pipeline.submit_scan(by=sender, institution=institution, data=fine, patient="P-1")
+    for n in range(6):
+        side = slice_of(n, series="side", orientation=CORONAL)
+        pipeline.submit_scan(by=sender, institution=institution, data=side, patient="P-1")
+    Series.objects.update(close_at=timezone.now())
+    closing.close_due()
+    return case
+
+
+@pytest.fixture
+def two(beside, page):
+    page.reload()
+    image_ready(page)
+    return page
+
+
+def film(page, images):
+    return page.locator("[data-film]").filter(has_text=f"{images} images")
+
+
+def test_another_series_lies_beside_and_both_scroll_to_one_place(two):
+    film(two, 40).click()
+    expect(two.locator("[data-prior-loading]")).to_be_hidden()
+    other = two.locator("[data-prior-place]")
+    expect(other).to_have_text("Image 37 of 40, 60.0 mm")
+    expect(two.locator("[data-prior-link]")).to_have_text("linked by position")
+    two.locator("[data-canvas]").focus()
+    two.keyboard.press("ArrowUp")
+    expect(place(two)).to_have_text("Image 12 of 24, 55.0 mm")
+    expect(other).to_have_text("Image 35 of 40, 55.0 mm")
+    two.locator("[data-prior-canvas]").focus()
+    two.keyboard.press("PageUp")
+    expect(other).to_have_text("Image 25 of 40, 30.0 mm")
+    expect(place(two)).to_have_text("Image 7 of 24, 30.0 mm")
+    two.keyboard.press("Home")
+    expect(other).to_have_text("Image 1 of 40, −30.0 mm")
+    expect(place(two)).to_have_text("Image 1 of 24, 0.0 mm")
+
+
+def test_series_go_apart_when_the_link_is_taken_away_and_meet_again(two):
+    film(two, 40).click()
+    expect(two.locator("[data-prior-loading]")).to_be_hidden()
+    two.locator("[data-canvas]").focus()
+    two.keyboard.press(",")
+    expect(two.locator("[data-prior-link]")).to_have_text("")
+    two.keyboard.press("Home")
+    expect(two.locator("[data-prior-place]")).to_have_text("Image 37 of 40, 60.0 mm")
+    two.keyboard.press(",")
+    expect(two.locator("[data-prior-place]")).to_have_text("Image 13 of 40, 0.0 mm")
+
+
+def test_series_of_another_plane_is_scrolled_by_itself(two):
+    film(two, 6).click()
+    expect(two.locator("[data-prior-loading]")).to_be_hidden()
+    expect(two.locator("[data-prior-link]")).to_have_text("not linked: other plane")
+    two.locator("[data-prior-canvas]").hover()
+    two.mouse.wheel(0, 120)
+    expect(two.locator("[data-prior-place]")).to_contain_text("Image 6 of 6")
+    expect(place(two)).to_have_text("Image 13 of 24, 60.0 mm")
+
+
+def test_closing_the_comparison_leaves_the_case_s_own_stack_alone(two):
+    film(two, 40).click()
+    expect(two.locator("[data-prior-loading]")).to_be_hidden()
+    two.keyboard.press("q")
+    two.locator("[data-canvas]").focus()
+    two.keyboard.press("End")
+    expect(place(two)).to_have_text("Image 24 of 24, 115.0 mm")
+    expect(two.locator("[data-prior]")).to_be_hidden()
+
+
+@in_each_look
+def test_two_series_side_by_side_have_no_faults_of_access(open_page, institution, beside, theme, viewport):
+    reader = person(Role.RADIOLOGIST, institution)
+    page = open_page(reader, theme=theme, viewport=viewport)
+    ClaimFactory(case=beside, holder=reader)
+    page.goto(f"/cases/{beside.pk}/")
+    image_ready(page)
+    film(page, 40).click()
+    expect(page.locator("[data-prior-loading]")).to_be_hidden()
+    assert faults_of(page) == []
+    assert_fits(page)

@@ -5,6 +5,7 @@
  * millimetres; else it is in widths of the image, so that one head fills as much as the other.
  */
 
+import { StackBeside } from "./beside.js";
 import { fetchContainer } from "./container.js";
 import { bindOrientation } from "./orientation.js";
 import { Tools } from "./tools.js";
@@ -36,8 +37,8 @@ const lies = ({ scale, x, y, viewWidth, viewHeight, turn }) =>
 
 export class Comparison {
   /** @param {HTMLElement} section the viewer, with `[data-views]`, `[data-prior]` and `[data-film]` */
-  constructor(section, viewport, tools) {
-    Object.assign(this, { section, viewport, linked: true, shown: null });
+  constructor(section, viewport, tools, stack = null) {
+    Object.assign(this, { section, viewport, stack, linked: true, shown: null, beside: null });
     const part = (name) => section.querySelector(`[data-${name}]`);
     this.stage = part("prior");
     this.views = part("views");
@@ -65,18 +66,25 @@ export class Comparison {
     return this.shown && this.other.image && document.activeElement === this.other.canvas ? this.other : null;
   }
 
+  /** The other stack while it has the focus, else null. */
+  get focusedStack() {
+    return this.focused ? (this.beside?.stack ?? null) : null;
+  }
+
   /** Marks belong to the case's own image: on the other one their tools change its window. */
   followTool(name) {
     this.otherTools.use(["window", "pan", "zoom"].includes(name) ? name : "window");
   }
 
-  toggle(film = this.films[0]) {
+  toggle(film = this.shown ?? this.films[0]) {
     if (this.shown === film) this.close();
     else this.open(film);
   }
 
   async open(film) {
     this.shown = film;
+    this.beside?.close();
+    this.beside = null;
     this.show(true);
     const said = this.section.querySelector("[data-prior-caption]");
     said.textContent = film.dataset.caption;
@@ -85,9 +93,9 @@ export class Comparison {
     waiting.textContent = waiting.dataset.words;
     waiting.hidden = false;
     try {
-      const image = await fetchContainer(film.dataset.film);
+      if (film.dataset.filmStack) await this.openStack(film);
+      else await this.openImage(film);
       if (this.shown !== film) return; // another one was chosen meanwhile
-      this.other.setImage(image);
       waiting.hidden = true;
       this.sync(this.viewport, this.other);
     } catch (error) {
@@ -95,8 +103,25 @@ export class Comparison {
     }
   }
 
+  async openImage(film) {
+    const image = await fetchContainer(film.dataset.film);
+    if (this.shown === film) this.other.setImage(image);
+  }
+
+  async openStack(film) {
+    const answer = await fetch(film.dataset.filmStack);
+    if (!answer.ok) throw new Error(answer.status);
+    const told = await answer.json();
+    if (this.shown !== film) return;
+    this.beside = new StackBeside(this.section, this.stack, this.stack?.told, this.other, told);
+    this.beside.setLinked(this.linked);
+    await this.beside.stack.begin();
+  }
+
   close() {
     this.shown = null;
+    this.beside?.close();
+    this.beside = null;
     this.show(false);
   }
 
@@ -110,6 +135,7 @@ export class Comparison {
   setLinked(linked) {
     this.linked = linked;
     this.link.setAttribute("aria-pressed", String(linked));
+    this.beside?.setLinked(linked);
     this.sync(this.viewport, this.other);
   }
 

@@ -43,8 +43,9 @@ export function mountViewer(section, keys, marks = null) {
   bindStatus(section, viewport);
   const marked = marks && mountMarks(section, marks, viewport, tools, keys);
   bindOrientation(section.querySelector("[data-canvas]").parentElement, viewport);
-  const stack = bindStack(section, viewport, keys, tools);
-  const comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools) : null;
+  let comparison = null;
+  const stack = bindStack(section, viewport, keys, tools, () => comparison?.focusedStack ?? null);
+  comparison = section.querySelector("[data-film]") ? new Comparison(section, viewport, tools, stack) : null;
   if (keys) bindKeys(keys, () => comparison?.focused ?? viewport, tools);
   if (keys && comparison) {
     keys.add(

@@ -5,14 +5,14 @@
  */
 
 import { Stack } from "./stack.js";
+import { Wheel } from "./wheel.js";
 
 const PAGE = 10; // images that Page Up and Page Down pass
-const WHEEL_STEP = 60; // pixels of wheel for one image
 const SAY_AFTER_MS = 400;
 const PROFILE_HEIGHT = 100;
 
 /** Bind the bar to the viewport; the stack, or null where the scan has one image. */
-export function bindStack(section, viewport, keys, tools) {
+export function bindStack(section, viewport, keys, tools, other = () => null) {
   const bar = section.querySelector("[data-stack]");
   if (!bar) return null;
   const { positions, ...said } = JSON.parse(bar.dataset.stack);
@@ -22,12 +22,13 @@ export function bindStack(section, viewport, keys, tools) {
     small: (index) => said.preview.replace("/0/", `/${index}/`),
   });
   viewport.stack = stack;
+  stack.told = { positions, ...said };
   viewport.dispatchEvent(new Event("stack"));
   const cine = new Cine(stack, bar);
   bindSlider(bar, stack, positions, viewport, cine);
-  bindWheel(viewport, stack, cine);
+  new Wheel(viewport, stack, undefined, () => cine.stop());
   bindProfile(bar, stack, cine);
-  if (keys) bindStackKeys(keys, stack, tools, viewport, cine);
+  if (keys) bindStackKeys(keys, stack, tools, viewport, cine, other);
   return stack;
 }
 
@@ -93,59 +94,40 @@ function bindSlider(bar, stack, positions, viewport, cine) {
   tell();
 }
 
-/** The wheel scrolls; with Ctrl (and by a pinch on a touchpad) it zooms as it does over a single image. */
-function bindWheel(viewport, stack, cine) {
-  let rest = 0;
-  viewport.canvas.addEventListener(
-    "wheel",
-    (event) => {
-      if (event.ctrlKey || !viewport.image) return;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      cine.stop();
-      const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE;
-      rest += lines ? event.deltaY * 20 : event.deltaY;
-      const steps = Math.trunc(rest / WHEEL_STEP);
-      rest -= steps * WHEEL_STEP;
-      if (steps) stack.by(steps);
-    },
-    { passive: false, capture: true },
-  );
-}
-
-function bindStackKeys(keys, stack, tools, viewport, cine) {
+/** `other` gives the stack that has the focus beside the case's own, or null. */
+function bindStackKeys(keys, own, tools, viewport, cine, other) {
   const when = () => viewport.image !== null && !tools.measures;
   const step = (name, key, act) => ({
     name, keys: [key], when, run: () => {
       cine.stop();
-      act();
+      act(other() ?? own);
     },
   });
   keys.add(
-    step("stack-back", "ArrowUp", () => stack.by(-1)),
-    step("stack-on", "ArrowDown", () => stack.by(1)),
-    step("stack-page-back", "PageUp", () => stack.by(-PAGE)),
-    step("stack-page-on", "PageDown", () => stack.by(PAGE)),
-    step("stack-first", "Home", () => stack.go(0)),
-    step("stack-last", "End", () => stack.go(stack.count - 1)),
+    step("stack-back", "ArrowUp", (stack) => stack.by(-1)),
+    step("stack-on", "ArrowDown", (stack) => stack.by(1)),
+    step("stack-page-back", "PageUp", (stack) => stack.by(-PAGE)),
+    step("stack-page-on", "PageDown", (stack) => stack.by(PAGE)),
+    step("stack-first", "Home", (stack) => stack.go(0)),
+    step("stack-last", "End", (stack) => stack.go(stack.count - 1)),
     { name: "cine", keys: ["Shift+8"], when: () => viewport.image !== null, run: () => cine.toggle() },
     {
       name: "peak",
       keys: ["Shift+9"],
       when: () => document.querySelector("[data-profile]") !== null,
-      run: () => goToPeak(stack, cine),
+      run: () => goToPeak(own, cine),
     },
     {
       name: "key-image",
       keys: ["Shift+0"],
       when: () => document.querySelector("[data-key-images]") !== null,
-      run: () => toggleKeyImage(document.querySelector("[data-key-images]"), stack.index + 1),
+      run: () => toggleKeyImage(document.querySelector("[data-key-images]"), own.index + 1),
     },
   );
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("[data-go-to-peak]")) goToPeak(stack, cine);
+    if (event.target.closest?.("[data-go-to-peak]")) goToPeak(own, cine);
     if (event.target.closest?.("[data-mark-key-image]")) {
-      toggleKeyImage(document.querySelector("[data-key-images]"), stack.index + 1);
+      toggleKeyImage(document.querySelector("[data-key-images]"), own.index + 1);
     }
   });
 }
