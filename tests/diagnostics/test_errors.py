@@ -21,8 +21,13 @@ KINDS = (Invalid, Conflict, Denied, NotFound, Unavailable)
 FAULTS = {
     "AuditIsAppendOnly",
     "LostLease",
+    # What an archive, a peer or a receiver did; a worker keeps it with the row.
+    "NotAFile",
     "NotAResult",
+    "NotAsked",
     "NotInTransaction",
+    "NotReached",
+    "NothingToAsk",
     "RegistryIsAppendOnly",
     "UnreadableAnchor",
 }
