@@ -153,6 +153,7 @@ def test_fsck_leaves_an_upload_on_its_way_alone():
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_fsck_among_ten_thousand_files(tmp_path, capsys):
     seed = int(os.environ.get("OVERREAD_TEST_SEED", "7"))
     scans = stocked(tmp_path, scans=2500)
