@@ -89,9 +89,13 @@ def _story(report: Report, pictures: Pictures) -> list[Flowable]:
     if scan.note:
         facts.insert(-2, (_("Note"), scan.note))
     story += [_facts(facts), Spacer(1, 4 * mm)]
+    # A stack may have pages of images: whoever opens the report looks for what was found.
+    several = len(pictures) > 1
+    if several:
+        story += [*_conclusion(report), *_reads(report)]
     story += _images(report, pictures)
-    story += _conclusion(report)
-    story += _reads(report)
+    if not several:
+        story += [*_conclusion(report), *_reads(report)]
     story += _marks(report)
     story += _opinion(report)
     return story
