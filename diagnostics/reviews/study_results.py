@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from diagnostics.cases.models import Case, CaseState
-from diagnostics.scans.models import Study
+from diagnostics.scans.models import Arrival, Scan, Study
 
 from .labels import TUMOUR_TYPES
 from .models import Label
@@ -18,7 +18,7 @@ _TUMOURS = (*TUMOUR_TYPES, Label.TUMOUR)
 
 @dataclass(frozen=True)
 class StudyResult:
-    """``series``: how many are read as cases, ``read`` of them; ``finding`` and ``labels`` once all are.
+    """``series``: how many are read as cases or still arrive, ``read`` of them; ``finding``, ``labels`` once all are.
 
     ``finding``: ``tumour`` where any series shows one, else ``no_tumour`` where any was read as free of one, else
     ``not_assessable``; empty until then. ``labels``: those of the series that decided, the type before "tumour",
@@ -44,8 +44,10 @@ def result_of(study: Study) -> StudyResult:
     cases = Case.objects.readable().filter(scan__study=study, control=False)
     newest = {scan: (pk, state) for scan, pk, state in cases.order_by("opened_at").values_list("scan", "pk", "state")}
     done = [pk for pk, state in newest.values() if state == CaseState.DONE]
-    if len(done) < len(newest) or not newest:
-        return StudyResult(len(newest), len(done))
+    # A series whose images are still coming will be a case of its own.
+    arriving = Scan.objects.filter(study=study, arrival=Arrival.ARRIVING).count()
+    if len(done) < len(newest) + arriving or not newest:
+        return StudyResult(len(newest) + arriving, len(done))
     reads = deciding_reads().filter(case__in=done).order_by("case__scan__series__number", "case__opened_at")
     by_scan = tuple(reads.values_list("case__scan", "label"))
     found = [label for _scan, label in by_scan]

@@ -258,7 +258,9 @@ def running(code: str, **more: object) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_whoever_asked(by):
-    process = running("print(pool._process.pid, flush=True)\ntime.sleep(60)", start_new_session=True)
+    # Whoever runs the tests in the background has them ignore SIGINT, and their children inherit that.
+    heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    process = running(f"{heeding}print(pool._process.pid, flush=True)\ntime.sleep(60)", start_new_session=True)
     try:
         number = int(process.stdout.readline())
         mine = [number, *children(number)]

@@ -10,6 +10,7 @@ from diagnostics.cases.models import Case
 from diagnostics.reviews import worklist
 from diagnostics.reviews.models import Claim, Read
 from diagnostics.scans.access import Role
+from diagnostics.scans.models import Scan
 from diagnostics.scans.series import KeptInstance
 from tests.factories import (
     CaseFactory,
@@ -196,3 +197,12 @@ def test_amended_read_changes_the_result(ada, place):
         label="glioma",
     )
     assert bearer(ada).get(f"{V1}/studies/{stacks[0].study_id}/").json()["result"]["labels"] == ["glioma"]
+
+
+def test_study_of_which_a_series_still_arrives_has_no_result(ada, place):
+    stacks = cases_of_study(place, 2)
+    read_all(stacks[:1], ["glioma"])
+    stacks[1].delete()
+    Scan.objects.filter(pk=stacks[1].scan_id).update(arrival="arriving")
+    result = bearer(ada).get(f"{V1}/studies/{stacks[0].study_id}/").json()["result"]
+    assert (result["series"], result["read"], result["finding"], result["scans"]) == (2, 1, None, {})

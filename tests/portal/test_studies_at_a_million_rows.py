@@ -17,18 +17,28 @@ from tests.diagnostics import test_at_a_million_rows as rows
 from tests.factories import InstitutionFactory, ScanFactory, live_model, person
 
 pytestmark = pytest.mark.django_db
-IMAGES = 6
+SERIES = 3
+IMAGES = 2
 
 
 def studies(like, version, number):
-    """Studies of a series each, as bulk: patient, study, series, scan, images, opinion and case."""
+    """Studies of three series each, as bulk: patient, study, series, scans, images, opinions and cases."""
     place, at = like.institution, timezone.now()
     first = Patient.objects.count()
     patients = [Patient(institution=place, pseudonym=f"B-{first + n}") for n in range(number)]
     visits = [Study(patient=each, institution=place, uid=f"1.2.{each.pseudonym[2:]}") for each in patients]
     series = [
-        Series(institution=place, study=each, uid=f"{each.uid}.1", arrival="complete", close_at=at, closed_at=at)
+        Series(
+            institution=place,
+            study=each,
+            uid=f"{each.uid}.{n}",
+            number=n,
+            arrival="complete",
+            close_at=at,
+            closed_at=at,
+        )
         for each in visits
+        for n in range(1, SERIES + 1)
     ]
     alike = {
         "original": like.original, "pixels": like.pixels, "preview": like.preview, "size_bytes": 1, "width": 64,
@@ -51,7 +61,8 @@ def studies(like, version, number):
     ]
     said = {"state": "ready", "finished_at": at, "label": "glioma", "finding": "tumour", "tumour_probability": 0.9}
     opinions = [Prediction(scan=scan, model_version=version, probabilities={"glioma": 0.9}, **said) for scan in scans]
-    cases = [Case(scan=scan, institution=place, analysis="ready", priority=2, **place_of(place, 2)) for scan in scans]
+    here = {"institution": place, "analysis": "ready", "priority": 2}
+    cases = [Case(scan=scan, study=scan.study, **here, **place_of(place, 2)) for scan in scans]
     many = (patients, visits, series, scans, images, opinions, cases)
     for model, made in zip((Patient, Study, Series, Scan, Image, Prediction, Case), many, strict=True):
         model.objects.bulk_create(made)
@@ -67,7 +78,7 @@ def stocked():
 
 
 def addresses(like):
-    scan = Scan.objects.filter(patient__pseudonym="B-7").get()
+    scan = Scan.objects.filter(patient__pseudonym="B-7", series__number=2).get()
     one = f"/api/v1/scans/{scan.pk}/"
     return {
         "worklist": "/worklist/",
@@ -76,10 +87,11 @@ def addresses(like):
         "patients by a beginning": "/history/patients/?patient=B-60",
         "patient": f"/history/patients/{scan.patient_id}/",
         "case": f"/cases/{scan.cases.get().pk}/",
+        "study": f"/studies/{scan.study_id}/",
         "api scans": "/api/v1/scans/",
         "api scan": one,
         "api images": f"{one}images/",
-        "api image": f"{one}images/3/preview/",
+        "api image": f"{one}images/1/preview/",
         "api patients": "/api/v1/patients/",
         "api studies": "/api/v1/studies/",
         "api study": f"/api/v1/studies/{scan.study_id}/",
