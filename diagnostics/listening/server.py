@@ -5,7 +5,7 @@ import time
 
 import structlog
 from django.conf import settings
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connections
 from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
@@ -131,7 +131,14 @@ class Listener:
         server.prepare = lambda association: _known_by_a_session(association, room)
         entity._servers.append(server)
         self.entity, self.server = entity, server
-        self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        try:
+            self.server.serve_forever(poll_interval=0.2)
+        finally:
+            # Who may call was asked of the database from this thread.
+            connections.close_all()
 
     @property
     def port(self) -> int:
