@@ -28,6 +28,10 @@ LONGEST_NAME = 200  # characters that are shown
 _CHUNK = 256 * 1024
 _END = b"PK\x05\x06"
 _END_RECORD = struct.Struct("<4s4H2LH")
+# Of a ZIP64: a pointer lies before the record at the end, and before the pointer the numbers that count instead.
+_POINTER = b"PK\x06\x07"
+_POINTER_BYTES = 20
+_LARGE_RECORD = struct.Struct("<4sQ2H2L4Q")
 _MOST_DIRECTORY = MOST_FILES * 1024  # bytes of the list of files; a name and its extras are far shorter
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What systems put beside images, and what a CD of a hospital has beside them.
@@ -83,6 +87,8 @@ def members(file: BinaryIO) -> Iterator[Member]:
         entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError, UnicodeDecodeError) as error:
         raise BrokenArchive from error
+    if len(entries) > MOST_FILES:  # the record at the end may say fewer than the list holds
+        raise _too_many()
     entries = [entry for entry in entries if not entry.is_dir() and not _NO_IMAGES.search(entry.filename)]
     if not entries:
         raise BrokenArchive(gettext_lazy("There are no files in the ZIP file."), code="archive_empty")
@@ -113,14 +119,37 @@ def _checked_directory(file: BinaryIO) -> int:
     if at < 0 or len(tail) - at < _END_RECORD.size:
         raise BrokenArchive
     _sign, _disk, _first, _here, count, length, _offset, _comment = _END_RECORD.unpack_from(tail, at)
+    if large := _large_record(file, size - len(tail) + at):
+        count, length = large
     if count > MOST_FILES or length > _MOST_DIRECTORY:
-        raise BrokenArchive(
-            gettext_lazy("A ZIP file can have at most %(most)d files. Upload the others as a second one."),
-            {"most": MOST_FILES},
-            code="archive_too_large",
-        )
+        raise _too_many()
     file.seek(0)
     return size
+
+
+def _large_record(file: BinaryIO, end: int) -> tuple[int, int] | None:
+    """How many files a ZIP64 says that it has, and how long their list is in bytes; None of a plain ZIP.
+
+    It is read from where Python reads it, whatever the record at ``end`` says: else a list of any length could hide
+    behind a harmless record.
+    """
+    start = end - _POINTER_BYTES - _LARGE_RECORD.size
+    if start < 0:
+        return None
+    file.seek(start)
+    record = file.read(_LARGE_RECORD.size)
+    if file.read(len(_POINTER)) != _POINTER:
+        return None
+    *_others, count, length, _offset = _LARGE_RECORD.unpack(record)
+    return count, length
+
+
+def _too_many() -> BrokenArchive:
+    return BrokenArchive(
+        gettext_lazy("A ZIP file can have at most %(most)d files. Upload the others as a second one."),
+        {"most": MOST_FILES},
+        code="archive_too_large",
+    )
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowed: int) -> tuple[Member, int]:

@@ -63,6 +63,24 @@ def lying_about_its_size():
     return io.BytesIO(bytes(made))
 
 
+def of_files(count):
+    return bytearray(zipped(*((f"{n:x}", b"") for n in range(count)), method=zipfile.ZIP_STORED).getvalue())
+
+
+def saying_that_it_has_one_file():
+    made = of_files(archives.MOST_FILES + 1)
+    struct.pack_into("<2H", made, len(made) - 14, 1, 1)
+    return io.BytesIO(bytes(made))
+
+
+def hiding_its_list_behind_a_short_one():
+    """A ZIP64 of more files than a plain ZIP can have, whose plain record tells of one file in a hundred bytes."""
+    made = of_files(0x10000)
+    assert bytes(made[-42:-38]) == b"PK\x06\x07"
+    struct.pack_into("<2H2L", made, len(made) - 14, 1, 1, 100, 0)
+    return io.BytesIO(bytes(made))
+
+
 REFUSED_FILES = {
     "encrypted": (encrypted, "archive_encrypted"),
     "link": (link, "archive_link"),
@@ -82,6 +100,8 @@ BROKEN = {
     "empty": (lambda: zipped(), "archive_empty"),
     "only what systems put in": (lambda: zipped(("__MACOSX/._a", b"x"), (".DS_Store", b"y")), "archive_empty"),
     "too many files": (lambda: zipped(*((f"{n}", b"") for n in range(archives.MOST_FILES + 1))), "archive_too_large"),
+    "more files than it says": (saying_that_it_has_one_file, "archive_too_large"),
+    "a long list behind a short one": (hiding_its_list_behind_a_short_one, "archive_too_large"),
 }
 
 
@@ -110,6 +130,20 @@ def test_zip_that_cannot_be_read_is_refused_as_a_whole(kind):
 def test_name_in_a_zip_is_only_shown(name, shown):
     (member,) = archives.members(zipped((name, b"data")))
     assert (member.name, member.data) == (shown, b"data")
+
+
+def test_small_zip64_is_read():
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive, archive.open("a", "w", force_zip64=True) as opened:
+        opened.write(b"data")
+    plain = made.getvalue()
+    end = len(plain) - 22
+    count, length, offset = struct.unpack_from("<H2L", plain, end + 10)
+    large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, offset)
+    pointer = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    record = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (member,) = archives.members(io.BytesIO(plain[:end] + large + pointer + record))
+    assert member.data == b"data"
 
 
 def test_files_of_one_name_are_all_read():
