@@ -1,6 +1,7 @@
 """What the viewer must know of a stack to scroll through it: its images, where each lies, where its pixels are."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from .files import scan_of
 class ShownStack(TypedDict):
     """``positions``: millimetres along the normal of the slices, None where a file does not say.
 
-    ``space`` is the same for stacks whose positions can be compared: those of one frame of reference and one plane.
+    ``space`` is the same for stacks whose positions can be compared: of one frame of reference and one direction.
     ``plane`` alone tells stacks of different visits that lie alike.
     """
 
@@ -32,11 +33,13 @@ class ShownStack(TypedDict):
 
 def stack_of(scan: Scan) -> ShownStack:
     """The stack as the viewer takes it; ``pixels`` and ``preview`` are those of image 0."""
-    positions = list(scan.images.exclude(index=None).order_by("index").values_list("position", flat=True))
+    rows = list(scan.images.exclude(index=None).order_by("index").values_list("position", "facts"))
+    positions = [position for position, _facts in rows]
     plane = str((scan.geometry or {}).get("plane") or "")
     frame = scan.series.frame_of_reference if scan.series is not None else ""
     # A UID of the hospital has no business on a page; that two stacks share one is all that is told.
-    space = hashlib.sha256(f"{frame} {plane}".encode()).hexdigest()[:16] if frame and plane else ""
+    normal = _normal(rows[0][1].get("cosines")) if rows else ""
+    space = hashlib.sha256(f"{frame} {normal}".encode()).hexdigest()[:16] if frame and normal else ""
     return {
         "count": len(positions),
         "start": len(positions) // 2,
@@ -46,6 +49,18 @@ def stack_of(scan: Scan) -> ShownStack:
         "plane": plane,
         "space": space,
     }
+
+
+def _normal(cosines: Sequence[float] | None) -> str:
+    """The direction across the slices, to about a degree; empty where the file does not say.
+
+    Positions are millimetres along it, so those of stacks that are tilted against each other cannot be compared.
+    """
+    if not cosines:
+        return ""
+    (a, b, c), (d, e, f) = cosines[:3], cosines[3:]
+    across = (b * f - c * e, c * d - a * f, a * e - b * d)
+    return " ".join(f"{round(part, 2) + 0.0:.2f}" for part in across)
 
 
 @require_safe

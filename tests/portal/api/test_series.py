@@ -255,3 +255,20 @@ def test_original_of_a_stack_of_which_a_file_is_missing_is_not_found(client):
     (scan,) = told_after(client, *(slice_of(n) for n in range(3)))
     default_storage.delete(Scan.objects.get().images.get(index=1).original)
     assert_problem(client.get(f"{V1}/scans/{scan['id']}/original/"), 404)
+
+
+def test_stacks_are_compared_by_position_only_where_they_lie_alike(client, north):
+    tilted = [1, 0, 0, 0, 0.97, 0.2431]
+    made = {"same": {}, "tilted": {"orientation": tilted}, "elsewhere": {"FrameOfReferenceUID": "1.2.3.4"}}
+    files = [slice_of(n, series=name, **more) for name, more in made.items() for n in range(3)]
+    told_after(client, *[slice_of(n) for n in range(3)], *files)
+    page = Client()
+    page.force_login(north.radiologist)
+    spaces = {
+        scan.series.uid: page.get(reverse("reading:stack", args=[scan.pk])).json()["space"]
+        for scan in Scan.objects.select_related("series")
+    }
+    first = spaces[uid("study", "series")]
+    assert spaces[uid("study", "same")] == first != ""
+    assert first not in (spaces[uid("study", "tilted")], spaces[uid("study", "elsewhere")])
+    assert not any(found in "".join(spaces.values()) for found in (uid("study", "frame"), "1.2.3.4"))
