@@ -89,10 +89,11 @@ def ask(world: World, line: Line, method: str, viewpoint: str) -> int:
         for name, value in table.BODIES.get(line.name, {}).items()
     }
     api = line.name.startswith("api:")
+    # Far from the seeds of the world, which are counted up: the same bytes under another patient are refused.
     for name in [name for name, value in body.items() if value == "phantom"]:
-        body[name] = SimpleUploadedFile("scan.png", phantom(99), content_type="image/png")
+        body[name] = SimpleUploadedFile("scan.png", phantom(999_983), content_type="image/png")
     for name in [name for name, value in body.items() if value == "archive"]:
-        body[name] = SimpleUploadedFile("scans.zip", zipped(("scan.png", phantom(99))).getvalue())
+        body[name] = SimpleUploadedFile("scans.zip", zipped(("scan.png", phantom(999_983))).getvalue())
     sent: dict[str, Any] = {}
     if method == "POST":
         sent["data"] = body
